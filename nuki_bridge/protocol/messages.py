@@ -1,0 +1,401 @@
+"""The messages of the Smart Lock protocol as tables: a number and its fields (smartlock.md 8.4 and 11).
+
+Names are the vendor document's.  "CL" sends to the lock, "SL" is sent by it.  Sizes are payload bytes, classic / Ultra
+where the security PIN's width makes a difference.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nuki_bridge.protocol.codes import (
+    Action,
+    Command,
+    Completion,
+    DoorState,
+    ErrorCode,
+    Family,
+    IdType,
+    LockState,
+    NukiState,
+    StatusCode,
+    Trigger,
+)
+from nuki_bridge.protocol.wire import (
+    Message,
+    TimeLimit,
+    date_time,
+    enum8,
+    enum16,
+    f32,
+    flag,
+    message,
+    pin,
+    raw,
+    s8,
+    s16,
+    text,
+    time_limit,
+    u8,
+    u16,
+    u32,
+    wire,
+)
+
+NAME_SIZE = 32
+"""Bytes of an authorization's or lock's name, UTF-8."""
+SUFFIX_SIZE = 20
+"""Bytes of the name suffix in a lock action."""
+NONCE_SIZE = 32
+"""Bytes of a challenge."""
+
+_MODERN = (Family.CLASSIC, Family.ULTRA)
+
+
+# -- section 8: pairing ----------------------------------------------------------------------------------------------
+
+
+@message(Command.REQUEST_DATA)
+class RequestData(Message):
+    """CL: asks for the message `wanted` (2 bytes)."""
+
+    wanted: Command | int = wire(enum16(Command))
+
+
+@message(Command.PUBLIC_KEY)
+class PublicKey(Message):
+    """Both: a Curve25519 public key (32 bytes)."""
+
+    key: bytes = wire(raw(32))
+
+
+@message(Command.CHALLENGE)
+class Challenge(Message):
+    """SL: the nonce that the next command must carry (32 bytes); it serves once."""
+
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+
+
+@message(Command.AUTHORIZATION_AUTHENTICATOR)
+class AuthorizationAuthenticator(Message):
+    """CL: proof of the shared key (32 bytes)."""
+
+    authenticator: bytes = wire(raw(32), secret=True)
+
+
+@message(Command.AUTHORIZATION_DATA, Family.CLASSIC, Family.OPENER)
+class AuthorizationData(Message):
+    """CL: who wants to be authorized (101 bytes)."""
+
+    authenticator: bytes = wire(raw(32), secret=True)
+    id_type: IdType | int = wire(enum8(IdType))
+    app_id: int = wire(u32)
+    name: str = wire(text(NAME_SIZE))
+    nonce_abf: bytes = wire(raw(32), secret=True)
+
+
+@message(Command.AUTHORIZATION_DATA, Family.ULTRA)
+class AuthorizationDataUltra(Message):
+    """CL: who wants to be authorized, with the six-digit PIN (40 bytes, sent encrypted)."""
+
+    app_id: int = wire(u32)
+    name: str = wire(text(NAME_SIZE))
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.AUTHORIZATION_ID, Family.CLASSIC, Family.OPENER)
+class AuthorizationId(Message):
+    """SL: the new authorization (84 bytes)."""
+
+    authenticator: bytes = wire(raw(32), secret=True)
+    authorization_id: int = wire(u32)
+    uuid: bytes = wire(raw(16))
+    nonce_k3: bytes = wire(raw(32), secret=True)
+
+
+@message(Command.AUTHORIZATION_ID, Family.ULTRA)
+class AuthorizationIdUltra(Message):
+    """SL: the new authorization (20 bytes, sent encrypted)."""
+
+    authorization_id: int = wire(u32)
+    uuid: bytes = wire(raw(16))
+
+
+@message(Command.AUTHORIZATION_ID_CONFIRMATION, Family.CLASSIC, Family.OPENER)
+class AuthorizationIdConfirmation(Message):
+    """CL: confirms the new authorization (36 bytes)."""
+
+    authenticator: bytes = wire(raw(32), secret=True)
+    authorization_id: int = wire(u32)
+
+
+@message(Command.AUTHORIZATION_INFO)
+class AuthorizationInfo(Message):
+    """SL, Ultra family: whether a security PIN has been set (1 byte)."""
+
+    pin_is_set: bool = wire(flag)
+
+
+# -- section 11: states and actions -----------------------------------------------------------------------------------
+
+
+@message(Command.KEYTURNER_STATES, *_MODERN)
+class KeyturnerStates(Message):
+    """SL: everything the lock says of itself (13 to 27 bytes; how many depends on the firmware)."""
+
+    nuki_state: NukiState | int = wire(enum8(NukiState))
+    lock_state: LockState | int = wire(enum8(LockState))
+    trigger: Trigger | int = wire(enum8(Trigger))
+    current_time: datetime | None = wire(date_time)
+    timezone_offset_min: int = wire(s16)
+    battery_state: int = wire(u8)
+    config_update_count: int | None = wire(u8, optional=True)
+    lock_n_go_timer: int | None = wire(u8, optional=True)
+    last_action: Action | int | None = wire(enum8(Action), optional=True)
+    last_trigger: Trigger | int | None = wire(enum8(Trigger), optional=True)
+    last_completion: Completion | int | None = wire(enum8(Completion), optional=True)
+    door_state: DoorState | int | None = wire(enum8(DoorState), optional=True)
+    night_mode_active: bool | None = wire(flag, optional=True)
+    accessory_battery_state: int | None = wire(u8, optional=True)
+    remote_access_status: int | None = wire(u8, optional=True)
+    ble_rssi: int | None = wire(s8, optional=True)
+    wifi_rssi: int | None = wire(s8, optional=True)
+    wifi_status: int | None = wire(u8, optional=True)
+    mqtt_status: int | None = wire(u8, optional=True)
+    thread_status: int | None = wire(u8, optional=True)
+
+    @property
+    def battery_critical(self) -> bool:
+        """The batteries must be changed."""
+        return bool(self.battery_state & 1)
+
+    @property
+    def battery_charging(self) -> bool:
+        """The lock is being charged."""
+        return bool(self.battery_state & 2)
+
+    @property
+    def battery_percent(self) -> int | None:
+        """Charge in percent, in steps of 2; None from firmware that only knows "critical".
+
+        Such firmware leaves the upper bits zero, which reads as 0 %: taken as "not told" (peer code does, too).
+        """
+        return min((self.battery_state >> 2) * 2, 100) or None
+
+    @property
+    def keypad_battery_critical(self) -> bool | None:
+        """The keypad's batteries must be changed; None without a keypad or from old firmware."""
+        return self._accessory(0)
+
+    @property
+    def door_sensor_battery_critical(self) -> bool | None:
+        """The door sensor's battery must be changed; None without a sensor or from old firmware."""
+        return self._accessory(2)
+
+    def _accessory(self, valid_bit: int) -> bool | None:
+        bits = self.accessory_battery_state
+        if bits is None or not bits >> valid_bit & 1:
+            return None
+        return bool(bits >> (valid_bit + 1) & 1)
+
+
+@message(Command.LOCK_ACTION)
+class LockAction(Message):
+    """CL: turn the motor (38 bytes, 58 with suffix).  Flags: bit 0 auto unlock, bit 1 force."""
+
+    action: Action | int = wire(enum8(Action))
+    app_id: int = wire(u32)
+    flags: int = wire(u8)
+    name_suffix: str | None = wire(text(SUFFIX_SIZE), optional=True)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+
+
+@message(Command.SIMPLE_LOCK_ACTION)
+class SimpleLockAction(Message):
+    """CL: lock or unlock, nothing else (33 bytes, 53 with suffix)."""
+
+    action: Action | int = wire(enum8(Action))
+    name_suffix: str | None = wire(text(SUFFIX_SIZE), optional=True)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+
+
+@message(Command.STATUS)
+class Status(Message):
+    """SL: the command was accepted or is complete (1 byte)."""
+
+    status: StatusCode | int = wire(enum8(StatusCode))
+
+
+@message(Command.MOST_RECENT_COMMAND)
+class MostRecentCommand(Message):
+    """SL: identifier of the command executed last (2 bytes)."""
+
+    last_command: Command | int = wire(enum16(Command))
+
+
+@message(Command.OPENINGS_CLOSINGS_SUMMARY)
+class OpeningsClosingsSummary(Message):
+    """SL, Smart Lock 1.0 only: counters (8 bytes)."""
+
+    openings_total: int = wire(u16)
+    closings_total: int = wire(u16)
+    openings_since_boot: int = wire(u16)
+    closings_since_boot: int = wire(u16)
+
+
+@message(Command.BATTERY_REPORT)
+class BatteryReport(Message):
+    """SL: the battery during the last action (17 bytes; 5 from old firmware)."""
+
+    drain_mws: int = wire(u16)
+    voltage_mv: int = wire(u16)
+    critical: bool = wire(flag)
+    last_action: Action | int | None = wire(enum8(Action), optional=True)
+    start_voltage_mv: int | None = wire(u16, optional=True)
+    lowest_voltage_mv: int | None = wire(u16, optional=True)
+    lock_distance_deg: int | None = wire(u16, optional=True)
+    start_temperature_c: int | None = wire(s8, optional=True)
+    max_turn_current_ma: int | None = wire(u16, optional=True)
+    resistance_mohm: int | None = wire(u16, optional=True)
+
+
+@message(Command.ERROR_REPORT)
+class ErrorReport(Message):
+    """SL: a command failed (3 bytes); `failed_command` is 0 if the lock could not tell which."""
+
+    error: ErrorCode | int = wire(enum8(ErrorCode))
+    failed_command: Command | int = wire(enum16(Command))
+
+
+# -- section 11: configuration ----------------------------------------------------------------------------------------
+
+
+@message(Command.REQUEST_CONFIG)
+class RequestConfig(Message):
+    """CL: asks for the Config (32 bytes, no PIN)."""
+
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+
+
+@message(Command.CONFIG, *_MODERN)
+class Config(Message):
+    """SL: the basic configuration (71 to 79 bytes)."""
+
+    nuki_id: int = wire(u32)
+    name: str = wire(text(NAME_SIZE))
+    latitude: float = wire(f32)
+    longitude: float = wire(f32)
+    auto_unlatch: bool = wire(flag)
+    pairing_enabled: bool = wire(flag)
+    button_enabled: bool = wire(flag)
+    led_enabled: bool = wire(flag)
+    led_brightness: int = wire(u8)
+    current_time: datetime | None = wire(date_time)
+    timezone_offset_min: int = wire(s16)
+    dst_mode: int = wire(u8)
+    has_fob: bool = wire(flag)
+    fob_action_1: int = wire(u8)
+    fob_action_2: int = wire(u8)
+    fob_action_3: int = wire(u8)
+    single_lock: bool = wire(flag)
+    advertising_mode: int = wire(u8)
+    has_keypad: bool = wire(flag)
+    firmware_version: bytes = wire(raw(3))
+    hardware_revision: bytes = wire(raw(2))
+    homekit_status: int | None = wire(u8, optional=True)
+    timezone_id: int | None = wire(u16, optional=True)
+    device_type: int | None = wire(u8, optional=True)
+    capabilities: int | None = wire(u8, optional=True)
+    has_keypad_2: bool | None = wire(flag, optional=True)
+    matter_status: int | None = wire(u8, optional=True)
+    product_variant: int | None = wire(u8, optional=True)
+
+
+# -- section 11: authorizations ---------------------------------------------------------------------------------------
+
+
+@message(Command.REMOVE_AUTHORIZATION_ENTRY)
+class RemoveAuthorizationEntry(Message):
+    """CL: delete an authorization (38 / 40 bytes)."""
+
+    authorization_id: int = wire(u32)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.REQUEST_AUTHORIZATION_ENTRIES)
+class RequestAuthorizationEntries(Message):
+    """CL: list authorizations (38 / 40 bytes; one more with the filter, which only new firmware understands)."""
+
+    offset: int = wire(u16)
+    count: int = wire(u16)
+    id_type: IdType | int | None = wire(enum8(IdType), optional=True)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.AUTHORIZATION_ENTRY)
+class AuthorizationEntry(Message):
+    """SL: one authorization (56 bytes, 75 with the tail); the limit counts only if `time_limited`."""
+
+    authorization_id: int = wire(u32)
+    id_type: IdType | int = wire(enum8(IdType))
+    name: str = wire(text(NAME_SIZE))
+    enabled: bool = wire(flag)
+    remote_allowed: bool = wire(flag)
+    created: datetime | None = wire(date_time)
+    last_active: datetime | None = wire(date_time)
+    lock_count: int = wire(u16)
+    time_limited: bool = wire(flag)
+    limit: TimeLimit | None = wire(time_limit, optional=True)
+
+
+@message(Command.AUTHORIZATION_ENTRY_COUNT)
+class AuthorizationEntryCount(Message):
+    """SL: how many entries follow (2 bytes)."""
+
+    count: int = wire(u16)
+
+
+@message(Command.AUTHORIZATION_DATA_INVITE)
+class AuthorizationDataInvite(Message):
+    """CL: create an authorization with a key of our making (120 / 122 bytes)."""
+
+    name: str = wire(text(NAME_SIZE))
+    id_type: IdType | int = wire(enum8(IdType))
+    shared_key: bytes = wire(raw(32), secret=True)
+    remote_allowed: bool = wire(flag)
+    time_limited: bool = wire(flag)
+    limit: TimeLimit = wire(time_limit)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.AUTHORIZATION_ID_INVITE)
+class AuthorizationIdInvite(Message):
+    """SL: the authorization an invite created (11 bytes)."""
+
+    authorization_id: int = wire(u32)
+    created: datetime | None = wire(date_time)
+
+
+@message(Command.UPDATE_AUTHORIZATION_ENTRY)
+class UpdateAuthorizationEntry(Message):
+    """CL: change an authorization; there is no partial write (92 / 94 bytes)."""
+
+    authorization_id: int = wire(u32)
+    name: str = wire(text(NAME_SIZE))
+    enabled: bool = wire(flag)
+    remote_allowed: bool = wire(flag)
+    time_limited: bool = wire(flag)
+    limit: TimeLimit = wire(time_limit)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.VERIFY_SECURITY_PIN)
+class VerifySecurityPin(Message):
+    """CL: is this the security PIN? (34 / 36 bytes)"""
+
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)

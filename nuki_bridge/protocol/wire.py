@@ -1,0 +1,222 @@
+"""Field kinds, and the one `encode` and `decode` that walk a message's fields.
+
+A message is a class under `@message(number)` whose fields are declared with `wire(kind)`; see `messages.py`.  Integers
+are little-endian.  Decoding follows smartlock.md 4.5: an optional field is there if enough bytes remain for it and all
+required ones behind it, missing ones are None, surplus bytes are ignored, and only a payload below the required
+minimum is a `BadFrame`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
+
+from nuki_bridge.errors import BadFrame
+from nuki_bridge.protocol.codes import Command, Family, open_enum
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one field looks on the wire; `size` is in bytes, and only a security PIN's depends on the family."""
+
+    size: Callable[[Family], int]
+    pack: Callable[[Any, Family], bytes]
+    unpack: Callable[[bytes], Any]
+
+
+def _fixed(size: int, pack: Callable[[Any], bytes], unpack: Callable[[bytes], Any]) -> Kind:
+    return Kind(lambda family: size, lambda value, family: pack(value), unpack)
+
+
+def _number(layout: str) -> Kind:
+    codec = struct.Struct("<" + layout)
+    return _fixed(codec.size, codec.pack, lambda data: codec.unpack(data)[0])
+
+
+u8 = _number("B")
+u16 = _number("H")
+u32 = _number("I")
+s8 = _number("b")
+s16 = _number("h")
+f32 = _number("f")
+flag = _fixed(1, lambda value: bytes([bool(value)]), lambda data: data != b"\0")
+
+
+def enum8(members: type[enum.IntEnum]) -> Kind:
+    """One byte naming a member of `members`; an unknown number stays a number."""
+    return _fixed(1, lambda value: bytes([value]), lambda data: open_enum(members, data[0]))
+
+
+def enum16(members: type[enum.IntEnum]) -> Kind:
+    """Two bytes naming a member of `members`; an unknown number stays a number."""
+    pack = u16.pack
+    return _fixed(
+        2, lambda value: pack(value, Family.CLASSIC), lambda data: open_enum(members, int.from_bytes(data, "little"))
+    )
+
+
+def raw(size: int) -> Kind:
+    """Exactly `size` bytes."""
+
+    def pack(value: bytes) -> bytes:
+        if len(value) != size:
+            raise ValueError(f"a field of {size} bytes was given {len(value)}")
+        return value
+
+    return _fixed(size, pack, bytes)
+
+
+def text(size: int) -> Kind:
+    """Zero-padded UTF-8 in `size` bytes: cut between characters when too long, read up to the first zero byte."""
+
+    def pack(value: str) -> bytes:
+        return value.encode()[:size].decode(errors="ignore").encode().ljust(size, b"\0")
+
+    return _fixed(size, pack, lambda data: data.split(b"\0", 1)[0].decode(errors="replace"))
+
+
+def _pack_datetime(value: datetime | None) -> bytes:
+    if value is None:
+        return bytes(7)
+    utc = value.astimezone(UTC)
+    return struct.pack("<HBBBBB", utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second)
+
+
+def _unpack_datetime(data: bytes) -> datetime | None:
+    try:
+        year, month, day, hour, minute, second = struct.unpack("<HBBBBB", data)
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+date_time = _fixed(7, _pack_datetime, _unpack_datetime)
+"""UTC to the second; an impossible date, such as all zeros, is None (smartlock.md 7)."""
+
+
+def _unpack_time(data: bytes) -> time | None:
+    return time(data[0], data[1]) if data[0] < 24 and data[1] < 60 else None
+
+
+time_of_day = _fixed(2, lambda value: bytes([value.hour, value.minute]) if value else bytes(2), _unpack_time)
+"""Hour and minute in the lock's local time; None is written as 00:00."""
+
+pin = Kind(
+    lambda family: family.pin_size,
+    lambda value, family: int(value).to_bytes(family.pin_size, "little"),
+    lambda data: int.from_bytes(data, "little"),
+)
+"""The security PIN as a number, 2 or 4 bytes by family; always the last field of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """When an authorization may act (19 bytes): dates in UTC, times of day in the lock's local time.
+
+    `weekdays` is a mask: bit 6 Monday ... bit 0 Sunday, 0 for every day (smartlock.md 7).
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    weekdays: int = 0
+    time_from: time | None = None
+    time_until: time | None = None
+
+
+# midnight as a border of the day is no limit, which is also how "none" is written
+_border = _fixed(
+    2, lambda value: time_of_day.pack(value, Family.CLASSIC), lambda data: _unpack_time(data) if any(data) else None
+)
+_LIMIT_PARTS = ((date_time, 0, 7), (date_time, 7, 14), (u8, 14, 15), (_border, 15, 17), (_border, 17, 19))
+
+
+def _pack_limit(value: TimeLimit) -> bytes:
+    values = (value.since, value.until, value.weekdays, value.time_from, value.time_until)
+    return b"".join(kind.pack(v, Family.CLASSIC) for (kind, _, _), v in zip(_LIMIT_PARTS, values, strict=True))
+
+
+time_limit = _fixed(19, _pack_limit, lambda data: TimeLimit(*(k.unpack(data[a:b]) for k, a, b in _LIMIT_PARTS)))
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+class Message:
+    """Base of every message class; `command` is its identifier, `layout` its fields in wire order."""
+
+    __slots__ = ()
+    command: ClassVar[int]
+    layout: ClassVar[tuple[tuple[str, Kind, bool], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMessage(Message):
+    """A message whose identifier this program does not know; the payload stays out of its repr."""
+
+    number: int
+    payload: bytes = dataclasses.field(repr=False)
+
+
+M = TypeVar("M", bound=Message)
+_CLASSES: dict[tuple[int, Family], type[Message]] = {}
+
+
+def wire(kind: Kind, *, optional: bool = False, secret: bool = False) -> Any:
+    """One field of a message: `optional` ones may be absent (None), `secret` ones stay out of the repr."""
+    default: Any = None if optional else dataclasses.MISSING
+    return dataclasses.field(default=default, repr=not secret, metadata={"kind": kind, "optional": optional})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(wire,))
+def message(command: Command, *families: Family) -> Callable[[type[M]], type[M]]:
+    """Make the class a frozen dataclass and register it for `command`, for all families unless some are named."""
+
+    def register(cls: type[M]) -> type[M]:
+        made = cast(type[M], dataclass(frozen=True, kw_only=True, slots=True)(cls))
+        made.command = command
+        made.layout = tuple(
+            (field.name, field.metadata["kind"], field.metadata["optional"])
+            for field in dataclasses.fields(cast(Any, made))
+        )
+        for family in families or Family:
+            _CLASSES[command, family] = made
+        return made
+
+    return register
+
+
+def encode(value: Message, family: Family) -> bytes:
+    """Payload of a message, without identifier and CRC; an optional field that is None is left out."""
+    parts = ((kind, optional, getattr(value, name)) for name, kind, optional in value.layout)
+    return b"".join(kind.pack(field, family) for kind, optional, field in parts if not (optional and field is None))
+
+
+def decode(command: int, payload: bytes, family: Family) -> Message:
+    """The message in `payload`; an `UnknownMessage` if the identifier is not known.
+
+    Raises `BadFrame` if the payload is shorter than the message's required fields.
+    """
+    cls = _CLASSES.get((command, family))
+    if cls is None:
+        return UnknownMessage(command, payload)
+    required = sum(kind.size(family) for _, kind, optional in cls.layout if not optional)
+    if len(payload) < required:
+        raise BadFrame(f"{cls.__name__} needs at least {required} bytes, got {len(payload)}")
+    spare = len(payload) - required
+    values: dict[str, Any] = {}
+    position = 0
+    for name, kind, optional in cls.layout:
+        size = kind.size(family)
+        if optional:
+            if spare < size:
+                spare = 0
+                continue
+            spare -= size
+        values[name] = kind.unpack(payload[position : position + size])
+        position += size
+    return cls(**values)
