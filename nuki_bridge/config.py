@@ -1,0 +1,361 @@
+"""The configuration file as typed, frozen settings.
+
+Every mistake is found in one pass and told as `FILE:LINE: path.to.key: what is wrong, what is allowed`; `yamlpage`
+finds the lines, this module knows the keys.  Secrets come out as `Secret`.  What the settings do is for others to know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nuki_bridge.errors import ConfigError
+from nuki_bridge.protocol.codes import Action
+from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, string, text
+
+if TYPE_CHECKING:
+    from nuki_bridge.yamlpage import Node
+
+DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
+DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
+MQTT_TLS_PORT = 8883
+
+ACTIONS: Mapping[str, Action] = {
+    action.name.lower(): action
+    for action in Action
+    if action not in (Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION)
+} | {"open": Action.UNLATCH}
+"""Names that `actions` may list, in lower case."""
+
+_RESERVED_NAMES = ("bridge", "invitation")
+
+
+# -- what others read -------------------------------------------------------------------------------------------------
+
+
+class Secret:
+    """A text that `repr`, `str` and `format` hide; `reveal` gives it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The secret itself, for the one place that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Files for TLS to the broker; without `ca` the system's certificate authorities are trusted."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """Home Assistant's MQTT discovery."""
+
+    enabled: bool = True
+    prefix: str = "homeassistant"
+    style: Literal["device", "legacy"] = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """The broker and our place in its topics."""
+
+    host: str = "localhost"
+    port: int = 1883
+    username: str | None = None
+    password: Secret | None = None
+    tls: TlsSettings | None = None
+    base_topic: str = "nuki"
+    discovery: DiscoverySettings = DiscoverySettings()
+
+
+@dataclass(frozen=True, slots=True)
+class BluetoothSettings:
+    """Which radio; `adapter` None is the first powered one."""
+
+    adapter: str | None = None
+    backend: Literal["bluez", "virtual"] = "bluez"
+
+
+@dataclass(frozen=True, slots=True)
+class LockSettings:
+    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `pin` 1 to 6 digits, `actions` None allows every one."""
+
+    name: str
+    address: str | None = None
+    connection: Literal["persistent", "on-demand"] = "persistent"
+    pin: Secret | None = None
+    actions: frozenset[Action] | None = None
+    official_api: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration.
+
+    `path` is the file it came from, None for plain defaults.  `warnings` are sentences about files that others can
+    read, in the form of mistakes.
+    """
+
+    mqtt: MqttSettings = MqttSettings()
+    bluetooth: BluetoothSettings = BluetoothSettings()
+    state_dir: Path = DEFAULT_STATE_DIR
+    locks: tuple[LockSettings, ...] = ()
+    log_level: str = "info"
+    path: Path | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the file at `path`, or the default one if there is one; raises `ConfigError` with every mistake."""
+    page = Page(path or DEFAULT_PATH)
+    try:
+        root = page.compose()
+    except FileNotFoundError:
+        if path is None:
+            return Settings(state_dir=_default_state_dir(environ))
+        page.mistake(1, "", "there is no such file")
+        root = None
+    values = page.section(root, "", _SETTINGS)[0] if root is not None else {}
+    if page.mistakes:
+        raise ConfigError([line for _, line in sorted(page.mistakes, key=lambda mistake: mistake[0])])
+    page.warn_of_inline_secret()
+    values.setdefault("state_dir", _default_state_dir(environ))
+    return Settings(**values, path=page.path, warnings=tuple(page.warnings))
+
+
+def lock_name_mistake(name: str) -> str | None:
+    """What keeps `name` from being a lock's name, as the rest of a sentence; None if nothing does."""
+    if not re.fullmatch(r"[a-z0-9_-]{1,32}", name):
+        return "must be 1 to 32 characters out of a-z, 0-9, _ and -"
+    if re.fullmatch(r"[0-9a-f]{8}", name):
+        return "must not be 8 hex digits, because those are Nuki IDs"
+    if name in _RESERVED_NAMES:
+        return f"must not be one of the reserved words {', '.join(_RESERVED_NAMES)}"
+    return None
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> Path:
+    first = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(first) if first else DEFAULT_STATE_DIR
+
+
+# -- kinds of values --------------------------------------------------------------------------------------------------
+
+
+def _host(page: Page, node: Node, path: str) -> str:
+    host = text(page, node, path)
+    if "/" in host or " " in host or host.count(":") == 1:
+        raise Wrong("must be a host name or an IP address alone; the port has a key of its own")
+    return host
+
+
+def _port(page: Page, node: Node, path: str) -> int:
+    digits = node.value if is_a(node, "int") else ""
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", digits) or int(digits) > 65535:
+        raise Wrong("must be a whole number from 1 to 65535, without quotes")
+    return int(digits)
+
+
+def _topic(page: Page, node: Node, path: str) -> str:
+    topic = text(page, node, path)
+    if "+" in topic or "#" in topic or topic[0] in "/$" or topic[-1] == "/" or len(topic.encode()) > 1024:
+        raise Wrong("must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes")
+    return topic
+
+
+def _path(page: Page, node: Node, path: str) -> Path:
+    return page.directory / text(page, node, path)
+
+
+def _file(page: Page, node: Node, path: str) -> Path:
+    return page.named_file(node, path, private=False)[0]
+
+
+def _private_file(page: Page, node: Node, path: str) -> Path:
+    return page.named_file(node, path, private=True)[0]
+
+
+def _password(page: Page, node: Node, path: str) -> Secret:
+    page.note_inline_secret(node, path)
+    return _one_line(string(node))
+
+
+def _password_file(page: Page, node: Node, path: str) -> Secret:
+    return _one_line(page.secret_file(node, path))
+
+
+def _one_line(password: str) -> Secret:
+    if re.search(r"[\0\r\n\ud800-\udfff]", password):  # lone surrogates cannot be sent either
+        raise Wrong("must be a single line of text")
+    return Secret(password)
+
+
+def _pin(page: Page, node: Node, path: str) -> Secret:
+    page.note_inline_secret(node, path)
+    # YAML reads 0123 as an octal number; what counts are the digits as they were written.
+    return _digits(node.value if is_a(node, "str") or is_a(node, "int") else "")
+
+
+def _pin_file(page: Page, node: Node, path: str) -> Secret:
+    return _digits(page.secret_file(node, path))
+
+
+def _digits(pin: str) -> Secret:
+    if not re.fullmatch(r"[0-9]{1,6}", pin):
+        raise Wrong("must be 1 to 6 digits and nothing else")
+    return Secret(pin)
+
+
+def _adapter(page: Page, node: Node, path: str) -> str:
+    adapter = text(page, node, path)
+    if not re.fullmatch(r"hci[0-9]{1,3}", adapter):
+        raise Wrong("must be the name of an adapter such as hci0")
+    return adapter
+
+
+def _address(page: Page, node: Node, path: str) -> str:
+    address = text(page, node, path).upper()
+    if not re.fullmatch(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}", address):
+        raise Wrong('must be six pairs of hex digits such as "54:D2:72:AA:BB:CC"')
+    return address
+
+
+def _name(page: Page, node: Node, path: str) -> str:
+    name = text(page, node, path)
+    if mistake := lock_name_mistake(name):
+        raise Wrong(mistake)
+    return name
+
+
+def _actions(page: Page, node: Node, path: str) -> frozenset[Action]:
+    if node.id != "sequence":
+        raise Wrong("must be a list such as [lock, unlock]; without the key every action is allowed")
+    read = choice(*ACTIONS, any_case=True)
+    actions = set()
+    for index, item in enumerate(node.value):
+        try:
+            actions.add(ACTIONS[read(page, item, path)])
+        except Wrong as wrong:
+            page.mistake(line_of(item), f"{path}[{index}]", str(wrong))
+    return frozenset(actions)
+
+
+# -- the sections -----------------------------------------------------------------------------------------------------
+
+
+def _mqtt(page: Page, node: Node, path: str) -> MqttSettings:
+    values, nodes = page.section(node, path, _MQTT)
+    _fold_file(page, path, values, nodes, "password")
+    for key in ("password", "password_file"):
+        if key in nodes and "username" not in nodes:  # MQTT 3.1.1 has no password without a username
+            page.mistake(line_of(nodes[key]), f"{path}.{key}", "needs username beside it")
+    if values.get("tls") and "port" not in nodes:
+        values["port"] = MQTT_TLS_PORT
+    return MqttSettings(**values)
+
+
+def _tls(page: Page, node: Node, path: str) -> TlsSettings | None:
+    if is_a(node, "bool"):
+        return TlsSettings() if boolean(page, node, path) else None
+    if not is_mapping(node):
+        raise Wrong("must be true, false or a mapping of ca, cert and key")
+    values, nodes = page.section(node, path, _TLS)
+    for key, other in (("cert", "key"), ("key", "cert")):
+        if key in nodes and other not in nodes:
+            page.mistake(line_of(nodes[key]), f"{path}.{key}", f"needs {other} beside it")
+    return TlsSettings(**values)
+
+
+def _discovery(page: Page, node: Node, path: str) -> DiscoverySettings:
+    return DiscoverySettings(**page.section(node, path, _DISCOVERY)[0])
+
+
+def _bluetooth(page: Page, node: Node, path: str) -> BluetoothSettings:
+    return BluetoothSettings(**page.section(node, path, _BLUETOOTH)[0])
+
+
+def _locks(page: Page, node: Node, path: str) -> tuple[LockSettings, ...]:
+    if is_a(node, "null"):
+        return ()
+    if node.id != "sequence":
+        raise Wrong("must be a list, that is entries that start with `- name: ...`")
+    locks = []
+    used: dict[str, int] = {}
+    for index, item in enumerate(node.value):
+        below = f"{path}[{index}]"
+        values, nodes = page.section(item, below, _LOCK)
+        _fold_file(page, below, values, nodes, "pin")
+        if "name" not in nodes and (is_mapping(item) or is_a(item, "null")):
+            page.mistake(line_of(item), f"{below}.name", "is missing; every lock needs a name")
+        for key in ("name", "address"):
+            if key in values and values[key] in used:
+                first = used[values[key]]
+                page.mistake(line_of(nodes[key]), f"{below}.{key}", f"is taken by the lock in line {first}")
+            elif key in values:
+                used[values[key]] = line_of(nodes[key])
+        locks.append(LockSettings(**{"name": "", **values}))
+    return tuple(locks)
+
+
+def _fold_file(page: Page, path: str, values: dict[str, Any], nodes: Mapping[str, Node], key: str) -> None:
+    """Make `key` and `key`_file one value; both at once are a mistake."""
+    file_key = f"{key}_file"
+    if key in nodes and file_key in nodes:
+        page.mistake(line_of(nodes[file_key]), f"{path}.{file_key}", f"give either {key} or {file_key}, not both")
+    if file_key in values:
+        values[key] = values.pop(file_key)
+
+
+_TLS: dict[str, Kind] = {"ca": _file, "cert": _file, "key": _private_file}
+_DISCOVERY: dict[str, Kind] = {"enabled": boolean, "prefix": _topic, "style": choice("device", "legacy")}
+_MQTT: dict[str, Kind] = {
+    "host": _host,
+    "port": _port,
+    "username": text,
+    "password": _password,
+    "password_file": _password_file,
+    "tls": _tls,
+    "base_topic": _topic,
+    "discovery": _discovery,
+}
+_BLUETOOTH: dict[str, Kind] = {"adapter": _adapter, "backend": choice("bluez", "virtual")}
+_LOCK: dict[str, Kind] = {
+    "name": _name,
+    "address": _address,
+    "connection": choice("persistent", "on-demand"),
+    "pin": _pin,
+    "pin_file": _pin_file,
+    "actions": _actions,
+    "official_api": boolean,
+}
+_SETTINGS: dict[str, Kind] = {
+    "mqtt": _mqtt,
+    "bluetooth": _bluetooth,
+    "state_dir": _path,
+    "locks": _locks,
+    "log_level": choice("debug", "info", "warning", "error", any_case=True),
+}
