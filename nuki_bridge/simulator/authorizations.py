@@ -1,0 +1,144 @@
+"""Who may use a virtual lock: its user table, time limits, and the one challenge each authorization has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from nuki_bridge.protocol.codes import ErrorCode, Family, IdType
+from nuki_bridge.protocol.crypto import equal
+from nuki_bridge.protocol.wire import TimeLimit, time_limit
+from nuki_bridge.simulator.behaviour import Refused
+
+
+@dataclass(slots=True)
+class Authorization:
+    """One entry of the user table."""
+
+    authorization_id: int
+    key: bytes = field(repr=False)
+    id_type: int
+    app_id: int
+    name: str
+    created: datetime
+    last_active: datetime
+    enabled: bool = True
+    remote_allowed: bool = True
+    lock_count: int = 0
+    limit: TimeLimit | None = None
+    challenge: bytes | None = field(default=None, repr=False)
+    challenge_link: int | None = None
+
+    def take_challenge(self, nonce: bytes) -> None:
+        """Compare with the last challenge issued, which is used up by that; raises `Refused` if it differs."""
+        challenge, self.challenge = self.challenge, None
+        if challenge is None or not equal(challenge, nonce):
+            raise Refused(ErrorCode.BAD_NONCE)
+
+    def check_time(self, now: datetime, timezone_offset_min: int) -> None:
+        """Raises `Refused` outside the allowed time; `now` is the lock's clock in UTC."""
+        if self.limit is not None and not allows(self.limit, now, timezone_offset_min):
+            raise Refused(ErrorCode.TIME_NOT_ALLOWED)
+
+
+def allows(limit: TimeLimit, now: datetime, timezone_offset_min: int) -> bool:
+    """Whether `limit` permits acting at `now`: dates in UTC, weekday and time of day as the lock's wall clock shows.
+
+    A daily window may span midnight; its weekday is then the day on which it is asked, as a lock has no other.
+    """
+    if (limit.since and now < limit.since) or (limit.until and now > limit.until):
+        return False
+    local = now + timedelta(minutes=timezone_offset_min)
+    if limit.weekdays & 0x7F and not limit.weekdays >> (6 - local.weekday()) & 1:
+        return False
+    start, end = limit.time_from or time(), limit.time_until or time()
+    if start == end:
+        return True
+    clock = local.time().replace(tzinfo=None)
+    return start <= clock < end if start < end else clock >= start or clock < end
+
+
+class Authorizations:
+    """The user table: authorization IDs rise and are never given twice."""
+
+    def __init__(self, next_id: int = 1) -> None:
+        self.next_id = next_id
+        self._entries: dict[int, Authorization] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Authorization]:
+        return iter(list(self._entries.values()))
+
+    def get(self, authorization_id: int) -> Authorization | None:
+        """The entry, if there is one."""
+        return self._entries.get(authorization_id)
+
+    def add(
+        self, *, key: bytes, id_type: int, app_id: int, name: str, now: datetime, max_users: int, full: ErrorCode
+    ) -> tuple[Authorization, list[Authorization]]:
+        """A new entry, and those it replaces: the one with the same App-ID (not 0), and any other Bridge.
+
+        The one with the same App-ID passes its ID on.  Raises `Refused(full)` if the table is full.
+        """
+        same = next((e for e in self if app_id and e.app_id == app_id), None)
+        replaced = [e for e in self if e is same or id_type == e.id_type == IdType.BRIDGE]
+        if len(self) - len(replaced) >= max_users:
+            raise Refused(full)
+        for entry in replaced:
+            del self._entries[entry.authorization_id]
+        if same is None:
+            number = self.next_id
+            self.next_id += 1
+        else:
+            number = same.authorization_id
+        entry = Authorization(number, key, id_type, app_id, name, created=now, last_active=now)
+        self._entries[number] = entry
+        return entry, replaced
+
+    def remove(self, authorization_id: int) -> Authorization:
+        """Delete an entry; raises `Refused` if there is none."""
+        try:
+            return self._entries.pop(authorization_id)
+        except KeyError:
+            raise Refused(ErrorCode.INVALID_AUTH_ID) from None
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The table for JSON, keys included."""
+        return [
+            {
+                "authorization_id": e.authorization_id,
+                "key": e.key.hex(),
+                "id_type": int(e.id_type),
+                "app_id": e.app_id,
+                "name": e.name,
+                "created": e.created.isoformat(),
+                "last_active": e.last_active.isoformat(),
+                "enabled": e.enabled,
+                "remote_allowed": e.remote_allowed,
+                "lock_count": e.lock_count,
+                "limit": None if e.limit is None else time_limit.pack(e.limit, Family.CLASSIC).hex(),
+            }
+            for e in self
+        ]
+
+    def load(self, entries: list[dict[str, Any]]) -> None:
+        """Take over what `to_list` gave."""
+        for data in entries:
+            limit = None if data["limit"] is None else time_limit.unpack(bytes.fromhex(data["limit"]))
+            self._entries[data["authorization_id"]] = Authorization(
+                data["authorization_id"],
+                bytes.fromhex(data["key"]),
+                data["id_type"],
+                data["app_id"],
+                data["name"],
+                datetime.fromisoformat(data["created"]),
+                datetime.fromisoformat(data["last_active"]),
+                data["enabled"],
+                data["remote_allowed"],
+                data["lock_count"],
+                limit,
+            )

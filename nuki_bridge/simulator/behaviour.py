@@ -1,0 +1,165 @@
+"""What a virtual lock is like: its times, its firmware's habits, its settings; and the entries of its audit trail."""
+
+from __future__ import annotations
+
+import random as _random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nuki_bridge.protocol.codes import DoorState, ErrorCode, Family, LockState
+
+Random = Callable[[int], bytes]
+"""Gives that many random bytes."""
+
+
+def seeded(seed: int) -> Random:
+    """A source of bytes that gives the same ones for the same seed: for tests, never for a lock that counts."""
+    return _random.Random(seed).randbytes
+
+
+class Refused(Exception):
+    """The lock refuses a request: what the Error Report will say."""
+
+    def __init__(self, error: ErrorCode) -> None:
+        super().__init__(error.name)
+        self.error = error
+
+
+@dataclass(slots=True, kw_only=True)
+class Behaviour:
+    """Times in seconds, sizes in bytes, and the habits in which firmware differs; may be changed at any time."""
+
+    motor_s: float = 2.5
+    """One movement of the motor."""
+    unlatch_s: float = 3.0
+    """How long the latch is held."""
+    lock_n_go_s: float = 20.0
+    """Lock 'n' go: from unlocked to the second movement."""
+    start_state: LockState = LockState.LOCKED
+    start_door: DoorState = DoorState.CLOSED
+
+    states_size: int | None = None
+    """Length of Keyturner States: 15, 19, 20, 21 or 27; by family (21 or 27) if None."""
+    config_size: int | None = None
+    """Length of Config: 71 to 79; by family (77 or 79) if None."""
+    accepted_times: int = 1
+    """How often Status ACCEPTED is sent for one action: firmware that sends it twice exists."""
+    moving_reports: int = 1
+    """How often a moving state is reported."""
+    complete_missing: bool = False
+    """Status COMPLETE never comes."""
+    complete_before_hold: bool = False
+    """Status COMPLETE comes before the latch is released or lock 'n' go locks again, not after."""
+    accepts_nothing_to_do: bool = False
+    """With nothing to do: ACCEPTED and COMPLETE; otherwise COMPLETE at once."""
+
+    advertise_while_connected: bool = False
+    idle_timeout_s: float = 20.0
+    """A link without traffic is dropped after this; 0 for never."""
+    max_links: int = 4
+    pushes_states_of_others: bool = False
+    """Report movements on every link, not only on the one that asked for them."""
+    challenges_outlive_link: bool = False
+    """A challenge stays valid over a disconnect (not documented)."""
+
+    pairing_mode_s: float = 60.0
+    max_users: int = 200
+    pin_attempts: int = 3
+    """So many wrong PINs in a row start a ban."""
+    pin_ban_s: float = 300.0
+
+    def states_size_of(self, family: Family) -> int:
+        """Length of Keyturner States."""
+        return self.states_size or (27 if family is Family.ULTRA else 21)
+
+    def config_size_of(self, family: Family) -> int:
+        """Length of Config."""
+        return self.config_size or (79 if family is Family.ULTRA else 77)
+
+
+@dataclass(slots=True, kw_only=True)
+class Settings:
+    """What the owner has set and Config (0x0015) tells."""
+
+    name: str
+    latitude: float = 52.5
+    longitude: float = 13.4
+    auto_unlatch: bool = False
+    pairing_enabled: bool = True
+    button_enabled: bool = True
+    led_enabled: bool = True
+    led_brightness: int = 3
+    timezone_offset_min: int = 60
+    dst_mode: int = 0
+    has_fob: bool = False
+    fob_action_1: int = 1
+    fob_action_2: int = 2
+    fob_action_3: int = 3
+    single_lock: bool = False
+    advertising_mode: int = 0
+    has_keypad: bool = False
+    firmware_version: bytes = b"\x03\x05\x0b"
+    hardware_revision: bytes = b"\x05\x01"
+    homekit_status: int = 0
+    timezone_id: int = 37
+    device_type: int = 4
+    capabilities: int = 0
+    has_keypad_2: bool = False
+    matter_status: int = 0
+    product_variant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that happened at the lock; never holds a key, nonce or PIN.
+
+    `what` is one of: connected, disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited,
+    updated, removed, action_received, action_refused, motor, state, completed, by_hand, button, control.
+    """
+
+    time: datetime
+    what: str
+    authorization_id: int | None = None
+    name: str | None = None
+    command: str | None = None
+    detail: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry for JSON; `time` in RFC 3339."""
+        return {
+            "time": self.time.isoformat(),
+            "what": self.what,
+            "authorization_id": self.authorization_id,
+            "name": self.name,
+            "command": self.command,
+            "detail": self.detail,
+        }
+
+
+@dataclass(slots=True)
+class PinGuard:
+    """Checks the security PIN and bans whoever guesses; `pin` is None while none has been set."""
+
+    pin: int | None = field(repr=False)
+    wrong: int = 0
+    banned_until: datetime | None = None
+
+    def check(self, pin: int, behaviour: Behaviour, now: datetime) -> None:
+        """Raises `Refused`: bad PIN, or too many attempts while the ban lasts (the right PIN does not help then)."""
+        if self.banned_until is not None and now < self.banned_until:
+            raise Refused(ErrorCode.TOO_MANY_PIN_ATTEMPTS)
+        if self.pin is None or pin == self.pin:
+            self.wrong = 0
+            return
+        self.wrong += 1
+        if self.wrong >= behaviour.pin_attempts:
+            self.wrong = 0
+            self.banned_until = after(now, behaviour.pin_ban_s)
+        raise Refused(ErrorCode.BAD_PIN)
+
+
+def after(moment: datetime, seconds: float) -> datetime:
+    """`moment` plus so many seconds."""
+    return datetime.fromtimestamp(moment.timestamp() + seconds, UTC)

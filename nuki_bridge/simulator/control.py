@@ -1,0 +1,199 @@
+"""Control messages for a virtual lock: what a demo, a VM test or a Node-RED test may do to it over MQTT.
+
+A message is a JSON object; each key is one control and they are carried out in the order given, after all of them have
+been checked.  The answer is the lock as it is afterwards, with `audit` if that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.protocol.codes import DoorState, LockState, name_of
+
+if TYPE_CHECKING:
+    from nuki_bridge.simulator.lock import VirtualLock
+
+Do = Callable[["VirtualLock"], None]
+_HAND_STATES = {"locked": LockState.LOCKED, "unlocked": LockState.UNLOCKED, "unlatched": LockState.UNLATCHED}
+_DOOR_STATES = {
+    "closed": DoorState.CLOSED,
+    "open": DoorState.OPEN,
+    "unknown": DoorState.UNKNOWN,
+    "deactivated": DoorState.DEACTIVATED,
+    "unavailable": DoorState.UNAVAILABLE,
+    "calibrating": DoorState.CALIBRATING,
+}
+
+
+def control(lock: VirtualLock, command: dict[str, Any]) -> dict[str, Any]:
+    """Carry `command` out; raises `ValueError` with a sentence for people, and then nothing has been done."""
+    if not isinstance(command, dict) or not command:
+        raise ValueError(f"a control is a JSON object with at least one of: {', '.join(sorted(CONTROLS))}")
+    todo = []
+    for key, value in command.items():
+        check = CONTROLS.get(key)
+        if check is None:
+            raise ValueError(f"unknown control {key!r}; allowed: {', '.join(sorted(CONTROLS))}")
+        todo.append(check(key, value))
+    for do in todo:
+        do(lock)
+    answer = snapshot(lock)
+    if command.get("audit"):
+        entries = lock.audit if command["audit"] is True else lock.audit[-command["audit"] :]
+        answer["audit"] = [entry.as_dict() for entry in entries]
+    return answer
+
+
+def snapshot(lock: VirtualLock) -> dict[str, Any]:
+    """The lock as somebody standing before it would describe it."""
+    return {
+        "name": lock.name,
+        "nuki_id": f"{lock.nuki_id:08X}",
+        "address": lock.address,
+        "family": lock.family.value,
+        "state": name_of(lock.motor.state),
+        "door": name_of(lock.door),
+        "battery": lock.battery_percent,
+        "battery_critical": lock.battery_critical,
+        "motor_blocked": lock.motor.blocked,
+        "pairing_mode": lock.pairing_mode,
+        "in_range": lock.in_range,
+        "links": lock.links,
+        "movements": len(lock.movements()),
+        "authorizations": [
+            {"id": e.authorization_id, "name": e.name, "enabled": e.enabled, "lock_count": e.lock_count}
+            for e in lock.authorizations
+        ],
+    }
+
+
+# -- checks: each gives what to do, or raises ValueError --------------------------------------------------------------
+
+
+def _boolean(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{key}: true or false, not {value!r}")
+    return value
+
+
+def _number(key: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{key}: a whole number from {low} to {high}, not {value!r}")
+    return value
+
+
+def _seconds(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
+        raise ValueError(f"{key}: seconds from 0 to 3600, not {value!r}")
+    return float(value)
+
+
+def _word(key: str, value: Any, words: dict[str, Any]) -> Any:
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{key}: one of {', '.join(words)}, not {value!r}")
+    return words[value]
+
+
+def _switch(do: Callable[[VirtualLock, bool], None]) -> Callable[[str, Any], Do]:
+    def check(key: str, value: Any) -> Do:
+        on = _boolean(key, value)
+        return lambda lock: do(lock, on)
+
+    return check
+
+
+def _if_true(do: Do) -> Callable[[str, Any], Do]:
+    return _switch(lambda lock, on: do(lock) if on else None)
+
+
+def _count(low: int, high: int, do: Callable[[VirtualLock, int], None]) -> Callable[[str, Any], Do]:
+    """A number; true stands for 1."""
+
+    def check(key: str, value: Any) -> Do:
+        number = 1 if value is True else _number(key, value, low, high)
+        return lambda lock: do(lock, number)
+
+    return check
+
+
+def _turn(key: str, value: Any) -> Do:
+    state = _word(key, value, _HAND_STATES)
+    return lambda lock: lock.turn_by_hand(state)
+
+
+def _door(key: str, value: Any) -> Do:
+    state = _word(key, value, _DOOR_STATES)
+    return lambda lock: lock.set_door(state)
+
+
+def _battery(key: str, value: Any) -> Do:
+    percent = _number(key, value, 0, 100)
+    return lambda lock: lock.set_battery(percent)
+
+
+def _duration(do: Callable[[VirtualLock, float], None]) -> Callable[[str, Any], Do]:
+    def check(key: str, value: Any) -> Do:
+        seconds = _seconds(key, value)
+        return lambda lock: do(lock, seconds)
+
+    return check
+
+
+def _set_motor_s(lock: VirtualLock, seconds: float) -> None:
+    lock.behaviour.motor_s = seconds
+
+
+def _authorization(do: Callable[[VirtualLock, int], None]) -> Callable[[str, Any], Do]:
+    def check(key: str, value: Any) -> Do:
+        number = _number(key, value, 0, 0xFFFFFFFF)
+
+        def act(lock: VirtualLock) -> None:
+            do(lock, number)
+
+        return act
+
+    return check
+
+
+def _clock(key: str, value: Any) -> Do:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key}: a time such as 2026-12-01T10:00:00+01:00, not {value!r}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{key}: a time with offset such as 2026-12-01T10:00:00+01:00, not {value!r}")
+    return lambda lock: lock.set_clock(moment)
+
+
+def _audit(key: str, value: Any) -> Do:
+    if not isinstance(value, bool):
+        _number(key, value, 1, 100_000)
+    return lambda lock: None
+
+
+CONTROLS: dict[str, Callable[[str, Any], Do]] = {
+    "turn": _turn,
+    "press_button": _count(1, 2, lambda lock, n: lock.press_button(n)),
+    "hold_button": _if_true(lambda lock: lock.hold_button()),
+    "leave_pairing_mode": _if_true(lambda lock: lock.leave_pairing_mode()),
+    "battery": _battery,
+    "block_motor": _switch(lambda lock, on: lock.block_motor(on)),
+    "uncalibrate": _switch(lambda lock, on: lock.uncalibrate(on)),
+    "door": _door,
+    "enable": _authorization(lambda lock, number: lock.set_enabled(number, True)),
+    "disable": _authorization(lambda lock, number: lock.set_enabled(number, False)),
+    "remove_authorization": _authorization(lambda lock, number: lock.remove_authorization(number)),
+    "drop_links": _if_true(lambda lock: lock.drop_links()),
+    "out_of_range": _switch(lambda lock, on: lock.out_of_range(on)),
+    "busy": _duration(lambda lock, seconds: lock.be_busy(seconds)),
+    "motor_s": _duration(_set_motor_s),
+    "swallow_next_answer": _count(0, 1000, lambda lock, n: lock.swallow_next_answer(n)),
+    "damage_next_answer": _count(0, 1000, lambda lock, n: lock.damage_next_answer(n)),
+    "forget_challenges": _if_true(lambda lock: lock.forget_challenges()),
+    "clock": _clock,
+    "audit": _audit,
+    "status": _switch(lambda lock, on: None),
+}
+"""Every control by its key, with the check of its value."""

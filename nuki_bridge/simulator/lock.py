@@ -1,0 +1,324 @@
+"""One virtual Nuki Smart Lock without I/O: bytes in from a transport, bytes out to it.
+
+`VirtualLock` frames, decrypts and answers.  The lock as a thing is `device.Device`, its user table `authorizations`,
+pairing `handshake`, each request `requests`, the bolt `motor`, the messages of a demo or test `control`.  A transport
+(`radio.py` in memory, a Bluetooth peripheral elsewhere) is given by `attach` before anything else happens.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from nuki_bridge.errors import BadFrame
+from nuki_bridge.link import Channel
+from nuki_bridge.protocol.codes import (
+    Action,
+    Command,
+    Completion,
+    ErrorCode,
+    IdType,
+    Trigger,
+    name_of,
+)
+from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, TAG_SIZE, d1
+from nuki_bridge.protocol.frames import HEADER_SIZE, authorization_id, crc, frame_size, seal, seal_plain
+from nuki_bridge.protocol.messages import ErrorReport
+from nuki_bridge.protocol.wire import Message, encode
+from nuki_bridge.simulator import control, memory, requests
+from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.behaviour import Behaviour, Random, Refused
+from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.handshake import Handshake
+from nuki_bridge.simulator.motor import plan
+from nuki_bridge.simulator.transport import Timer
+
+
+@dataclass(slots=True)
+class _Connection:
+    handshake: Handshake
+    authorization_id: int | None = None
+    idle: Timer | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and the way its answers go; `muted` loses them."""
+
+    lock: VirtualLock
+    connection_id: int
+    authorization: Authorization
+    command: int
+    muted: bool = False
+
+    def reply(self, message: Message, *, size: int | None = None) -> None:
+        """Send `message` encrypted for the asker, cut to `size` payload bytes (older firmware sends less)."""
+        if not self.muted:
+            self.lock.send_encrypted(self.connection_id, self.authorization, message, size)
+
+    def refuse(self, error: ErrorCode) -> None:
+        """Send an Error Report."""
+        self.reply(ErrorReport(error=error, failed_command=self.command))
+
+
+class VirtualLock(Device):
+    """A Smart Lock as a client sees it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Takes the arguments of `Device`."""
+        super().__init__(*args, **kwargs)
+        self.last_command: int = 0
+        self._connections: dict[int, _Connection] = {}
+        self._swallow = 0
+        self._damage = 0
+
+    # -- the transport's side -----------------------------------------------------------------------------------------
+
+    def connected(self, connection_id: int) -> None:
+        """A central connected; one too many is dropped again."""
+        self.note("connected", detail=str(connection_id))
+        self._connections[connection_id] = _Connection(Handshake(self))
+        if not self.in_range or len(self._connections) > self.behaviour.max_links:
+            self._drop(connection_id, "no link is free")
+            return
+        self._touch(connection_id)
+        self._advertise()
+
+    def disconnected(self, connection_id: int) -> None:
+        """The connection is gone, whoever ended it."""
+        connection = self._connections.pop(connection_id, None)
+        if connection is None:
+            return
+        if connection.idle is not None:
+            connection.idle.cancel()
+        if not self.behaviour.challenges_outlive_link:
+            for authorization in self.authorizations:
+                if authorization.challenge_link == connection_id:
+                    authorization.challenge = None
+        self.note("disconnected", detail=str(connection_id))
+        self._advertise()
+
+    def written(self, connection_id: int, channel: Channel, data: bytes) -> None:
+        """A client wrote one whole value; never raises, whatever it holds."""
+        if connection_id not in self._connections:
+            return
+        self._touch(connection_id)
+        self.note("write", detail=f"{channel.value} {len(data)} bytes")
+        if channel is Channel.PAIRING:
+            self._pairing_written(connection_id, bytes(data))
+        elif channel is Channel.USDIO:
+            self._usdio_written(connection_id, bytes(data))
+        else:
+            self._refuse_plainly(connection_id)
+
+    @property
+    def advertise_while_connected(self) -> bool:
+        """Newer firmware goes on advertising beside a link."""
+        return self.behaviour.advertise_while_connected
+
+    @property
+    def advertising(self) -> bool:
+        """The lock can be seen and connected to now."""
+        free = self.links < self.behaviour.max_links if self.advertise_while_connected else self.links == 0
+        return self.in_range and free
+
+    @property
+    def links(self) -> int:
+        """How many connections there are now."""
+        return len(self._connections)
+
+    # -- what people and tests do to its link -------------------------------------------------------------------------
+
+    def drop_links(self) -> None:
+        """End every connection from the lock's side."""
+        for connection_id in list(self._connections):
+            self._drop(connection_id, "told to")
+
+    def out_of_range(self, away: bool = True) -> None:
+        """Carry the lock out of radio range, or back."""
+        if self.in_range == (not away):
+            return
+        self.in_range = not away
+        for connection_id in list(self._connections):
+            self._drop(connection_id, "out of range")
+        self._advertise()
+
+    def swallow_next_answer(self, count: int = 1) -> None:
+        """Carry out the next `count` requests, but lose everything that is sent in answer to them."""
+        self._swallow = count
+
+    def damage_next_answer(self, count: int = 1) -> None:
+        """Spoil one byte in each of the next `count` encrypted messages."""
+        self._damage = count
+
+    def control(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Carry out a control message of the demo or a test (`control.py`); raises `ValueError` with a sentence."""
+        return control.control(self, command)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The lock's own memory, keys and PIN included: for a file that only its owner can read."""
+        return memory.to_dict(self)
+
+    @classmethod
+    def from_dict(
+        cls, data: dict[str, Any], *, behaviour: Behaviour | None = None, random: Random = secrets.token_bytes
+    ) -> VirtualLock:
+        """A lock that remembers what `to_dict` gave.  Raises `ValueError` if `data` makes no sense."""
+        return memory.from_dict(cls, data, behaviour, random)
+
+    # -- pairing: the handshake's host --------------------------------------------------------------------------------
+
+    def admit(self, key: bytes, id_type: int, app_id: int, name: str, pin: int | None) -> int:
+        """Store a user who has proved the key; `pin` only where the family asks for it.  Raises `Refused`."""
+        if pin is not None:
+            self.check_pin(pin)
+        return self.add_user(key, id_type, app_id, name, full=ErrorCode.MAX_USER).authorization_id
+
+    def paired(self, authorization_id: int) -> None:
+        """A handshake is through: pairing mode ends."""
+        self.note("paired", self.authorizations.get(authorization_id))
+        self.factory_new = False
+        self.leave_pairing_mode()
+        self.on_memory_changed()
+        self._advertise()
+
+    # -- for `requests` -----------------------------------------------------------------------------------------------
+
+    def perform(self, exchange: Exchange, action: Action) -> None:
+        """Carry out a lock action that has passed all checks but the motor's; raises `Refused`."""
+        if not self.motor.calibrated:
+            raise Refused(ErrorCode.NOT_CALIBRATED)
+        if self.busy:
+            raise Refused(ErrorCode.BUSY)
+        if action is Action.UNLOCK and self.settings.auto_unlatch:
+            action = Action.UNLATCH
+        self.motor.cancel()  # a lock 'n' go that waits: its asker hears of it before this one is accepted
+        exchange.authorization.lock_count = min(exchange.authorization.lock_count + 1, 0xFFFF)
+        accepted_times = self.behaviour.accepted_times
+        if not plan(action, self.motor.state):
+            accepted_times = min(accepted_times, int(self.behaviour.accepts_nothing_to_do))
+        for _ in range(accepted_times):
+            exchange.reply(requests.ACCEPTED)
+        self.mover = exchange
+        if not self.motor.start(action, Trigger.SYSTEM, lambda completion: self._on_end(exchange, completion)):
+            self.mover = None
+            self.note("completed", exchange.authorization, command=exchange.command, detail="nothing to do")
+            exchange.reply(requests.COMPLETE)
+            self.on_memory_changed()
+
+    def states_read(self, authorization: Authorization) -> None:
+        """A client asked for Keyturner States: only a Bridge's asking takes the beacon's flag down."""
+        if self.state_changed and authorization.id_type == IdType.BRIDGE:
+            self.state_changed = False
+            self._advertise()
+            self.on_memory_changed()
+
+    def report_states(self) -> None:
+        """To the link whose action it is; to all others only from firmware that does so."""
+        states = requests.keyturner_states(self)
+        size = self.behaviour.states_size_of(self.family)
+        mover = self.mover
+        if mover is not None:
+            mover.reply(states, size=size)
+        if not self.behaviour.pushes_states_of_others:
+            return
+        for connection_id, connection in list(self._connections.items()):
+            watcher = self.authorizations.get(connection.authorization_id or 0)
+            if watcher is not None and (mover is None or mover.connection_id != connection_id):
+                self.send_encrypted(connection_id, watcher, states, size)
+
+    def send_encrypted(self, connection_id: int, to: Authorization, message: Message, size: int | None = None) -> None:
+        """Encrypt and indicate; silently lost if the connection is gone."""
+        if connection_id not in self._connections:
+            return
+        payload = encode(message, self.family)[:size]
+        frame = seal(to.authorization_id, message.command, payload, to.key, self.random(BOX_NONCE_SIZE))
+        if self._damage > 0:
+            self._damage -= 1
+            frame = frame[:-1] + bytes([frame[-1] ^ 0x55])
+        self._touch(connection_id)
+        self._the_transport().send(connection_id, Channel.USDIO, frame)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _usdio_written(self, connection_id: int, frame: bytes) -> None:
+        """Find the authorization and the request; whoever cannot be authenticated gets the plain error."""
+        opened = self._open(frame)
+        if opened is None:
+            self._refuse_plainly(connection_id)
+            return
+        authorization, plaintext = opened
+        self._connections[connection_id].authorization_id = authorization.authorization_id
+        authorization.last_active = self.now()
+        command = int.from_bytes(plaintext[4:6], "little")
+        exchange = Exchange(self, connection_id, authorization, command, muted=self._swallow > 0)
+        self._swallow = max(0, self._swallow - 1)
+        try:
+            if crc(plaintext[:-2]) != plaintext[-2:]:
+                raise Refused(ErrorCode.BAD_CRC)
+            requests.handle(exchange, plaintext[6:-2])
+        except Refused as refusal:
+            is_action = command in (Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION)
+            what = "action_refused" if is_action else "refused"
+            self.note(what, authorization, command=command, detail=name_of(refusal.error))
+            exchange.refuse(refusal.error)
+        else:
+            if command != Command.REQUEST_DATA:
+                self.last_command = command
+
+    def _open(self, frame: bytes) -> tuple[Authorization, bytes] | None:
+        """Whose frame it is, and its plaintext with ID and CRC; None if that cannot be proved."""
+        if len(frame) < HEADER_SIZE + TAG_SIZE + 8 or len(frame) != frame_size(frame):
+            return None
+        authorization = self.authorizations.get(authorization_id(frame))
+        if authorization is None:
+            return None
+        try:
+            plaintext = d1(frame[HEADER_SIZE:], frame[:BOX_NONCE_SIZE], authorization.key)
+        except BadFrame:
+            return None
+        return (authorization, plaintext) if plaintext[:4] == frame[24:28] else None
+
+    def _pairing_written(self, connection_id: int, frame: bytes) -> None:
+        answers, error = self._connections[connection_id].handshake.receive(frame)
+        if error is not None:
+            self.note("refused", detail=f"pairing: {name_of(error)}")
+        for answer in answers:
+            self._the_transport().send(connection_id, Channel.PAIRING, answer)
+
+    def _refuse_plainly(self, connection_id: int) -> None:
+        """Without a key the error cannot be encrypted: it comes plain, on GDIO (smartlock.md 3.3)."""
+        self.note("refused", detail="not_authorized")
+        report = ErrorReport(error=ErrorCode.NOT_AUTHORIZED, failed_command=0)
+        self._the_transport().send(connection_id, Channel.GDIO, seal_plain(report.command, encode(report, self.family)))
+
+    def _on_end(self, exchange: Exchange, completion: Completion) -> None:
+        """How an action that a client asked for ended."""
+        self.note("completed", exchange.authorization, command=exchange.command, detail=name_of(completion))
+        error = requests.ERRORS_BY_COMPLETION.get(completion)
+        if error is not None:
+            exchange.refuse(error)
+        elif not self.behaviour.complete_missing:
+            exchange.reply(requests.COMPLETE)
+
+    def _touch(self, connection_id: int) -> None:
+        """Traffic on a link: it counts as idle from now."""
+        connection = self._connections[connection_id]
+        if connection.idle is not None:
+            connection.idle.cancel()
+            connection.idle = None
+        if self.behaviour.idle_timeout_s > 0:
+            call_later = self._the_transport().call_later
+            connection.idle = call_later(self.behaviour.idle_timeout_s, lambda: self._drop_idle(connection_id))
+
+    def _drop_idle(self, connection_id: int) -> None:
+        """A link whose action is under way is still owed an answer and stays."""
+        if self.mover is not None and self.mover.connection_id == connection_id:
+            self._touch(connection_id)
+        else:
+            self._drop(connection_id, "idle")
+
+    def _drop(self, connection_id: int, reason: str) -> None:
+        self.note("dropped", detail=f"{connection_id}: {reason}")
+        self._the_transport().drop(connection_id)

@@ -1,0 +1,218 @@
+"""A virtual lock's motor: what an action makes it do, step by step in time.
+
+It knows neither links nor messages: it reports each state to `on_state` and the end of an action to whoever started it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from nuki_bridge.protocol.codes import Action, Completion, LockState, Trigger
+from nuki_bridge.simulator.behaviour import Behaviour, after
+from nuki_bridge.simulator.transport import Clock, Timer
+
+Done = Callable[[Completion], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The motor turns: `moving` is reported at the start, `final` at the end."""
+
+    moving: LockState
+    final: LockState
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The latch is held, then springs back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Lock 'n' go waits, unlocked, before it locks."""
+
+
+_UNLOCK = Turn(LockState.UNLOCKING, LockState.UNLOCKED)
+_LOCK = Turn(LockState.LOCKING, LockState.LOCKED)
+_UNLATCH = Turn(LockState.UNLATCHING, LockState.UNLATCHED)
+Phase = Turn | Hold | Wait
+
+REACHABLE_BY_HAND = (LockState.LOCKED, LockState.UNLOCKED, LockState.UNLATCHED)
+
+
+def plan(action: Action, state: LockState) -> list[Phase]:
+    """What `action` takes from `state`; empty if there is nothing to do."""
+    is_open = state in (LockState.UNLOCKED, LockState.UNLATCHED)
+    match action:
+        case Action.UNLOCK:
+            return [] if is_open else [_UNLOCK]
+        case Action.LOCK | Action.FULL_LOCK:
+            return [] if state is LockState.LOCKED else [_LOCK]
+        case Action.UNLATCH:
+            return [_UNLATCH, Hold()]
+        case Action.LOCK_N_GO:
+            return [Wait(), _LOCK] if is_open else [_UNLOCK, Wait(), _LOCK]
+        case Action.LOCK_N_GO_UNLATCH:
+            return [_UNLATCH, Hold(), Wait(), _LOCK]
+    raise ValueError(f"{action.name} is not something a motor does")
+
+
+class Motor:
+    """State of the bolt, and one action at a time."""
+
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        *,
+        on_state: Callable[[], None],
+        on_turn: Callable[[Action, Turn, bool], None],
+        on_rest: Callable[[], None],
+    ) -> None:
+        """`on_state` hears of every state worth reporting, `on_turn` of every start of the motor (and if blocked).
+
+        `on_rest` is called when an action is over, after whoever started it has heard how it ended.
+        """
+        self._behaviour = behaviour
+        self._on_state = on_state
+        self._on_turn = on_turn
+        self._on_rest = on_rest
+        self.clock: Clock | None = None
+        self.state = behaviour.start_state
+        self.trigger = Trigger.SYSTEM
+        self.last_action = Action.NONE
+        self.last_trigger = Trigger.SYSTEM
+        self.last_completion = Completion.SUCCESS
+        self.blocked = False
+        self.openings = 0
+        self.closings = 0
+        self._phases: list[Phase] = []
+        self._done: Done | None = None
+        self._timer: Timer | None = None
+        self._waits_until: datetime | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """The lock knows its positions."""
+        return self.state is not LockState.UNCALIBRATED
+
+    @property
+    def busy(self) -> bool:
+        """An action is under way and takes no other; waiting in lock 'n' go does."""
+        return bool(self._phases) and self._waits_until is None
+
+    @property
+    def active(self) -> bool:
+        """An action is under way, waiting included."""
+        return bool(self._phases)
+
+    def wait_left_s(self) -> int:
+        """Seconds until lock 'n' go locks, 0 when it is not waiting (at most 255)."""
+        if self._waits_until is None or self.clock is None:
+            return 0
+        return max(1, min(255, round((self._waits_until - self.clock.now()).total_seconds())))
+
+    def resting_state(self) -> LockState:
+        """Where the motor is going to rest when all is done, for a memory that outlives the process."""
+        state = self.state
+        for phase in self._phases:
+            state = phase.final if isinstance(phase, Turn) else LockState.UNLOCKED
+        return state
+
+    def start(self, action: Action, trigger: Trigger, done: Done) -> bool:
+        """Carry `action` out; `done` hears how it ended.  False if there was nothing to do (`done` is not called).
+
+        A lock 'n' go that waits is ended by it.  The caller has made sure that the motor is not `busy`.
+        """
+        self.cancel()
+        self.last_action, self.last_trigger, self.last_completion = action, trigger, Completion.SUCCESS
+        phases = plan(action, self.state)
+        if not phases:
+            return False
+        self.trigger = trigger
+        self._phases = phases
+        self._done = done
+        self._enter()
+        return True
+
+    def cancel(self) -> None:
+        """End the action under way where it is: a motor that turned stops in between."""
+        if not self._phases:
+            return
+        turning = isinstance(self._phases[0], Turn)
+        self.put(LockState.UNDEFINED if turning else LockState.UNLOCKED, self.trigger)
+
+    def put(self, state: LockState, trigger: Trigger) -> None:
+        """Set the state from outside: a hand, a lost calibration.  Ends an action under way."""
+        self.state, self.trigger = state, trigger
+        if self._phases:
+            self.last_completion = Completion.CANCELED
+        self._on_state()
+        if self._phases:
+            self._finish(Completion.CANCELED)
+
+    def _enter(self) -> None:
+        phase = self._phases[0]
+        behaviour = self._behaviour
+        if isinstance(phase, Turn):
+            self._on_turn(self.last_action, phase, self.blocked)
+            self.state = phase.moving
+            self._later(behaviour.motor_s / 2 if self.blocked else behaviour.motor_s)
+            for _ in range(behaviour.moving_reports):
+                self._on_state()
+            return
+        if isinstance(phase, Hold):
+            self._later(behaviour.unlatch_s)
+        else:
+            assert self.clock is not None
+            self._waits_until = after(self.clock.now(), behaviour.lock_n_go_s)
+            self._later(behaviour.lock_n_go_s)
+            self.state = LockState.UNLOCKED_LOCK_N_GO
+            self._on_state()
+        if behaviour.complete_before_hold and self._done is not None:
+            done, self._done = self._done, None
+            done(Completion.SUCCESS)
+
+    def _later(self, delay_s: float) -> None:
+        if self.clock is None:
+            raise RuntimeError("a virtual lock moves only when it is attached to a transport")
+        self._timer = self.clock.call_later(delay_s, self._leave)
+
+    def _leave(self) -> None:
+        phase = self._phases[0]
+        self._timer = None
+        self._waits_until = None
+        if isinstance(phase, Turn) and self.blocked:
+            self.state = LockState.MOTOR_BLOCKED
+            self.last_completion = Completion.MOTOR_BLOCKED
+            self._on_state()
+            self._finish(Completion.MOTOR_BLOCKED)
+            return
+        if isinstance(phase, Turn):
+            self.state = phase.final
+            self.openings += phase.final is not LockState.LOCKED
+            self.closings += phase.final is LockState.LOCKED
+        else:
+            self.state = LockState.UNLOCKED
+        del self._phases[0]
+        following = self._phases[0] if self._phases else None
+        if not isinstance(phase, Wait) and not isinstance(following, Wait):
+            self._on_state()
+        if following is None:
+            self._finish(Completion.SUCCESS)
+        else:
+            self._enter()
+
+    def _finish(self, completion: Completion) -> None:
+        """Order matters: whoever hears of the end finds the motor free."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        self._waits_until = None
+        self._phases = []
+        self.last_completion = completion
+        done, self._done = self._done, None
+        if done is not None:
+            done(completion)
+        self._on_rest()

@@ -1,0 +1,370 @@
+"""Bluetooth in memory: `Radio` and `Link` for virtual locks, on the event loop's clock, with faults to order.
+
+It behaves as BlueZ does towards its user: indications come in pieces, connecting can time out, a lock that holds a link
+is not seen by others.  With a `state_file` the locks' memory outlives the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
+from nuki_bridge.link import Channel, Link, OnData, RadioStatus
+from nuki_bridge.protocol.advertisement import Sighting, parse_advertisement
+from nuki_bridge.protocol.codes import Family
+from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks
+from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.transport import Timer
+
+__all__ = ["STATE_FILE", "Faults", "VirtualLink", "VirtualRadio", "default_locks"]
+
+ADAPTER = "virtual0"
+MAX_VALUE_SIZE = 512
+"""Longest value a GATT characteristic can have, in bytes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Faults:
+    """What goes wrong next; 0 is nothing, and where it says "n-th" 1 is the very next."""
+
+    connect_times_out: int = 0
+    """So many connection attempts time out."""
+    lose_indication: int = 0
+    """The n-th indication from now never arrives."""
+    disconnect_before_write: int = 0
+    """At the n-th write the link goes away, and the lock has not got it."""
+    disconnect_after_write: int = 0
+    """At the n-th write the link goes away; the lock has got it, its answers are lost."""
+    write_fails_after_delivery: int = 0
+    """The n-th write reaches the lock, but is reported as timed out; the link stays."""
+
+    def hits(self, name: str) -> bool:
+        """Count `name` down; true when its turn has come."""
+        left = getattr(self, name)
+        if left:
+            setattr(self, name, left - 1)
+        return bool(left == 1)
+
+
+class VirtualRadio:
+    """An adapter in memory and the locks in its range.  Implements `Radio`.
+
+    `clock` gives the time of day the locks live in, `mtu` the size at which indications are cut (3 bytes less),
+    `interval_s` the time between two advertisements of a lock.  `latency_s` (each indication), `write_s` (each write)
+    and `connect_s` slow things down; they, `mtu`, `rssi` and `faults` may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        locks: Iterable[VirtualLock],
+        *,
+        state_file: Path | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        mtu: int = 247,
+        interval_s: float = 1.0,
+        latency_s: float = 0.0,
+        write_s: float = 0.0,
+        connect_s: float = 0.0,
+    ) -> None:
+        self.locks = list(locks)
+        self.clock = clock
+        self.mtu = mtu
+        self.interval_s = interval_s
+        self.latency_s = latency_s
+        self.write_s = write_s
+        self.connect_s = connect_s
+        self.rssi: int = -58
+        self.faults = Faults()
+        self._state_file = state_file
+        self._status = RadioStatus(True, ADAPTER)
+        self._on_sighting: Callable[[Sighting], None] | None = None
+        self._on_status: Callable[[RadioStatus], None] | None = None
+        self._next_connection = 1
+        self._save_due = False
+        self._air = {lock.address: _Air(self, lock) for lock in self.locks}
+
+    # -- Radio --------------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> RadioStatus:
+        """Whether Bluetooth can be used now."""
+        return self._status
+
+    async def run(self, on_sighting: Callable[[Sighting], None], on_status: Callable[[RadioStatus], None]) -> None:
+        """Show each advertising lock every `interval_s`, and at once when its advertisement changes."""
+        self._on_sighting, self._on_status = on_sighting, on_status
+        try:
+            on_status(self._status)
+            while True:
+                for lock in self.locks:
+                    self._show(lock)
+                await asyncio.sleep(self.interval_s)
+        finally:
+            self._on_sighting = self._on_status = None
+            self.save()
+
+    def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> Link:
+        """A link to the lock at `address`, not yet connected."""
+        return VirtualLink(self, address.upper(), on_data, on_disconnect)
+
+    # -- controls -----------------------------------------------------------------------------------------------------
+
+    def set_adapter(self, available: bool, reason: str = "the virtual Bluetooth adapter is switched off") -> None:
+        """Take the adapter away with every link, or bring it back."""
+        if available == self._status.available:
+            return
+        self._status = RadioStatus(True, ADAPTER) if available else RadioStatus(False, None, reason)
+        if not available:
+            for air in self._air.values():
+                air.lose_all()
+        if self._on_status is not None:
+            self._on_status(self._status)
+
+    def half_open(self, address: str) -> None:
+        """The lock forgets its links while this side goes on believing in them: writes are never answered."""
+        air = self._air[address.upper()]
+        for number in list(air.links):
+            air.links.pop(number)._deaf = True
+            air.lock.disconnected(number)
+
+    def find(self, key: str | None) -> VirtualLock:
+        """A lock by address, advertised name or Nuki ID in hex; None is the only one there is.
+
+        Raises `ValueError` with the known names otherwise.
+        """
+        for lock in self.locks:
+            known = (lock.address, lock.name.upper(), f"{lock.nuki_id:08X}")
+            if (key is None and len(self.locks) == 1) or (key is not None and key.upper() in known):
+                return lock
+        names = ", ".join(lock.name for lock in self.locks)
+        raise ValueError(
+            f"no virtual lock {key!r}; there are: {names}" if key else f"name the lock; there are: {names}"
+        )
+
+    def control(self, command: dict[str, Any]) -> dict[str, Any]:
+        """`VirtualLock.control` for the lock that `lock` in the command names; raises `ValueError`."""
+        if not isinstance(command, dict) or not isinstance(command.get("lock"), str | None):
+            raise ValueError('a control is a JSON object; "lock" in it is the name of a virtual lock')
+        rest = {key: value for key, value in command.items() if key != "lock"}
+        return self.find(command.get("lock")).control(rest)
+
+    def save(self) -> None:
+        """Write the locks' memory, readable by the owner only; does nothing without a state file."""
+        self._save_due = False
+        if self._state_file is not None:
+            save_locks(self._state_file, self.locks)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _save_soon(self) -> None:
+        """Changes come in bunches: one write for each bunch."""
+        if self._state_file is None or self._save_due:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.save()
+            return
+        self._save_due = True
+        loop.call_soon(self.save)
+
+    def _show(self, lock: VirtualLock) -> None:
+        if self._on_sighting is None or not self._status.available or not lock.advertising:
+            return
+        seen = parse_advertisement(lock.address, lock.name, self.rssi, lock.manufacturer_data(), lock.service_data())
+        if seen is not None:
+            self._on_sighting(seen)
+
+    def _connection_number(self) -> int:
+        self._next_connection += 1
+        return self._next_connection - 1
+
+
+class _Air:
+    """The transport of one lock: its links, by connection."""
+
+    def __init__(self, radio: VirtualRadio, lock: VirtualLock) -> None:
+        self.radio = radio
+        self.lock = lock
+        self.links: dict[int, VirtualLink] = {}
+        lock.attach(self)
+        lock.on_memory_changed = radio._save_soon
+
+    def send(self, connection_id: int, channel: Channel, data: bytes) -> None:
+        """Cut into indications; the link queues them."""
+        link = self.links.get(connection_id)
+        if link is None:
+            return
+        size = self.radio.mtu - 3
+        for start in range(0, len(data), size):
+            link._arrive(channel, data[start : start + size])
+
+    def drop(self, connection_id: int) -> None:
+        """A lock out of range says nothing more; otherwise what it sent arrives first."""
+        link = self.links.get(connection_id)
+        if link is None:
+            return
+        if self.lock.in_range:
+            link._arrive(None, b"")
+        else:
+            link._lose()
+
+    def advertise(self) -> None:
+        """Seen at the next turn of the loop, so that nobody is called from within the lock."""
+        if self.radio._on_sighting is not None:
+            asyncio.get_running_loop().call_soon(self.radio._show, self.lock)
+
+    def call_later(self, delay_s: float, fn: Callable[[], None]) -> Timer:
+        """On the loop's clock."""
+        return asyncio.get_running_loop().call_later(delay_s, fn)
+
+    def now(self) -> datetime:
+        """Time of day."""
+        return self.radio.clock()
+
+    def lose_all(self) -> None:
+        """Every link breaks at once."""
+        for link in list(self.links.values()):
+            link._lose()
+
+
+class VirtualLink:
+    """One GATT connection in memory.  Implements `Link`."""
+
+    def __init__(self, radio: VirtualRadio, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> None:
+        self.address = address
+        self._radio = radio
+        self._on_data = on_data
+        self._on_disconnect = on_disconnect
+        self._connection: int | None = None
+        self._channels: frozenset[Channel] = frozenset()
+        self._family: Family | None = None
+        self._deaf = False
+        self._queue: deque[tuple[int, Channel | None, bytes]] = deque()
+        self._lost = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """The link is up and subscribed."""
+        return self._connection is not None
+
+    @property
+    def family(self) -> Family | None:
+        """Family found at the last `connect`."""
+        return self._family
+
+    @property
+    def rssi(self) -> int | None:
+        """Signal strength in dBm."""
+        return self._radio.rssi
+
+    async def connect(self, timeout_s: float, *, pairing: bool = False) -> None:
+        """Connect to the lock if it advertises within `timeout_s`; see `Link.connect`."""
+        radio = self._radio
+        self._check_adapter()
+        if self.connected:
+            return
+        air = radio._air.get(self.address)
+        if radio.faults.connect_times_out > 0:
+            radio.faults.connect_times_out -= 1
+            await asyncio.sleep(timeout_s)
+            raise TimedOut(f"connecting to {self.address} took longer than {timeout_s:g} s")
+        try:
+            async with asyncio.timeout(timeout_s):
+                while air is None or not air.lock.advertising:
+                    await asyncio.sleep(radio.interval_s)
+                    self._check_adapter()
+                await asyncio.sleep(radio.connect_s)
+        except TimeoutError:
+            if air is None:
+                raise NotFound(f"no lock with address {self.address} was seen") from None
+            raise TimedOut(f"connecting to {self.address} took longer than {timeout_s:g} s") from None
+        self._check_adapter()
+        if not air.lock.advertising:
+            raise TimedOut(f"{self.address} went away while connecting")
+        number = radio._connection_number()
+        self._connection = number
+        self._deaf = False
+        self._lost.clear()
+        self._queue.clear()
+        self._family = air.lock.family
+        self._channels = frozenset({Channel.PAIRING}) if pairing else frozenset({Channel.GDIO, Channel.USDIO})
+        air.links[number] = self
+        air.lock.connected(number)
+
+    async def write(self, channel: Channel, data: bytes) -> None:
+        """Hand `data` to the lock; see `Link.write`."""
+        radio = self._radio
+        if self._connection is None:
+            raise Disconnected(f"there is no link to {self.address}")
+        if len(data) > MAX_VALUE_SIZE:
+            raise LinkError(f"a value has at most {MAX_VALUE_SIZE} bytes, not {len(data)}")
+        number = self._connection
+        if self._deaf:
+            await self._lost.wait()
+        else:
+            await asyncio.sleep(radio.write_s)
+        if self._connection != number:
+            raise Disconnected(f"the link to {self.address} was lost during a write")
+        faults = radio.faults
+        if faults.hits("disconnect_before_write"):
+            self._lose()
+            raise Disconnected(f"the link to {self.address} was lost before a write")
+        radio._air[self.address].lock.written(number, channel, bytes(data))
+        if faults.hits("disconnect_after_write"):
+            self._lose()
+            raise Disconnected(f"the link to {self.address} was lost after a write")
+        if faults.hits("write_fails_after_delivery"):
+            raise TimedOut(f"{self.address} did not confirm a write in time")
+
+    async def disconnect(self) -> None:
+        """Drop the link; never raises."""
+        self._lose()
+
+    def _check_adapter(self) -> None:
+        status = self._radio.status
+        if not status.available:
+            raise AdapterUnavailable(status.reason or "no Bluetooth adapter")
+
+    def _arrive(self, channel: Channel | None, data: bytes) -> None:
+        """Queue one indication; no channel stands for the lock's hanging up.
+
+        Timers of equal time have no order among them: each takes the head of the queue, whichever comes first.
+        """
+        if self._connection is None or (channel is not None and self._radio.faults.hits("lose_indication")):
+            return
+        self._queue.append((self._connection, channel, data))
+        loop = asyncio.get_running_loop()
+        if self._radio.latency_s > 0:
+            loop.call_later(self._radio.latency_s, self._deliver)
+        else:
+            loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        if not self._queue:
+            return
+        number, channel, data = self._queue.popleft()
+        if number != self._connection:
+            return
+        if channel is None:
+            self._lose()
+        elif channel in self._channels:
+            self._on_data(channel, data)
+
+    def _lose(self) -> None:
+        """The link is down: both sides learn it, what was under way is gone."""
+        if self._connection is None:
+            return
+        number, self._connection = self._connection, None
+        self._queue.clear()
+        self._lost.set()
+        air = self._radio._air[self.address]
+        if air.links.pop(number, None) is not None:
+            air.lock.disconnected(number)
+        self._on_disconnect()
