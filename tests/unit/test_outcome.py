@@ -1,0 +1,81 @@
+"""The verdict over a lost answer: an action is taken for not carried out only if the lock's report proves it."""
+
+from __future__ import annotations
+
+import pytest
+
+from nuki_bridge.errors import LockError
+from nuki_bridge.outcome import Verdict, ended, judge
+from nuki_bridge.protocol.codes import Action as A
+from nuki_bridge.protocol.codes import Completion, LockState, Trigger
+from nuki_bridge.protocol.messages import KeyturnerStates
+
+S = LockState
+SYSTEM, MANUAL = Trigger.SYSTEM, Trigger.MANUAL
+OK, BLOCKED = Completion.SUCCESS, Completion.MOTOR_BLOCKED
+
+
+def report(state: LockState, last: tuple[A, Trigger, Completion] | None, trigger: Trigger = SYSTEM) -> KeyturnerStates:
+    """A report of the lock; `last` None is firmware that does not tell the last action."""
+    action, last_trigger, completion = last or (None, None, None)
+    return KeyturnerStates(
+        nuki_state=2,
+        lock_state=state,
+        trigger=trigger,
+        current_time=None,
+        timezone_offset_min=0,
+        battery_state=0,
+        last_action=action,
+        last_trigger=last_trigger,
+        last_completion=completion,
+    )
+
+
+LOCKED = report(S.LOCKED, (A.LOCK, SYSTEM, OK))
+UNLOCKED = report(S.UNLOCKED, (A.UNLOCK, SYSTEM, OK))
+OPENED = report(S.UNLOCKED, (A.UNLATCH, SYSTEM, OK))
+LOCKED_BY_HAND = report(S.LOCKED, (A.LOCK, MANUAL, OK), MANUAL)
+JAMMED = report(S.MOTOR_BLOCKED, (A.LOCK, SYSTEM, BLOCKED))
+OLD_LOCKED, OLD_UNLOCKED = report(S.LOCKED, None), report(S.UNLOCKED, None)
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after", "verdict"),
+    [
+        (A.UNLOCK, LOCKED, UNLOCKED, Verdict.DONE),
+        (A.UNLOCK, LOCKED, LOCKED, Verdict.IDLE),
+        (A.UNLOCK, None, UNLOCKED, Verdict.DONE),
+        (A.UNLOCK, None, LOCKED, Verdict.UNKNOWN),
+        (A.UNLOCK, OLD_LOCKED, OLD_UNLOCKED, Verdict.DONE),
+        (A.UNLOCK, OLD_LOCKED, OLD_LOCKED, Verdict.IDLE),
+        (A.LOCK, UNLOCKED, JAMMED, Verdict.DONE),
+        (A.LOCK, UNLOCKED, LOCKED_BY_HAND, Verdict.DONE),
+        (A.UNLOCK, UNLOCKED, LOCKED_BY_HAND, Verdict.UNKNOWN),
+        (A.UNLATCH, LOCKED, OPENED, Verdict.DONE),
+        (A.UNLATCH, UNLOCKED, UNLOCKED, Verdict.IDLE),
+        (A.UNLATCH, OPENED, OPENED, Verdict.UNKNOWN),
+        (A.UNLATCH, None, OPENED, Verdict.UNKNOWN),
+        (A.UNLATCH, OLD_UNLOCKED, OLD_UNLOCKED, Verdict.UNKNOWN),
+        (A.UNLATCH, OLD_LOCKED, OLD_UNLOCKED, Verdict.DONE),
+        (A.UNLATCH, LOCKED, LOCKED_BY_HAND, Verdict.UNKNOWN),
+        (A.LOCK_N_GO, OLD_UNLOCKED, OLD_LOCKED, Verdict.UNKNOWN),
+    ],
+)
+def test_verdict(action: A, before: KeyturnerStates | None, after: KeyturnerStates, verdict: Verdict) -> None:
+    assert judge(action, before, after) is verdict
+
+
+def test_a_failed_action_raises_under_the_name_of_its_completion_status() -> None:
+    low = report(S.UNLOCKED, (A.LOCK, SYSTEM, Completion.LOW_MOTOR_VOLTAGE))
+    with pytest.raises(LockError, match="low motor voltage") as failed:
+        ended(A.LOCK, low, reported=True)
+    assert failed.value.code == "low_motor_voltage"
+    with pytest.raises(LockError) as failed:
+        ended(A.LOCK, report(S.MOTOR_BLOCKED, None), reported=True)
+    assert failed.value.code == "motor_blocked"
+
+
+def test_an_earlier_failure_is_not_blamed_on_this_action() -> None:
+    """COMPLETE at once, nothing to do: the last completion status belongs to some earlier action."""
+    assert ended(A.LOCK, report(S.LOCKED, (A.LOCK, SYSTEM, BLOCKED)), reported=False).completion == "success"
+    assert ended(A.UNLOCK, report(S.UNLOCKED, (A.LOCK, SYSTEM, BLOCKED)), reported=True).completion == "success"
