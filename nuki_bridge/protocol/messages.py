@@ -283,8 +283,8 @@ class Config(Message):
 
     nuki_id: int = wire(u32)
     name: str = wire(text(NAME_SIZE))
-    latitude: float = wire(f32)
-    longitude: float = wire(f32)
+    latitude: float = wire(f32, secret=True)
+    longitude: float = wire(f32, secret=True)
     auto_unlatch: bool = wire(flag)
     pairing_enabled: bool = wire(flag)
     button_enabled: bool = wire(flag)

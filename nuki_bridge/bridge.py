@@ -1,0 +1,340 @@
+"""The bridge joins locks and topics: a message in, a lock action and its answer out; a lock's report in, topics out.
+
+It is handed a way to publish and a radio, and knows neither paho nor BlueZ.  Each command runs as a task of its own, so
+that a slow lock holds up nobody else; a lock takes its commands in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge import __version__, report, topics
+from nuki_bridge.air import Air
+from nuki_bridge.bridge_commands import COMMANDS, Answer
+from nuki_bridge.errors import NukiError, RequestError, TimedOut
+from nuki_bridge.lock import Connection, Lock
+from nuki_bridge.members import Member, Members
+from nuki_bridge.protocol.codes import name_of
+from nuki_bridge.publisher import Publisher
+from nuki_bridge.topics import Kind, Publication, Refused, Request
+
+if TYPE_CHECKING:
+    from nuki_bridge.config import Settings
+    from nuki_bridge.link import Radio, RadioStatus
+    from nuki_bridge.mqtt import Message
+    from nuki_bridge.protocol.advertisement import Sighting
+    from nuki_bridge.protocol.messages import KeyturnerStates
+    from nuki_bridge.protocol.session import Random
+    from nuki_bridge.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_COMMANDS = 20
+"""Commands of one lock, and requests to the bridge, that may be under way or wait; more are refused."""
+LEAVE_S = 0.5
+"""How long commands that are given up at the end may take to answer."""
+RESTART_S = 5.0
+"""Before a task is started again that failed through a mistake of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the bridge needs of the world; all of it is handed in.
+
+    `publish` tells whether the broker will get the message, `watch` subscribes to more topic filters on this
+    connection, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend, on it stand the times
+    of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
+    """
+
+    publish: Callable[[Publication], bool]
+    watch: Callable[[Iterable[str]], None]
+    protocol: Callable[[], str | None]
+    restart: Callable[[], None]
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    random: Random
+    hostname: str
+    simulate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+
+class Bridge:
+    """All locks of this installation; `run` it, feed it with `handle` and `connection_changed`."""
+
+    def __init__(self, settings: Settings, store: Store, radio: Radio, outside: Outside) -> None:
+        self.settings = settings
+        self.store = store
+        self.radio = radio
+        self.outside = outside
+        self.base = settings.mqtt.base_topic
+        self.members = Members(settings.locks, store.locks())
+        self.air = Air(outside.clock)
+        installation = _installation(store.app_id())
+        self.publisher = Publisher(self.base, installation, self.members, outside.publish, outside.clock, outside.now)
+        self._requests: set[asyncio.Task[None]] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._adapter_available: bool | None = None
+        self.radio_known = asyncio.Event()
+        """Set once the radio has said for the first time whether there is an adapter."""
+        self._started_at = outside.clock()
+        self._leaving = False
+        self.pairing = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Talk to the locks until cancelled; afterwards no link is left."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self.publish_info()  # first, because it names the locks whose topics follow
+                for member in self.members:
+                    self.start(member)
+                self.publisher.online()
+                await self._again_and_again("the radio", lambda: self.radio.run(self._sighted, self._radio_changed))
+        finally:
+            self.publisher.disconnected()
+
+    def filters(self) -> list[str]:
+        """Topic filters to subscribe to at every connection; `outside.watch` is given more of them later."""
+        commands = topics.command_filters(self.base, virtual=self.outside.simulate is not None)
+        return [*commands, f"{self.base}/bridge/info"]
+
+    def connection_changed(self, connected: bool) -> None:
+        """The broker was found, with all `filters` subscribed, or lost: tell it everything anew."""
+        if not connected:
+            self.publisher.disconnected()
+            return
+        self.publish_info()
+        self.publisher.connected()
+        self.outside.watch(self.publisher.watched())
+
+    async def leave(self) -> None:
+        """Give up what is under way, with an answer, and publish that neither bridge nor locks can be reached."""
+        self._leaving = True
+        commands = [*self._requests, *(task for member in self.members for task in member.commands)]
+        for task in commands:
+            task.cancel()
+        if commands:
+            await asyncio.wait(commands, timeout=LEAVE_S)
+        self.publisher.leave()
+
+    def start(self, member: Member) -> None:
+        """Publish what there is to say of a lock and, if it is paired, keep in touch with it from now on."""
+        if member.paired is None or self._tasks is None:
+            self.publisher.lock(member)
+            return
+        member.events, member.status_essence = report.Events(), None
+        lock = member.lock = Lock(
+            replace(member.paired, name=member.name),
+            self.radio,
+            connection=Connection(member.connection),
+            random=self.outside.random,
+            clock=self.outside.clock,
+            now=self.outside.now,
+            on_states=lambda _lock, _before, states: self._reported(member, states),
+            on_change=lambda _lock: self.publisher.lock(member),
+        )
+        self.publisher.lock(member)
+        member.task = self._tasks.create_task(self._again_and_again(member.name, lock.run), name=f"lock {member.name}")
+
+    async def stop(self, member: Member) -> None:
+        """Leave a lock alone: give up its commands, drop its link."""
+        tasks = [each for each in (member.task, *member.commands) if each is not None]
+        member.lock = member.task = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _again_and_again(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run for ever: a mistake in one lock's code must not take the others down."""
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("internal error: %s failed and is started again in %g s", what, RESTART_S)
+            await asyncio.sleep(RESTART_S)
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return self.outside.clock() - self._started_at
+
+    # -- told by the radio and the locks ------------------------------------------------------------------------------
+
+    def _sighted(self, sighting: Sighting) -> None:
+        self.air.hear(sighting)
+        member = self.members.at(sighting.address)
+        if member is not None and member.lock is not None:
+            member.lock.sighted(sighting)
+
+    def _radio_changed(self, status: RadioStatus) -> None:
+        before, self._adapter_available = self._adapter_available, status.available
+        self.radio_known.set()
+        if status.available:
+            log.info("Bluetooth adapter %s is ready", status.adapter)
+        else:
+            log.warning("Bluetooth cannot be used: %s", status.reason)
+        if before is not None and before != status.available:
+            found = {"type": "adapter_found", "adapter": status.adapter}
+            lost = {"type": "adapter_lost", "reason": status.reason}
+            self.publisher.event("bridge", found if status.available else lost)
+        for member in self.members:
+            if member.lock is not None:
+                member.lock.radio_changed(status)
+        self.publish_info()
+
+    def _reported(self, member: Member, states: KeyturnerStates) -> None:
+        if member.lock is None:
+            return
+        self.publisher.lock(member)
+        for event in member.events.feed(states):
+            self.publisher.event(member.name, {**event, "time": report.lock_time(member.lock)})
+
+    # -- what there is to say -----------------------------------------------------------------------------------------
+
+    def publish_info(self) -> None:
+        """Publish `bridge/info` if it changed."""
+        info = {
+            "version": __version__,
+            "adapter": self.adapter(),
+            "mqtt_version": self.outside.protocol(),
+            "locks": [self.summary(each) for each in self.members],
+        }
+        self.publisher.info(info)
+
+    def adapter(self) -> dict[str, Any]:
+        """The state of the Bluetooth adapter."""
+        status = self.radio.status
+        return {"name": status.adapter, "available": status.available, "reason": status.reason}
+
+    def summary(self, member: Member) -> dict[str, Any]:
+        """Which lock it is, for people and programs that choose one."""
+        identity = report.identity(member.paired) if member.paired is not None else {"address": member.address}
+        return {"name": member.name, **identity, "connection": member.connection, "paired": member.paired is not None}
+
+    # -- told by the broker -------------------------------------------------------------------------------------------
+
+    def handle(self, message: Message) -> None:
+        """Take in one message; every answer comes later, by itself."""
+        try:
+            request = topics.parse(self.base, message)
+        except Refused as error:
+            self._refuse(error.request, error)
+            return
+        if request is None:
+            self.publisher.seen(message, retain_is_kept=self.outside.protocol() == "5")
+            return
+        try:
+            self._accept(request)
+        except RequestError as error:
+            self._refuse(request, error)
+
+    def _refuse(self, request: Request, error: NukiError) -> None:
+        log.info("%s refused: %s", _what(request), error.code)
+        self._send(topics.refused(request, error.code, str(error)))
+
+    def _send(self, answers: list[Publication]) -> None:
+        for answer in answers:
+            if not self.outside.publish(answer):
+                log.debug("an answer on %r did not go out", answer.topic)
+
+    def _accept(self, request: Request) -> None:
+        """Make a request a task, or raise `RequestError`."""
+        if self._tasks is None or self._leaving:
+            raise RequestError("stopped", "the bridge is stopping")
+        commands = self._requests
+        work: Callable[[], Awaitable[Answer]]
+        if request.kind is Kind.SIMULATE:
+            work = partial(self._simulate, request)
+        elif request.lock is None:
+            work = partial(COMMANDS[request.command], self, request)
+        else:
+            member, lock = self._member(request.lock)
+            _check_allowed(member, request)
+            commands = member.commands
+            work = partial(self._ask_lock, member, lock, request)
+        if len(commands) >= MAX_COMMANDS:
+            raise RequestError("too_many_requests", f"{MAX_COMMANDS} commands are waiting already; try again later")
+        task = self._tasks.create_task(self._answer(request, work), name=_what(request))
+        commands.add(task)
+        task.add_done_callback(commands.discard)
+
+    def _member(self, name: str) -> tuple[Member, Lock]:
+        member = self.members.get(name)
+        if member is None:
+            known = ", ".join(each.name for each in self.members) or "none"
+            raise RequestError("unknown_lock", f"there is no lock of this name; the bridge knows: {known}")
+        if member.lock is None:
+            raise RequestError("not_paired", f"{name} is not paired; pair it first (bridge/request/pair)")
+        return member, member.lock
+
+    async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]]) -> None:
+        """Do the work and publish what came of it."""
+        started = self.outside.clock()
+        try:
+            if started >= request.deadline:
+                raise TimedOut("the command came too late to be carried out")
+            answers = topics.done(request, **await work())
+            log.info("%s: done in %.1f s", _what(request), self.outside.clock() - started)
+        except NukiError as error:
+            log.info("%s: %s (%s)", _what(request), error.code, error)
+            answers = topics.refused(request, error.code, str(error))
+        except asyncio.CancelledError:
+            self._send(topics.refused(request, "stopped", "the bridge stopped before the outcome was known"))
+            raise
+        except Exception:
+            log.exception("internal error in %s", _what(request))
+            answers = topics.refused(request, "internal", "internal error of the bridge; its log tells more")
+        self._send(answers)
+
+    async def _ask_lock(self, member: Member, lock: Lock, request: Request) -> Answer:
+        left = request.deadline - self.outside.clock()
+        if request.action is not None:
+            outcome = await lock.perform(request.action, left)
+            return {"completion": outcome.completion}
+        if request.command == "refresh":
+            await lock.refresh(left)
+            self.publisher.lock(member, whole=True)
+            return {"data": report.status(lock)}
+        battery = report.battery_report(await lock.read_battery(left))
+        self.publisher.lock(member)
+        return {"data": battery}
+
+    async def _simulate(self, request: Request) -> Answer:
+        """Control a virtual lock, by its name here or by its Nuki ID."""
+        if self.outside.simulate is None or request.lock is None:
+            raise RequestError("unknown_command", "there are no virtual locks here")
+        member = self.members.get(request.lock)
+        which = member.address if member is not None and member.address else request.lock
+        try:
+            return {"data": self.outside.simulate({**request.arguments, "lock": which})}
+        except ValueError as error:
+            raise RequestError("bad_request", str(error)) from None
+
+
+def _what(request: Request) -> str:
+    """A request for the log, never with its arguments; names come from a topic and may hold anything."""
+    name = name_of(request.action) if request.action is not None else request.command or request.kind.value
+    return "".join(filter(str.isprintable, f"{request.lock or 'bridge'}: {name}"))[:100]
+
+
+def _check_allowed(member: Member, request: Request) -> None:
+    """Raises `RequestError` if the configuration does not let MQTT do this to the lock."""
+    allowed = member.settings.actions if member.settings is not None else None
+    if request.action is not None and allowed is not None and request.action not in allowed:
+        names = ", ".join(sorted(name_of(each) for each in allowed)) or "none"
+        raise RequestError(
+            "action_not_allowed", f"{member.name} does not take {name_of(request.action)} over MQTT; allowed: {names}"
+        )
+
+
+def _installation(app_id: int) -> str:
+    """What tells this installation from another one on the same broker, without giving the app ID away."""
+    return sha256(b"nuki-bridge installation %d" % app_id).hexdigest()[:16]

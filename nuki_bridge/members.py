@@ -1,0 +1,117 @@
+"""The locks of this bridge by name: which are configured, which are paired, and which of both are the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nuki_bridge.config import LockSettings, lock_name_mistake
+from nuki_bridge.report import Events
+from nuki_bridge.store import PairedLock
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock import Lock
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Member:
+    """One lock under its name; `paired` keeps the name in the store, which the configuration may have overruled.
+
+    `lock` and `task` are there while it is paired, `commands` are under way or wait for their turn.
+    """
+
+    name: str
+    settings: LockSettings | None = None
+    paired: PairedLock | None = None
+    lock: Lock | None = None
+    task: asyncio.Task[None] | None = None
+    events: Events = field(default_factory=Events)
+    commands: set[asyncio.Task[None]] = field(default_factory=set)
+    status_essence: object = None
+    status_at: float = 0.0
+
+    @property
+    def connection(self) -> str:
+        """How the lock is kept in touch with: `persistent` or `on-demand`."""
+        return self.settings.connection if self.settings is not None else "persistent"
+
+    @property
+    def address(self) -> str | None:
+        """The lock's address, if it is known."""
+        if self.paired is not None:
+            return self.paired.address
+        return self.settings.address if self.settings is not None else None
+
+
+class Members:
+    """Every configured and every paired lock, in the order of the configuration, then by name."""
+
+    def __init__(self, configured: Iterable[LockSettings], paired: Iterable[PairedLock]) -> None:
+        self._by_name = {each.name: Member(each.name, each) for each in configured}
+        stored = list(paired)
+        names = {each.name for each in stored}
+        for lock in stored:
+            self._place(lock, names - {lock.name})
+
+    def _place(self, paired: PairedLock, names: set[str]) -> None:
+        """Find the configured lock that a paired one is: by its address, else by name where no address is given."""
+        member = self.at(paired.address)
+        if member is None:
+            named = self._by_name.get(paired.name)
+            if named is not None and named.paired is None and named.settings is not None and not named.settings.address:
+                member = named
+        if member is None:
+            name = self.free_name(paired.name, names)
+            if name != paired.name:
+                log.warning(
+                    "the name %s belongs to another lock in the configuration; the paired lock %s is %s now",
+                    paired.name,
+                    paired.address,
+                    name,
+                )
+            member = self._by_name[name] = Member(name)
+        member.paired = paired
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(list(self._by_name.values()))
+
+    def get(self, name: str) -> Member | None:
+        """The lock of that name."""
+        return self._by_name.get(name)
+
+    def at(self, address: str) -> Member | None:
+        """The lock at that address."""
+        return next((each for each in self._by_name.values() if each.address == address), None)
+
+    def add(self, name: str) -> Member:
+        """The lock of that name, a new one if there is none."""
+        return self._by_name.setdefault(name, Member(name))
+
+    def remove(self, member: Member) -> None:
+        """Forget a lock."""
+        self._by_name.pop(member.name, None)
+
+    def free_name(self, wanted: str, others: Iterable[str] = ()) -> str:
+        """`wanted`, or with a number behind it if a lock has that name, here or in the store."""
+        taken = {*self._by_name, *others, *(each.paired.name for each in self if each.paired is not None)}
+        name, number = wanted, 2
+        while name in taken:
+            suffix = f"_{number}"
+            name, number = wanted[: 32 - len(suffix)] + suffix, number + 1
+        return name
+
+
+def slug(text: str, nuki_id: int) -> str:
+    """A name for topics out of the name that a lock has in its maker's app; `lock_<Nuki ID>` if nothing is left."""
+    import unicodedata  # a megabyte that only pairing needs
+
+    german = text.lower().translate({ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss"})
+    plain = unicodedata.normalize("NFKD", german).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9-]+", "_", plain).strip("_-")[:32].rstrip("_-")
+    return f"lock_{nuki_id:08x}" if lock_name_mistake(name) else name

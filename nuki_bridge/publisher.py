@@ -1,0 +1,176 @@
+"""The bridge's own topics: what is retained of bridge and locks, what became of it at the broker, and the events.
+
+It publishes what it is given and keeps the broker's copy right; what there is to say is `report`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge import report, topics
+from nuki_bridge.config import lock_name_mistake
+from nuki_bridge.report import OFFLINE, ONLINE
+from nuki_bridge.retained import Retained
+from nuki_bridge.topics import Publication, dump
+
+if TYPE_CHECKING:
+    from nuki_bridge.members import Member, Members
+    from nuki_bridge.mqtt import Message
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 60.0
+"""`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
+
+
+class Publisher:
+    """Everything that the bridge publishes by itself, below `base`.
+
+    `installation` tells this bridge from others: `bridge/info` carries it, so that the next start knows which retained
+    topics are its own to clear.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        installation: str,
+        members: Members,
+        publish: Callable[[Publication], bool],
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._base = base
+        self._installation = installation
+        self._members = members
+        self._publish = publish
+        self._clock = clock
+        self._now = now
+        self._retained = Retained(publish, clock)
+        self._strays: set[str] = set()
+        self._left = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """Publish everything retained."""
+        if not self._left:
+            self._retained.connected()
+
+    def disconnected(self) -> None:
+        """Keep everything until `connected`."""
+        self._retained.disconnected()
+
+    def leave(self) -> None:
+        """Publish that neither bridge nor locks can be reached, and nothing from then on."""
+        for member in self._members:
+            self._put(f"{member.name}/availability", OFFLINE)
+        self._put("bridge/state", OFFLINE)
+        self._retained.disconnected()
+        self._left = True
+
+    # -- what there is to say -----------------------------------------------------------------------------------------
+
+    def online(self) -> None:
+        """The bridge is there."""
+        self._put("bridge/state", ONLINE)
+
+    def info(self, info: dict[str, Any]) -> None:
+        """Publish `bridge/info` if it changed."""
+        self._put("bridge/info", dump({**info, "id": self._installation}))
+
+    def lock(self, member: Member, *, whole: bool = False) -> None:
+        """Publish what changed of a lock; `status` with nothing but a new time only now and then, or if `whole`."""
+        lock = member.lock
+        if lock is None:
+            self._put(f"{member.name}/availability", OFFLINE)
+            return
+        had_door = bool(self._retained.get(self._topic(f"{member.name}/door")))
+        for kind, payload in report.lock_payloads(lock, had_door=had_door).items():
+            self._put(f"{member.name}/{kind}", payload)
+        if lock.states is None:
+            return
+        status = report.status(lock)
+        essence = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
+        now = self._clock()
+        if whole or essence != member.status_essence or now - member.status_at >= STATUS_S:
+            member.status_essence, member.status_at = essence, now
+            self._put(f"{member.name}/status", dump(status))
+        self._sweep(member)
+
+    def clear(self, name: str) -> None:
+        """Take back everything retained of a lock that is gone."""
+        for topic in topics.retained_topics(self._base, name):
+            self._retained.put(topic, b"")
+
+    def event(self, whose: str, event: dict[str, Any]) -> None:
+        """Publish an event of a lock, or of the `bridge`; its time is now unless it brings one."""
+        if self._left:
+            return
+        told = {**event, "time": event.get("time") or report.rfc3339(self._now())}
+        if not self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
+            log.debug("nobody to tell of a %s event", event.get("type"))
+
+    def _put(self, below: str, payload: bytes) -> None:
+        if not self._left:
+            self._retained.put(self._topic(below), payload)
+
+    def _topic(self, below: str) -> str:
+        return f"{self._base}/{below}"
+
+    # -- what became of it --------------------------------------------------------------------------------------------
+
+    def watched(self) -> Iterable[str]:
+        """Topic filters for what the bridge retains, but for `bridge/info`.
+
+        To be subscribed to after `connected`: what the broker delivers then is what it got just before.  `bridge/info`
+        on the other hand must be seen before it is replaced.
+        """
+        return [each for each in topics.retained_filters(self._base) if each != self._topic("bridge/info")]
+
+    def seen(self, message: Message, *, retain_is_kept: bool) -> None:
+        """The broker shows a topic that we, or somebody else, published to.
+
+        `retain_is_kept` (MQTT 5): the flag is as published, so that what comes without it replaced nothing, and nothing
+        is an echo of our own.
+        """
+        if self._left or (retain_is_kept and not message.retain):
+            return
+        if message.topic == self._topic("bridge/info") and self._was_ours(message.payload):
+            return
+        if self._retained.seen(message.topic, message.payload, echoes=not retain_is_kept) or not message.payload:
+            return
+        for member in self._members:
+            if message.topic in topics.retained_topics(self._base, member.name):
+                self._strays.add(message.topic)
+                if member.lock is None or member.lock.states is not None:
+                    self._sweep(member)
+
+    def _sweep(self, member: Member) -> None:
+        """Clear what an earlier run left behind and the lock, now that it has reported, has nothing to say on."""
+        for topic in self._strays.intersection(topics.retained_topics(self._base, member.name)):
+            self._strays.discard(topic)
+            if self._retained.get(topic) is None:
+                self._retained.put(topic, b"")
+
+    def _was_ours(self, payload: bytes) -> bool:
+        """Is this a `bridge/info` of this installation?  Then clear the topics of locks that are no more."""
+        names = _locks_in(payload, self._installation)
+        for name in names or ():
+            if self._members.get(name) is None:
+                self.clear(name)
+        return names is not None
+
+
+def _locks_in(payload: bytes, installation: str) -> list[str] | None:
+    """Names of locks in a `bridge/info` of that installation; None if it is somebody else's."""
+    try:
+        info = json.loads(payload)
+        if info["id"] != installation:
+            return None
+        return [each["name"] for each in info["locks"] if lock_name_mistake(each["name"]) is None]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

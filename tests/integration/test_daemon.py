@@ -1,0 +1,401 @@
+"""The daemon as a process of its own, with a real mosquitto and virtual locks, seen by an independent MQTT client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.broker import Broker, Peer, free_port
+
+pytestmark = pytest.mark.real_time
+
+CLASSIC = "54:D2:72:2B:3C:4D"
+ULTRA = "54:D2:72:3D:4E:5F"
+PIN = "123456"
+
+
+class Daemon:
+    """`nuki-bridge run` with the virtual backend."""
+
+    def __init__(self, directory: Path, port: int, extra: str = "") -> None:
+        self.directory = directory
+        self.config = directory / "config.yaml"
+        self.config.write_text(
+            f"mqtt: {{host: 127.0.0.1, port: {port}}}\n"
+            "bluetooth: {backend: virtual}\n"
+            f"state_dir: {directory}/state\n"
+            f"log_level: debug\n{extra}"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "daemon.log").read_text(errors="replace")
+
+    def memory_kib(self) -> int:
+        """Resident set size."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+)", status)[0])
+
+    def start(self, **environment: str) -> None:
+        with (self.directory / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "nuki_bridge", "run", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
+            )
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def ended(self, timeout_s: float) -> int:
+        assert self.process is not None
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"the daemon does not end:\n{self.log}"
+            await asyncio.sleep(0.02)
+        return self.process.returncode
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Home:
+    """Broker, daemon and an observer that remembers everything published."""
+
+    def __init__(self, broker: Broker, daemon: Daemon, peer: Peer) -> None:
+        self.broker = broker
+        self.daemon = daemon
+        self.peer = peer
+        self.heard: list[tuple[str, str, bytes | None]] = []
+        """Topic without the base, payload, correlation data; in the order in which they came."""
+        self._task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self.peer.next(3600)
+            correlation = getattr(message.properties, "CorrelationData", None)
+            self.heard.append(
+                (message.topic.removeprefix("nuki/"), message.payload.decode(errors="replace"), correlation)
+            )
+
+    def close(self) -> None:
+        self._task.cancel()
+        self.peer.close()
+
+    def last(self, topic: str) -> str | None:
+        return next((payload for each, payload, _ in reversed(self.heard) if each == topic), None)
+
+    def on(self, topic: str) -> list[str]:
+        return [payload for each, payload, _ in self.heard if each == topic]
+
+    async def until(self, what: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+        deadline = time.monotonic() + timeout_s
+        while not (found := what()):
+            assert time.monotonic() < deadline, f"{self.heard[-20:]}\n{self.daemon.log}"
+            await asyncio.sleep(0.02)
+        return found
+
+    async def online(self) -> None:
+        await self.until(lambda: self.last("bridge/state") == "online")
+
+    async def ask(self, topic: str, payload: Any = "", timeout_s: float = 15.0, **properties: Any) -> dict[str, Any]:
+        """Publish and await the next message on the topic where the answer belongs."""
+        answer = topic.replace("/request/", "/response/").replace("/set", "/result")
+        answer += "/response" if topic.endswith("/simulate") else ""
+        before = len(self.on(answer))
+        self.peer.publish(f"nuki/{topic}", json.dumps(payload) if isinstance(payload, dict) else payload, **properties)
+        await self.until(lambda: len(self.on(answer)) > before, timeout_s)
+        told: dict[str, Any] = json.loads(self.on(answer)[before])
+        return told
+
+    async def pair(self, address: str = CLASSIC, name: str = "front", **more: Any) -> None:
+        answer = await self.ask("bridge/request/pair", {"address": address, "name": name, **more})
+        assert answer["status"] == "ok", answer
+        await self.ask(f"{name}/simulate", {"motor_s": 0.1})
+        await self.until(lambda: self.last(f"{name}/state"))
+
+    async def audit(self, name: str = "front") -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = (await self.ask(f"{name}/simulate", {"audit": True}))["data"]["audit"]
+        return entries
+
+    async def movements(self, name: str = "front") -> int:
+        return int((await self.ask(f"{name}/simulate", {"status": True}))["data"]["movements"])
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    directory = tmp_path / "broker"
+    directory.mkdir()
+    with Broker(directory) as broker:
+        yield broker
+
+
+@asynccontextmanager
+async def running(broker: Broker, tmp_path: Path, extra: str = "") -> AsyncIterator[Home]:
+    daemon = Daemon(tmp_path, broker.port, extra)
+    peer = Peer(broker)
+    await peer.subscribe("nuki/#")
+    home = Home(broker, daemon, peer)
+    daemon.start()
+    try:
+        await home.online()
+        yield home
+    finally:
+        home.close()
+        daemon.kill()
+
+
+async def test_scan_pair_and_act_on_both_families(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        found = (await home.ask("bridge/request/scan", {"timeout": 1.5}))["data"]
+        assert {each["address"]: each["pairing_mode"] for each in found} == {CLASSIC: True, ULTRA: True}
+        await home.pair(CLASSIC, "front")
+        await home.pair(ULTRA, "back", pin=PIN)
+        for name in ("front", "back"):
+            for action, state in (("unlock", "unlocked"), ("LOCK", "locked"), ("open", "unlocked")):
+                answer = await home.ask(f"{name}/set", action)
+                assert (answer["status"], answer["completion"]) == ("ok", "success")
+                assert home.last(f"{name}/state") == state
+            assert await home.movements(name) == 3
+        assert [json.loads(each)["action"] for each in home.on("front/event")] == ["unlock", "lock", "unlatch"]
+        assert PIN not in "".join(payload for topic, payload, _ in home.heard if "/request/" not in topic)
+        assert PIN not in home.daemon.log
+
+
+async def test_retained_command_is_refused_at_once_and_after_a_reconnect(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        answer = await home.ask("front/set", "unlock", retain=True)
+        assert answer["error"] == "retained_command"
+        before = len(home.on("front/result"))
+        home.daemon.signal(signal.SIGTERM)
+        await home.daemon.ended(3.0)
+        home.daemon.start()
+        await home.until(lambda: len(home.on("front/result")) > before)
+        assert json.loads(home.on("front/result")[before])["error"] == "retained_command"
+        await home.until(lambda: home.last("front/availability") == "online")
+        assert home.last("front/state") == "locked"
+        assert await home.movements() == 0
+
+
+async def test_command_with_an_expiry_is_dropped_when_it_is_over(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        await home.ask("front/simulate", {"out_of_range": True})
+        started = time.monotonic()
+        answer = await home.ask("front/set", "unlock", MessageExpiryInterval=2)
+        assert answer["error"] == "timeout"
+        assert 1.0 < time.monotonic() - started < 4.0
+        await home.ask("front/simulate", {"out_of_range": False})
+        await home.until(lambda: home.last("front/availability") == "online")
+        assert await home.movements() == 0
+
+
+async def test_malformed_messages_are_answered_and_change_nothing(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        for payload, error in (
+            (b"\xff", "bad_request"),
+            (b'{"action":"unlock"', "bad_request"),
+            (b'{"action":"fly"}', "unknown_action"),
+            (b"", "unknown_action"),
+            (b"unlock" + b" " * 20000, "payload_too_large"),
+            (b"[" * 10000, "bad_request"),
+        ):
+            assert (await home.ask("front/set", payload))["error"] == error
+        assert (await home.ask("nosuch/set", "unlock"))["error"] == "unknown_lock"
+        assert (await home.ask("front/request/fly"))["error"] == "unknown_command"
+        assert (await home.ask("bridge/request/pair", {"pin": "12x4"}))["error"] == "bad_request"
+        assert await home.movements() == 0
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+
+
+async def test_response_topic_and_correlation_data_are_honoured(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.peer.subscribe("me/+")
+        for number, (request, answer) in enumerate(
+            (("bridge/request/health", "bridge/response/health"), ("bridge/request/fly", "bridge/response/fly"))
+        ):
+            home.peer.publish(
+                f"nuki/{request}", '{"transaction":7}', ResponseTopic="me/inbox", CorrelationData=b"\0%d" % number
+            )
+            await home.until(lambda number=number: len(home.on("me/inbox")) > number)
+            assert json.loads(home.on("me/inbox")[-1])["transaction"] == 7
+            assert home.heard[-1][2] == b"\0%d" % number
+            assert home.on(answer) == []
+
+
+async def test_broker_restart_brings_everything_back(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        broker.stop()
+        await asyncio.sleep(0.5)
+        broker.start()
+        again = Peer(broker)
+        await again.subscribe("nuki/#")
+        fresh = Home(broker, home.daemon, again)
+        await fresh.online()
+        await fresh.until(lambda: fresh.last("front/state") == "locked")
+        assert (await fresh.ask("front/set", "unlock"))["status"] == "ok"
+        fresh.close()
+
+
+async def test_lost_retained_topic_comes_back(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        for topic in ("front/state", "bridge/info", "bridge/state"):
+            before = home.last(topic)
+            home.peer.publish(f"nuki/{topic}", b"", retain=True)
+            await home.until(lambda topic=topic, before=before: home.last(topic) == before)
+
+
+async def test_sigterm_says_goodbye_in_time(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        home.daemon.signal(signal.SIGHUP)
+        started = time.monotonic()
+        home.daemon.signal(signal.SIGTERM)
+        assert await home.daemon.ended(3.0) == 0
+        assert time.monotonic() - started < 3.0
+        await home.until(lambda: home.last("bridge/state") == "offline")
+        assert home.last("front/availability") == "offline"
+
+
+async def test_sigterm_in_the_middle_of_an_action_is_answered(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        await home.ask("front/simulate", {"motor_s": 30})
+        home.peer.publish("nuki/front/set", "unlock")
+        await home.until(lambda: home.last("front/state") == "unlocking")
+        home.daemon.signal(signal.SIGTERM)
+        await home.daemon.ended(3.0)
+        await home.until(lambda: home.last("bridge/state") == "offline")
+        assert json.loads(home.on("front/result")[-1])["error"] == "stopped"
+
+
+async def test_kill_leaves_offline_through_the_last_will(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        home.daemon.kill()
+        await home.until(lambda: home.last("bridge/state") == "offline", 25.0)
+
+
+async def test_pairing_survives_a_kill(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        home.daemon.kill()
+        await home.until(lambda: home.last("bridge/state") == "offline", 25.0)
+        home.daemon.start()
+        await home.online()
+        await home.until(lambda: home.last("front/availability") == "online")
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+
+
+async def test_renamed_lock_leaves_nothing_behind(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair(name="old")
+        home.daemon.signal(signal.SIGTERM)
+        await home.daemon.ended(3.0)
+        with home.daemon.config.open("a") as file:
+            file.write(f'locks: [{{name: new, address: "{CLASSIC}"}}]\n')
+        home.daemon.start()
+        await home.until(lambda: home.last("new/state") == "locked")
+        for kind in ("availability", "state", "door", "battery", "status"):
+            await home.until(lambda kind=kind: home.last(f"old/{kind}") == "")
+
+
+async def test_unpair_clears_the_topics(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        assert (await home.ask("bridge/request/unpair", {"name": "front"}))["status"] == "ok"
+        for kind in ("availability", "state", "door", "battery", "status"):
+            assert home.last(f"front/{kind}") == ""
+
+
+async def test_restart_request_ends_the_process_for_its_supervisor(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        assert (await home.ask("bridge/request/restart"))["status"] == "ok"
+        assert await home.daemon.ended(3.0) == 1
+        await home.until(lambda: home.last("bridge/state") == "offline")
+
+
+async def test_without_a_broker_it_stays_up_says_so_once_and_recovers(tmp_path: Path) -> None:
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    daemon = Daemon(tmp_path, broker.port)
+    daemon.start()
+    try:
+        await asyncio.sleep(5.0)
+        assert daemon.process is not None
+        assert daemon.process.poll() is None
+        assert len(re.findall("WARNING.*MQTT", daemon.log)) == 1
+        with broker:
+            peer = Peer(broker)
+            await peer.subscribe("nuki/#")
+            home = Home(broker, daemon, peer)
+            await home.until(lambda: home.last("bridge/state") == "online", 30.0)
+            home.close()
+    finally:
+        daemon.kill()
+
+
+async def test_systemd_is_told(tmp_path: Path) -> None:
+    """READY=1 even if no broker is there, then the watchdog is fed, and STOPPING=1 at the end."""
+    pytest.importorskip("systemd.daemon")
+    daemon = Daemon(tmp_path, free_port())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.setblocking(False)
+        daemon.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
+        told = ""
+
+        async def until(word: str, times: int = 1) -> None:
+            nonlocal told
+            async with asyncio.timeout(10):
+                while told.count(word) < times:
+                    told += (await asyncio.get_running_loop().sock_recv(sock, 4096)).decode() + "\n"
+
+        try:
+            await until("READY=1")
+            await until("WATCHDOG=1", 5)
+            daemon.signal(signal.SIGTERM)
+            await until("STOPPING=1")
+            assert await daemon.ended(3.0) == 0
+        finally:
+            daemon.kill()
+
+
+async def test_second_daemon_on_the_same_state_is_refused(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        second = Daemon(tmp_path, broker.port)
+        second.start()
+        try:
+            assert await second.ended(10.0) == 1
+        finally:
+            second.kill()
+        assert "in use by another nuki-bridge" in home.daemon.log
+
+
+async def test_memory_stays_small(broker: Broker, tmp_path: Path) -> None:
+    async with running(broker, tmp_path) as home:
+        await home.pair()
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+        assert home.daemon.memory_kib() < 40 * 1024

@@ -1,0 +1,351 @@
+"""What each message on an incoming topic means, and every answer it gets when it means nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nuki_bridge import topics
+from nuki_bridge.mqtt import Message
+from nuki_bridge.protocol.codes import Action
+from nuki_bridge.topics import Kind, Refused, Request, parse
+
+
+def message(topic: str, payload: bytes | str = b"", **fields: Any) -> Message:
+    data = payload.encode() if isinstance(payload, str) else payload
+    return Message(**{"topic": topic, "payload": data, "retain": False, "received_at": 100.0, **fields})
+
+
+def read(topic: str, payload: bytes | str = b"", **fields: Any) -> Request:
+    request = parse("nuki", message(topic, payload, **fields))
+    assert request is not None
+    return request
+
+
+def refusal(topic: str, payload: bytes | str = b"", **fields: Any) -> Refused:
+    with pytest.raises(Refused) as caught:
+        parse("nuki", message(topic, payload, **fields))
+    return caught.value
+
+
+# -- lock actions
+
+
+@pytest.mark.parametrize(
+    ("payload", "action"),
+    [
+        ("lock", Action.LOCK),
+        ("unlock", Action.UNLOCK),
+        ("unlatch", Action.UNLATCH),
+        ("open", Action.UNLATCH),
+        ("OPEN", Action.UNLATCH),
+        (" Lock\r\n", Action.LOCK),
+        ("lock_n_go", Action.LOCK_N_GO),
+        ("lock-n-go", Action.LOCK_N_GO),
+        ("LockNGo", Action.LOCK_N_GO),
+        ("lock'n'go", Action.LOCK_N_GO),
+        ("lock 'n' go", Action.LOCK_N_GO),
+        ("lock_n_go_unlatch", Action.LOCK_N_GO_UNLATCH),
+        ("full_lock", Action.FULL_LOCK),
+        ("fob_action_1", Action.FOB_ACTION_1),
+        ("fob_action_3", Action.FOB_ACTION_3),
+        ('{"action":"unlock"}', Action.UNLOCK),
+        ('{"action":"Open","transaction":1}', Action.UNLATCH),
+    ],
+)
+def test_lock_action_is_read(payload: str, action: Action) -> None:
+    request = read("nuki/front_door/set", payload)
+    assert (request.kind, request.lock, request.action) == (Kind.SET, "front_door", action)
+    assert request.reply_to == ("nuki/front_door/result",)
+
+
+@pytest.mark.parametrize("payload", ["", "  ", "fly", "none", "button_no_action", "lock\0", "1", '{"action":"fly"}'])
+def test_unknown_action_names_the_allowed_ones(payload: str) -> None:
+    error = refusal("nuki/front_door/set", payload)
+    assert error.code == "unknown_action"
+    assert "unlatch" in str(error)
+    assert "fob_action_3" in str(error)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xff\xfe",
+        "{",
+        '{"action":"lock"',
+        '{"action":"lock"} x',
+        '{"action":5}',
+        '{"action":null}',
+        "{}",
+        '["lock"]',
+        '"lock"',
+        '{"action":"lock","action":"unlock"}',
+        '{"action":"lock","force":true}',
+        '{"action":"lock","transaction":NaN}',
+        '{"action":"lock","transaction":-Infinity}',
+        '{"action":"lock","transaction":1e999}',
+        '{"action":"lock","transaction":{"a":1,"a":2}}',
+        '{"action":"lock","transaction":' + "9" * 5000 + "}",
+        '{"action":"lock","transaction":' + "[" * 40 + "]" * 40 + "}",
+        '{"action":"lock","transaction":' + "[" * 8000 + "]" * 8000 + "}",
+        "[" * 16000,
+    ],
+)
+def test_malformed_lock_action_is_refused(payload: bytes | str) -> None:
+    assert refusal("nuki/front_door/set", payload).code == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "transaction",
+    ["any", "", 7, 0, -1.5, None, True, [1, {"a": None}], {"x": "é"}, 2**70, "\ud800", "\0", 1e300],
+)
+def test_transaction_of_any_kind_comes_back_unchanged(transaction: Any) -> None:
+    request = read("nuki/front_door/set", json.dumps({"action": "lock", "transaction": transaction}))
+    [answer] = topics.done(request, completion="success")
+    assert json.loads(answer.payload) == {
+        "action": "lock",
+        "status": "ok",
+        "completion": "success",
+        "transaction": transaction,
+    }
+
+
+def test_transaction_comes_back_with_an_error_if_it_could_be_read() -> None:
+    error = refusal("nuki/front_door/set", '{"action":"fly","transaction":"t1"}')
+    [answer] = topics.refused(error.request, error.code, str(error))
+    assert json.loads(answer.payload) == {
+        "status": "error",
+        "error": "unknown_action",
+        "message": str(error),
+        "transaction": "t1",
+    }
+    error = refusal("nuki/front_door/set", '{"action":"lock","transaction":"t1"')
+    [answer] = topics.refused(error.request, error.code, str(error))
+    assert "transaction" not in json.loads(answer.payload)
+
+
+# -- requests
+
+
+def test_request_to_a_lock() -> None:
+    request = read("nuki/front_door/request/battery/get", '{"transaction":"t"}')
+    assert (request.kind, request.lock, request.command) == (Kind.REQUEST, "front_door", "battery/get")
+    assert request.reply_to == ("nuki/front_door/response/battery/get",)
+    [answer] = topics.done(request, data={"a": 1})
+    assert json.loads(answer.payload) == {"status": "ok", "data": {"a": 1}, "transaction": "t"}
+
+
+def test_request_to_the_bridge() -> None:
+    request = read(
+        "nuki/bridge/request/pair",
+        '{"address":"54:d2:72:aa:bb:cc","name":"front_door","pin":"0123","as":"app","timeout":5}',
+    )
+    assert (request.lock, request.command) == (None, "pair")
+    assert request.arguments == {
+        "address": "54:D2:72:AA:BB:CC",
+        "name": "front_door",
+        "pin": "0123",
+        "as": "app",
+        "timeout": 5.0,
+    }
+    assert request.reply_to == ("nuki/bridge/response/pair",)
+
+
+@pytest.mark.parametrize("payload", ["", "  \n", "{}"])
+def test_empty_request_is_an_empty_object(payload: str) -> None:
+    assert read("nuki/bridge/request/scan", payload).arguments == {}
+
+
+@pytest.mark.parametrize("topic", ["nuki/bridge/request/fly", "nuki/a/request/users/fly", "nuki/a/request/set"])
+def test_unknown_request_names_the_allowed_ones(topic: str) -> None:
+    error = refusal(topic)
+    assert error.code == "unknown_command"
+    assert ("scan" if "bridge" in topic else "refresh") in str(error)
+
+
+@pytest.mark.parametrize("topic", ["nuki/a/request", "nuki/a/request/", "nuki/bridge/request"])
+def test_request_without_a_command_is_unknown(topic: str) -> None:
+    error = refusal(topic)
+    assert error.code == "unknown_command"
+    assert error.request.reply_to[0].endswith("/response")
+
+
+@pytest.mark.parametrize(
+    ("payload", "what"),
+    [
+        ("[]", "object"),
+        ("7", "object"),
+        ("nonsense", "JSON"),
+        ('{"timeout":"5"}', "timeout must"),
+        ('{"timeout":true}', "timeout must"),
+        ('{"timeout":0}', "timeout must"),
+        ('{"timeout":601}', "timeout must"),
+        ('{"address":"front"}', "address must"),
+        ('{"name":""}', "name must"),
+        ('{"name":5}', "name must"),
+        ('{"as":"fob"}', "bridge, app"),
+        ('{"nmae":"x"}', "allowed: address, name, pin"),
+    ],
+)
+def test_wrong_argument_is_told(payload: str, what: str) -> None:
+    error = refusal("nuki/bridge/request/pair", payload)
+    assert error.code == "bad_request"
+    assert what in str(error)
+
+
+@pytest.mark.parametrize("pin", ['"12a456"', '"1234567"', "true", "12.5", '"４２"', "1234567", "-1234"])
+def test_wrong_pin_is_refused_and_never_shown(pin: str) -> None:
+    error = refusal("nuki/bridge/request/pair", f'{{"pin":{pin}}}')
+    assert error.code == "bad_request"
+    assert pin.strip('"-') not in str(error)
+
+
+def test_pin_as_a_number_is_taken_and_stays_out_of_reprs() -> None:
+    request = read("nuki/bridge/request/pair", '{"pin":987654}')
+    assert request.arguments["pin"] == "987654"
+    assert "987654" not in repr(request)
+
+
+def test_missing_argument_is_told() -> None:
+    assert str(refusal("nuki/bridge/request/unpair")) == "name is missing"
+    assert str(refusal("nuki/bridge/request/unpair", '{"name":null}')) == "name is missing"
+
+
+# -- rules for all
+
+
+@pytest.mark.parametrize(
+    "topic", ["nuki/a/set", "nuki/a/request/refresh", "nuki/bridge/request/restart", "nuki/a/simulate"]
+)
+def test_retained_message_is_never_carried_out(topic: str) -> None:
+    assert refusal(topic, "lock", retain=True).code == "retained_command"
+    assert refusal(topic, '{"transaction":1}', retain=True).code == "retained_command"
+    assert parse("nuki", message(topic, b"", retain=True)) is None
+
+
+@pytest.mark.parametrize("topic", ["nuki/a/set", "nuki/a/request/refresh", "nuki/bridge/request/scan"])
+def test_large_payload_is_refused(topic: str) -> None:
+    assert refusal(topic, b" " * 16385).code == "payload_too_large"
+    assert refusal("nuki/a/set", b" " * 16384).code == "unknown_action"
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["other/a/set", "nuki", "nuki/a", "nuki/a/state", "nuki/a/set/x", "nukiset", "nuki/a/b/set", "x/nuki/a/set"],
+)
+def test_other_topics_are_none_of_our_business(topic: str) -> None:
+    assert parse("nuki", message(topic, "lock")) is None
+
+
+def test_base_topic_may_have_levels() -> None:
+    request = parse("home/doors", message("home/doors/a/set", "lock"))
+    assert request is not None
+    assert request.reply_to == ("home/doors/a/result",)
+
+
+@pytest.mark.parametrize(("expiry_s", "deadline"), [(None, 115.0), (3, 103.0), (0, 100.0), (600, 115.0)])
+def test_deadline_is_the_shorter_of_15_s_and_the_expiry(expiry_s: int | None, deadline: float) -> None:
+    assert read("nuki/a/set", "lock", message_expiry_s=expiry_s).deadline == deadline
+
+
+def test_response_topic_takes_the_place_of_the_response() -> None:
+    request = read("nuki/bridge/request/scan", response_topic="me/inbox", correlation_data=b"\x00\x01")
+    [answer] = topics.done(request, data=[])
+    assert (answer.topic, answer.correlation_data, answer.retain) == ("me/inbox", b"\x00\x01", False)
+
+
+def test_result_of_an_action_goes_to_the_result_topic_too() -> None:
+    request = read("nuki/a/set", "lock", response_topic="me/inbox", correlation_data=b"7")
+    assert [answer.topic for answer in topics.done(request)] == ["nuki/a/result", "me/inbox"]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "nuki/a/set",
+        "nuki/response/set",
+        "nuki/a/request/refresh",
+        "nuki/a/request/response",
+        "nuki/bridge/request/restart",
+        "nuki/bridge/request",
+        "nuki/a/state",
+        "nuki/response/state",
+        "nuki/bridge/state",
+        "nuki/bridge/info",
+        "nuki/a/simulate",
+        "nuki/1A2B3C4D/lockAction",
+        "nuki/a",
+        "nuki",
+        "$SYS/response",
+    ],
+)
+def test_response_topic_must_not_be_one_of_the_bridges_own(topic: str) -> None:
+    error = refusal("nuki/bridge/request/restart", response_topic=topic)
+    assert error.code == "bad_request"
+    assert error.request.reply_to == ("nuki/bridge/response/restart",)
+
+
+@pytest.mark.parametrize(
+    "topic", ["nuki/bridge/response/0123abcd", "nuki/response/me", "nuki/a/result", "nukix/set", "x"]
+)
+def test_response_topic_for_answers_is_taken(topic: str) -> None:
+    assert read("nuki/bridge/request/scan", response_topic=topic).reply_to == (topic,)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["a/set", "a/request/refresh", "bridge/request/pair", "a/simulate"]))
+def test_any_payload_is_read_or_refused_with_an_answer(payload: bytes, below: str) -> None:
+    try:
+        parse("nuki", message(f"nuki/{below}", payload))
+    except Refused as error:
+        for answer in topics.refused(error.request, error.code, str(error)):
+            json.loads(answer.payload)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["action", "transaction", "address", "pin", "name", "timeout", "as"]), JSON))
+def test_any_object_is_read_or_refused_with_its_transaction(values: dict[str, Any]) -> None:
+    for below in ("a/set", "bridge/request/pair"):
+        try:
+            request = read(f"nuki/{below}", json.dumps(values))
+        except Refused as error:
+            request = error.request
+        for answer in topics.refused(request, "code", "message"):
+            told = json.loads(answer.payload)
+            assert ("transaction" in values) == ("transaction" in told)
+            assert told.get("transaction") == values.get("transaction")
+
+
+# -- the tree
+
+
+def test_command_filters_do_not_overlap() -> None:
+    filters = topics.command_filters("nuki")
+    assert sorted(filters) == ["nuki/+/request/#", "nuki/+/set"]
+    assert topics.command_filters("nuki", virtual=True) == [*filters, "nuki/+/simulate"]
+
+
+def test_retained_filters_and_topics() -> None:
+    kinds = ["availability", "state", "door", "battery", "status"]
+    assert topics.retained_topics("nuki", "a") == [f"nuki/a/{kind}" for kind in kinds]
+    assert topics.retained_filters("nuki") == ["nuki/bridge/info"] + [f"nuki/+/{kind}" for kind in kinds]
+
+
+def test_no_filter_of_retained_topics_fits_a_command() -> None:
+    """Otherwise a broker might deliver a command twice."""
+    leaves = {each.rpartition("/")[2] for each in topics.retained_filters("nuki")}
+    assert not leaves & {"set", "simulate", "#"}
+
+
+def test_each_topic_stands_once_in_the_table() -> None:
+    patterns = [each.pattern for each in topics.TABLE]
+    assert len(set(patterns)) == len(patterns)
