@@ -1,0 +1,87 @@
+# Each target installs what it needs and says so; the second time that takes no time.  `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+newest_enough = for python in $(1); do \
+    "$$python" -c 'import sys; sys.exit(sys.version_info < $(2))' 2>/dev/null && echo "$$python" && break; done
+# python3 where it is new enough. For the second environment 3.13, which is Debian 13's, where there is one.
+PYTHON = $(shell $(call newest_enough,python3 python3.13 python3.12 python3.11,(3$(comma) 11)))
+PYTHON13 = $(or $(shell $(call newest_enough,python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python),(3$(comma) 13))),$(PYTHON))
+comma := ,
+
+.PHONY: help run check test vm bench lint install clean packages-python packages-broker packages-vm
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+run: .venv/.program packages-broker ## the demo: a private broker, a virtual lock and the daemon, until Ctrl-C
+	@.venv/bin/nuki-bridge demo
+
+check: .venv/.complete lint ## lint and unit tests: seconds, no root, no broker
+	@.venv/bin/python -m pytest -q tests/unit
+
+test: install ## everything: lint, unit and integration tests, virtual machines, with both sets of dependencies
+	@.ci/test lint suite vm
+
+vm: install ## only the virtual machines with a real bluetoothd
+	@.ci/test vm
+
+bench: install ## measure latency, processor time and memory in a virtual machine
+	@.venv/bin/python -m tests.bench
+
+lint: .venv/.complete ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+install: .venv/.complete .venv-debian13/.complete packages-broker packages-vm ## only what the other targets install
+
+clean: ## remove everything that make has made here
+	rm -rf .venv .venv-debian13 .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+# -- virtual environments; a stamp says what is inside ----------------------------------------------------------------
+
+# $(call venv,DIRECTORY,PYTHON,WHAT PIP INSTALLS)
+define venv
+	@$(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
+	    echo "== making $(1) with $(2)"; $(2) -m venv --clear $(1); }
+	@echo "== installing into $(1)"
+	@$(1)/bin/python -m pip install -q --disable-pip-version-check $(3) || { \
+	    echo "pip could not install what $(1) needs (see above). Without a network? Once $(1) is complete none is needed." >&2; \
+	    exit 1; }
+endef
+
+.venv/.program: setup.cfg pyproject.toml | packages-python
+	$(call venv,.venv,$(PYTHON),-e .)
+	@touch $@
+
+.venv/.complete: setup.cfg pyproject.toml | packages-python
+	$(call venv,.venv,$(PYTHON),-e '.[test$(comma)dev]')
+	@touch .venv/.program $@
+
+.venv-debian13/.complete: setup.cfg pyproject.toml tests/requirements-debian13.txt | packages-python
+	$(call venv,.venv-debian13,$(PYTHON13),-r tests/requirements-debian13.txt -e '.[test]')
+	@touch $@
+
+# -- packages of the system, installed only if what they bring is missing ---------------------------------------------
+
+packages-python:
+	@[ -n "$(PYTHON)" ] || { echo "nuki-bridge needs Python 3.11 or newer, and no python3 here is" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/packages $(notdir $(PYTHON))-venv
+	@{ pkg-config --exists libsystemd && command -v gcc; } >/dev/null 2>&1 \
+	    || .ci/packages gcc libc6-dev pkg-config libsystemd-dev
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
+	    || .ci/packages $(notdir $(PYTHON))-dev
+
+packages-broker: export PATH := $(PATH):/usr/sbin
+packages-broker:
+	@for program in mosquitto mosquitto_pub; do command -v $$program >/dev/null \
+	    || { .ci/packages mosquitto mosquitto-clients; break; }; done
+
+packages-vm: export PATH := $(PATH):/usr/sbin
+packages-vm:
+	@for program in qemu-system-x86_64 busybox bluetoothd dbus-daemon openssl; do \
+	    command -v $$program >/dev/null || [ -x /usr/libexec/bluetooth/$$program ] \
+	    || { .ci/packages qemu-system-x86 busybox-static bluez dbus openssl; break; }; done

@@ -1,0 +1,8 @@
+"""`python -m nuki_bridge`, the same as `nuki-bridge`."""
+
+import sys
+
+from nuki_bridge.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

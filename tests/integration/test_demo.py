@@ -1,0 +1,237 @@
+"""The demo, as somebody starts it: real mosquitto, the true daemon, a virtual lock, and the commands to paste."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.broker import free_port
+
+pytestmark = pytest.mark.real_time
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+class Demo:
+    """A running `nuki-bridge demo` with its own temporary directory."""
+
+    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
+        self.process = process
+        self.directory = directory
+        self.guide: list[str] = []
+
+    @property
+    def url(self) -> str:
+        """The broker's, as the first line tells it."""
+        found = re.fullmatch(
+            r"nuki-bridge demo: broker (mqtt://127\.0\.0\.1:\d+/nuki), virtual lock front_door", self.guide[0]
+        )
+        assert found, self.guide[0]
+        return found[1]
+
+    @property
+    def port(self) -> int:
+        """The broker's."""
+        return int(self.url.rpartition(":")[2].partition("/")[0])
+
+    def command(self, ending: str) -> str:
+        """The line of the guide that ends so."""
+        (line,) = (line for line in self.guide if line.startswith("  ") and line.endswith(ending))
+        return line.strip()
+
+    async def until(self, pattern: str, timeout_s: float = 20) -> str:
+        """Read lines until one matches."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(timeout_s):
+            while line := (await self.process.stdout.readline()).decode().rstrip("\n"):
+                if re.search(pattern, line):
+                    return line
+        raise AssertionError(f"the demo ended before it said {pattern}")
+
+    async def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, float]:
+        """Exit status, what stood on stderr, and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        async with asyncio.timeout(10):
+            _, err = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, err.decode(), time.monotonic() - began
+
+
+@asynccontextmanager
+async def demo(directory: Path, *arguments: str) -> AsyncIterator[Demo]:
+    """Start the demo and read its guide."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "nuki_bridge", "demo", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(directory)},
+    )
+    try:
+        yield Demo(process, directory)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()  # killed it would leave its broker behind
+        async with asyncio.timeout(10):
+            await process.communicate()
+
+
+async def started(running: Demo) -> None:
+    """Read the guide to its end."""
+    assert running.process.stdout is not None
+    async with asyncio.timeout(30):
+        while not running.guide or not running.guide[-1].startswith("Ctrl-C"):
+            line = (await running.process.stdout.readline()).decode()
+            assert line, (await running.process.communicate())[1].decode()
+            running.guide.append(line.rstrip("\n"))
+
+
+async def shell(command: str) -> tuple[int, str, str]:
+    """Paste a command into a shell in some other directory."""
+    process = await asyncio.create_subprocess_shell(
+        command, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def files_in(directory: Path, pattern: str = "*") -> list[Path]:
+    """What is there."""
+    return list(directory.glob(pattern))
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of running processes that contain `text`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if text in line:
+                found.append(line)
+    return found
+
+
+async def test_what_the_guide_says_works_as_it_stands(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        await running.until("front_door  state  locked")
+
+        status, out, err = await shell(running.command(" status"))
+        assert (status, err) == (0, "")
+        assert re.search(r"^state: +locked$", out, re.MULTILINE)
+
+        status, out, _ = await shell(running.command("unlock front_door"))
+        assert (status, out) == (0, "front_door: unlock: success\n")
+        await running.until("front_door  state  unlocking")
+        await running.until("front_door  state  unlocked")
+
+        assert (await shell(running.command("set -m lock")))[0] == 0
+        await running.until("front_door  state  locked")
+
+        assert (await shell(running.command("""-m '{"turn": "unlocked"}'""")))[0] == 0
+        await running.until("front_door  state  unlocked")
+
+        assert (await shell(running.command("""-m '{"block_motor": true}'""")))[0] == 0
+        status, out, err = await shell(running.command("unlock front_door").replace("unlock", "lock"))
+        assert status == 1
+        assert err.endswith("(motor_blocked)\n")
+
+
+async def test_commands_against_the_true_daemon(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        client = f"{shlex.quote(sys.executable)} -m nuki_bridge --broker {running.url}"
+
+        status, out, _ = await shell(f"{client} --json locks")
+        assert status == 0
+        assert [lock["name"] for lock in json.loads(out)] == ["front_door"]
+
+        status, out, _ = await shell(f"{client} --json refresh front_door")
+        assert json.loads(out)["state"] == "locked"
+        assert (await shell(f"{client} battery"))[0] == 0
+        assert (await shell(f"{client} --json health"))[0] == 0
+        assert (await shell(f"{client} --json lock-n-go nowhere"))[0] == 1
+
+        status, out, err = await shell(f"{client} --json scan --timeout 2")
+        assert status == 0
+        assert {found["pairing_mode"] for found in json.loads(out)} == {True, False}
+
+        status, _, err = await shell(f"{client} pair --name shed </dev/null")
+        assert (status, err.endswith("(pin_required)\n")) == (1, True)
+        status, out, _ = await shell(f"echo 123456 | {client} --json pair --name shed --pin-file -")
+        assert (status, json.loads(out)["name"]) == (0, "shed")
+        assert (await shell(f"{client} unlock"))[0] == 2
+        assert (await shell(f"{client} unlock shed"))[0] == 0
+        assert (await shell(f"{client} unpair shed"))[0] == 0
+        status, out, _ = await shell(f"{client} status")
+        assert (status, "shed" in out) == (0, False)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_it_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        assert processes_with(str(tmp_path)) != []
+        status, err, seconds = await running.stop(number)
+        assert (status, err) == (0, "")
+        assert seconds < 3
+        assert files_in(tmp_path) == []
+        assert processes_with(str(tmp_path)) == []
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.port), 1).close()
+
+
+async def test_an_interrupt_during_the_start_leaves_nothing_either(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        async with asyncio.timeout(20):
+            while not files_in(tmp_path, "*/mosquitto.log"):
+                await asyncio.sleep(0.01)
+        status, err, seconds = await running.stop()
+        assert (status, "Traceback" in err) == (0, False)
+        assert seconds < 3
+        assert files_in(tmp_path) == []
+        assert processes_with(str(tmp_path)) == []
+
+
+async def test_a_port_may_be_chosen(tmp_path: Path) -> None:
+    port = free_port()
+    async with demo(tmp_path, "--port", str(port)) as running:
+        await started(running)
+        assert running.port == port
+
+
+async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        async with demo(tmp_path, "--port", str(port)) as running:
+            _, err = await running.process.communicate()
+            assert running.process.returncode == 1
+            assert err.decode() == f"nuki-bridge: port {port} cannot be used: Address already in use (broker_error)\n"
+            assert files_in(tmp_path) == []
+
+
+async def test_without_mosquitto_it_says_how_to_install_it(tmp_path: Path) -> None:
+    code = (
+        "import shutil, sys; shutil.which = lambda *a, **k: None\n"
+        "from nuki_bridge.cli import main; sys.exit(main(['demo']))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err.decode().count("\n") == 1
+    assert "sudo apt install mosquitto" in err.decode()

@@ -1,0 +1,320 @@
+"""The command line without a broker: arguments, broker URLs, exit status, what people see."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nuki_bridge import cli, commands, console
+from nuki_bridge.client import parse_broker_url
+from nuki_bridge.errors import RequestError
+
+
+def run(*arguments: str) -> int:
+    """Exit status of `nuki-bridge ARGUMENTS`, also where argparse exits by itself."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(cli.BROKER_VARIABLE, raising=False)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "",
+            "no-such-command",
+            "lock front_door surplus",
+            "unpair",
+            "pair --as fob",
+            "pair --timeout 0",
+            "pair --timeout nan",
+            "pair --pin 123456",
+            "scan --timeout soon",
+            "demo --port 0",
+            "status --brok mqtt://localhost",
+        ],
+    )
+    def test_wrong_usage_is_status_2_and_says_so_on_stderr(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*line.split()) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "nuki-bridge" in shown.err
+        assert "Traceback" not in shown.err
+
+    @pytest.mark.parametrize("line", ["--help", "--version", "pair --help", "lock-n-go --help"])
+    def test_help_and_version_are_status_0(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(*line.split()) == 0
+        assert "nuki-bridge" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "--broker mqtt://a --json status door",
+            "status --broker mqtt://a --json door",
+            "--json status --broker mqtt://a door",
+            "status door --json --broker=mqtt://a",
+        ],
+    )
+    def test_common_options_may_stand_before_and_after_the_command(self, line: str) -> None:
+        arguments = cli.parse(line.split())
+        assert (arguments.broker, arguments.json, arguments.lock) == ("mqtt://a", True, "door")
+
+    def test_every_command_that_talks_to_the_daemon_has_a_function(self) -> None:
+        (subparsers,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+        talking = {name for name, parser in subparsers.choices.items() if parser.get_default("run") is cli._talk}
+        assert talking == set(commands.COMMANDS)
+
+    def test_a_password_in_a_misspelt_argument_is_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("status", "--brocker", "mqtt://u:secret@host") == 2
+        assert run("mqtt://u:secret@host") == 2
+        shown = capsys.readouterr()
+        assert "secret" not in shown.out + shown.err
+
+
+class TestBrokerUrl:
+    def test_a_host_alone_gets_the_defaults(self) -> None:
+        settings = parse_broker_url("mqtt://localhost")
+        assert (settings.host, settings.port, settings.base_topic) == ("localhost", 1883, "nuki")
+        assert (settings.username, settings.password, settings.tls) == (None, None, None)
+
+    def test_every_part_is_read_and_percent_decoded(self) -> None:
+        settings = parse_broker_url("mqtt://a%40b:p%2Fw%3A%23@[::1]:1999/home/nuki%20locks/")
+        assert (settings.host, settings.port, settings.base_topic) == ("::1", 1999, "home/nuki locks")
+        assert settings.username == "a@b"
+        assert settings.password is not None
+        assert settings.password.reveal() == "p/w:#"
+
+    def test_mqtts_means_tls_on_its_own_port(self) -> None:
+        settings = parse_broker_url("mqtts://host")
+        assert settings.port == 8883
+        assert settings.tls is not None
+        assert settings.tls.ca is None
+
+    def test_mqtts_takes_a_file_of_authorities(self) -> None:
+        settings = parse_broker_url("mqtts://host:1/base?ca=/tmp/my%20ca.pem")
+        assert settings.tls is not None
+        assert settings.tls.ca == Path("/tmp/my ca.pem")
+        assert settings.port == 1
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "localhost",
+            "http://u:secret@localhost",
+            "mqtt://",
+            "mqtt://:secret@localhost",
+            "mqtt://u:secret@",
+            "mqtt://u:secret@localhost:port",
+            "mqtt://u:secret@localhost:70000",
+            "mqtt://u:secret/more@localhost",
+            "mqtt://u:secret#more@localhost",
+            "mqtt://u:secret@localhost/nuki/#",
+            "mqtt://u:secret@localhost/+",
+            "mqtt://u:secret@localhost/$SYS",
+            "mqtt://u:secret@localhost?ca=x",
+            "mqtts://u:secret@localhost?key=secret",
+            "mqtt://[::1",
+        ],
+    )
+    def test_anything_else_is_refused_without_showing_the_password(
+        self, url: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(RequestError) as refusal:
+            parse_broker_url(url)
+        assert "mqtt[s]://user:password@host:port/base_topic" in str(refusal.value)
+        assert "secret" not in str(refusal.value)
+        if url:
+            assert run("locks", "--broker", url) == 2
+            shown = capsys.readouterr()
+            assert shown.err.count("\n") == 1
+            assert "secret" not in shown.err
+
+    def test_the_environment_names_the_broker_too(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv(cli.BROKER_VARIABLE, "nonsense")
+        assert run("locks") == 2
+        assert "broker URL" in capsys.readouterr().err
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+    def test_a_password_in_the_command_line_is_hidden_from_ps(self) -> None:
+        code = (
+            "import sys; from nuki_bridge import cli;"
+            "cli._hide_password(sys.argv[2]); print(open('/proc/self/cmdline').read())"
+        )
+        url = "mqtt://secret:secret%40@localhost/nuki"
+        shown = subprocess.run(
+            [sys.executable, "-c", code, "--broker", url, "last"], capture_output=True, text=True, check=True
+        ).stdout
+        assert "mqtt://secret:*********@localhost/nuki\0last" in shown
+
+
+class TestCheckConfig:
+    def test_a_valid_file_is_status_0(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "config.yaml"
+        file.write_text("mqtt: {host: broker}\nlocks:\n  - name: front_door\n")
+        assert run("check-config", "--config", str(file)) == 0
+        assert capsys.readouterr().out == f"{file} is valid\n"
+
+    def test_every_mistake_is_told_at_once_with_its_line(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "config.yaml"
+        file.write_text("mqtt:\n  port: none\n  hots: a\nlocks:\n  - name: Front Door\n")
+        assert run("check-config", "--config", str(file)) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(": ")[:2] for line in lines] == [
+            [f"{file}:2", "mqtt.port"],
+            [f"{file}:3", "mqtt.hots"],
+            [f"{file}:5", "locks[0].name"],
+        ]
+
+    @pytest.mark.parametrize("command", ["check-config", "run", "locks"])
+    def test_a_named_file_that_is_not_there_is_status_2(
+        self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(command, "--config", str(tmp_path / "none.yaml")) == 2
+        assert "none.yaml:1: " in capsys.readouterr().err
+
+    def test_warnings_do_not_make_it_wrong(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "config.yaml"
+        file.write_text("mqtt: {username: u, password: hidden}\n")
+        file.chmod(0o644)
+        assert run("check-config", "--config", str(file)) == 0
+        shown = capsys.readouterr()
+        assert shown.err.startswith("warning: ")
+        assert "hidden" not in shown.out + shown.err
+
+
+class TestFailures:
+    def test_a_bug_is_one_line_not_a_traceback(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def fail(_: argparse.Namespace) -> int:
+            raise ZeroDivisionError("by\nzero")
+
+        monkeypatch.setattr(cli, "_check_config", fail)
+        assert run("check-config") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("nuki-bridge: internal error: ZeroDivisionError: by zero")
+
+    def test_ctrl_c_is_quiet(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        def interrupted(_: argparse.Namespace) -> int:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli, "_check_config", interrupted)
+        assert run("check-config") == 130
+        assert capsys.readouterr() == ("", "")
+
+    def test_a_reader_that_went_away_is_quiet(self, tmp_path: Path) -> None:
+        """As in `nuki-bridge watch | head -1`."""
+        file = tmp_path / "config.yaml"
+        file.write_text("")
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = subprocess.run(
+            [sys.executable, "-m", "nuki_bridge", "check-config", "--config", str(file)],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        os.close(writer)
+        assert process.stderr == b""
+        assert process.returncode == 1
+
+
+class TestPin:
+    def test_the_first_line_of_a_file_is_taken(self, tmp_path: Path) -> None:
+        file = tmp_path / "pin"
+        file.write_text("012345\nmore\n")
+        assert commands.read_pin(str(file)) == "012345"
+
+    def test_a_dash_is_standard_input(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO("1234\n"))
+        assert commands.read_pin("-") == "1234"
+
+    @pytest.mark.parametrize("content", ["", "\n", "12 34", "1234567", "secret", "-123", "١٢٣٤"])
+    def test_anything_but_digits_is_refused_without_being_shown(self, content: str, tmp_path: Path) -> None:
+        file = tmp_path / "pin"
+        file.write_text(content)
+        with pytest.raises(RequestError) as refusal:
+            commands.read_pin(str(file))
+        assert "1 to 6 digits" in str(refusal.value)
+        assert not content.strip() or content.strip() not in str(refusal.value)
+
+    def test_an_unreadable_file_is_a_sentence(self, tmp_path: Path) -> None:
+        with pytest.raises(RequestError, match="cannot be read: No such file"):
+            commands.read_pin(str(tmp_path / "none"))
+
+
+class TestConsole:
+    def test_a_table_is_aligned_and_leaves_empty_columns_out(self) -> None:
+        rows = [{"name": "door", "rssi": -60, "door": None}, {"name": "front_door", "rssi": None, "door": None}]
+        assert console.table(rows).splitlines() == ["NAME        RSSI", "door        -60", "front_door  -"]
+
+    def test_a_table_can_show_some_columns_only(self) -> None:
+        rows = [{"name": "door", "nuki_id": "AB", "rssi": -60}]
+        assert console.table(rows, ("nuki_id", "name", "missing")).splitlines() == ["NUKI ID  NAME", "AB       door"]
+
+    def test_fields_show_a_list_of_objects_as_a_table(self) -> None:
+        text = console.fields({"up": True, "locks": [{"name": "a", "rssi": 1}, {"name": "bc", "rssi": None}]})
+        assert text.splitlines() == ["up:    yes", "locks:", "  NAME  RSSI", "  a     1", "  bc    -"]
+
+    def test_fields_show_what_is_nested_below(self) -> None:
+        text = console.fields({"name": "door", "battery": {"level": 80, "critical": False}, "tags": ["a", "b"]})
+        assert text.splitlines() == ["name:    door", "battery:", "  level:    80", "  critical: no", "tags:    a, b"]
+
+    def test_text_from_outside_cannot_move_the_cursor(self) -> None:
+        shown = console.table([{"name": "\x1b[2Jdoor\n\r\u202e"}])
+        assert shown.splitlines()[1] == "?[2Jdoor???"
+
+    def test_json_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        console.show([{"name": "Tür"}], as_json=True)
+        assert capsys.readouterr().out == '[{"name": "Tür"}]\n'
+
+    async def test_progress_is_said_after_a_second(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with console.progress("working"):
+            await asyncio.sleep(0.9)
+            assert capsys.readouterr().err == ""
+            await asyncio.sleep(0.2)
+            assert capsys.readouterr().err == "working ...\n"
+
+    async def test_progress_of_something_quick_is_never_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with console.progress("working"):
+            pass
+        with console.progress("working", quiet=True):
+            await asyncio.sleep(5)
+        await asyncio.sleep(5)
+        assert capsys.readouterr().err == ""
+
+    async def test_a_terminal_keeps_one_line_up_to_date_and_forgets_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        with console.progress("waiting") as tell:
+            await asyncio.sleep(2)
+            tell("unlocking\x1b")
+        assert terminal.getvalue() == "\r\x1b[Kwaiting ...\r\x1b[Kunlocking? ...\r\x1b[K"
+
+
+def test_the_daemon_does_not_load_the_client_side() -> None:
+    """It has 40 MiB for everything."""
+    code = "import sys, nuki_bridge.cli; nuki_bridge.cli.parse(['run']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"nuki_bridge.client", "nuki_bridge.commands", "nuki_bridge.console", "asyncio"} & set(loaded)
