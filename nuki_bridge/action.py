@@ -52,6 +52,9 @@ class Reach(Protocol):
     async def link_up(self, deadline: float) -> None:
         """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`."""
 
+    async def fresh_nonce(self, deadline: float) -> bytes:
+        """A challenge to send a command with; raises `TimedOut` at `deadline`."""
+
     async def read_states(self) -> KeyturnerStates:
         """Ask the lock for its states."""
 
@@ -70,7 +73,7 @@ class ActionRun:
         lock, action, deadline = self._lock, self._action, self._deadline
         refused_nonce = False
         while True:
-            nonce = await self._fresh_nonce()
+            nonce = await lock.fresh_nonce(deadline)
             before = lock.states
             try:
                 return await self._send_and_follow(nonce)
@@ -88,21 +91,6 @@ class ActionRun:
                 if action not in TARGETS or lock.clock() >= deadline:
                     raise NotExecuted("the lock did not carry the action out; its answer got lost") from lost
                 log.info("%s: %s was not carried out; sending it again", lock.name, name_of(action))
-
-    async def _fresh_nonce(self) -> bytes:
-        """A nonce to act with; nothing has been sent yet, so a broken link is tried again until the deadline."""
-        lock, deadline = self._lock, self._deadline
-        while True:
-            await lock.link_up(deadline)
-            try:
-                nonce = await lock.exchange.take_challenge()
-            except (LinkError, ProtocolError) as error:
-                log.debug("%s: %s; asking again", lock.name, error)
-                await asyncio.sleep(min(RECONNECT_S[0], max(deadline - lock.clock(), 0.0)))
-                continue
-            if lock.clock() >= deadline:
-                raise TimedOut("the command could not be sent to the lock within its deadline")
-            return nonce
 
     async def _send_and_follow(self, nonce: bytes) -> Outcome:
         """Send the action and follow it to its end, in every variant that locks are known for.

@@ -15,7 +15,8 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge import __version__, report, topics
+from nuki_bridge import __version__, lock_commands, report, topics
+from nuki_bridge.admin import Admin
 from nuki_bridge.air import Air
 from nuki_bridge.bridge_commands import COMMANDS, Answer
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
@@ -140,13 +141,15 @@ class Bridge:
             on_states=lambda _lock, _before, states: self._reported(member, states),
             on_change=lambda _lock: self.publisher.lock(member),
         )
+        pin = member.settings.pin if member.settings is not None else None
+        member.admin = Admin(lock, pin.reveal() if pin is not None else member.paired.pin)
         self.publisher.lock(member)
         member.task = self._tasks.create_task(self._again_and_again(member.name, lock.run), name=f"lock {member.name}")
 
     async def stop(self, member: Member) -> None:
         """Leave a lock alone: give up its commands, drop its link."""
         tasks = [each for each in (member.task, *member.commands) if each is not None]
-        member.lock = member.task = None
+        member.lock = member.task = member.admin = None
         for task in tasks:
             task.cancel()
         if tasks:
@@ -299,13 +302,7 @@ class Bridge:
         if request.action is not None:
             outcome = await lock.perform(request.action, left)
             return {"completion": outcome.completion}
-        if request.command == "refresh":
-            await lock.refresh(left)
-            self.publisher.lock(member, whole=True)
-            return {"data": report.status(lock)}
-        battery = report.battery_report(await lock.read_battery(left))
-        self.publisher.lock(member)
-        return {"data": battery}
+        return await lock_commands.COMMANDS[request.command](lock_commands.Call(self, member, lock, request, left))
 
     async def _simulate(self, request: Request) -> Answer:
         """Control a virtual lock, by its name here or by its Nuki ID."""

@@ -76,9 +76,7 @@ def _look_around(bridge: Bridge, duration_s: float) -> None:
     status = bridge.radio.status
     if not status.available:
         raise AdapterUnavailable(status.reason or "Bluetooth cannot be used")
-    look_around = getattr(bridge.radio, "look_around", None)
-    if look_around is not None:
-        look_around(duration_s)
+    bridge.radio.look_around(duration_s)
 
 
 # -- pairing ----------------------------------------------------------------------------------------------------------
@@ -154,11 +152,6 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
     pin = arguments.get("pin")
     if pin is None and configured is not None and configured.settings is not None and configured.settings.pin:
         pin = configured.settings.pin.reveal()
-    family = heard.pairing or Family.CLASSIC
-    if family is Family.ULTRA and pin is None:
-        raise RequestError(
-            "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"
-        )
     options = PairOptions(
         id_type=IdType.APP if arguments.get("as") == "app" else IdType.BRIDGE,
         name=f"nuki-bridge {bridge.outside.hostname}",
@@ -168,7 +161,7 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
     paired, config = await pair(
         bridge.radio,
         heard.address,
-        family,
+        heard.pairing or Family.CLASSIC,
         options,
         random=bridge.outside.random,
         timeout_s=HANDSHAKE_S,

@@ -60,7 +60,11 @@ async def unpair(client: Client, arguments: argparse.Namespace) -> None:
     name = client.lock_name(arguments.lock)
     with _progress(arguments, f"unpairing {name}"):
         answer = await client.ask("bridge", "unpair", {"name": name})
-    _show(arguments, answer, nothing=f"{name} is unpaired")
+    _show(
+        arguments,
+        answer,
+        nothing=f"{name} is forgotten here; its entry on the lock stays until it is deleted in the app",
+    )
 
 
 async def locks(client: Client, arguments: argparse.Namespace) -> None:

@@ -319,7 +319,7 @@ class Lock:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _linked(self, deadline: float) -> AsyncIterator[None]:
+    async def linked(self, deadline: float) -> AsyncIterator[None]:
         """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed."""
         try:
             async with asyncio.timeout(max(deadline - self.clock(), 0.0)):
@@ -356,6 +356,23 @@ class Lock:
                 await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
                 pause = min(pause * 2, 2.0)
 
+    async def fresh_nonce(self, deadline: float) -> bytes:
+        """A challenge to send a command with, over a link that is up, under this task's turn.
+
+        Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.
+        """
+        while True:
+            await self.link_up(deadline)
+            try:
+                nonce = await self.exchange.take_challenge()
+            except (LinkError, ProtocolError) as error:
+                log.debug("%s: %s; asking again", self.name, error)
+                await asyncio.sleep(min(RECONNECT_S[0], max(deadline - self.clock(), 0.0)))
+                continue
+            if self.clock() >= deadline:
+                raise TimedOut("the command could not be sent to the lock within its deadline")
+            return nonce
+
     async def refresh(self, timeout_s: float) -> KeyturnerStates:
         """Read the states now."""
         return await self._read(self.read_states, timeout_s)
@@ -375,7 +392,7 @@ class Lock:
     async def _read(self, ask: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Do a reading exchange, again on a fresh link if one broke; reading twice does no harm."""
         deadline = self.clock() + timeout_s
-        async with self._linked(deadline):
+        async with self.linked(deadline):
             while True:
                 try:
                     return await ask()
@@ -391,7 +408,7 @@ class Lock:
         `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got lost.
         """
         deadline = self.clock() + timeout_s
-        async with self._linked(deadline):
+        async with self.linked(deadline):
             try:
                 return await ActionRun(self, action, deadline, suffix).run()
             finally:

@@ -14,6 +14,7 @@ from nuki_bridge.report import Events
 from nuki_bridge.store import PairedLock
 
 if TYPE_CHECKING:
+    from nuki_bridge.admin import Admin
     from nuki_bridge.lock import Lock
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,14 @@ log = logging.getLogger(__name__)
 class Member:
     """One lock under its name; `paired` keeps the name in the store, which the configuration may have overruled.
 
-    `lock` and `task` are there while it is paired, `commands` are under way or wait for their turn.
+    `lock`, `admin` and `task` are there while it is paired, `commands` are under way or wait for their turn.
     """
 
     name: str
     settings: LockSettings | None = None
     paired: PairedLock | None = None
     lock: Lock | None = None
+    admin: Admin | None = None
     task: asyncio.Task[None] | None = None
     events: Events = field(default_factory=Events)
     commands: set[asyncio.Task[None]] = field(default_factory=set)

@@ -59,6 +59,8 @@ async def pair(
     await _connect(lambda left: handshake.link.connect(left, pairing=True), deadline, clock)
     try:
         family = handshake.link.family or family
+        if family is Family.OPENER:
+            raise RequestError("unsupported_device", "this is an Opener; so far only Smart Locks can be paired")
         if family is Family.ULTRA and options.pin is None:
             raise RequestError(
                 "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"

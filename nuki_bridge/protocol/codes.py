@@ -198,6 +198,26 @@ class IdType(enum.IntEnum):
     KEYPAD_2 = 5
 
 
+class LogType(enum.IntEnum):
+    """Kind of a log entry (0x0032)."""
+
+    LOGGING = 0x01
+    LOCK_ACTION = 0x02
+    CALIBRATION = 0x03
+    INITIALIZATION_RUN = 0x04
+    KEYPAD_ACTION = 0x05
+    DOOR_SENSOR = 0x06
+    DOOR_SENSOR_LOGGING = 0x07
+
+
+class KeypadSource(enum.IntEnum):
+    """How a keypad was used (log entry of type 0x05)."""
+
+    ARROW_KEY = 0
+    CODE = 1
+    FINGERPRINT = 2
+
+
 class ErrorCode(enum.IntEnum):
     """Error Report codes without the document's `P_ERROR_`, `K_ERROR_` and `ERROR_` (section 12)."""
 

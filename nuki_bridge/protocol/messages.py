@@ -17,6 +17,7 @@ from nuki_bridge.protocol.codes import (
     Family,
     IdType,
     LockState,
+    LogType,
     NukiState,
     StatusCode,
     Trigger,
@@ -311,6 +312,30 @@ class Config(Message):
     product_variant: int | None = wire(u8, optional=True)
 
 
+@message(Command.SET_CONFIG, *_MODERN)
+class SetConfig(Message):
+    """CL: the basic configuration, always whole: read Config, change single fields (89 / 91 bytes)."""
+
+    name: str = wire(text(NAME_SIZE))
+    latitude: float = wire(f32, secret=True)
+    longitude: float = wire(f32, secret=True)
+    auto_unlatch: bool = wire(flag)
+    pairing_enabled: bool = wire(flag)
+    button_enabled: bool = wire(flag)
+    led_enabled: bool = wire(flag)
+    led_brightness: int = wire(u8)
+    timezone_offset_min: int = wire(s16)
+    dst_mode: int = wire(u8)
+    fob_action_1: int = wire(u8)
+    fob_action_2: int = wire(u8)
+    fob_action_3: int = wire(u8)
+    single_lock: bool = wire(flag)
+    advertising_mode: int = wire(u8)
+    timezone_id: int = wire(u16)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
 # -- section 11: authorizations ---------------------------------------------------------------------------------------
 
 
@@ -399,3 +424,69 @@ class VerifySecurityPin(Message):
 
     nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
     security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.SET_SECURITY_PIN)
+class SetSecurityPin(Message):
+    """CL: replace the security PIN (36 / 40 bytes)."""
+
+    new_pin: int = wire(pin, secret=True)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.UPDATE_TIME)
+class UpdateTime(Message):
+    """CL: set the clock, in UTC (41 / 43 bytes)."""
+
+    time: datetime = wire(date_time)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+# -- section 11: the log ----------------------------------------------------------------------------------------------
+
+
+@message(Command.REQUEST_LOG_ENTRIES)
+class RequestLogEntries(Message):
+    """CL: log entries older (descending) or newer (ascending) than `start`, which is not among them (42 / 44 bytes).
+
+    `start` 0 is from the newest or oldest.  `total_count` asks for a LogEntryCount first.
+    """
+
+    start: int = wire(u32)
+    count: int = wire(u16)
+    descending: bool = wire(flag)
+    total_count: bool = wire(flag)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.LOG_ENTRY_COUNT)
+class LogEntryCount(Message):
+    """SL: how many entries there are (5 bytes; 3 from old firmware)."""
+
+    logging_enabled: bool = wire(flag)
+    count: int = wire(u16)
+    door_sensor_enabled: bool | None = wire(flag, optional=True)
+    door_sensor_logging_enabled: bool | None = wire(flag, optional=True)
+
+
+@message(Command.LOG_ENTRY, *_MODERN)
+class LogEntry(Message):
+    """SL: one log entry (48 bytes and data, of which each `kind` has its own; what follows it is padding).
+
+    `data` is up to 5 bytes: for a lock action, calibration or initialization run action, trigger, flags and completion
+    status; for a keypad action action, source, completion status and code ID (u16).
+    """
+
+    index: int = wire(u32)
+    time: datetime | None = wire(date_time)
+    authorization_id: int = wire(u32)
+    name: str = wire(text(NAME_SIZE))
+    kind: LogType | int = wire(enum8(LogType))
+    data_0: int | None = wire(u8, optional=True)
+    data_1: int | None = wire(u8, optional=True)
+    data_2: int | None = wire(u8, optional=True)
+    data_3: int | None = wire(u8, optional=True)
+    data_4: int | None = wire(u8, optional=True)

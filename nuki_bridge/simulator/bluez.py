@@ -96,7 +96,7 @@ class StandInBluez:
         bus, self._bus = self._bus, None
         if bus is not None:
             bus.disconnect()
-            with contextlib.suppress(EOFError):  # the bus went first
+            with contextlib.suppress(EOFError, OSError):  # the bus went first
                 await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
         self._objects.clear()
         self._scans.clear()

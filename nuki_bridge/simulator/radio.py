@@ -109,6 +109,9 @@ class VirtualRadio:
             self._on_sighting = self._on_status = None
             self.save()
 
+    def look_around(self, duration_s: float) -> None:
+        """Nothing to do: every virtual lock is seen at all times."""
+
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> Link:
         """A link to the lock at `address`, not yet connected."""
         return VirtualLink(self, address.upper(), on_data, on_disconnect)

@@ -18,6 +18,7 @@ FORBIDDEN = {
     "exchange": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
     "action": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
     "lock": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
+    "admin": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
     "pairing": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
     "ble": {"mqtt", "lock", "bridge", "daemon", "topics", "store", "simulator"},
     "bluez": {"mqtt", "lock", "bridge", "daemon", "topics", "store", "simulator", "ble"},

@@ -130,3 +130,23 @@ async def test_an_absent_lock_is_not_found() -> None:
 
 def test_the_pin_stays_out_of_the_repr() -> None:
     assert "4711" not in repr(PairOptions(IdType.APP, "x", 1, "4711"))
+
+
+async def test_an_opener_is_refused() -> None:
+    """Its action numbers mean other things: 3 would fire the strike."""
+    rig = Rig()
+    rig.virtual.hold_button()
+    rig.virtual.family = Family.OPENER
+    with pytest.raises(RequestError, match="Opener") as refused:
+        await pair(
+            rig.radio,
+            ADDRESS,
+            Family.OPENER,
+            PairOptions(IdType.BRIDGE, "x", 1),
+            random=seeded(2),
+            timeout_s=10.0,
+            clock=clock,
+            now=now,
+        )
+    assert refused.value.code == "unsupported_device"
+    assert len(rig.virtual.authorizations) == 0

@@ -1,0 +1,321 @@
+"""What the owner alone may ask of a lock: the commands that carry the security PIN.
+
+The PIN is tried once: after the lock has refused it every such command is refused here with `bad_pin`, until the PIN
+is changed, because the lock bans its owner after several wrong ones.  What the commands are good for is told in
+`users.py`, `invitations.py` and `bridge_commands.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from nuki_bridge.action import BUSY_PAUSE_S
+from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.exchange import REPLY_TIMEOUT_S
+from nuki_bridge.lock import Lock
+from nuki_bridge.outcome import OutcomeUnknown
+from nuki_bridge.protocol.codes import ErrorCode, IdType
+from nuki_bridge.protocol.messages import (
+    AuthorizationDataInvite,
+    AuthorizationEntry,
+    AuthorizationEntryCount,
+    AuthorizationIdInvite,
+    Config,
+    LogEntry,
+    LogEntryCount,
+    RemoveAuthorizationEntry,
+    RequestAuthorizationEntries,
+    RequestLogEntries,
+    SetConfig,
+    SetSecurityPin,
+    Status,
+    UpdateAuthorizationEntry,
+    UpdateTime,
+    VerifySecurityPin,
+)
+from nuki_bridge.protocol.wire import Message, TimeLimit
+
+log = logging.getLogger(__name__)
+
+PAGE = 100
+"""Authorization entries asked for at a time."""
+LIST_QUIET_S = 3.0
+"""Silence after an entry that ends a list whose end was not told."""
+END_QUIET_S = 0.5
+"""How long the Status behind the last expected entry may stay away."""
+NO_TIMEZONE = 0xFFFF
+"""Timezone ID of firmware that has none."""
+
+M = TypeVar("M", bound=Message)
+
+
+class Admin:
+    """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known."""
+
+    def __init__(self, lock: Lock, pin: str | None) -> None:
+        self._lock = lock
+        self._pin = pin
+        self._refusal: LockError | None = None
+
+    @property
+    def has_pin(self) -> bool:
+        """A PIN is known and the lock has not refused it."""
+        return self._pin is not None and self._refusal is None
+
+    def use_pin(self, pin: str | None) -> None:
+        """Take another PIN from now on."""
+        if pin != self._pin:
+            self._pin, self._refusal = pin, None
+
+    def _usable_pin(self) -> int:
+        if self._pin is None:
+            raise RequestError(
+                "pin_required", "this needs the lock's security PIN; put it into the configuration (`pin_file`)"
+            )
+        if self._refusal is not None:
+            raise self._refusal
+        return int(self._pin)
+
+    # -- authorizations -----------------------------------------------------------------------------------------------
+
+    async def entries(self, timeout_s: float) -> list[AuthorizationEntry]:
+        """Every authorization of the lock, by ID, however many pages it takes."""
+        deadline = self._lock.clock() + timeout_s
+        found: dict[int, AuthorizationEntry] = {}
+        offset = 0
+        while True:
+
+            def request(nonce: bytes, pin: int, offset: int = offset) -> Message:
+                return RequestAuthorizationEntries(
+                    offset=offset, count=PAGE, id_type=None, nonce=nonce, security_pin=pin
+                )
+
+            page = await self._list(request, AuthorizationEntry, AuthorizationEntryCount, deadline)
+            news = [entry for entry in page if entry.authorization_id not in found]
+            found.update((entry.authorization_id, entry) for entry in news)
+            if len(page) < PAGE or not news:
+                return [found[number] for number in sorted(found)]
+            offset += PAGE
+
+    async def update_entry(
+        self,
+        authorization_id: int,
+        *,
+        name: str,
+        enabled: bool,
+        remote_allowed: bool,
+        limit: TimeLimit | None,
+        timeout_s: float,
+    ) -> None:
+        """Write a whole authorization entry; `limit` None means at any time."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return UpdateAuthorizationEntry(
+                authorization_id=authorization_id,
+                name=name,
+                enabled=enabled,
+                remote_allowed=remote_allowed,
+                time_limited=limit is not None,
+                limit=limit or TimeLimit(),
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        await self._ask(request, Status, timeout_s)
+
+    async def remove_entry(self, authorization_id: int, timeout_s: float) -> None:
+        """Delete an authorization; one that is not there (any more) is as good as deleted."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RemoveAuthorizationEntry(authorization_id=authorization_id, nonce=nonce, security_pin=pin)
+
+        try:
+            await self._ask(request, Status, timeout_s)
+        except LockError as error:
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
+
+    async def invite(
+        self, name: str, shared_key: bytes, *, remote_allowed: bool, limit: TimeLimit | None, timeout_s: float
+    ) -> AuthorizationIdInvite:
+        """Create an App authorization with a key of our making (32 bytes).
+
+        A lost answer raises `OutcomeUnknown`: it is not sent again, because there might be two then.
+        """
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return AuthorizationDataInvite(
+                name=name,
+                id_type=IdType.APP,
+                shared_key=shared_key,
+                remote_allowed=remote_allowed,
+                time_limited=limit is not None,
+                limit=limit or TimeLimit(),
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        return await self._ask(request, AuthorizationIdInvite, timeout_s, repeat=False)
+
+    # -- the lock itself ----------------------------------------------------------------------------------------------
+
+    async def verify_pin(self, pin: str, timeout_s: float) -> None:
+        """Is this the security PIN?  It is used from now on if so; `LockError` `bad_pin` if not, after one try."""
+
+        def request(nonce: bytes, _: int) -> Message:
+            return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
+
+        if pin == self._pin and self._refusal is not None:
+            raise self._refusal
+        await self._ask(request, Status, timeout_s, own_pin=False)
+        self._pin, self._refusal = pin, None
+
+    async def set_pin(self, pin: str, timeout_s: float) -> None:
+        """Replace the lock's security PIN and use the new one from now on."""
+
+        def request(nonce: bytes, old: int) -> Message:
+            return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
+
+        await self._ask(request, Status, timeout_s, repeat=False)
+        self._pin, self._refusal = pin, None
+
+    async def write_config(self, config: Config, timeout_s: float) -> None:
+        """Write the basic configuration, whole: all of `config` that can be written."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return SetConfig(
+                name=config.name,
+                latitude=config.latitude,
+                longitude=config.longitude,
+                auto_unlatch=config.auto_unlatch,
+                pairing_enabled=config.pairing_enabled,
+                button_enabled=config.button_enabled,
+                led_enabled=config.led_enabled,
+                led_brightness=config.led_brightness,
+                timezone_offset_min=config.timezone_offset_min,
+                dst_mode=config.dst_mode,
+                fob_action_1=config.fob_action_1,
+                fob_action_2=config.fob_action_2,
+                fob_action_3=config.fob_action_3,
+                single_lock=config.single_lock,
+                advertising_mode=config.advertising_mode,
+                timezone_id=NO_TIMEZONE if config.timezone_id is None else config.timezone_id,
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        await self._ask(request, Status, timeout_s)
+
+    async def set_time(self, now: datetime, timeout_s: float) -> None:
+        """Set the lock's clock."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return UpdateTime(time=now, nonce=nonce, security_pin=pin)
+
+        await self._ask(request, Status, timeout_s)
+
+    async def log(self, *, start: int, count: int, descending: bool, timeout_s: float) -> list[LogEntry]:
+        """Up to `count` log entries beyond `start` (exclusive; 0: from the newest or oldest), in the lock's order."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RequestLogEntries(
+                start=start, count=count, descending=descending, total_count=False, nonce=nonce, security_pin=pin
+            )
+
+        return await self._list(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
+
+    # -- exchanges ----------------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        request: Callable[[bytes, int], Message],
+        wanted: type[M],
+        timeout_s: float,
+        *,
+        repeat: bool = True,
+        own_pin: bool = True,
+    ) -> M:
+        """One command with challenge and PIN; `repeat` if doing it twice does no harm when its answer gets lost."""
+        lock, deadline = self._lock, self._lock.clock() + timeout_s
+        pin = self._usable_pin() if own_pin else 0
+        async with lock.linked(deadline):
+            refused_nonce = False
+            while True:
+                nonce = await lock.fresh_nonce(deadline)
+                try:
+                    return await lock.exchange.ask(request(nonce, pin), wanted)
+                except LockError as error:
+                    if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
+                        refused_nonce = True
+                    elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
+                        await asyncio.sleep(BUSY_PAUSE_S)
+                    else:
+                        self._note_refusal(error, own_pin=own_pin)
+                        raise
+                except (LinkError, ProtocolError) as lost:
+                    if not repeat or lock.clock() >= deadline:
+                        raise OutcomeUnknown(
+                            f"the lock may have carried it out, but its answer got lost: {lost}"
+                        ) from lost
+                    log.debug("%s: %s; sending it again", lock.name, lost)
+
+    async def _list(
+        self,
+        request: Callable[[bytes, int], Message],
+        entry: type[M],
+        count: type[AuthorizationEntryCount] | type[LogEntryCount],
+        deadline: float,
+    ) -> list[M]:
+        """Every entry that the lock sends for one request, again from the start if the link broke."""
+        lock, pin = self._lock, self._usable_pin()
+        async with lock.linked(deadline):
+            while True:
+                nonce = await lock.fresh_nonce(deadline)
+                try:
+                    return await self._collect(request(nonce, pin), entry, count)
+                except LockError as error:
+                    self._note_refusal(error)
+                    if error.number != ErrorCode.BAD_NONCE:
+                        raise
+                except (LinkError, ProtocolError) as error:
+                    log.debug("%s: %s; asking again", lock.name, error)
+                    await lock.exchange.drop()
+                if lock.clock() >= deadline:
+                    raise TimedOut("the lock did not send its list within the deadline")
+
+    async def _collect(
+        self, request: Message, entry: type[M], count: type[AuthorizationEntryCount] | type[LogEntryCount]
+    ) -> list[M]:
+        """Entries up to the Status behind them; without a Status, up to a silence.
+
+        The link is dropped then: a late Status would pass for the end of the next command.
+        """
+        exchange = self._lock.exchange
+        await exchange.send(request)
+        found: list[M] = []
+        expected: int | None = None
+        while True:
+            whole = expected is not None and len(found) >= expected
+            quiet_s = END_QUIET_S if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
+            try:
+                answer = await exchange.receive(quiet_s)
+            except TimedOut:
+                if not found and not whole:
+                    raise
+                await exchange.drop()
+                return found
+            if isinstance(answer, Status):
+                return found
+            if isinstance(answer, entry):
+                found.append(answer)
+            elif isinstance(answer, AuthorizationEntryCount | LogEntryCount) and isinstance(answer, count):
+                expected = min(answer.count, getattr(request, "count", answer.count))
+
+    def _note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
+        if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
+            log.warning("%s: %s", self._lock.name, error)
+            self._refusal = error if error.number == ErrorCode.BAD_PIN else None

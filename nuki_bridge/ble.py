@@ -1,0 +1,156 @@
+"""The radio of `link.py` over BlueZ: joins the adapter, the scan and the links, and survives their losses.
+
+`bluez.py` knows the adapter, `scan.py` keeps the scan going, `gatt.py` is one link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
+
+from nuki_bridge.bluez import Bluez, forget_bleak_cache
+from nuki_bridge.errors import AdapterUnavailable, LinkError
+from nuki_bridge.gatt import DISCONNECT_S, BluezLink
+from nuki_bridge.link import OnData, RadioStatus
+from nuki_bridge.protocol.advertisement import Sighting
+from nuki_bridge.scan import OLD_BLEAK, Scanner
+
+log = logging.getLogger(__name__)
+
+REOPEN_S = 1.0
+"""Pause between attempts to reach a D-Bus or a bluetoothd that cannot announce its return."""
+SETTLE_S = 2.0
+"""How long Bluetooth that cannot be used has to stay so before its reason is reported."""
+
+
+class BluezRadio:
+    """An adapter of this machine; see `link.Radio`.
+
+    `adapter` is its name (`hci0`), None for the first powered one.  An adapter that is powered off stays so.
+    """
+
+    def __init__(self, adapter: str | None = None) -> None:
+        self._wake = asyncio.Event()
+        self.bluez = Bluez(adapter, self._changed)
+        self.scanner = Scanner(self.bluez, self._wake.set)
+        self.links: dict[str, BluezLink] = {}
+        """The links that are up or being connected, by address."""
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def status(self) -> RadioStatus:
+        """Whether Bluetooth can be used now."""
+        return self.bluez.status
+
+    def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> BluezLink:
+        """A link to the lock at `address`, not yet connected; from now on the scan looks for it."""
+        self.scanner.add(address.upper())
+        return BluezLink(self, address.upper(), on_data, on_disconnect)
+
+    def look_around(self, duration_s: float) -> None:
+        """See devices that no link was made for, and every advertisement with its scan response, for so long.
+
+        For finding locks to pair: otherwise only the known ones need be reported, and the service data of a second
+        pairing mode is not, because BlueZ has seen it before.
+        """
+        self.scanner.look_around(duration_s)
+
+    async def run(self, on_sighting: Callable[[Sighting], None], on_status: Callable[[RadioStatus], None]) -> None:
+        """Scan until cancelled, through every loss of adapter, bluetoothd or D-Bus; see `link.Radio`."""
+        # They log whole D-Bus messages at DEBUG, and with them what goes to the lock and comes from it.
+        for library in ("bleak", "dbus_fast"):
+            logging.getLogger(library).setLevel(logging.INFO)
+        # Warns whenever an attempt to connect is given up.
+        logging.getLogger("bleak.backends.bluezdbus.client").setLevel(logging.ERROR)
+        self.scanner.on_sighting = on_sighting
+        reported = None
+        try:
+            while True:
+                self._wake.clear()
+                if await self.bluez.refresh():
+                    self._forget()
+                coming_up = not self.status.available and (reported is None or not reported.available)
+                if self.status != reported and coming_up and await self._woken(SETTLE_S):
+                    continue  # it takes bluetoothd a few steps to come up; only where it stops is worth telling
+                if self.status != reported:
+                    reported = self.status
+                    on_status(reported)
+                pause_s = await self.scanner.adjust()
+                await self._woken(pause_s if self.bluez.signalled else REOPEN_S)
+        finally:
+            for link in list(self.links.values()):
+                await link.disconnect()
+            await self.scanner.stop()
+            self._forget()
+            self.bluez.close()
+            if self._closing:
+                await asyncio.wait(self._closing)
+
+    async def _woken(self, timeout_s: float | None) -> bool:
+        """Wait for a change; False if there was none for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        return self._wake.is_set()
+
+    def close(self, client: BleakClient) -> None:
+        """Have bleak close the bus connection of a client whose device is gone; it does not do so by itself."""
+
+        async def close() -> None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(DISCONNECT_S):
+                    await client.disconnect()
+
+        task = asyncio.create_task(close(), name="bleak-close")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _changed(self) -> None:
+        self._wake.set()
+        if self.bluez.lost:
+            self.scanner.interrupt()
+
+    def _forget(self) -> None:
+        """After a loss: nothing that bleak or we knew holds any more."""
+        forget_bleak_cache()
+        self.scanner.forget()
+
+    async def find(self, address: str, failed_at: float | None, patience_s: float) -> BLEDevice:
+        """The device as bleak wants it, as soon as BlueZ knows it; waits until the scan has seen it.
+
+        If an attempt failed at `failed_at` (loop time) the scan gets up to `patience_s` to see the lock since: one that
+        is away would keep the scan paused for nothing, and the kernel, as long as it is giving the last attempt up,
+        takes the next one down with it.  Raises `AdapterUnavailable`, `LinkError`.
+        """
+        with self.scanner.expecting(address) as reported:
+            self._check()
+            if failed_at is not None and not self.scanner.passive and not self.scanner.seen_since(address, failed_at):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience_s):
+                        await reported.wait()
+                self._check()
+            while (properties := await self.bluez.device(address)) is None:
+                await reported.wait()
+                reported.clear()
+                self._check()
+        if properties.get("Connected"):
+            # Left behind by a process that was killed, or the lock is gone and BlueZ has not noticed.  bleak would
+            # take it for its own and write into nothing.
+            log.info("%s: BlueZ holds a connection that nobody uses; dropping it", address)
+            await self.bluez.disconnect(address)
+            properties = await self.bluez.device(address)
+            if properties is None or properties.get("Connected"):
+                await self.bluez.remove(address)
+                raise LinkError(f"{address}: BlueZ held a dead connection; it has been made to forget the device")
+        # By its path: given an address, bleak would start a second scan.
+        details = {"path": self.bluez.device_path(address), "props": properties}
+        return BLEDevice(address, None, details, **({"rssi": -127} if OLD_BLEAK else {}))
+
+    def _check(self) -> None:
+        if not self.status.available:
+            raise AdapterUnavailable(self.status.reason or "Bluetooth cannot be used")

@@ -1,0 +1,58 @@
+"""Requests to one lock, beside its actions: each is a coroutine that gives the fields of the answer.
+
+`COMMANDS` joins what the modules of the single subjects have; `arguments.LOCK_COMMANDS` says what each takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from nuki_bridge import report
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge import Bridge
+    from nuki_bridge.lock import Lock
+    from nuki_bridge.members import Member
+    from nuki_bridge.topics import Request
+
+Answer = dict[str, Any]
+"""Fields of an answer beside its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to a lock: `timeout_s` is what is left of its deadline."""
+
+    bridge: Bridge
+    member: Member
+    lock: Lock
+    request: Request
+    timeout_s: float
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The checked arguments."""
+        return self.request.arguments
+
+
+Command = Callable[[Call], Awaitable[Answer]]
+
+
+async def _refresh(call: Call) -> Answer:
+    """Ask the lock for its states and tell everything known about it."""
+    await call.lock.refresh(call.timeout_s)
+    call.bridge.publisher.lock(call.member, whole=True)
+    return {"data": report.status(call.lock)}
+
+
+async def _battery(call: Call) -> Answer:
+    """Ask the lock for its battery report."""
+    battery = report.battery_report(await call.lock.read_battery(call.timeout_s))
+    call.bridge.publisher.lock(call.member)
+    return {"data": battery}
+
+
+COMMANDS: Final[Mapping[str, Command]] = {"refresh": _refresh, "battery/get": _battery}
+"""What each request of `arguments.LOCK_COMMANDS` does."""

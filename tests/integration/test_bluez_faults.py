@@ -1,0 +1,798 @@
+"""The radio against a stand-in for bluetoothd on a private D-Bus: each fault is reported and passes by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from bleak import BleakClient
+
+from nuki_bridge import ble, gatt, scan
+from nuki_bridge.ble import BluezLink, BluezRadio
+from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
+from nuki_bridge.link import Channel, RadioStatus
+from nuki_bridge.protocol import codes
+from nuki_bridge.protocol.advertisement import APPLE, Sighting, beacon_data
+from nuki_bridge.protocol.codes import Family
+from nuki_bridge.simulator.bluez import DEVICE, Peripheral, StandInBluez
+
+pytestmark = [
+    pytest.mark.real_time,
+    pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="needs dbus-daemon"),
+]
+
+ADDRESS = "54:D2:72:AA:BB:CC"
+OTHER = "54:D2:72:11:22:33"
+NUKI_ID = 0x22AABBCC
+
+_BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="false"/>
+<allow receive_sender="*"/><allow send_type="method_call"/></policy></busconfig>
+"""
+
+
+class PrivateBus:
+    """A dbus-daemon of our own on a socket that survives its restarts."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket = directory / "bus"
+        self._config = directory / "bus.conf"
+        self._config.write_text(_BUS_CONFIG.format(socket=self.socket))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"unix:path={self.socket}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            ["dbus-daemon", f"--config-file={self._config}", "--nofork", "--print-address"], stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline(), "dbus-daemon did not start"
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+        self.socket.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def private_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBus]:
+    bus = PrivateBus(tmp_path_factory.mktemp("bus"))
+    bus.start()
+    yield bus
+    bus.stop()
+
+
+@pytest.fixture(autouse=True)
+def _on_private_bus(private_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", private_bus.address)
+    monkeypatch.setattr(ble, "REOPEN_S", 0.05)
+    monkeypatch.setattr(ble, "SETTLE_S", 0.05)
+    monkeypatch.setattr(ble, "DISCONNECT_S", 0.5)
+    monkeypatch.setattr(gatt, "DISCONNECT_S", 0.5)
+    monkeypatch.setattr(scan, "RETRY_S", 0.05)
+
+
+async def until(condition: Callable[[], object], what: str = "", timeout_s: float = 3.0) -> None:
+    """Wait until `condition` holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def classic_services(gdio: bool = True, usdio: bool = True) -> dict[str, list[str]]:
+    keyturner = [codes.KEYTURNER_GDIO] * gdio + [codes.KEYTURNER_USDIO] * usdio
+    return {codes.PAIRING_SERVICE: [codes.PAIRING_GDIO], codes.KEYTURNER_SERVICE: keyturner}
+
+
+class Rig:
+    """A radio running against a stand-in, with everything it reported."""
+
+    def __init__(self, adapter: str | None = None) -> None:
+        self.bluez = StandInBluez()
+        self.radio = BluezRadio(adapter)
+        self.lock = Peripheral(ADDRESS, classic_services(), name="Nuki_22AABBCC")
+        self.statuses: list[RadioStatus] = []
+        self.sightings: list[Sighting] = []
+        self.data: list[tuple[Channel, bytes]] = []
+        self.losses = 0
+        self.link = self.new_link()
+
+    def new_link(self, address: str = ADDRESS) -> BluezLink:
+        return self.radio.link(address, lambda channel, data: self.data.append((channel, data)), self._lost)
+
+    def _lost(self) -> None:
+        self.losses += 1
+
+    async def beacon(self, *, changed: bool = False, rssi: int = -60) -> None:
+        """The lock advertises once while there is a scan."""
+        await self.scanning()
+        self.bluez.advertise(self.lock, manufacturer={APPLE: beacon_data(NUKI_ID, state_changed=changed)}, rssi=rssi)
+
+    async def _advertise(self) -> None:
+        for rssi in itertools.cycle((-60, -61)):
+            self.bluez.advertise(self.lock, manufacturer={APPLE: beacon_data(NUKI_ID, state_changed=False)}, rssi=rssi)
+            await asyncio.sleep(0.01)
+
+    async def seen(self) -> None:
+        """Have BlueZ know the lock."""
+        await self.beacon()
+        await until(lambda: self.sightings)
+
+    async def scanning(self) -> None:
+        await until(lambda: self.radio.scanner._way is not None)
+
+    async def connected(self) -> None:
+        await self.seen()
+        await self.link.connect(2.0)
+
+    async def works(self) -> None:
+        """Connect if needed, while the lock advertises, then write and get an indication."""
+        if not self.link.connected:
+            advertising = asyncio.create_task(self._advertise())
+            await self.link.connect(2.0)
+            advertising.cancel()
+        count = len(self.data)
+        self.lock.on_write = lambda uuid, data: self.bluez.indicate(ADDRESS, uuid, data[::-1])
+        await self.link.write(Channel.USDIO, b"\x01\x02\x03")
+        await until(lambda: len(self.data) > count)
+        assert self.data[-1] == (Channel.USDIO, b"\x03\x02\x01")
+
+
+@asynccontextmanager
+async def rig(
+    adapter: str | None = None, *, adapters: tuple[str, ...] = ("hci0",), monitors: bool = False, start: bool = True
+) -> AsyncIterator[Rig]:
+    rig = Rig(adapter)
+    for name in adapters:
+        rig.bluez.add_adapter(name, monitors=monitors)
+    if start:
+        await rig.bluez.start()
+    before = asyncio.all_tasks()
+    run = asyncio.create_task(rig.radio.run(rig.sightings.append, rig.statuses.append))
+    try:
+        await until(lambda: rig.statuses)
+        yield rig
+    finally:
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        await rig.bluez.kill()
+        await asyncio.sleep(0)
+    leaked = [task for task in asyncio.all_tasks() - before if not task.done() and task is not run]
+    assert not leaked, leaked
+
+
+# -- when all is well -------------------------------------------------------------------------------------------------
+
+
+async def test_scans_connects_writes_and_gets_indications() -> None:
+    async with rig() as r:
+        assert r.statuses == [RadioStatus(True, "hci0")]
+        await r.connected()
+        assert r.sightings[0].nuki_id == NUKI_ID
+        assert r.link.connected
+        assert r.link.family is Family.CLASSIC
+        assert r.link.rssi == -60
+        await r.works()
+        r.bluez.indicate(ADDRESS, codes.KEYTURNER_GDIO, b"\x12\x00")
+        await until(lambda: (Channel.GDIO, b"\x12\x00") in r.data)
+        await r.link.disconnect()
+        await r.link.disconnect()
+        assert (r.link.connected, r.losses) == (False, 1)
+        await r.works()
+
+
+async def test_pairing_subscribes_to_the_pairing_characteristic_only() -> None:
+    async with rig() as r:
+        await r.seen()
+        await r.link.connect(2.0, pairing=True)
+        for uuid in (codes.PAIRING_GDIO, codes.KEYTURNER_USDIO):
+            r.bluez.indicate(ADDRESS, uuid, b"\x03")
+        await until(lambda: r.data)
+        assert r.data == [(Channel.PAIRING, b"\x03")]
+
+
+@pytest.mark.parametrize(
+    ("pairing", "family"), [(codes.PAIRING_GDIO_ULTRA, Family.ULTRA), (codes.OPENER_PAIRING_GDIO, Family.OPENER)]
+)
+async def test_tells_the_family_from_the_characteristics(pairing: str, family: Family) -> None:
+    async with rig() as r:
+        opener = family is Family.OPENER
+        usdio = codes.OPENER_USDIO if opener else codes.KEYTURNER_USDIO
+        r.lock.services = {codes.PAIRING_SERVICE: [pairing], codes.KEYTURNER_SERVICE: [usdio]}
+        await r.connected()
+        assert r.link.family is family
+        await r.link.write(Channel.USDIO, b"\x01")
+        assert r.lock.written == [(usdio, b"\x01")]
+
+
+async def test_a_lock_that_leaves_is_reported_once() -> None:
+    async with rig() as r:
+        await r.connected()
+        r.bluez.drop(ADDRESS)
+        await until(lambda: r.losses)
+        await r.link.disconnect()
+        assert (r.link.connected, r.losses) == (False, 1)
+        with pytest.raises(Disconnected):
+            await r.link.write(Channel.USDIO, b"\x01")
+        await r.works()
+
+
+async def test_links_that_come_and_go_leave_no_bus_connection_behind() -> None:
+    def bus_connections() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    async with rig() as r:
+        await r.connected()
+        before = bus_connections()
+        for _ in range(3):
+            r.bluez.drop(ADDRESS)
+            await until(lambda: not r.link.connected)
+            await r.works()
+            await r.link.disconnect()
+            r.bluez.fail("StartNotify", "org.bluez.Error.Failed")
+            with pytest.raises(LinkError):
+                await r.link.connect(1.0)
+            await r.works()
+        assert bus_connections() == before
+
+
+async def test_an_address_carries_one_link_at_a_time() -> None:
+    async with rig() as r:
+        await r.connected()
+        second = r.new_link()
+        with pytest.raises(LinkError, match="already"):
+            await second.connect(1.0)
+        await r.works()
+        await r.link.disconnect()
+        await second.connect(1.0)
+
+
+# -- scanning ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_flip_of_the_beacon_bit_is_a_sighting_and_a_change_of_connection_is_none() -> None:
+    async with rig() as r:
+        await r.connected()
+        await r.link.disconnect()
+        await r.scanning()
+        assert [sighting.state_changed for sighting in r.sightings] == [False]
+        await r.beacon(changed=True)
+        await r.beacon(changed=False)
+        await until(lambda: len(r.sightings) == 3)
+        assert [sighting.state_changed for sighting in r.sightings] == [False, True, False]
+
+
+async def test_pairing_mode_is_seen_again_only_when_it_is_there_again() -> None:
+    """BlueZ never forgets service data, and says nothing when it hears the same a second time."""
+    async with rig() as r:
+        await r.scanning()
+        service = {codes.PAIRING_SERVICE: NUKI_ID.to_bytes(4, "big")}
+        r.bluez.advertise(r.lock, service=service)
+        await until(lambda: r.sightings)
+        assert r.sightings[-1].pairing is Family.CLASSIC
+        await r.beacon(rssi=-70)
+        await r.beacon(changed=True, rssi=-50)
+        await until(lambda: len(r.sightings) == 3)
+        assert [sighting.pairing for sighting in r.sightings] == [Family.CLASSIC, None, None]
+        r.radio.look_around(5.0)
+        await until(lambda: r.bluez.filters[-1].get("DuplicateData"))
+        await r.scanning()
+        r.bluez.advertise(r.lock, service=service)
+        r.bluez.advertise(r.lock, service=service)
+        await until(lambda: len(r.sightings) == 5)
+        assert [sighting.pairing for sighting in r.sightings[3:]] == [Family.CLASSIC, Family.CLASSIC]
+
+
+async def test_only_known_locks_are_looked_for_but_when_looking_around() -> None:
+    async with rig() as r:
+        await r.scanning()
+        assert r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": False, "Pattern": ADDRESS}
+        r.new_link(OTHER)
+        await until(lambda: r.bluez.filters[-1].get("Pattern") == "54:D2:72:")
+        r.radio.look_around(0.2)
+        await until(lambda: r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": True})
+        await until(lambda: r.bluez.filters[-1].get("Pattern") == "54:D2:72:")
+
+
+async def test_scans_passively_where_bluez_offers_it() -> None:
+    async with rig(monitors=True) as r:
+        await r.connected()
+        assert r.bluez.calls["RegisterMonitor"] == 1
+        assert r.bluez.calls["StartDiscovery"] == 0
+        await r.works()
+
+
+async def test_scans_actively_when_the_monitor_is_refused() -> None:
+    async with rig(adapters=()) as r:
+        r.bluez.fail("RegisterMonitor", "org.bluez.Error.Failed", "no")
+        r.bluez.add_adapter(monitors=True)
+        await r.seen()
+        assert r.bluez.calls["StartDiscovery"] == 1
+
+
+@pytest.mark.parametrize("error", ["org.bluez.Error.InProgress", "org.bluez.Error.Failed"])
+async def test_a_scan_that_does_not_start_is_tried_again(error: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with rig(adapters=()) as r:
+        r.bluez.fail("StartDiscovery", error, "Operation already in progress", times=3)
+        r.bluez.add_adapter()
+        await r.seen()
+        warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert len(warnings) == 1, warnings
+        assert "scanning does not start on hci0" in warnings[0].getMessage()
+
+
+async def test_a_start_of_the_scan_that_got_no_answer_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "SCAN_S", 0.1)
+    async with rig(adapters=()) as r:
+        r.bluez.hang("StartDiscovery")
+        r.bluez.add_adapter()
+        await r.seen()
+        assert r.bluez.calls["StopDiscovery"] >= 1
+
+
+async def test_a_scan_that_hears_nothing_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "QUIET_S", 0.1)
+    async with rig() as r:
+        await until(lambda: r.bluez.calls["StartDiscovery"] >= 2)
+        await r.seen()
+
+
+# -- connecting -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lock_that_nobody_has_seen_is_not_found() -> None:
+    async with rig() as r:
+        with pytest.raises(NotFound, match=r"not seen within 0\.1 s"):
+            await r.link.connect(0.1)
+        assert r.bluez.calls["Connect"] == 0
+
+
+async def test_connect_waits_for_the_lock_to_be_seen() -> None:
+    async with rig() as r:
+        await r.scanning()
+        connecting = asyncio.create_task(r.link.connect(2.0))
+        await until(lambda: r.bluez.calls["GetAll"])
+        await r.beacon()
+        await connecting
+        await r.works()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("org.bluez.Error.InProgress", "Operation already in progress"),
+        ("org.bluez.Error.AlreadyConnected", "Already Connected"),
+        ("org.bluez.Error.Failed", "Operation already in progress"),
+        ("org.bluez.Error.Failed", "Software caused connection abort"),
+    ],
+)
+async def test_a_refused_connect_is_called_off_and_the_next_one_works(error: str, text: str) -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.fail("Connect", error, text)
+        with pytest.raises(LinkError, match=text):
+            await r.link.connect(2.0)
+        assert r.bluez.calls["Disconnect"] >= 1
+        assert r.losses == 0
+        await r.works()
+
+
+async def test_a_connection_aborted_by_the_radio_is_over_within_the_timeout() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.fail("Connect", "org.bluez.Error.Failed", "le-connection-abort-by-local")
+        with pytest.raises(LinkError):
+            await r.link.connect(0.2)
+        await r.works()
+
+
+async def test_a_connect_that_never_returns_times_out_and_leaves_nothing_half_open() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        began = time.monotonic()
+        with pytest.raises(TimedOut, match=r"not connected within 0\.2 s"):
+            await r.link.connect(0.2)
+        assert time.monotonic() - began < 0.5
+        assert r.bluez.calls["Disconnect"] == 1
+        assert r.losses == 0
+        await r.works()
+
+
+async def test_not_even_a_disconnect_that_hangs_holds_a_connect_for_ever() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        r.bluez.hang("Disconnect")
+        with pytest.raises(TimedOut):
+            await r.link.connect(0.1)
+        await r.works()
+
+
+async def test_a_cancelled_connect_leaves_nothing_half_open() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        connecting = asyncio.create_task(r.link.connect(5.0))
+        await until(lambda: r.bluez.calls["Connect"])
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        assert r.bluez.calls["Disconnect"] == 1
+        await r.works()
+
+
+async def test_a_connect_cancelled_while_subscribing_disconnects() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("StartNotify")
+        connecting = asyncio.create_task(r.link.connect(5.0))
+        await until(lambda: r.bluez.calls["StartNotify"])
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        known = r.bluez.known(ADDRESS)
+        assert known is not None
+        assert not known["Connected"]
+        assert r.losses == 0
+        await r.works()
+
+
+async def test_a_lock_that_leaves_during_discovery_is_an_error_and_the_next_attempt_works() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.lock.resolves = False
+        connecting = asyncio.create_task(r.link.connect(3.0))
+        await until(lambda: (r.bluez.known(ADDRESS) or {})["Connected"])
+        r.bluez.drop(ADDRESS)
+        with pytest.raises(LinkError, match="disconnected"):
+            await connecting
+        r.lock.resolves = True
+        await r.works()
+
+
+async def test_a_lock_that_leaves_while_subscribing_is_reported_at_once() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("StartNotify")
+        connecting = asyncio.create_task(r.link.connect(5.0))
+        await until(lambda: r.bluez.calls["StartNotify"])
+        began = time.monotonic()
+        r.bluez.drop(ADDRESS)
+        with pytest.raises(Disconnected):
+            await connecting
+        assert time.monotonic() - began < 1.0
+        assert r.losses == 0
+        await r.works()
+
+
+async def test_a_discovery_that_does_not_end_times_out_and_disconnects() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.lock.resolves = False
+        with pytest.raises(TimedOut):
+            await r.link.connect(0.2)
+        assert not (r.bluez.known(ADDRESS) or {})["Connected"]
+        r.lock.resolves = True
+        await r.works()
+
+
+async def test_a_connection_left_behind_in_bluez_is_dropped_and_made_anew() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.set(r.bluez.device_path(ADDRESS), DEVICE, Connected=True)
+        await r.works()
+        assert r.bluez.calls["Disconnect"] == 1
+        assert r.bluez.calls["Connect"] == 1
+
+
+async def test_a_connection_that_bluez_does_not_let_go_of_costs_the_device_its_place_in_bluez() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.set(r.bluez.device_path(ADDRESS), DEVICE, Connected=True)
+        r.bluez.stubborn = True
+        with pytest.raises(LinkError, match="dead connection"):
+            await r.link.connect(2.0)
+        assert r.bluez.known(ADDRESS) is None
+        r.bluez.stubborn = False
+        await r.beacon()
+        await r.works()
+
+
+async def test_a_stale_gatt_cache_is_dropped() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.lock.services = classic_services(usdio=False)
+        with pytest.raises(LinkError, match="no usdio characteristic"):
+            await r.link.connect(2.0)
+        assert r.bluez.known(ADDRESS) is None
+        r.lock.services = classic_services()
+        await r.beacon()
+        await r.works()
+        assert r.losses == 0
+
+
+async def test_handles_that_the_lock_does_not_know_are_a_stale_gatt_cache_too() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.fail("StartNotify", "org.bluez.Error.Failed", "Operation failed with ATT error: 0x01 (Invalid Handle)")
+        with pytest.raises(LinkError, match="services have changed"):
+            await r.link.connect(2.0)
+        assert r.bluez.known(ADDRESS) is None
+        await r.beacon()
+        await r.works()
+
+
+async def test_a_lock_without_the_plain_keyturner_characteristic_works() -> None:
+    async with rig() as r:
+        r.lock.services = classic_services(gdio=False)
+        await r.connected()
+        await r.works()
+        with pytest.raises(LinkError, match="no gdio characteristic"):
+            await r.link.write(Channel.GDIO, b"\x01")
+
+
+async def test_an_eof_while_enabling_indications_is_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_notify = BleakClient.start_notify
+
+    async def takes_effect_and_fails(self: BleakClient, *args: object, **kwargs: object) -> None:
+        await start_notify(self, *args, **kwargs)  # type: ignore[arg-type]
+        raise EOFError
+
+    monkeypatch.setattr(BleakClient, "start_notify", takes_effect_and_fails)
+    async with rig() as r:
+        await r.seen()
+        await r.works()
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_write_that_fails_is_a_link_error_and_the_link_stays() -> None:
+    async with rig() as r:
+        await r.connected()
+        r.bluez.fail("WriteValue", "org.bluez.Error.Failed", "Operation failed with ATT error: 0x0e (Unlikely Error)")
+        with pytest.raises(LinkError, match="writing failed"):
+            await r.link.write(Channel.USDIO, b"\x01")
+        await r.works()
+
+
+async def test_a_write_without_confirmation_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gatt, "WRITE_S", 0.1)
+    async with rig() as r:
+        await r.connected()
+        r.bluez.hang("WriteValue")
+        with pytest.raises(TimedOut):
+            await r.link.write(Channel.USDIO, b"\x01")
+        await r.link.disconnect()
+        await r.works()
+
+
+async def test_a_write_under_way_ends_with_the_link() -> None:
+    async with rig() as r:
+        await r.connected()
+        r.bluez.hang("WriteValue")
+        writing = asyncio.create_task(r.link.write(Channel.USDIO, b"\x01"))
+        await until(lambda: r.bluez.calls["WriteValue"])
+        r.bluez.drop(ADDRESS)
+        with pytest.raises(Disconnected):
+            await asyncio.wait_for(writing, 1.0)
+        assert r.losses == 1
+        await r.works()
+
+
+async def test_a_disconnect_that_hangs_ends_all_the_same() -> None:
+    async with rig() as r:
+        await r.connected()
+        r.bluez.hang("Disconnect")
+        await asyncio.wait_for(r.link.disconnect(), 2.0)
+        assert (r.link.connected, r.losses) == (False, 1)
+        await r.works()
+
+
+# -- adapter, bluetoothd, D-Bus ---------------------------------------------------------------------------------------
+
+
+async def test_waits_for_an_adapter_and_says_so() -> None:
+    async with rig(adapters=()) as r:
+        assert r.statuses == [RadioStatus(False, None, "no Bluetooth adapter found")]
+        with pytest.raises(AdapterUnavailable, match="no Bluetooth adapter found"):
+            await r.link.connect(1.0)
+        r.bluez.add_adapter("hci1")
+        await until(lambda: r.radio.status == RadioStatus(True, "hci1"))
+        r.bluez.remove_adapter("hci1")
+        await until(lambda: not r.radio.status.available)
+        r.bluez.add_adapter()
+        await r.seen()
+        await r.works()
+
+
+async def test_waits_for_the_configured_adapter() -> None:
+    async with rig("hci1") as r:
+        assert r.statuses == [RadioStatus(False, "hci1", "Bluetooth adapter hci1 not found; present: hci0")]
+        r.bluez.add_adapter("hci1")
+        await until(lambda: r.radio.status == RadioStatus(True, "hci1"))
+
+
+async def test_an_adapter_pulled_out_takes_the_link_with_it_and_comes_back() -> None:
+    async with rig() as r:
+        await r.connected()
+        began = time.monotonic()
+        r.bluez.remove_adapter()
+        await until(lambda: r.losses and not r.radio.status.available)
+        assert time.monotonic() - began < 1.0
+        assert not r.link.connected
+        with pytest.raises(LinkError):
+            await r.link.write(Channel.USDIO, b"\x01")
+        r.bluez.add_adapter()
+        await until(lambda: r.radio.status.available)
+        r.sightings.clear()
+        await r.seen()
+        await r.works()
+        assert [status.available for status in r.statuses] == [True, False, True]
+        assert r.losses == 1
+
+
+async def test_an_adapter_pulled_out_while_connecting_ends_the_attempt() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.lock.resolves = False
+        connecting = asyncio.create_task(r.link.connect(5.0))
+        await until(lambda: (r.bluez.known(ADDRESS) or {})["Connected"])
+        r.bluez.remove_adapter()
+        with pytest.raises(LinkError):
+            await asyncio.wait_for(connecting, 1.5)
+        assert r.losses == 0
+
+
+async def test_waiting_for_a_lock_ends_with_the_adapter() -> None:
+    async with rig() as r:
+        await r.scanning()
+        connecting = asyncio.create_task(r.link.connect(5.0))
+        await until(lambda: r.bluez.calls["GetAll"])
+        r.bluez.remove_adapter()
+        with pytest.raises(AdapterUnavailable):
+            await asyncio.wait_for(connecting, 1.0)
+
+
+async def test_a_powered_off_adapter_is_respected_and_used_again_when_it_is_on() -> None:
+    async with rig() as r:
+        await r.connected()
+        r.bluez.power(False)
+        await until(lambda: r.losses and not r.radio.status.available)
+        assert r.statuses[-1] == RadioStatus(False, "hci0", "adapter hci0 is powered off: `bluetoothctl power on`")
+        assert r.bluez.calls["Set"] == 0
+        r.bluez.power(True)
+        await until(lambda: r.radio.status.available)
+        await r.beacon(changed=True)
+        await until(lambda: r.sightings[-1].state_changed)
+        await r.works()
+        assert [status.available for status in r.statuses] == [True, False, True]
+
+
+async def test_a_second_adapter_takes_over_when_the_first_is_gone_and_not_before() -> None:
+    async with rig(adapters=("hci1",)) as r:
+        r.bluez.add_adapter("hci0")
+        r.bluez.power(False, "hci0")
+        r.bluez.power(True, "hci0")
+        await asyncio.sleep(0.05)
+        assert r.radio.status == RadioStatus(True, "hci1")
+        r.bluez.remove_adapter("hci1")
+        await until(lambda: r.radio.status == RadioStatus(True, "hci0"))
+        await r.seen()
+        await r.works()
+
+
+async def test_a_bluetoothd_that_was_killed_is_noticed_and_used_again() -> None:
+    """It says no goodbye: no device is reported disconnected, no object removed."""
+    async with rig() as r:
+        await r.connected()
+        r.bluez.hang("WriteValue")
+        writing = asyncio.create_task(r.link.write(Channel.USDIO, b"\x01"))
+        await until(lambda: r.bluez.calls["WriteValue"])
+        began = time.monotonic()
+        await r.bluez.kill()
+        with pytest.raises(LinkError):
+            await writing
+        await until(lambda: r.losses and not r.radio.status.available)
+        assert time.monotonic() - began < 1.0
+        assert r.radio.status.reason == "bluetoothd is not running: `systemctl start bluetooth`"
+        with pytest.raises(AdapterUnavailable):
+            await r.link.connect(1.0)
+        await r.bluez.start()
+        r.bluez.add_adapter()
+        await until(lambda: r.radio.status.available)
+        r.sightings.clear()
+        await r.seen()
+        await r.works()
+        assert [status.available for status in r.statuses] == [True, False, True]
+
+
+async def test_a_bluetoothd_that_is_back_before_we_look_is_noticed_too() -> None:
+    async with rig() as r:
+        await r.connected()
+        bus = r.bluez._bus
+        await r.bluez.kill()
+        r.bluez.add_adapter()
+        await r.bluez.start()
+        assert bus is not r.bluez._bus
+        await until(lambda: r.losses == 1)
+        r.sightings.clear()
+        await r.seen()
+        await r.works()
+
+
+async def test_waits_for_bluetoothd() -> None:
+    async with rig(start=False) as r:
+        assert not r.radio.status.available
+        assert r.radio.status.reason == "bluetoothd is not running: `systemctl start bluetooth`"
+        await r.bluez.start()
+        await r.seen()
+        await r.works()
+
+
+async def test_a_bluetoothd_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nuki_bridge.bluez.CALL_S", 0.1)
+    async with rig(start=False) as r:
+        r.bluez.hang("GetManagedObjects")
+        await r.bluez.start()
+        await until(lambda: "does not answer" in (r.radio.status.reason or ""))
+        await r.seen()
+
+
+async def test_the_system_bus_may_die_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = PrivateBus(tmp_path)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    with contextlib.ExitStack() as stack:
+        stack.callback(bus.stop)
+        bus.start()
+        async with rig() as r:
+            await r.connected()
+            bus.stop()
+            await until(lambda: r.losses and not r.radio.status.available)
+            assert (r.radio.status.reason or "").startswith("the system D-Bus cannot be reached")
+            assert not r.link.connected
+            await r.bluez.kill()
+            bus.start()
+            r.bluez.add_adapter()
+            await r.bluez.start()
+            await until(lambda: r.radio.status.available)
+            r.sightings.clear()
+            await r.seen()
+            await r.works()
+            assert r.losses == 1
+
+
+async def test_no_byte_of_a_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = bytes.fromhex("c0ffeec0ffee")
+    async with rig() as r:
+        await r.connected()
+        await r.link.write(Channel.USDIO, secret)
+        r.bluez.indicate(ADDRESS, codes.KEYTURNER_USDIO, secret)
+        await until(lambda: r.data)
+    assert "6 bytes to usdio" in caplog.text
+    for form in (secret.hex(), repr(secret)[2:-1], str(list(secret))[1:-1]):
+        assert form not in caplog.text
