@@ -36,10 +36,10 @@ lint: .venv/.complete ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-install: .venv/.complete .venv-debian13/.complete packages-broker packages-vm ## only what the other targets install
+install: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-vm ## only what the other targets install
 
 clean: ## remove everything that make has made here
-	rm -rf .venv .venv-debian13 .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-debian13 .venv-pynukibt .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # -- virtual environments; a stamp says what is inside ----------------------------------------------------------------
 
@@ -63,6 +63,10 @@ endef
 
 .venv-debian13/.complete: setup.cfg pyproject.toml tests/requirements-debian13.txt | packages-python
 	$(call venv,.venv-debian13,$(PYTHON13),-r tests/requirements-debian13.txt -e '.[test]')
+	@touch $@
+
+.venv-pynukibt/.complete: tests/requirements-pynukibt.txt | packages-python
+	$(call venv,.venv-pynukibt,$(PYTHON),-r tests/requirements-pynukibt.txt)
 	@touch $@
 
 # -- packages of the system, installed only if what they bring is missing ---------------------------------------------
