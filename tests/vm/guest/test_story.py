@@ -29,7 +29,7 @@ from tests.vm.guest.program import Program
 pytestmark = pytest.mark.real_time
 
 ADDRESS = "54:D2:72:2B:3C:4D"
-MTUS = pytest.mark.parametrize("mtu", [517, 23], ids=["large-mtu", "mtu-23"])
+MOTOR_S = 0.3
 
 
 @dataclass
@@ -65,15 +65,15 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    directory: Path, *, mtu: int = 517, family: Family = Family.CLASSIC, connection: str = "persistent"
+    directory: Path, *, family: Family = Family.CLASSIC, connection: str = "persistent"
 ) -> AsyncIterator[World]:
     pin = 123456 if family is Family.ULTRA else 1234
-    behaviour = Behaviour(motor_s=0.3, pairing_mode_s=120)
+    behaviour = Behaviour(motor_s=MOTOR_S, pairing_mode_s=120)
     lock = VirtualLock(ADDRESS, 0x1A2B3C4D, family=family, pin=pin, behaviour=behaviour)
     air = Air()
     locks = f"[{{name: front_door, connection: {connection}}}]"
     try:
-        peripheral = await air.add(lock, max_mtu=mtu, interval_s=0.2)
+        peripheral = await air.add(lock, interval_s=0.2)
         await air.plug_in()
         await stack.wait_powered()
         with Broker(directory) as broker:
@@ -84,148 +84,166 @@ async def a_world(
         await stack.wait_gone()
 
 
-@MTUS
-async def test_scan_pair_lock_unlock_and_a_turn_by_hand(tmp_path: Path, mtu: int) -> None:
-    async with a_world(tmp_path, mtu=mtu) as world:
-        program, lock = world.program, world.lock
-        refused = await program.request("bridge/request/pair", name="front_door", timeout=2)
+async def pair_and_use(world: World, mtu: int) -> None:
+    """Scan, pair, lock and unlock, see a turn by hand, read the battery; the lock is locked before and after."""
+    program, lock = world.program, world.lock
+    world.peripheral.max_mtu = mtu
+    lock.hold_button()
+    scan = await program.request("bridge/request/scan", timeout=5)
+    [seen] = scan["data"]
+    assert (seen["nuki_id"], seen["address"], seen["pairing_mode"]) == ("1A2B3C4D", ADDRESS, True)
+
+    paired = await world.pair()
+    assert paired["data"] == {
+        "name": "front_door",
+        "nuki_id": "1A2B3C4D",
+        "address": ADDRESS,
+        "authorization_id": next(iter(lock.authorizations)).authorization_id,
+    }
+    await program.until("front_door/state", "locked")
+    assert list(world.peripheral.links.values()) == [mtu]
+
+    before = world.movements()
+    for action, state in (("unlock", "unlocked"), ("lock", "locked")):
+        result = await program.act("front_door", action)
+        assert (result["status"], result["completion"]) == ("ok", "success")
+        await program.until("front_door/state", state)
+    assert world.movements() == [*before, "unlock: unlocking", "lock: locking"]
+
+    for state in (LockState.UNLOCKED, LockState.LOCKED):
+        lock.turn_by_hand(state)
+        await program.until("front_door/state", state.name.lower())
+    battery = await program.request("front_door/request/battery/get")
+    assert battery["data"]["voltage_mv"] > 3000
+
+
+async def lose_answers(world: World) -> None:
+    """A link lost while the motor turns, an outdated challenge, a damaged answer: each command moves the motor once."""
+    program, lock = world.program, world.lock
+    before = world.movements()
+    lock.behaviour.motor_s = 2.0
+    task = asyncio.create_task(program.act("front_door", "unlock"))
+    await stack.until(lambda: len(world.movements()) > len(before), what="the motor")
+    for number in list(world.peripheral.links):
+        world.peripheral.vanish(number)
+    result = await task
+    assert (result["status"], result["completion"]) == ("ok", "success")
+    await program.until("front_door/state", "unlocked")
+    lock.behaviour.motor_s = MOTOR_S
+
+    await program.request("front_door/request/refresh")
+    lock.forget_challenges()
+    assert (await program.act("front_door", "lock"))["status"] == "ok"
+    await program.request("front_door/request/refresh")
+    lock.damage_next_answer()
+    result = await program.act("front_door", "unlock")
+    assert (result["status"], result["completion"]) == ("ok", "success")
+    assert (await program.act("front_door", "lock"))["status"] == "ok"
+    assert world.movements() == [*before, *["unlock: unlocking", "lock: locking"] * 2]
+
+
+async def suffer(world: World) -> None:
+    """Power off and on, bluetoothd restarted or missing, the adapter unplugged, the link dropped or lost, kill -9."""
+    program, lock = world.program, world.lock
+    await stack.power(False)
+    await program.until("front_door/availability", "offline", 20)
+    refused = await program.act("front_door", "unlock", 30)
+    assert refused["error"] == "adapter_unavailable"
+    assert "powered off" in refused["message"]
+    await stack.power(True)
+    await world.work(after="power off and on")
+
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        await stack.stop_bluetoothd(how)
+        await program.until("front_door/availability", "offline", 20)
+        await stack.start_bluetoothd()
+        await stack.wait_powered()
+        await world.work(after=f"bluetoothd ended by {how.name} and started")
+
+    await world.air.unplug()
+    await program.until("front_door/availability", "offline", 20)
+    await world.air.plug_in()
+    await stack.wait_powered()
+    await world.work(after="unplugging the adapter")
+
+    lock.drop_links()
+    await world.work(after="the lock dropped the link")
+    for number in list(world.peripheral.links):
+        world.peripheral.vanish(number)
+    await world.work(after="the link broke")
+
+    before = world.movements()
+    lock.out_of_range(True)
+    result = await program.act("front_door", "unlock", 40)
+    assert result["error"] == "timeout"
+    lock.out_of_range(False)
+    assert (await program.request("front_door/request/refresh"))["status"] == "ok"
+    assert world.movements() == before
+    await world.work(after="out of range")
+
+    await program.stop(signal.SIGKILL)
+    await program.until("bridge/state", "offline", 40)
+    await stack.stop_bluetoothd()
+    await program.start()
+    await program.until("front_door/availability", "offline")
+    health = await program.request("bridge/request/health")
+    assert "bluetoothd" in str(health["data"])
+    await stack.start_bluetoothd()
+    await stack.wait_powered()
+    await world.work(after="kill -9, and a start without bluetoothd")
+
+
+async def test_from_pairing_to_a_turning_motor_through_every_fault(tmp_path: Path) -> None:
+    """At a large ATT MTU and at MTU 23, where messages come in pieces of 20 bytes and go out as long writes."""
+    async with a_world(tmp_path) as world:
+        refused = await world.program.request("bridge/request/pair", name="front_door", timeout=2)
         assert refused["error"] == "not_pairing"
         assert "button" in refused["message"]
 
-        lock.hold_button()
-        scan = await program.request("bridge/request/scan", timeout=5)
-        [seen] = scan["data"]
-        assert (seen["nuki_id"], seen["address"], seen["pairing_mode"]) == ("1A2B3C4D", ADDRESS, True)
+        await pair_and_use(world, 517)
+        assert (await world.program.request("bridge/request/unpair", name="front_door"))["status"] == "ok"
+        await stack.until(lambda: world.lock.links == 0, what="the link's end")
+        await pair_and_use(world, 23)
+        await lose_answers(world)
+        world.peripheral.max_mtu = 517
+        await suffer(world)
 
-        paired = await world.pair()
-        assert paired["data"] == {
-            "name": "front_door",
-            "nuki_id": "1A2B3C4D",
-            "address": ADDRESS,
-            "authorization_id": next(iter(lock.authorizations)).authorization_id,
-        }
-        await program.until("front_door/state", "locked")
-        assert list(world.peripheral.links.values()) == [mtu]
-
-        for action, state in (("unlock", "unlocked"), ("lock", "locked")):
-            result = await program.act("front_door", action)
-            assert (result["status"], result["completion"]) == ("ok", "success")
-            await program.until("front_door/state", state)
-        assert world.movements() == ["unlock: unlocking", "lock: locking"]
-
-        lock.turn_by_hand(LockState.UNLOCKED)
-        await program.until("front_door/state", "unlocked")
-
-        battery = await program.request("front_door/request/battery/get")
-        assert battery["data"]["voltage_mv"] > 3000
-        assert await program.stop() == 0
-        assert program.retained["front_door/availability"] == "offline"
-        assert program.retained["bridge/state"] == "offline"
-        await stack.until(lambda: lock.links == 0, what="the link's end")
+        assert await world.program.stop() == 0
+        assert world.program.retained["front_door/availability"] == "offline"
+        assert world.program.retained["bridge/state"] == "offline"
+        await stack.until(lambda: world.lock.links == 0, what="the link's end")
 
 
-@MTUS
-async def test_on_demand_a_turn_by_hand_is_seen_through_the_beacon(tmp_path: Path, mtu: int) -> None:
-    async with a_world(tmp_path, mtu=mtu, connection="on-demand") as world:
+async def test_on_demand_a_turn_by_hand_is_seen_through_the_beacon(tmp_path: Path) -> None:
+    async with a_world(tmp_path, connection="on-demand") as world:
         program, lock = world.program, world.lock
         await world.pair()
-        await program.until("front_door/state", "locked")
-        await stack.until(lambda: lock.links == 0, what="the link's end")
-        lock.turn_by_hand(LockState.UNLOCKED)
-        assert lock.state_changed
-        await program.until("front_door/state", "unlocked")
-        await stack.until(lambda: not lock.state_changed, what="the cleared beacon bit")
-        assert (await program.act("front_door", "lock"))["status"] == "ok"
-        await program.until("front_door/state", "locked")
-        await stack.until(lambda: lock.links == 0, what="the link's end")
-        assert world.movements() == ["lock: locking"]
+        for mtu in (517, 23):
+            world.peripheral.max_mtu = mtu
+            await program.until("front_door/state", "locked")
+            await stack.until(lambda: lock.links == 0, what="the link's end")
+            before = world.movements()
+            lock.turn_by_hand(LockState.UNLOCKED)
+            assert lock.state_changed
+            await program.until("front_door/state", "unlocked")
+            await stack.until(lambda: not lock.state_changed, what="the cleared beacon bit")
+            assert (await program.act("front_door", "lock"))["status"] == "ok"
+            assert list(world.peripheral.links.values()) == [mtu]
+            await program.until("front_door/state", "locked")
+            await stack.until(lambda: lock.links == 0, what="the link's end")
+            assert world.movements() == [*before, "lock: locking"]
 
 
-@MTUS
-async def test_the_ultra_family_pairs_with_its_pin(tmp_path: Path, mtu: int) -> None:
-    async with a_world(tmp_path, mtu=mtu, family=Family.ULTRA) as world:
+async def test_the_ultra_family_pairs_with_its_pin(tmp_path: Path) -> None:
+    async with a_world(tmp_path, family=Family.ULTRA) as world:
         world.lock.hold_button()
         wrong = await world.program.request("bridge/request/pair", name="front_door", pin="654321")
         assert wrong["error"] == "bad_pin"
         assert world.lock.pin_guard.wrong == 1
-        await world.pair(pin="123456")
-        assert (await world.program.act("front_door", "unlock"))["status"] == "ok"
-        assert world.movements() == ["unlock: unlocking"]
-
-
-async def test_it_survives_whatever_happens_to_bluetooth(tmp_path: Path) -> None:
-    """Power off and on, bluetoothd restarted or missing, the adapter unplugged, the link dropped or lost."""
-    async with a_world(tmp_path) as world:
-        program, lock = world.program, world.lock
-        await world.pair()
-
-        await stack.power(False)
-        await program.until("front_door/availability", "offline", 20)
-        refused = await program.act("front_door", "unlock", 30)
-        assert refused["error"] == "adapter_unavailable"
-        assert "powered off" in refused["message"]
-        await stack.power(True)
-        await world.work(after="power off and on")
-
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            await stack.stop_bluetoothd(how)
-            await program.until("front_door/availability", "offline", 20)
-            await stack.start_bluetoothd()
-            await stack.wait_powered()
-            await world.work(after=f"bluetoothd ended by {how.name} and started")
-
-        await world.air.unplug()
-        await program.until("front_door/availability", "offline", 20)
-        await world.air.plug_in()
-        await stack.wait_powered()
-        await world.work(after="unplugging the adapter")
-
-        lock.drop_links()
-        await world.work(after="the lock dropped the link")
-        for number in list(world.peripheral.links):
-            world.peripheral.vanish(number)
-        await world.work(after="the link broke")
-
-        before = world.movements()
-        lock.out_of_range(True)
-        result = await program.act("front_door", "unlock", 40)
-        assert result["error"] == "timeout"
-        lock.out_of_range(False)
-        assert (await program.request("front_door/request/refresh"))["status"] == "ok"
-        assert world.movements() == before
-        await world.work(after="out of range")
-
-        await program.stop(signal.SIGKILL)
-        await program.until("bridge/state", "offline", 40)
-        await stack.stop_bluetoothd()
-        await program.start()
-        await program.until("front_door/availability", "offline")
-        health = await program.request("bridge/request/health")
-        assert "bluetoothd" in str(health["data"])
-        await stack.start_bluetoothd()
-        await stack.wait_powered()
-        await world.work(after="kill -9, and a start without bluetoothd")
-
-
-async def test_a_lost_answer_moves_the_motor_once(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world:
-        program, lock = world.program, world.lock
-        await world.pair()
-        lock.behaviour.motor_s = 2.0
-        task = asyncio.create_task(program.act("front_door", "unlock"))
-        await stack.until(world.movements, what="the motor")
-        for number in list(world.peripheral.links):
-            world.peripheral.vanish(number)
-        result = await task
-        assert (result["status"], result["completion"]) == ("ok", "success")
-        await program.until("front_door/state", "unlocked")
-        assert world.movements() == ["unlock: unlocking"]
-
-        await program.request("front_door/request/refresh")
-        lock.forget_challenges()
-        assert (await program.act("front_door", "lock"))["status"] == "ok"
-        await program.request("front_door/request/refresh")
-        lock.damage_next_answer()
-        result = await program.act("front_door", "unlock")
-        assert (result["status"], result["completion"]) == ("ok", "success")
-        assert world.movements() == ["unlock: unlocking", "lock: locking", "unlock: unlocking"]
+        for mtu in (517, 23):
+            world.peripheral.max_mtu = mtu
+            await world.pair(pin="123456")
+            await world.work(after=f"pairing at MTU {mtu}")
+            assert list(world.peripheral.links.values()) == [mtu]
+            assert (await world.program.request("bridge/request/unpair", name="front_door"))["status"] == "ok"
+            await stack.until(lambda: world.lock.links == 0, what="the link's end")
