@@ -444,7 +444,24 @@ class UpdateTime(Message):
     security_pin: int = wire(pin, secret=True)
 
 
+@message(Command.REQUEST_REBOOT)
+class RequestReboot(Message):
+    """CL: start the lock anew; the link drops (34 / 36 bytes)."""
+
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
 # -- section 11: the log ----------------------------------------------------------------------------------------------
+
+
+@message(Command.ENABLE_LOGGING)
+class EnableLogging(Message):
+    """CL: switch the log on or off (35 / 37 bytes)."""
+
+    enabled: bool = wire(flag)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REQUEST_LOG_ENTRIES)

@@ -1,4 +1,8 @@
-"""Who may use a virtual lock: its user table, time limits, and the one challenge each authorization has."""
+"""Who may use a virtual lock: its user table, time limits, and the one challenge each authorization has.
+
+`remote_allowed` is stored and told, but never enforced: a lock knows a request as remote by the Nuki Bridge that brings
+it, and a request over Bluetooth carries nothing that would say so.  Whoever relays requests has to look at it.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +41,18 @@ class Authorization:
         if challenge is None or not equal(challenge, nonce):
             raise Refused(ErrorCode.BAD_NONCE)
 
-    def check_time(self, now: datetime, timezone_offset_min: int) -> None:
-        """Raises `Refused` outside the allowed time; `now` is the lock's clock in UTC."""
-        if self.limit is not None and not allows(self.limit, now, timezone_offset_min):
-            raise Refused(ErrorCode.TIME_NOT_ALLOWED)
+    def may_act(self, now: datetime, timezone_offset_min: int) -> bool:
+        """Whether the time limit allows it; `now` is the lock's clock in UTC."""
+        return self.limit is None or allows(self.limit, now, timezone_offset_min)
+
+    def count_action(self) -> None:
+        """One more lock action; the counter has 16 bits."""
+        self.lock_count = min(self.lock_count + 1, 0xFFFF)
+
+    @property
+    def label(self) -> str:
+        """ID and name, for the audit trail."""
+        return f"{self.authorization_id} {self.name}"
 
 
 def allows(limit: TimeLimit, now: datetime, timezone_offset_min: int) -> bool:

@@ -65,7 +65,25 @@ class Behaviour:
     """A challenge stays valid over a disconnect (not documented)."""
 
     pairing_mode_s: float = 60.0
+    reboot_s: float = 4.0
+    """How long a reboot takes; nobody sees or reaches the lock meanwhile."""
     max_users: int = 200
+    counts_user_changes: bool = True
+    """A change of the user table counts as one of the configuration; the document promises that only for Config."""
+    tells_entry_count: bool = True
+    """Authorization Entry Count comes before the entries."""
+    entry_tail_always: bool = False
+    """An entry has its time limit even if there is none."""
+    list_end_missing: bool = False
+    """Status COMPLETE does not come after a list."""
+    log_size: int = 1000
+    """Entries that the log holds; the oldest make room."""
+    log_count_size: int | None = None
+    """Length of Log Entry Count: 3 on old firmware, otherwise 5."""
+    log_data_padded: bool = False
+    """The data of every log entry has 5 bytes, as a Smart Lock 3.0 sends it."""
+    logs_refusals: bool = True
+    """A lock action that is refused for its time or because the lock is busy has its log entry."""
     pin_attempts: int = 3
     """So many wrong PINs in a row start a ban."""
     pin_ban_s: float = 300.0
@@ -92,6 +110,7 @@ class Settings:
     led_enabled: bool = True
     led_brightness: int = 3
     timezone_offset_min: int = 60
+    """Counts, with `dst_mode`, only without a timezone ID; `Device.timezone_offset_min` is what the lock tells."""
     dst_mode: int = 0
     has_fob: bool = False
     fob_action_1: int = 1
@@ -115,8 +134,10 @@ class Settings:
 class AuditEntry:
     """One thing that happened at the lock; never holds a key, nonce or PIN.
 
-    `what` is one of: connected, disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited,
-    updated, removed, action_received, action_refused, motor, state, completed, by_hand, button, control.
+    `authorization_id` and `name` are whoever did it, None for people at the lock.  `what` is one of: connected,
+    disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited, updated, removed, entries_read,
+    log_read, logging, config_set, clock_set, pin_verified, pin_set, reboot, action_received, action_refused, motor,
+    state, completed, by_hand, button, fob, keypad, auto_lock.
     """
 
     time: datetime
@@ -158,6 +179,11 @@ class PinGuard:
             self.wrong = 0
             self.banned_until = after(now, behaviour.pin_ban_s)
         raise Refused(ErrorCode.BAD_PIN)
+
+    def change(self, pin: int) -> None:
+        """Take another PIN; wrong attempts at the old one are forgotten."""
+        self.pin = pin
+        self.wrong = 0
 
 
 def after(moment: datetime, seconds: float) -> datetime:

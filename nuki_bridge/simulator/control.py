@@ -7,10 +7,10 @@ been checked.  The answer is the lock as it is afterwards, with `audit` if that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.protocol.codes import DoorState, LockState, name_of
+from nuki_bridge.protocol.codes import Action, DoorState, KeypadSource, LockState, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.simulator.lock import VirtualLock
@@ -59,6 +59,8 @@ def snapshot(lock: VirtualLock) -> dict[str, Any]:
         "battery_critical": lock.battery_critical,
         "motor_blocked": lock.motor.blocked,
         "pairing_mode": lock.pairing_mode,
+        "clock": _wall_clock(lock),
+        "log_entries": len(lock.log.entries),
         "in_range": lock.in_range,
         "links": lock.links,
         "movements": len(lock.movements()),
@@ -67,6 +69,11 @@ def snapshot(lock: VirtualLock) -> dict[str, Any]:
             for e in lock.authorizations
         ],
     }
+
+
+def _wall_clock(lock: VirtualLock) -> str:
+    zone = timezone(timedelta(minutes=lock.timezone_offset_min))
+    return lock.now().astimezone(zone).isoformat(timespec="seconds")
 
 
 # -- checks: each gives what to do, or raises ValueError --------------------------------------------------------------
@@ -157,6 +164,37 @@ def _authorization(do: Callable[[VirtualLock, int], None]) -> Callable[[str, Any
     return check
 
 
+def _parts(key: str, value: Any, allowed: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) - allowed:
+        raise ValueError(f"{key}: an object with {', '.join(sorted(allowed))}, not {value!r}")
+    return value
+
+
+def _fob(key: str, value: Any) -> Do:
+    """Presses of the first fob, or `{"presses": 1, "id": 17}`."""
+    parts = _parts(key, value, {"presses", "id"}) if isinstance(value, dict) else {"presses": value}
+    presses = 1 if parts.get("presses") is True else _number(f"{key}.presses", parts.get("presses", 1), 1, 3)
+    number = None if parts.get("id") is None else _number(f"{key}.id", parts["id"], 1, 0xFFFFFFFF)
+    return lambda lock: lock.press_fob(presses, number)
+
+
+_KEYPAD_ACTIONS = {name_of(a): a for a in (Action.UNLOCK, Action.LOCK, Action.UNLATCH, Action.LOCK_N_GO)}
+_KEYPAD_SOURCES = {name_of(source): source for source in KeypadSource}
+
+
+def _keypad(key: str, value: Any) -> Do:
+    """`{"action": "unlock", "code_id": 3, "name": "Lisa"}`; `accepted` false is a wrong code; without one the arrow."""
+    parts = _parts(key, value, {"action", "code_id", "source", "name", "accepted"})
+    action = _word(f"{key}.action", parts.get("action"), _KEYPAD_ACTIONS)
+    code_id = _number(f"{key}.code_id", parts.get("code_id", 0), 0, 0xFFFF)
+    source = _word(f"{key}.source", parts.get("source", "code" if "code_id" in parts else "arrow_key"), _KEYPAD_SOURCES)
+    name = parts.get("name")
+    if not isinstance(name, str | None):
+        raise ValueError(f"{key}.name: a text, not {name!r}")
+    accepted = _boolean(f"{key}.accepted", parts.get("accepted", True))
+    return lambda lock: lock.use_keypad(action, code_id=code_id, source=source, name=name, accepted=accepted)
+
+
 def _clock(key: str, value: Any) -> Do:
     try:
         moment = datetime.fromisoformat(value)
@@ -176,6 +214,11 @@ def _audit(key: str, value: Any) -> Do:
 CONTROLS: dict[str, Callable[[str, Any], Do]] = {
     "turn": _turn,
     "press_button": _count(1, 2, lambda lock, n: lock.press_button(n)),
+    "fob": _fob,
+    "keypad": _keypad,
+    "auto_lock": _if_true(lambda lock: lock.auto_lock()),
+    "door_logging": _switch(lambda lock, on: lock.log_door(on)),
+    "reboot": _if_true(lambda lock: lock.reboot()),
     "hold_button": _if_true(lambda lock: lock.hold_button()),
     "leave_pairing_mode": _if_true(lambda lock: lock.leave_pairing_mode()),
     "battery": _battery,

@@ -1,6 +1,7 @@
-"""A virtual lock as a thing on a door: what it knows, what it notes down, and what people and the weather do to it.
+"""A virtual lock as a thing on a door: what it knows, and what it notes down in its log and in the audit trail.
 
-`lock.VirtualLock` adds its Bluetooth side.  Nothing here knows connections or messages.
+`surroundings` adds what people and the weather do to it, `lock.VirtualLock` its Bluetooth side.  Nothing here knows
+connections or messages.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from nuki_bridge.protocol.codes import (
     PAIRING_SERVICE_ULTRA,
     Action,
     Command,
-    Completion,
     DoorState,
     ErrorCode,
     Family,
-    LockState,
-    Trigger,
+    LogType,
     name_of,
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
+from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.authorizations import Authorization, Authorizations
-from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, PinGuard, Random, Settings, after
+from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, PinGuard, Random, Settings
 from nuki_bridge.simulator.handshake import KeyPair, SecretKey
-from nuki_bridge.simulator.motor import REACHABLE_BY_HAND, Motor, Turn
+from nuki_bridge.simulator.log import Log
+from nuki_bridge.simulator.motor import Motor, Turn
 from nuki_bridge.simulator.transport import Timer, Transport
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class Device:
         self.authorizations = Authorizations(next_authorization_id)
         self.motor = Motor(self.behaviour, on_state=self._on_motor_state, on_turn=self._on_turn, on_rest=self._on_rest)
         self.mover: Exchange | None = None
-        """The request behind the action under way; None if the lock acts of itself."""
+        """The request behind the action under way; None if nobody asked over Bluetooth."""
+        self.actor: Authorization | None = None
+        """The fob or keypad behind the action under way."""
         self.door: DoorState | int = self.behaviour.start_door
         self.battery_percent = 84
         self.battery_critical = False
@@ -85,7 +88,10 @@ class Device:
         self.state_changed = False
         self.in_range = True
         self.factory_new = factory_new
+        self.rebooting = False
         self.clock_offset = timedelta()
+        self.log = Log()
+        self.door_logging = True
         self.audit: list[AuditEntry] = []
         self.on_memory_changed: Callable[[], None] = lambda: None
         """Set by whoever keeps `to_dict()`: called after each change that must survive a restart."""
@@ -115,13 +121,24 @@ class Device:
     @property
     def pairing_mode(self) -> bool:
         """Pairing is open: the button was held, or nobody has been paired since the factory."""
-        return self._pairing_open or self.factory_new
+        return self.settings.pairing_enabled and (self._pairing_open or self.factory_new)
 
     # -- what it knows ------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
         """The lock's own clock, in UTC."""
         return self._time() + self.clock_offset
+
+    @property
+    def timezone_offset_min(self) -> int:
+        """Minutes from UTC to the lock's wall clock, daylight saving included.
+
+        A timezone ID decides alone; without one the offset and the DST mode that were set do.
+        """
+        settings, now = self.settings, self.now()
+        if settings.timezone_id != timezones.NONE:
+            return timezones.offset_min(settings.timezone_id, now)
+        return settings.timezone_offset_min + timezones.daylight_min(settings.dst_mode, now)
 
     @property
     def pin_is_set(self) -> bool:
@@ -135,7 +152,12 @@ class Device:
 
     def check_pin(self, pin: int) -> None:
         """Raises `Refused` for a wrong security PIN, or while wrong ones have led to a ban."""
-        self.pin_guard.check(pin, self.behaviour, self._time())
+        before = (self.pin_guard.wrong, self.pin_guard.banned_until)
+        try:
+            self.pin_guard.check(pin, self.behaviour, self._time())
+        finally:
+            if before != (self.pin_guard.wrong, self.pin_guard.banned_until):
+                self.on_memory_changed()
 
     def add_user(self, key: bytes, id_type: int, app_id: int, name: str, *, full: ErrorCode) -> Authorization:
         """A new entry in the user table; raises `Refused(full)` when there is no room."""
@@ -174,30 +196,50 @@ class Device:
         self.on_memory_changed()
 
     def config_changed(self) -> None:
-        """Something that Config or the user table tells has changed."""
+        """Something that Config tells has changed."""
         self.config_update_count = (self.config_update_count + 1) % 256
         self.changed()
 
-    # -- what people and tests do to it -------------------------------------------------------------------------------
+    def users_changed(self) -> None:
+        """The user table has changed: `Behaviour.counts_user_changes` decides whether anybody can see that."""
+        if self.behaviour.counts_user_changes:
+            self.config_changed()
+        else:
+            self.on_memory_changed()
 
-    def turn_by_hand(self, state: LockState) -> None:
-        """Turn the key or knob.  Raises `ValueError` for a state a hand cannot make."""
-        if state not in REACHABLE_BY_HAND:
-            allowed = ", ".join(name_of(s) for s in REACHABLE_BY_HAND)
-            raise ValueError(f"a hand cannot turn the lock to {name_of(state)!r}; allowed: {allowed}")
-        self.note("by_hand", detail=name_of(state))
-        self.motor.put(state, Trigger.MANUAL)
+    def log_action(
+        self,
+        action: int,
+        trigger: int,
+        completion: int,
+        *,
+        by: Authorization | None = None,
+        suffix: str | None = None,
+        flags: int = 0,
+    ) -> None:
+        """Write a lock action into the log; `suffix` is appended to the name of who did it."""
+        self.write_log(LogType.LOCK_ACTION, action, trigger, flags, completion, by=by, suffix=suffix)
 
-    def press_button(self, count: int = 1) -> None:
-        """Press the button: once turns the other way, twice is lock 'n' go; while something runs, it stops that."""
-        if count not in (1, 2):
-            raise ValueError(f"the button is pressed once or twice, not {count} times")
-        self.note("button", detail=str(count))
-        if self.motor.active:
-            self.motor.cancel()
-        elif self.settings.button_enabled and self.motor.calibrated and not self.busy:
-            other_way = Action.UNLOCK if self.motor.state is LockState.LOCKED else Action.LOCK
-            self.motor.start(other_way if count == 1 else Action.LOCK_N_GO, Trigger.BUTTON, self._on_own_end)
+    def write_log(
+        self,
+        kind: LogType,
+        *data: int,
+        by: Authorization | None = None,
+        name: str | None = None,
+        suffix: str | None = None,
+    ) -> None:
+        """Write into the log at the lock's own time; `name` stands for the one of `by`."""
+        self.log.write(
+            self.now(),
+            kind,
+            *data,
+            authorization_id=by.authorization_id if by else 0,
+            name=(name or (by.name if by else "")) + (suffix or ""),
+            capacity=self.behaviour.log_size,
+        )
+        self.on_memory_changed()
+
+    # -- pairing mode and clock ---------------------------------------------------------------------------------------
 
     def hold_button(self) -> None:
         """Start pairing mode, for `Behaviour.pairing_mode_s` or until somebody has paired."""
@@ -220,54 +262,8 @@ class Device:
             self.note("pairing_mode", detail="off")
             self._advertise()
 
-    def set_battery(self, percent: int, critical: bool | None = None) -> None:
-        """Charge in percent; critical below 20 unless told otherwise."""
-        if not 0 <= percent <= 100:
-            raise ValueError(f"a battery holds 0 to 100 percent, not {percent}")
-        self.battery_percent = percent
-        self.battery_critical = percent < 20 if critical is None else critical
-        self.changed()
-
-    def block_motor(self, blocked: bool = True) -> None:
-        """Put something into the bolt's way, or take it out."""
-        self.motor.blocked = blocked
-        self.on_memory_changed()
-
-    def uncalibrate(self, lost: bool = True) -> None:
-        """Lose the calibration, or find it again (unlocked then)."""
-        if lost:
-            self.motor.put(LockState.UNCALIBRATED, Trigger.SYSTEM)
-        elif not self.motor.calibrated:
-            self.motor.put(LockState.UNLOCKED, Trigger.SYSTEM)
-
-    def set_door(self, state: DoorState) -> None:
-        """What the door sensor sees."""
-        if state != self.door:
-            self.door = state
-            self.changed()
-
-    def set_enabled(self, authorization_id: int, enabled: bool) -> None:
-        """Enable or disable an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
-        self._entry(authorization_id).enabled = enabled
-        self.config_changed()
-
-    def remove_authorization(self, authorization_id: int) -> None:
-        """Delete an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
-        self.note("removed", self._entry(authorization_id))
-        self.authorizations.remove(authorization_id)
-        self.config_changed()
-
-    def be_busy(self, seconds: float) -> None:
-        """Refuse actions as busy for so many seconds."""
-        self._busy_until = after(self._time(), seconds)
-
-    def forget_challenges(self) -> None:
-        """Every challenge issued so far is void."""
-        for authorization in self.authorizations:
-            authorization.challenge = None
-
     def set_clock(self, now: datetime) -> None:
-        """Set the lock's own clock; it goes on from there.  Raises `ValueError` outside the years 2000 to 2099."""
+        """Set the lock's own clock, which goes on from there.  Raises `ValueError` outside the years 2000 to 2099."""
         if not 2000 <= now.astimezone(UTC).year < 2100:
             raise ValueError(f"a lock's clock shows the years 2000 to 2099, not {now.year}")
         self.clock_offset = now - self._time()
@@ -287,23 +283,13 @@ class Device:
     def _on_turn(self, action: Action, turn: Turn, blocked: bool) -> None:
         detail = f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}"
         if self.mover is None:
-            self.note("motor", detail=detail)
+            self.note("motor", self.actor, detail=detail)
         else:
             self.note("motor", self.mover.authorization, command=self.mover.command, detail=detail)
 
     def _on_rest(self) -> None:
-        self.mover = None
+        self.mover = self.actor = None
         self.on_memory_changed()
-
-    def _on_own_end(self, completion: Completion) -> None:
-        self.note("completed", detail=name_of(completion))
-
-    def _entry(self, authorization_id: int) -> Authorization:
-        entry = self.authorizations.get(authorization_id)
-        if entry is None:
-            known = ", ".join(str(e.authorization_id) for e in self.authorizations) or "none"
-            raise ValueError(f"the lock has no authorization {authorization_id}; it has: {known}")
-        return entry
 
     def _advertise(self) -> None:
         if self._transport is not None:

@@ -1,14 +1,18 @@
 """One virtual Nuki Smart Lock without I/O: bytes in from a transport, bytes out to it.
 
-`VirtualLock` frames, decrypts and answers.  The lock as a thing is `device.Device`, its user table `authorizations`,
-pairing `handshake`, each request `requests`, the bolt `motor`, the messages of a demo or test `control`.  A transport
-(`radio.py` in memory, a Bluetooth peripheral elsewhere) is given by `attach` before anything else happens.
+`VirtualLock` frames, decrypts and answers.  The lock as a thing is `device.Device`, people around it `surroundings`,
+its user table `authorizations`, pairing `handshake`, each request `requests` or `owner`, the bolt `motor`, the messages
+of a demo or test `control`.  A transport (`radio.py` in memory, a Bluetooth peripheral elsewhere) is given by `attach`
+before anything else happens.
+
+One link may carry several authorizations in turn (a relay's does): each has its own challenge and key, and whatever
+answers a request goes to the one that made it.
 """
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nuki_bridge.errors import BadFrame
@@ -29,16 +33,18 @@ from nuki_bridge.protocol.wire import Message, encode
 from nuki_bridge.simulator import control, memory, requests
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Behaviour, Random, Refused
-from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.handshake import Handshake
 from nuki_bridge.simulator.motor import plan
+from nuki_bridge.simulator.owner import COMPLETE
+from nuki_bridge.simulator.surroundings import Surroundings
 from nuki_bridge.simulator.transport import Timer
 
 
 @dataclass(slots=True)
 class _Connection:
     handshake: Handshake
-    authorization_id: int | None = None
+    authorization_ids: set[int] = field(default_factory=set)
+    """Those that have proved themselves on this link."""
     idle: Timer | None = None
 
 
@@ -62,7 +68,7 @@ class Exchange:
         self.reply(ErrorReport(error=error, failed_command=self.command))
 
 
-class VirtualLock(Device):
+class VirtualLock(Surroundings):
     """A Smart Lock as a client sees it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -79,7 +85,7 @@ class VirtualLock(Device):
         """A central connected; one too many is dropped again."""
         self.note("connected", detail=str(connection_id))
         self._connections[connection_id] = _Connection(Handshake(self))
-        if not self.in_range or len(self._connections) > self.behaviour.max_links:
+        if not self.in_range or self.rebooting or len(self._connections) > self.behaviour.max_links:
             self._drop(connection_id, "no link is free")
             return
         self._touch(connection_id)
@@ -101,7 +107,7 @@ class VirtualLock(Device):
 
     def written(self, connection_id: int, channel: Channel, data: bytes) -> None:
         """A client wrote one whole value; never raises, whatever it holds."""
-        if connection_id not in self._connections:
+        if connection_id not in self._connections or self.rebooting:
             return
         self._touch(connection_id)
         self.note("write", detail=f"{channel.value} {len(data)} bytes")
@@ -121,7 +127,7 @@ class VirtualLock(Device):
     def advertising(self) -> bool:
         """The lock can be seen and connected to now."""
         free = self.links < self.behaviour.max_links if self.advertise_while_connected else self.links == 0
-        return self.in_range and free
+        return self.in_range and not self.rebooting and free
 
     @property
     def links(self) -> int:
@@ -134,6 +140,19 @@ class VirtualLock(Device):
         """End every connection from the lock's side."""
         for connection_id in list(self._connections):
             self._drop(connection_id, "told to")
+
+    def reboot(self) -> None:
+        """Drop every link, and be neither seen nor reached for `Behaviour.reboot_s`; memory, clock and bans stay."""
+        if self.rebooting:
+            return
+        self.motor.cancel()
+        self.leave_pairing_mode()
+        self.forget_challenges()
+        self.rebooting = True
+        for connection_id in list(self._connections):
+            self._drop(connection_id, "reboot")
+        self._the_transport().call_later(self.behaviour.reboot_s, self._booted)
+        self._advertise()
 
     def out_of_range(self, away: bool = True) -> None:
         """Carry the lock out of radio range, or back."""
@@ -180,12 +199,12 @@ class VirtualLock(Device):
         self.note("paired", self.authorizations.get(authorization_id))
         self.factory_new = False
         self.leave_pairing_mode()
-        self.on_memory_changed()
+        self.users_changed()
         self._advertise()
 
     # -- for `requests` -----------------------------------------------------------------------------------------------
 
-    def perform(self, exchange: Exchange, action: Action) -> None:
+    def perform(self, exchange: Exchange, action: Action, suffix: str | None = None, flags: int = 0) -> None:
         """Carry out a lock action that has passed all checks but the motor's; raises `Refused`."""
         if not self.motor.calibrated:
             raise Refused(ErrorCode.NOT_CALIBRATED)
@@ -194,18 +213,26 @@ class VirtualLock(Device):
         if action is Action.UNLOCK and self.settings.auto_unlatch:
             action = Action.UNLATCH
         self.motor.cancel()  # a lock 'n' go that waits: its asker hears of it before this one is accepted
-        exchange.authorization.lock_count = min(exchange.authorization.lock_count + 1, 0xFFFF)
+        exchange.authorization.count_action()
         accepted_times = self.behaviour.accepted_times
         if not plan(action, self.motor.state):
             accepted_times = min(accepted_times, int(self.behaviour.accepts_nothing_to_do))
         for _ in range(accepted_times):
             exchange.reply(requests.ACCEPTED)
         self.mover = exchange
-        if not self.motor.start(action, Trigger.SYSTEM, lambda completion: self._on_end(exchange, completion)):
+
+        def log(completion: Completion) -> None:
+            self.log_action(action, Trigger.SYSTEM, completion, by=exchange.authorization, suffix=suffix, flags=flags)
+
+        def done(completion: Completion) -> None:
+            log(completion)
+            self._on_end(exchange, completion)
+
+        if not self.motor.start(action, Trigger.SYSTEM, done):
             self.mover = None
             self.note("completed", exchange.authorization, command=exchange.command, detail="nothing to do")
-            exchange.reply(requests.COMPLETE)
-            self.on_memory_changed()
+            log(Completion.SUCCESS)
+            exchange.reply(COMPLETE)
 
     def states_read(self, authorization: Authorization) -> None:
         """A client asked for Keyturner States: only a Bridge's asking takes the beacon's flag down."""
@@ -215,7 +242,7 @@ class VirtualLock(Device):
             self.on_memory_changed()
 
     def report_states(self) -> None:
-        """To the link whose action it is; to all others only from firmware that does so."""
+        """To whoever asked for the action, on that link; to all others only from firmware that does so."""
         states = requests.keyturner_states(self)
         size = self.behaviour.states_size_of(self.family)
         mover = self.mover
@@ -224,9 +251,11 @@ class VirtualLock(Device):
         if not self.behaviour.pushes_states_of_others:
             return
         for connection_id, connection in list(self._connections.items()):
-            watcher = self.authorizations.get(connection.authorization_id or 0)
-            if watcher is not None and (mover is None or mover.connection_id != connection_id):
-                self.send_encrypted(connection_id, watcher, states, size)
+            for number in sorted(connection.authorization_ids):
+                watcher = self.authorizations.get(number)
+                is_mover = mover is not None and mover.connection_id == connection_id and mover.authorization is watcher
+                if watcher is not None and not is_mover:
+                    self.send_encrypted(connection_id, watcher, states, size)
 
     def send_encrypted(self, connection_id: int, to: Authorization, message: Message, size: int | None = None) -> None:
         """Encrypt and indicate; silently lost if the connection is gone."""
@@ -249,7 +278,7 @@ class VirtualLock(Device):
             self._refuse_plainly(connection_id)
             return
         authorization, plaintext = opened
-        self._connections[connection_id].authorization_id = authorization.authorization_id
+        self._connections[connection_id].authorization_ids.add(authorization.authorization_id)
         authorization.last_active = self.now()
         command = int.from_bytes(plaintext[4:6], "little")
         exchange = Exchange(self, connection_id, authorization, command, muted=self._swallow > 0)
@@ -300,7 +329,7 @@ class VirtualLock(Device):
         if error is not None:
             exchange.refuse(error)
         elif not self.behaviour.complete_missing:
-            exchange.reply(requests.COMPLETE)
+            exchange.reply(COMPLETE)
 
     def _touch(self, connection_id: int) -> None:
         """Traffic on a link: it counts as idle from now."""
@@ -318,6 +347,10 @@ class VirtualLock(Device):
             self._touch(connection_id)
         else:
             self._drop(connection_id, "idle")
+
+    def _booted(self) -> None:
+        self.rebooting = False
+        self._advertise()
 
     def _drop(self, connection_id: int, reason: str) -> None:
         self.note("dropped", detail=f"{connection_id}: {reason}")

@@ -5,7 +5,7 @@ It holds the lock's secret key, its users' keys and its PIN: the file belongs to
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.protocol.codes import Action, Completion, DoorState, Family, LockState, Trigger, open_enum
@@ -25,6 +25,7 @@ def to_dict(lock: VirtualLock) -> dict[str, Any]:
         raise ValueError("the lock's secret key is not known, so it cannot be kept")
     settings = {name: getattr(lock.settings, name) for name in lock.settings.__slots__}
     motor = lock.motor
+    banned_until = lock.pin_guard.banned_until
     return {
         "version": VERSION,
         "address": lock.address,
@@ -50,6 +51,12 @@ def to_dict(lock: VirtualLock) -> dict[str, Any]:
         "battery_critical": lock.battery_critical,
         "state_changed": lock.state_changed,
         "clock_offset_s": lock.clock_offset.total_seconds(),
+        "wrong_pins": lock.pin_guard.wrong,
+        "pin_banned_until": None if banned_until is None else banned_until.isoformat(),
+        "logging": lock.log.enabled,
+        "door_logging": lock.door_logging,
+        "next_log_index": lock.log.next_index,
+        "log": lock.log.to_list(),
     }
 
 
@@ -89,6 +96,14 @@ def from_dict(cls: type[VirtualLock], data: dict[str, Any], behaviour: Behaviour
         lock.battery_critical = data["battery_critical"]
         lock.state_changed = data["state_changed"]
         lock.clock_offset = timedelta(seconds=data["clock_offset_s"])
+        # what follows is missing in a memory of before there was a log
+        lock.pin_guard.wrong = data.get("wrong_pins", 0)
+        banned_until = data.get("pin_banned_until")
+        lock.pin_guard.banned_until = None if banned_until is None else datetime.fromisoformat(banned_until)
+        lock.log.enabled = data.get("logging", True)
+        lock.door_logging = data.get("door_logging", True)
+        lock.log.load(data.get("log", []))
+        lock.log.next_index = data.get("next_log_index", 1)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"this is not a virtual lock's memory: {error}") from error
     return lock

@@ -1,12 +1,13 @@
 """What a virtual lock does with a decrypted request: checks in the lock's order, then one function per command.
 
-Order of the checks: known command, exact size, enabled, challenge, security PIN; then the command's own.
+Order of the checks: known command, exact size, enabled, challenge, security PIN; then the command's own.  What the
+owner alone may do, with the security PIN, is in `owner.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.codes import (
@@ -15,18 +16,13 @@ from nuki_bridge.protocol.codes import (
     Completion,
     ErrorCode,
     Family,
-    IdType,
-    LockState,
     NukiState,
     StatusCode,
+    Trigger,
     name_of,
 )
 from nuki_bridge.protocol.messages import (
     NONCE_SIZE,
-    AuthorizationDataInvite,
-    AuthorizationEntry,
-    AuthorizationEntryCount,
-    AuthorizationIdInvite,
     BatteryReport,
     Challenge,
     Config,
@@ -34,24 +30,20 @@ from nuki_bridge.protocol.messages import (
     LockAction,
     MostRecentCommand,
     OpeningsClosingsSummary,
-    RemoveAuthorizationEntry,
     RequestAuthorizationEntries,
     RequestConfig,
     RequestData,
     SimpleLockAction,
     Status,
-    UpdateAuthorizationEntry,
-    VerifySecurityPin,
 )
 from nuki_bridge.protocol.wire import Message, decode
-from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Refused
+from nuki_bridge.simulator.owner import HANDLERS
 
 if TYPE_CHECKING:
     from nuki_bridge.simulator.lock import Exchange, VirtualLock
 
 ACCEPTED = Status(status=StatusCode.ACCEPTED)
-COMPLETE = Status(status=StatusCode.COMPLETE)
 
 ERRORS_BY_COMPLETION = {Completion.MOTOR_BLOCKED: ErrorCode.MOTOR_BLOCKED, Completion.CANCELED: ErrorCode.CANCELED}
 """How an action that failed is reported to whoever asked for it."""
@@ -106,7 +98,7 @@ def keyturner_states(lock: VirtualLock) -> KeyturnerStates:
         lock_state=motor.state,
         trigger=motor.trigger,
         current_time=lock.now(),
-        timezone_offset_min=lock.settings.timezone_offset_min,
+        timezone_offset_min=lock.timezone_offset_min,
         battery_state=battery,
         config_update_count=lock.config_update_count,
         lock_n_go_timer=motor.wait_left_s(),
@@ -190,6 +182,7 @@ def _request_config(exchange: Exchange, request: RequestConfig) -> None:
     lock = exchange.lock
     settings = lock.settings
     fields = {name: getattr(settings, name) for name in settings.__slots__}
+    fields["timezone_offset_min"] = lock.timezone_offset_min
     config = Config(nuki_id=lock.nuki_id, current_time=lock.now(), **fields)
     exchange.reply(config, size=lock.behaviour.config_size_of(lock.family))
 
@@ -204,26 +197,34 @@ _MOTOR_ACTIONS = {
     Action.LOCK_N_GO_UNLATCH,
     Action.FULL_LOCK,
 }
-_FOB_ACTIONS = {1: Action.UNLOCK, 2: Action.LOCK, 3: Action.LOCK_N_GO}
+_REFUSED_IN_LOG = {ErrorCode.TIME_NOT_ALLOWED: Completion.REJECTED, ErrorCode.BUSY: Completion.BUSY}
 
 
 def _lock_action(exchange: Exchange, request: LockAction) -> None:
-    _act(exchange, _resolve(exchange.lock, request.action))
+    _act(exchange, _resolve(exchange.lock, request.action), request.name_suffix, request.flags)
 
 
 def _simple_lock_action(exchange: Exchange, request: SimpleLockAction) -> None:
     if request.action not in (Action.UNLOCK, Action.LOCK):
         raise Refused(ErrorCode.BAD_PARAMETER)
-    _act(exchange, Action(request.action))
+    _act(exchange, Action(request.action), request.name_suffix, 0)
 
 
-def _act(exchange: Exchange, action: Action) -> None:
-    exchange.authorization.check_time(exchange.lock.now(), exchange.lock.settings.timezone_offset_min)
-    exchange.lock.perform(exchange, action)
+def _act(exchange: Exchange, action: Action, suffix: str | None, flags: int) -> None:
+    lock, who = exchange.lock, exchange.authorization
+    try:
+        if not who.may_act(lock.now(), lock.timezone_offset_min):
+            raise Refused(ErrorCode.TIME_NOT_ALLOWED)
+        lock.perform(exchange, action, suffix, flags)
+    except Refused as refusal:
+        completion = _REFUSED_IN_LOG.get(refusal.error)
+        if completion is not None and lock.behaviour.logs_refusals:
+            lock.log_action(action, Trigger.SYSTEM, completion, by=who, suffix=suffix, flags=flags)
+        raise
 
 
 def _resolve(lock: VirtualLock, action: int) -> Action:
-    """What a fob's presses mean is set in the configuration: 4 turns the other way, 0 is nothing."""
+    """What a fob's presses mean is set in the configuration."""
     settings = lock.settings
     presses = {
         Action.FOB_ACTION_1: settings.fob_action_1,
@@ -231,99 +232,18 @@ def _resolve(lock: VirtualLock, action: int) -> Action:
         Action.FOB_ACTION_3: settings.fob_action_3,
     }
     if action in presses:
-        press = presses[Action(action)]
-        if press == 4:
-            return Action.UNLOCK if lock.motor.state is LockState.LOCKED else Action.LOCK
-        if press in _FOB_ACTIONS:
-            return _FOB_ACTIONS[press]
+        press = lock.fob_action(presses[Action(action)])
+        if press is not None:
+            return press
     elif action in _MOTOR_ACTIONS:
         return Action(action)
     raise Refused(ErrorCode.BAD_PARAMETER)
 
 
-# -- section 11: authorizations ---------------------------------------------------------------------------------------
-
-
-def _verify_pin(exchange: Exchange, request: VerifySecurityPin) -> None:
-    exchange.reply(COMPLETE)
-
-
-def _request_entries(exchange: Exchange, request: RequestAuthorizationEntries) -> None:
-    """The asker first, then the others by ID."""
-    asker = exchange.authorization
-    entries = sorted(exchange.lock.authorizations, key=lambda e: (e is not asker, e.authorization_id))
-    if request.id_type is not None:
-        entries = [e for e in entries if e.id_type == request.id_type]
-    entries = entries[request.offset : request.offset + request.count]
-    exchange.reply(AuthorizationEntryCount(count=len(entries)))
-    for entry in entries:
-        exchange.reply(
-            AuthorizationEntry(
-                authorization_id=entry.authorization_id,
-                id_type=entry.id_type,
-                name=entry.name,
-                enabled=entry.enabled,
-                remote_allowed=entry.remote_allowed,
-                created=entry.created,
-                last_active=entry.last_active,
-                lock_count=entry.lock_count,
-                time_limited=entry.limit is not None,
-                limit=entry.limit,
-            )
-        )
-    exchange.reply(COMPLETE)
-
-
-def _remove_entry(exchange: Exchange, request: RemoveAuthorizationEntry) -> None:
-    entry = exchange.lock.authorizations.remove(request.authorization_id)
-    exchange.lock.note("removed", entry, detail=_by(exchange))
-    exchange.lock.config_changed()
-    exchange.reply(COMPLETE)
-
-
-def _invite(exchange: Exchange, request: AuthorizationDataInvite) -> None:
-    if request.id_type not in (IdType.APP, IdType.BRIDGE, IdType.FOB, IdType.KEYPAD):
-        raise Refused(ErrorCode.BAD_PARAMETER)
-    lock = exchange.lock
-    entry = lock.add_user(request.shared_key, request.id_type, 0, request.name, full=ErrorCode.TOO_MANY_ENTRIES)
-    entry.remote_allowed = request.remote_allowed
-    entry.limit = request.limit if request.time_limited else None
-    lock.note("invited", entry, detail=_by(exchange))
-    lock.config_changed()
-    exchange.reply(AuthorizationIdInvite(authorization_id=entry.authorization_id, created=entry.created))
-
-
-def _update_entry(exchange: Exchange, request: UpdateAuthorizationEntry) -> None:
-    lock = exchange.lock
-    entry = lock.authorizations.get(request.authorization_id)
-    if entry is None:
-        raise Refused(ErrorCode.INVALID_AUTH_ID)
-    entry.name = request.name
-    entry.enabled = request.enabled
-    entry.remote_allowed = request.remote_allowed
-    entry.limit = request.limit if request.time_limited else None
-    lock.note("updated", entry, detail=_by(exchange))
-    lock.config_changed()
-    exchange.reply(COMPLETE)
-
-
-def _by(exchange: Exchange) -> str:
-    by: Authorization = exchange.authorization
-    return f"by {by.authorization_id}"
-
-
-_Handler = Callable[["Exchange", Any], None]
-_HANDLERS: dict[int, tuple[type[Message], _Handler]] = {
-    kind.command: (kind, cast(_Handler, handler))
-    for kind, handler in (
-        (RequestData, _request_data),
-        (RequestConfig, _request_config),
-        (LockAction, _lock_action),
-        (SimpleLockAction, _simple_lock_action),
-        (VerifySecurityPin, _verify_pin),
-        (RequestAuthorizationEntries, _request_entries),
-        (RemoveAuthorizationEntry, _remove_entry),
-        (AuthorizationDataInvite, _invite),
-        (UpdateAuthorizationEntry, _update_entry),
-    )
-}
+_READING_AND_ACTING: tuple[tuple[type[Message], Callable[..., Any]], ...] = (
+    (RequestData, _request_data),
+    (RequestConfig, _request_config),
+    (LockAction, _lock_action),
+    (SimpleLockAction, _simple_lock_action),
+)
+_HANDLERS = {kind.command: (kind, handler) for kind, handler in (*_READING_AND_ACTING, *HANDLERS)}

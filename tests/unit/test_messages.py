@@ -140,6 +140,8 @@ def test_published_lock_action() -> None:
         (m.VerifySecurityPin(nonce=NONCE, security_pin=1), 34, 36),
         (m.RequestConfig(nonce=NONCE), 32, 32),
         (m.SetSecurityPin(new_pin=1, nonce=NONCE, security_pin=2), 36, 40),
+        (m.EnableLogging(enabled=True, nonce=NONCE, security_pin=1), 35, 37),
+        (m.RequestReboot(nonce=NONCE, security_pin=1), 34, 36),
         (m.UpdateTime(time=LIMIT.until, nonce=NONCE, security_pin=2), 41, 43),
         (
             m.RequestLogEntries(start=0, count=5, descending=True, total_count=False, nonce=NONCE, security_pin=1),

@@ -136,18 +136,19 @@ def test_a_wrong_crc_inside_is_named() -> None:
         (Command.REMOVE_AUTHORIZATION_ENTRY, 38),
         (Command.AUTHORIZATION_DATA_INVITE, 120),
         (Command.UPDATE_AUTHORIZATION_ENTRY, 92),
+        (Command.SET_CONFIG, 89),
+        (Command.SET_SECURITY_PIN, 36),
+        (Command.UPDATE_TIME, 41),
+        (Command.REQUEST_REBOOT, 34),
+        (Command.ENABLE_LOGGING, 35),
+        (Command.REQUEST_LOG_ENTRIES, 42),
     ],
 )
 def test_a_request_of_another_size_is_refused(family: Family, command: Command, size: int) -> None:
-    """Sizes are the document's for the classic family; where a PIN ends the request, two more on the Ultra."""
-    with_pin = command in (
-        Command.VERIFY_SECURITY_PIN,
-        Command.REQUEST_AUTHORIZATION_ENTRIES,
-        Command.REMOVE_AUTHORIZATION_ENTRY,
-        Command.AUTHORIZATION_DATA_INVITE,
-        Command.UPDATE_AUTHORIZATION_ENTRY,
-    )
-    exact = size + (2 if with_pin and family is Family.ULTRA else 0)
+    """Sizes are the document's for the classic family; on the Ultra two more for each PIN in the request."""
+    without_pin = (Command.REQUEST_DATA, Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION, Command.REQUEST_CONFIG)
+    pins = 2 if command is Command.SET_SECURITY_PIN else int(command not in without_pin)
+    exact = size + (2 * pins if family is Family.ULTRA else 0)
     lock, clock = make_lock(family)
     client = Client(lock, clock)
 
@@ -767,13 +768,16 @@ def test_random_requests_of_a_real_user_never_raise_or_move(command: int, payloa
     assert lock.movements() == []
 
 
-@pytest.mark.parametrize("command", [0x08, 0x09, 0x0B, 0x0D, 0x14, 0x20, 0x25, 0x100])
+@pytest.mark.parametrize(
+    "command", [0x08, 0x09, 0x0B, 0x0D, 0x13, 0x14, 0x19, 0x1D, 0x20, 0x21, 0x25, 0x31, 0x34, 0x100]
+)
 @given(data=st.data())
 @settings(max_examples=60)
 def test_any_values_with_a_valid_challenge_never_raise(command: int, data: st.DataObject) -> None:
     lock, clock = make_lock(max_users=3)
     client = Client(lock, clock)
     sizes = {0x08: 4, 0x09: 4, 0x0B: 86, 0x0D: 6, 0x14: 0, 0x20: 0, 0x25: 58, 0x100: 1}
+    sizes |= {0x13: 55, 0x19: 2, 0x1D: 0, 0x21: 7, 0x31: 8, 0x34: 1}
     pin = b"" if command in (0x0D, 0x14, 0x100) else (1234).to_bytes(2, "little")
     values = data.draw(st.binary(min_size=sizes[command], max_size=sizes[command]))
     answers = client.write(client.raw_frame(command, values + client.challenge() + pin)) + client.after(90)

@@ -1,0 +1,85 @@
+"""A virtual lock's log: what happened to it, for whoever knows the security PIN (smartlock.md 11, 0x0031 to 0x34)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from nuki_bridge.errors import BadFrame
+from nuki_bridge.protocol.codes import Command, Family, LogType
+from nuki_bridge.protocol.messages import NAME_SIZE, LogEntry
+from nuki_bridge.protocol.wire import decode, encode
+
+DATA_SIZE = 5
+"""Bytes of the longest data that an entry can have."""
+
+
+class Log:
+    """Entries in the order in which they were written; the oldest make room for new ones."""
+
+    def __init__(self) -> None:
+        self.enabled = True
+        self.next_index = 1
+        """Never 0, which in a request stands for no entry at all; rises on after the log was full."""
+        self.entries: list[LogEntry] = []
+        self._kept: list[str] = []
+        """The same for `to_list`: the whole log is kept anew after each change, and encoding it takes its time."""
+
+    def write(
+        self,
+        now: datetime,
+        kind: LogType,
+        *data: int,
+        authorization_id: int = 0,
+        name: str = "",
+        capacity: int = 1000,
+    ) -> None:
+        """Add an entry with up to 5 bytes of `data`, unless logging is switched off; its name is cut to 32 bytes."""
+        if not self.enabled:
+            return
+        entry = LogEntry(
+            index=self.next_index,
+            time=now.astimezone(UTC).replace(microsecond=0),
+            authorization_id=authorization_id,
+            name=name.encode()[:NAME_SIZE].decode(errors="ignore"),
+            kind=kind,
+            **{f"data_{place}": value for place, value in enumerate(data)},
+        )
+        self.next_index += 1
+        self.entries.append(entry)
+        self._kept.append(encode(entry, Family.CLASSIC).hex())
+        surplus = max(0, len(self.entries) - capacity)
+        del self.entries[:surplus], self._kept[:surplus]
+
+    def select(self, start: int, *, descending: bool) -> list[LogEntry]:
+        """The entries beyond `start`, which is not among them; 0 is beyond the newest or before the oldest."""
+        if not descending:
+            return [entry for entry in self.entries if entry.index > start]
+        return [entry for entry in reversed(self.entries) if not start or entry.index < start]
+
+    def to_list(self) -> list[str]:
+        """The entries for JSON: each as its payload in hex."""
+        return list(self._kept)
+
+    def load(self, entries: list[str]) -> None:
+        """Take over what `to_list` gave; raises `ValueError` if it is none of that."""
+        self.entries, self._kept = [], list(entries)
+        for data in entries:
+            try:
+                entry = decode(Command.LOG_ENTRY, bytes.fromhex(data), Family.CLASSIC)
+            except BadFrame as error:
+                raise ValueError(str(error)) from None
+            assert isinstance(entry, LogEntry)
+            self.entries.append(entry)
+
+
+def padded(entry: LogEntry) -> LogEntry:
+    """The entry as a Smart Lock 3.0 sends it, with zeros up to 5 bytes of data."""
+    data = {f"data_{place}": getattr(entry, f"data_{place}") or 0 for place in range(DATA_SIZE)}
+    return LogEntry(
+        index=entry.index,
+        time=entry.time,
+        authorization_id=entry.authorization_id,
+        name=entry.name,
+        kind=entry.kind,
+        **data,
+    )

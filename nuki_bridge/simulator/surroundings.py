@@ -1,0 +1,246 @@
+"""What people, doors, batteries and accessories do to a virtual lock, without Bluetooth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nuki_bridge.protocol.codes import (
+    Action,
+    Completion,
+    DoorState,
+    ErrorCode,
+    IdType,
+    KeypadSource,
+    LockState,
+    LogType,
+    Trigger,
+    name_of,
+)
+from nuki_bridge.protocol.crypto import KEY_SIZE
+from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.behaviour import Refused, after
+from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.motor import REACHABLE_BY_HAND
+
+_BY_HAND = {LockState.LOCKED: Action.LOCK, LockState.UNLOCKED: Action.UNLOCK, LockState.UNLATCHED: Action.UNLATCH}
+_DOOR_EVENTS = {DoorState.OPEN: 0, DoorState.CLOSED: 1, DoorState.TAMPERED: 3}
+_FOB_ACTIONS = {1: Action.UNLOCK, 2: Action.LOCK, 3: Action.LOCK_N_GO}
+
+Over = Callable[[Action, Completion], None]
+"""Hears what was done at last and how it ended."""
+
+
+class Surroundings(Device):
+    """A lock among people."""
+
+    # -- at the door --------------------------------------------------------------------------------------------------
+
+    def turn_by_hand(self, state: LockState) -> None:
+        """Turn the key or knob.  Raises `ValueError` for a state a hand cannot make."""
+        if state not in REACHABLE_BY_HAND:
+            allowed = ", ".join(name_of(s) for s in REACHABLE_BY_HAND)
+            raise ValueError(f"a hand cannot turn the lock to {name_of(state)!r}; allowed: {allowed}")
+        self.note("by_hand", detail=name_of(state))
+        self.motor.put(state, Trigger.MANUAL)
+        self.log_action(_BY_HAND[state], Trigger.MANUAL, Completion.SUCCESS)
+
+    def press_button(self, count: int = 1) -> None:
+        """Press the button: once turns the other way, twice is lock 'n' go; while something runs, it stops that."""
+        if count not in (1, 2):
+            raise ValueError(f"the button is pressed once or twice, not {count} times")
+        self.note("button", detail=str(count))
+        if self.motor.active:
+            self.motor.cancel()
+        elif not self.settings.button_enabled:
+            self.log_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, Completion.SUCCESS)
+        elif self.motor.calibrated and not self.busy:
+            self._start(
+                self.other_way() if count == 1 else Action.LOCK_N_GO,
+                Trigger.BUTTON,
+                lambda action, completion: self.log_action(action, Trigger.BUTTON, completion),
+            )
+
+    def auto_lock(self) -> None:
+        """The time of auto lock is over: an unlocked lock that has nothing else to do locks."""
+        if self.motor.active or self.busy or self.motor.state not in (LockState.UNLOCKED, LockState.UNLATCHED):
+            return
+        self.note("auto_lock")
+        self._start(
+            Action.LOCK,
+            Trigger.AUTO_LOCK,
+            lambda action, completion: self.log_action(action, Trigger.AUTO_LOCK, completion),
+        )
+
+    def set_door(self, state: DoorState) -> None:
+        """What the door sensor sees."""
+        if state == self.door:
+            return
+        self.door = state
+        if self.door_logging and state in _DOOR_EVENTS:
+            self.write_log(LogType.DOOR_SENSOR, _DOOR_EVENTS[state])
+        self.changed()
+
+    def log_door(self, on: bool) -> None:
+        """Switch the logging of the door sensor."""
+        if on != self.door_logging:
+            self.door_logging = on
+            self.write_log(LogType.DOOR_SENSOR_LOGGING, on)
+
+    def set_battery(self, percent: int, critical: bool | None = None) -> None:
+        """Charge in percent; critical below 20 unless told otherwise."""
+        if not 0 <= percent <= 100:
+            raise ValueError(f"a battery holds 0 to 100 percent, not {percent}")
+        self.battery_percent = percent
+        self.battery_critical = percent < 20 if critical is None else critical
+        self.changed()
+
+    def block_motor(self, blocked: bool = True) -> None:
+        """Put something into the bolt's way, or take it out."""
+        self.motor.blocked = blocked
+        self.on_memory_changed()
+
+    def uncalibrate(self, lost: bool = True) -> None:
+        """Lose the calibration, or find it again (unlocked then)."""
+        if lost:
+            self.motor.put(LockState.UNCALIBRATED, Trigger.SYSTEM)
+        elif not self.motor.calibrated:
+            self.motor.put(LockState.UNLOCKED, Trigger.SYSTEM)
+
+    def be_busy(self, seconds: float) -> None:
+        """Refuse actions as busy for so many seconds."""
+        self._busy_until = after(self._time(), seconds)
+
+    # -- fob and keypad: they have an authorization of their own, from their first use on ------------------------------
+
+    def press_fob(self, presses: int = 1, authorization_id: int | None = None) -> None:
+        """Press a fob 1 to 3 times; what that does is set in the configuration.
+
+        Without `authorization_id` it is the first fob; raises `ValueError` if that number is none of a fob.
+        """
+        fob = self._accessory(IdType.FOB, "Fob", authorization_id)
+        self.note("fob", fob, detail=str(presses))
+        settings = self.settings
+        configured = (settings.fob_action_1, settings.fob_action_2, settings.fob_action_3)[presses - 1]
+        action = self.fob_action(configured)
+
+        def over(action: int, completion: Completion) -> None:
+            self.log_action(action, Trigger.AUTOMATIC, completion, by=fob)
+
+        if action is None:
+            over(Action.FOB_NO_ACTION, Completion.SUCCESS)
+        else:
+            self._act_for(fob, action, Trigger.AUTOMATIC, over)
+
+    def use_keypad(
+        self,
+        action: Action,
+        *,
+        code_id: int = 0,
+        source: KeypadSource = KeypadSource.CODE,
+        name: str | None = None,
+        accepted: bool = True,
+    ) -> None:
+        """Enter a code: `code_id` is its number, `name` whose it is; a wrong one is not `accepted`."""
+        keypad = self._accessory(IdType.KEYPAD, "Keypad", None)
+        self.note("keypad", keypad, detail=f"{name_of(action)}, {name_of(source)} {code_id}")
+
+        def over(action: int, completion: Completion) -> None:
+            code = code_id.to_bytes(2, "little")
+            self.write_log(LogType.KEYPAD_ACTION, action, source, completion, *code, by=keypad, name=name)
+
+        if accepted:
+            self._act_for(keypad, action, Trigger.SYSTEM, over)
+        else:
+            finger = source is KeypadSource.FINGERPRINT
+            over(action, Completion.INVALID_FINGERPRINT if finger else Completion.INVALID_CODE)
+
+    def fob_action(self, configured: int) -> Action | None:
+        """What a press does that is configured so: 4 turns the other way, 0 is nothing."""
+        return self.other_way() if configured == 4 else _FOB_ACTIONS.get(configured)
+
+    def other_way(self) -> Action:
+        """Unlock what is locked, lock everything else."""
+        return Action.UNLOCK if self.motor.state is LockState.LOCKED else Action.LOCK
+
+    # -- the owner's phone --------------------------------------------------------------------------------------------
+
+    def set_enabled(self, authorization_id: int, enabled: bool) -> None:
+        """Enable or disable an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
+        entry = self._entry(authorization_id)
+        entry.enabled = enabled
+        self.note("updated", detail=f"{entry.label}, {'enabled' if enabled else 'disabled'}")
+        self.users_changed()
+
+    def remove_authorization(self, authorization_id: int) -> None:
+        """Delete an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
+        self.note("removed", detail=self._entry(authorization_id).label)
+        self.authorizations.remove(authorization_id)
+        self.users_changed()
+
+    def forget_challenges(self) -> None:
+        """Every challenge issued so far is void."""
+        for authorization in self.authorizations:
+            authorization.challenge = None
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _entry(self, authorization_id: int) -> Authorization:
+        entry = self.authorizations.get(authorization_id)
+        if entry is None:
+            known = ", ".join(str(e.authorization_id) for e in self.authorizations) or "none"
+            raise ValueError(f"the lock has no authorization {authorization_id}; it has: {known}")
+        return entry
+
+    def _accessory(self, id_type: IdType, name: str, authorization_id: int | None) -> Authorization:
+        """The fob or keypad in question; the first one is paired if the lock has none yet."""
+        if authorization_id is not None:
+            entry = self._entry(authorization_id)
+            if entry.id_type != id_type:
+                raise ValueError(f"authorization {authorization_id} is not a {name_of(id_type)}")
+            return entry
+        for entry in self.authorizations:
+            if entry.id_type == id_type:
+                return entry
+        try:
+            entry = self.add_user(self.random(KEY_SIZE), id_type, 0, name, full=ErrorCode.MAX_USER)
+        except Refused as refusal:
+            raise ValueError(f"the lock cannot pair a {name_of(id_type)}: its user table is full") from refusal
+        if id_type is IdType.FOB:
+            self.settings.has_fob = True
+        else:
+            self.settings.has_keypad = True
+        self.note("paired", entry)
+        self.config_changed()
+        return entry
+
+    def _act_for(self, who: Authorization, action: Action, trigger: Trigger, over: Over) -> None:
+        """An accessory's action, if its authorization and the lock allow it now."""
+        who.last_active = self.now()
+        refusal = None
+        if not who.enabled or not who.may_act(self.now(), self.timezone_offset_min):
+            refusal = Completion.REJECTED
+        elif not self.motor.calibrated:
+            refusal = Completion.OTHER_ERROR
+        elif self.busy:
+            refusal = Completion.BUSY
+        if refusal is None:
+            who.count_action()
+            self._start(action, trigger, over, who)
+        else:
+            self.note("action_refused", who, detail=name_of(refusal))
+            over(action, refusal)
+
+    def _start(self, action: Action, trigger: Trigger, over: Over, who: Authorization | None = None) -> None:
+        """Set the motor going for nobody on Bluetooth; a lock 'n' go that waits ends first."""
+        if action is Action.UNLOCK and self.settings.auto_unlatch:
+            action = Action.UNLATCH
+        self.motor.cancel()
+        self.actor = who
+
+        def done(completion: Completion) -> None:
+            self.note("completed", who, detail=name_of(completion))
+            over(action, completion)
+
+        if not self.motor.start(action, trigger, done):
+            self.actor = None
+            done(Completion.SUCCESS)
