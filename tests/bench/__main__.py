@@ -1,0 +1,97 @@
+"""`make bench`: boots the virtual machine, has everything measured there, prints one table and writes bench.json.
+
+    python -m tests.bench [--actions N] [--on-demand-actions N] [--endurance N]
+
+Timings count only on a machine that does nothing else: the load it had is part of the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.bench.table import render
+from tests.vm import rig
+
+PYNUKIBT = rig.PROJECT / ".venv-pynukibt" / "bin" / "python"
+
+
+def main() -> int:
+    """The command line; the exit status says only whether it could be measured."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure the daemon in a virtual machine."
+    )
+    parser.add_argument("--actions", type=int, default=200, help="for each contender that holds its link (%(default)s)")
+    parser.add_argument("--on-demand-actions", type=int, default=16, help="for each that connects first (%(default)s)")
+    parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
+    parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
+    parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
+    parser.add_argument("--results", type=Path, help="keep the logs there")
+    parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
+    options = parser.parse_args()
+    command = [
+        *("python", "-m", "tests.bench.guest"),
+        *("--actions", str(options.actions), "--on-demand-actions", str(options.on_demand_actions)),
+        *("--endurance", str(max(options.endurance, options.actions))),
+        *("--idle", str(options.idle)),
+        *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),
+    ]
+    others = Others()
+    with tempfile.TemporaryDirectory(prefix="nuki-bridge-bench-") as temporary:
+        results = options.results or Path(temporary)
+        try:
+            status = rig.run(
+                command,
+                python=Path(sys.executable),
+                timeout_s=options.timeout,
+                results=results,
+                output=sys.stderr.buffer,
+            )
+        except rig.RigError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 130
+        if status != 0:
+            for log in sorted(results.glob("*.log")):
+                print(f"-- {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
+            return 1
+        measured: dict[str, Any] = json.loads((results / "bench.json").read_text())
+    measured |= {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processors": os.cpu_count(), "architecture": platform.machine(), "others": others.processors()},
+    }
+    options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    print(render(measured))
+    return 0
+
+
+class Others:
+    """How many processors of this machine were busy with something else, on average since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._before = self._busy_s()
+
+    def processors(self) -> float:
+        """Call it when all our own children have ended."""
+        return (self._busy_s() - self._before) / (time.monotonic() - self._start)
+
+    @staticmethod
+    def _busy_s() -> float:
+        with open("/proc/stat") as file:
+            user, nice, system, *_ = map(int, file.readline().split()[1:])
+        ours = os.times()
+        return (user + nice + system) / os.sysconf("SC_CLK_TCK") - ours.children_user - ours.children_system
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What the benchmark prints: medians, their spread, and how far each aim is."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+_NAMES = {
+    "persistent": "nuki-bridge, persistent",
+    "back_to_back": "  back to back",
+    "bare held": "bare client, link held",
+    "pynukibt held": "pyNukiBT, link held",
+    "on-demand": "nuki-bridge, on-demand",
+    "bare alone": "bare client, no link",
+    "pynukibt alone": "pyNukiBT, no link",
+}
+_NOTES = """\
+Medians (least-greatest) and their ratio to the floor, a bare write + indication. Time runs from the MQTT publish, or
+from a client's call, until the lock has accepted the action, has sent COMPLETE, and until the MQTT result or the
+client's end. Writes: before the motor starts. ATT: round trips until the result / in all. CPU: of the process, for each
+action, in the virtual machine. The motor takes no time. Without a link, connecting waits for an advertisement, one
+every 100 ms. Persistent: each action begins when the lock has seen the next challenge asked for and confirmed; back to
+back: each begins at the last one's result. On-demand: when the last link is gone and the scan runs again."""
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and greatest."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def render(results: dict[str, Any]) -> str:
+    """The table, what it means, and the aims, as text."""
+    return "\n".join([*_table(results), "", _NOTES, "", *_more(results), "", *_aims(results)])
+
+
+def _table(results: dict[str, Any]) -> list[str]:
+    floor = results["floor_echo_ms"]
+    rows = [
+        ("", "actions", "ms until accepted", "ms until COMPLETE", "ms until the end", "writes", "ATT", "CPU s", "MiB"),
+        ("bare write", "", _ms(results["floor_write_ms"], floor), "", "", "1", "1", "", ""),
+        ("bare write + indication", "", _ms(floor, floor), "", "", "1", "2", "", ""),
+    ]
+    for key, name in _NAMES.items():
+        if (one := results.get(key)) is None:
+            continue
+        until_end = f"{one['att_until_end']['median']:g} / " if "att_until_end" in one else ""
+        rows.append(
+            (
+                name,
+                str(one["actions"]),
+                *(_ms(one[what], floor) if what in one else "" for what in ("accepted_ms", "complete_ms", "end_ms")),
+                f"{one['writes_before_motor']['median']:g}" if "writes_before_motor" in one else "",
+                f"{until_end}{one['att_per_action']:.1f}",
+                f"{one['cpu_s_per_action']:.3f}",
+                f"{one['rss_mib']:.1f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *cells in rows:
+        right = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *right]).rstrip())
+    return lines
+
+
+def _ms(value: dict[str, float], floor: dict[str, float]) -> str:
+    ratio = value["median"] / floor["median"]
+    return f"{value['median']:.1f} ({value['min']:.1f}-{value['max']:.0f}) {ratio:5.2f}x"
+
+
+def _more(results: dict[str, Any]) -> list[str]:
+    online = results["online_ms"]
+    machine = results["machine"]
+    return [
+        f"daemon, from process start to online: {online['median']:.0f} ms ({online['min']:.0f}-{online['max']:.0f})",
+        f"floor in each round: {', '.join(f'{each:.1f}' for each in results['floor_rounds_ms'])} ms",
+        f"something else kept {machine['others']:.2f} of {machine['processors']} processors busy (best is 0)",
+    ]
+
+
+def _aims(results: dict[str, Any]) -> list[str]:
+    floor = results["floor_echo_ms"]["median"]
+    persistent, on_demand, bare = (results[each] for each in ("persistent", "on-demand", "bare alone"))
+    idle, rss = results["idle_cpu_percent"], results["rss_mib"]
+    first, last = rss.values()
+    aims = [
+        ("ATT writes before the motor starts, persistent", persistent["writes_before_motor"]["median"], 1, ""),
+        ("publish to accepted, persistent", persistent["accepted_ms"]["median"] / floor, 1.0, "x floor"),
+        ("publish to result, persistent", persistent["end_ms"]["median"] / floor, 3.0, "x floor"),
+        (
+            "publish to accepted, on-demand",
+            on_demand["accepted_ms"]["median"] / bare["accepted_ms"]["median"],
+            1.1,
+            "x bare client without a link",
+        ),
+        ("daemon's memory after " + " / ".join(key[6:] for key in rss), max(first, last), 40, "MiB resident"),
+        ("  growing by", (last - first) * 1.048576, 1, "MB"),
+        ("daemon's memory, on-demand", on_demand["rss_mib"], 40, "MiB resident"),
+        ("idle, persistent", idle["persistent"], 0.5, "% of a processor"),
+        ("idle, on-demand", idle["on-demand"], 0.5, "% of a processor"),
+    ]
+    width = max(len(what) for what, *_ in aims)
+    return [
+        f"{what.ljust(width)}  {value:6.2f}  aim {aim:g} {unit}".rstrip() + ("" if value <= aim else "   missed")
+        for what, value, aim, unit in aims
+    ]
