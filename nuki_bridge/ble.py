@@ -26,6 +26,8 @@ REOPEN_S = 1.0
 """Pause between attempts to reach a D-Bus or a bluetoothd that cannot announce its return."""
 SETTLE_S = 2.0
 """How long Bluetooth that cannot be used has to stay so before its reason is reported."""
+GIVING_UP_S = 4.5
+"""How long the kernel may take to give an attempt to connect up."""
 
 
 class BluezRadio:
@@ -36,10 +38,10 @@ class BluezRadio:
 
     def __init__(self, adapter: str | None = None) -> None:
         self._wake = asyncio.Event()
-        self.bluez = Bluez(adapter, self._changed)
-        self.scanner = Scanner(self.bluez, self._wake.set)
+        self.bluez = Bluez(adapter, self._wake.set)
         self.links: dict[str, BluezLink] = {}
         """The links that are up or being connected, by address."""
+        self.scanner = Scanner(self.bluez, self._wake.set, self.links)
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -110,30 +112,32 @@ class BluezRadio:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _changed(self) -> None:
-        self._wake.set()
-        if self.bluez.lost:
-            self.scanner.interrupt()
-
     def _forget(self) -> None:
         """After a loss: nothing that bleak or we knew holds any more."""
         forget_bleak_cache()
         self.scanner.forget()
 
-    async def find(self, address: str, failed_at: float | None, patience_s: float) -> BLEDevice:
+    async def settled(self, address: str, given_up_at: float, patience_s: float) -> None:
+        """Wait until an attempt to connect that was given up then (loop time) is over for the kernel, too.
+
+        It may need 4 s, and takes an attempt that is made meanwhile down with it.  An active scan starts again no
+        sooner, so a report is proof; it is also a sign that the lock is not away, for which the scan of all the others
+        need not pause.  After `patience_s` without one we try all the same.
+        """
+        if self.scanner.passive:
+            await asyncio.sleep(given_up_at + GIVING_UP_S - asyncio.get_running_loop().time())
+        elif not self.scanner.seen_since(address, given_up_at):
+            with self.scanner.expecting(address) as reported, contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await reported.wait()
+
+    async def find(self, address: str) -> BLEDevice:
         """The device as bleak wants it, as soon as BlueZ knows it; waits until the scan has seen it.
 
-        If an attempt failed at `failed_at` (loop time) the scan gets up to `patience_s` to see the lock since: one that
-        is away would keep the scan paused for nothing, and the kernel, as long as it is giving the last attempt up,
-        takes the next one down with it.  Raises `AdapterUnavailable`, `LinkError`.
+        Raises `AdapterUnavailable`, `LinkError`.
         """
         with self.scanner.expecting(address) as reported:
             self._check()
-            if failed_at is not None and not self.scanner.passive and not self.scanner.seen_since(address, failed_at):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(patience_s):
-                        await reported.wait()
-                self._check()
             while (properties := await self.bluez.device(address)) is None:
                 await reported.wait()
                 reported.clear()

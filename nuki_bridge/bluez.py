@@ -269,21 +269,15 @@ def forget_bleak_cache() -> None:
 
     manager = bleak_manager._global_instances.pop(asyncio.get_running_loop(), None)
     if manager is not None:
-        for path in {*manager._device_watchers, *manager._condition_callbacks}:
-            _tell_disconnected(manager, path)
+        for condition in [one for some in manager._condition_callbacks.values() for one in some]:
+            if condition.property_name == "Connected":
+                condition.callback(False)
+        for watcher in [one for some in manager._device_watchers.values() for one in some]:
+            watcher.on_connected_changed(False)
         if (watch := getattr(manager, "_bus_watcher_task", None)) is not None:
             watch.cancel()  # it would warn of what we do here
         if manager._bus is not None:
             manager._bus.disconnect()
-
-
-def forget_bleak_connection(path: str) -> None:
-    """Make bleak release what it holds for the device at `path`, as if BlueZ had reported it disconnected."""
-    from bleak.backends.bluezdbus import manager as bleak_manager
-
-    manager = bleak_manager._global_instances.get(asyncio.get_running_loop())
-    if manager is not None:
-        _tell_disconnected(manager, path)
 
 
 async def stop_bleak_discovery(adapter: str) -> None:
@@ -291,18 +285,10 @@ async def stop_bleak_discovery(adapter: str) -> None:
     from bleak.backends.bluezdbus import manager as bleak_manager
 
     manager = bleak_manager._global_instances.get(asyncio.get_running_loop())
-    if manager is not None and manager._bus is not None:
+    if manager is not None and manager._bus is not None and manager._bus.connected:
         await manager._bus.call(
             Message(destination=BLUEZ, path=f"/org/bluez/{adapter}", interface=ADAPTER, member="StopDiscovery")
         )
-
-
-def _tell_disconnected(manager: Any, path: str) -> None:
-    for condition in list(manager._condition_callbacks.get(path, ())):
-        if condition.property_name == "Connected":
-            condition.callback(False)
-    for watcher in list(manager._device_watchers.get(path, ())):
-        watcher.on_connected_changed(False)
 
 
 _NOT_RUNNING = "bluetoothd is not running: `systemctl start bluetooth`"

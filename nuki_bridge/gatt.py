@@ -12,12 +12,12 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bleak import BleakClient
 from bleak.exc import BleakDeviceNotFoundError
 
-from nuki_bridge.bluez import forget_bleak_connection, words
+from nuki_bridge.bluez import words
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
 from nuki_bridge.link import Channel, OnData
 from nuki_bridge.protocol import codes
@@ -57,11 +57,8 @@ class BluezLink:
         self._client: BleakClient | None = None
         self._family: Family | None = None
         self._characteristics: dict[Channel, Any] = {}
-        self._looking = False
-        self._failed_at: float | None = None
-        self._dropped: BleakClient | None = None
-        self._deadlines: set[asyncio.Timeout] = set()
-        """Of the calls under way that a disconnect cuts short."""
+        self._stage: Literal["waiting", "looking", "connecting"] = "waiting"
+        self._given_up_at: float | None = None
 
     @property
     def connected(self) -> bool:
@@ -84,18 +81,15 @@ class BluezLink:
             raise LinkError(f"{self.address}: there is a link already")
         client = None
         try:
-            # On a timeout bleak asks BlueZ to disconnect and waits for ever: the outer timeout cancels that.
-            async with asyncio.timeout(timeout_s + DISCONNECT_S), asyncio.timeout(timeout_s) as deadline:
+            async with asyncio.timeout(timeout_s):
                 client = await self._connected_client(timeout_s)
-                self._deadlines.add(deadline)
                 await self._subscribe(client, pairing)
                 self._client = client
-                self._failed_at = None
+                self._given_up_at = None
         except BaseException as error:
-            self._failed_at = asyncio.get_running_loop().time()
-            self._deadlines.clear()
+            if isinstance(error, TimeoutError | asyncio.CancelledError) and self._stage == "connecting":
+                self._given_up_at = asyncio.get_running_loop().time()
             if client is not None:
-                dropped = client is self._dropped
                 await self._release(client)
             if isinstance(error, _StaleServices):
                 # What BlueZ remembers of the lock's GATT table is wrong or incomplete: have it discovered anew.
@@ -103,23 +97,24 @@ class BluezLink:
                     await self._radio.bluez.remove(self.address)
             if not isinstance(error, TimeoutError):
                 raise
-            if self._looking:
+            if self._stage == "looking":
                 raise NotFound(f"{self.address}: not seen within {timeout_s:g} s; is it in range?") from error
-            if client is not None and dropped:
-                raise Disconnected(f"{self.address}: disconnected while enabling indications") from error
             raise TimedOut(f"{self.address}: not connected within {timeout_s:g} s") from error
         finally:
-            self._deadlines.clear()
             if not self.connected:
                 self._radio.links.pop(self.address, None)
 
     async def _connected_client(self, timeout_s: float) -> BleakClient:
+        self._stage = "waiting"
+        if self._given_up_at is not None:
+            await self._radio.settled(self.address, self._given_up_at, timeout_s / 2)
         while True:
-            self._looking = True
-            device = await self._radio.find(self.address, self._failed_at, timeout_s / 2)
-            self._looking = False
-            # bleak's own timeout is never to be the one that strikes: two would get into each other's way.
-            client = BleakClient(device, disconnected_callback=self._lost, timeout=2 * (timeout_s + DISCONNECT_S))
+            self._stage = "looking"
+            device = await self._radio.find(self.address)
+            self._stage = "connecting"
+            # At our timeout bleak asks BlueZ to disconnect and waits for ever; its own ends that.
+            limit_s = timeout_s + DISCONNECT_S
+            client = BleakClient(device, disconnected_callback=self._lost, timeout=limit_s)
             try:
                 with self._translated("connecting"):
                     async with self._radio.scanner.paused():
@@ -168,18 +163,12 @@ class BluezLink:
         if characteristic is None:
             raise LinkError(f"{self.address}: the lock has no {channel.value} characteristic")
         log.debug("%s: %d bytes to %s", self.address, len(data), channel.value)
-        deadline = asyncio.timeout(WRITE_S)
         try:
-            async with deadline:
-                self._deadlines.add(deadline)
+            async with asyncio.timeout(WRITE_S):
                 with self._translated("writing"):
                     await client.write_gatt_char(characteristic, data, response=True)
         except TimeoutError as error:
-            if self._client is not client:
-                raise Disconnected(f"{self.address}: disconnected while writing") from error
             raise TimedOut(f"{self.address}: a write was not confirmed within {WRITE_S:g} s") from error
-        finally:
-            self._deadlines.discard(deadline)
 
     async def disconnect(self) -> None:
         """Drop the link; never raises, does nothing when it is down."""
@@ -188,26 +177,20 @@ class BluezLink:
             await self._release(client)
 
     async def _release(self, client: BleakClient) -> None:
-        """Disconnect; if BlueZ does not, at least hold nothing any more."""
+        """Disconnect; if BlueZ does not, the next attempt finds its connection and drops it."""
         try:
             async with asyncio.timeout(DISCONNECT_S):
                 await client.disconnect()
         except Exception as error:
             log.debug("%s: disconnecting: %s", self.address, words(error))
         finally:
-            if client.is_connected:
-                forget_bleak_connection(self._radio.bluez.device_path(self.address))
             if self._client is client:
                 self._lost(client)
 
     def _lost(self, client: BleakClient) -> None:
         """The connection of `client` is gone, by us or by the lock, perhaps in the middle of `connect`."""
+        # This also ends what waits for an answer of BlueZ, which may never come.
         self._radio.close(client)
-        for deadline in self._deadlines:
-            # bleak closes its bus connection on a disconnect: an answer that was under way may never come.
-            self._dropped = client
-            with contextlib.suppress(RuntimeError):  # expired just now
-                deadline.reschedule(asyncio.get_running_loop().time())
         if self._client is client:
             self._client = None
             self._radio.links.pop(self.address, None)
@@ -243,7 +226,10 @@ def _explain(error: Exception) -> tuple[type[LinkError], str]:
         return _StaleServices, f"the lock's services have changed ({text})"
     if isinstance(error, EOFError | OSError):
         return Disconnected, f"the connection to BlueZ was closed ({text})"
-    if isinstance(error, AssertionError | AttributeError | KeyError):
+    if isinstance(error, KeyError):
+        # bleak's copy of the table keeps characteristics that BlueZ has replaced, and looks for them ever after.
+        return _StaleServices, "the lock's services have changed"
+    if isinstance(error, AssertionError | AttributeError):
         # What bleak stumbles over when the device disconnects under its feet.
         return Disconnected, "the connection broke off"
     if "onnected" in text or "NotConnected" in name:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os.path
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +17,7 @@ from uuid import UUID
 from bleak import BleakScanner
 from bleak.assigned_numbers import AdvertisementDataType as Part
 from bleak.backends.device import BLEDevice
+from bleak.exc import BleakDBusError
 
 from nuki_bridge.bluez import Bluez, stop_bleak_discovery, words
 from nuki_bridge.protocol import codes
@@ -27,10 +28,14 @@ log = logging.getLogger(__name__)
 SCAN_S = 10.0
 """Longest wait for a scan to start or stop."""
 RETRY_S = 1.0
-"""First pause after a scan that does not start; longer each time, up to four times this."""
+"""First pause after a scan that does not start; twice as long from then on."""
 LOOK_AGAIN_S = 4.0
 """While looking around the scan is started anew so often: many adapters report a device once a scan, and BlueZ's own
 rounds take 10 s."""
+ABSENT_S = 25.0
+"""A passive scan reports only what changes: whether a lock that was quiet for so long is there takes an active one."""
+ROLL_CALL_S = 12.0
+"""Longest duration of that active scan: somewhat more than one round of BlueZ's."""
 QUIET_S = 300.0
 """A scan that hears nothing at all for so long is restarted: adapters and BlueZ have been seen to get stuck."""
 
@@ -61,8 +66,8 @@ class _Way(NamedTuple):
     passive: bool
     pattern: str
     """Prefix of the addresses that BlueZ is to report in an active scan; empty for all."""
-    everything: bool
-    """Report each advertisement, not only what changes."""
+    restart_s: float
+    """Start it anew after so long, or, if that is `QUIET_S`, after so long without any report."""
 
 
 class Scanner:
@@ -70,20 +75,21 @@ class Scanner:
 
     Passive scanning costs the locks no energy, but BlueZ offers it only with its experimental interfaces switched on
     (`bluetoothd -E`).  Otherwise the scan is active and limited to what the known addresses have in common, so that the
-    neighbours' devices wake nobody.  `on_change` is called when `adjust` has something to do.
+    neighbours' devices wake nobody.  Either way a lock in range is reported at least once a minute, unless it is one of
+    `linked`.  `on_change` is called when `adjust` has something to do.
     """
 
-    def __init__(self, bluez: Bluez, on_change: Callable[[], None]) -> None:
+    def __init__(self, bluez: Bluez, on_change: Callable[[], None], linked: Container[str]) -> None:
         self._bluez = bluez
         self._on_change = on_change
+        self._linked = linked
         self.on_sighting: Callable[[Sighting], None] = lambda _: None
         self._addresses: set[str] = set()
-        self._look_until = 0.0
+        self._look_until = self._call_until = 0.0
         self._scanner: BleakScanner | None = None
         self._way: _Way | None = None
         self._changing = asyncio.Lock()
         self._paused = 0
-        self._deadline: asyncio.Timeout | None = None
         self._failures = 0
         self._no_monitors = False
         self._started_at = self._heard_at = 0.0
@@ -109,7 +115,7 @@ class Scanner:
         self._on_change()
 
     def seen_since(self, address: str, time: float) -> bool:
-        """The device at `address`, which has been added, was reported after that time of the loop."""
+        """The device at `address`, which has been added, was heard after that time of the loop."""
         return self._seen_at.get(address, 0.0) > time
 
     def rssi(self, address: str) -> int | None:
@@ -139,12 +145,6 @@ class Scanner:
             self._paused -= 1
             self._on_change()
 
-    def interrupt(self) -> None:
-        """At a loss: what BlueZ was asked last will perhaps never be answered; wait for it no longer."""
-        if self._deadline is not None:
-            with contextlib.suppress(RuntimeError):  # it is over
-                self._deadline.reschedule(asyncio.get_running_loop().time())
-
     def forget(self) -> None:
         """After a loss: neither the scan nor what was heard is there any more."""
         self._scanner = self._way = None
@@ -169,37 +169,52 @@ class Scanner:
         wanted = self._wanted()
         if wanted is None or (self._paused and not wanted.passive):
             return None
-        until = self._started_at + LOOK_AGAIN_S if wanted.everything else self._heard_at + QUIET_S
+        until = (self._heard_at if wanted.restart_s == QUIET_S else self._started_at) + wanted.restart_s
         if wanted == self._way and now < until:
-            return until - now
+            return min(until - now, ABSENT_S)
         await self._stop()
         scanner = _new_scanner(wanted, self._on_detection)
         try:
-            async with asyncio.timeout(SCAN_S) as self._deadline:
+            async with asyncio.timeout(SCAN_S):
                 await scanner.start()
         except Exception as error:
             return await self._failed(wanted, error)
         log.debug("scanning: %s", wanted)
         self._scanner, self._way, self._failures = scanner, wanted, 0
         self._started_at = self._heard_at = now
-        return LOOK_AGAIN_S if wanted.everything else QUIET_S
+        return min(wanted.restart_s, ABSENT_S)
 
     async def _stop(self) -> None:
         scanner, self._scanner, self._way = self._scanner, None, None
         if scanner is not None:
             with contextlib.suppress(Exception):
-                async with asyncio.timeout(SCAN_S) as self._deadline:
-                    await scanner.stop()
+                async with asyncio.timeout(SCAN_S):
+                    try:
+                        await scanner.stop()
+                    except BleakDBusError as error:
+                        if "InProgress" not in error.dbus_error:
+                            raise
+                        # The stop fell into a pause of BlueZ's own, and now BlueZ believes for ever that it scans.
+                        # Once more cures it; newer versions of bleak and BlueZ know that themselves.
+                        await scanner.start()
+                        await scanner.stop()
 
     def _wanted(self) -> _Way | None:
         status = self._bluez.status
         if not status.available or status.adapter is None:
             return None
-        if asyncio.get_running_loop().time() < self._look_until:
-            return _Way(status.adapter, False, "", True)
-        if self._bluez.passive and not self._no_monitors:
-            return _Way(status.adapter, True, "", False)
-        return _Way(status.adapter, False, os.path.commonprefix(list(self._addresses)), False)  # noqa: RUF071
+        now = asyncio.get_running_loop().time()
+        pattern = os.path.commonprefix(list(self._addresses))  # noqa: RUF071
+        if now < self._look_until:
+            return _Way(status.adapter, False, "", LOOK_AGAIN_S)
+        if not self._bluez.passive or self._no_monitors:
+            return _Way(status.adapter, False, pattern, QUIET_S)
+        quiet = any(not self.seen_since(one, now - ABSENT_S) for one in self._addresses if one not in self._linked)
+        if self.passive and now >= self._started_at + ABSENT_S:
+            self._call_until = now + ROLL_CALL_S
+        if quiet and now < self._call_until:
+            return _Way(status.adapter, False, pattern, ROLL_CALL_S)
+        return _Way(status.adapter, True, "", QUIET_S)
 
     async def _failed(self, wanted: _Way, error: Exception) -> float:
         if self._bluez.lost:
@@ -213,9 +228,9 @@ class Scanner:
         log.log(level, "scanning does not start on %s, will go on trying: %s", wanted.adapter, words(error))
         # A start that timed out may have taken effect, and then BlueZ would answer InProgress for ever.
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(SCAN_S) as self._deadline:
+            async with asyncio.timeout(SCAN_S):
                 await stop_bleak_discovery(wanted.adapter)
-        return RETRY_S * min(self._failures, 4)
+        return RETRY_S * min(self._failures, 2)
 
     def _wake(self, address: str) -> None:
         for event in self._expected.get(address, ()):
@@ -229,8 +244,6 @@ class Scanner:
         """
         self._heard_at = asyncio.get_running_loop().time()
         address = device.address.upper()
-        if address in self._addresses:
-            self._seen_at[address] = self._heard_at
         self._wake(address)
         properties = advertisement.platform_data[1]
         rssi = properties.get("RSSI")
@@ -244,9 +257,14 @@ class Scanner:
             new_service_data = now[1] is not before[1]
         manufacturer, service = advertisement.manufacturer_data, advertisement.service_data
         name, uuids = advertisement.local_name, tuple(advertisement.service_uuids)
-        if parse_advertisement(address, name, rssi, manufacturer, service, uuids) is None:
+        known = address in self._addresses
+        if not known and parse_advertisement(address, name, rssi, manufacturer, service, uuids) is None:
             return
         self._heard[address] = now if rssi is not None or before is None else (*now[:2], before[2])
+        if known:
+            self._seen_at[address] = self._heard_at
+            if self._heard_at < self._call_until:
+                self._on_change()
         if not new_service_data:
             service = {}
         if sighting := parse_advertisement(address, name, rssi, manufacturer, service, uuids):
@@ -258,6 +276,7 @@ def _new_scanner(way: _Way, on_detection: Callable[[BLEDevice, Any], None]) -> B
     if way.passive:
         options["or_patterns"] = _OR_PATTERNS
     else:
-        options["filters"] = {"DuplicateData": way.everything} | ({"Pattern": way.pattern} if way.pattern else {})
+        # Each advertisement counts: without it BlueZ is silent about a lock that stays as it is.
+        options["filters"] = {"DuplicateData": True} | ({"Pattern": way.pattern} if way.pattern else {})
     old: Any = {"adapter": way.adapter} if OLD_BLEAK else {}
     return BleakScanner(on_detection, None, "passive" if way.passive else "active", bluez=options, **old)

@@ -76,6 +76,9 @@ class StandInBluez:
         """Discovery filters in the order they were set."""
         self.stubborn = False
         """A `Disconnect` is answered, and `Connected` stays true."""
+        self.stop_sticks = False
+        """The next stop of a scan is refused, and BlueZ then believes that it scans, until it is stopped once more."""
+        self._deaf: set[str] = set()
         self._bus: MessageBus | None = None
         self._objects: dict[str, dict[str, dict[str, Any]]] = {}
         self._peripherals: dict[str, Peripheral] = {}
@@ -150,7 +153,7 @@ class StandInBluez:
         """Send one advertisement; BlueZ reports of it what is new, or all of it to who asked for duplicates."""
         self._peripherals[peripheral.address] = peripheral
         path = self.device_path(peripheral.address, adapter)
-        if not self._scans.get(f"/org/bluez/{adapter}"):
+        if not self._scans.get(f"/org/bluez/{adapter}") or f"/org/bluez/{adapter}" in self._deaf:
             return
         news: dict[str, Any] = {"RSSI": rssi}
         known = self._objects.get(path, {}).get(DEVICE, {})
@@ -188,9 +191,30 @@ class StandInBluez:
                 self._objects[known][CHARACTERISTIC]["Notifying"] = False
             self.set(path, DEVICE, Connected=False, ServicesResolved=False)
 
+    def forget(self, address: str, adapter: str = "hci0") -> None:
+        """The device vanishes from BlueZ, and an attempt to connect with it."""
+        path = self.device_path(address, adapter)
+        for known in sorted((p for p in self._objects if p.startswith(path)), reverse=True):
+            self._remove(known)
+        waiting = self._connecting.pop(path, None)
+        if waiting is not None and self._bus is not None:
+            self._bus.send(_error(waiting, "org.freedesktop.DBus.Error.UnknownObject", "gone"))
+
+    def move_characteristics(self, address: str, adapter: str = "hci0") -> None:
+        """The characteristics are found under other handles of the same services, as after a firmware update."""
+        device = self.device_path(address, adapter)
+        for path in [p for p in self._objects if p.startswith(device) and CHARACTERISTIC in self._objects[p]]:
+            interfaces = self._objects[path]
+            self._remove(path)
+            self._add(f"{path[:-4]}{int(path[-4:], 16) + 0x100:04x}", interfaces)
+
     def device_path(self, address: str, adapter: str = "hci0") -> str:
         """Object path of a device."""
         return f"/org/bluez/{adapter}/dev_{address.replace(':', '_')}"
+
+    def scanning(self, adapter: str = "hci0") -> bool:
+        """Somebody has an active or a passive scan running."""
+        return bool(self._scans.get(f"/org/bluez/{adapter}"))
 
     def known(self, address: str, adapter: str = "hci0") -> dict[str, Any] | None:
         """Properties of a device, None if it was never seen or has been removed."""
@@ -263,6 +287,11 @@ class StandInBluez:
         if message.sender not in self._scans[path]:
             return _error(message, "org.bluez.Error.Failed", "No discovery started")
         self._scans[path].discard(message.sender or "")
+        self._deaf.discard(path)
+        if self.stop_sticks:
+            self.stop_sticks = False
+            self._deaf.add(path)
+            return _error(message, "org.bluez.Error.InProgress", "Operation already in progress")
         return None
 
     def _RegisterMonitor(self, path: str, message: Message) -> None:
@@ -276,8 +305,7 @@ class StandInBluez:
         if device not in self._objects:
             return _error(message, "org.bluez.Error.DoesNotExist", "Does Not Exist")
         self.drop(self._objects[device][DEVICE]["Address"], path.rpartition("/")[2])
-        for known in sorted((p for p in self._objects if p.startswith(device)), reverse=True):
-            self._remove(known)
+        self.forget(self._objects[device][DEVICE]["Address"], path.rpartition("/")[2])
         return None
 
     def _Connect(self, path: str, message: Message) -> None:

@@ -285,7 +285,7 @@ async def test_a_flip_of_the_beacon_bit_is_a_sighting_and_a_change_of_connection
 
 
 async def test_pairing_mode_is_seen_again_only_when_it_is_there_again() -> None:
-    """BlueZ never forgets service data, and says nothing when it hears the same a second time."""
+    """BlueZ never forgets service data."""
     async with rig() as r:
         await r.scanning()
         service = {codes.PAIRING_SERVICE: NUKI_ID.to_bytes(4, "big")}
@@ -296,9 +296,6 @@ async def test_pairing_mode_is_seen_again_only_when_it_is_there_again() -> None:
         await r.beacon(changed=True, rssi=-50)
         await until(lambda: len(r.sightings) == 3)
         assert [sighting.pairing for sighting in r.sightings] == [Family.CLASSIC, None, None]
-        r.radio.look_around(5.0)
-        await until(lambda: r.bluez.filters[-1].get("DuplicateData"))
-        await r.scanning()
         r.bluez.advertise(r.lock, service=service)
         r.bluez.advertise(r.lock, service=service)
         await until(lambda: len(r.sightings) == 5)
@@ -308,7 +305,7 @@ async def test_pairing_mode_is_seen_again_only_when_it_is_there_again() -> None:
 async def test_only_known_locks_are_looked_for_but_when_looking_around() -> None:
     async with rig() as r:
         await r.scanning()
-        assert r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": False, "Pattern": ADDRESS}
+        assert r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": True, "Pattern": ADDRESS}
         r.new_link(OTHER)
         await until(lambda: r.bluez.filters[-1].get("Pattern") == "54:D2:72:")
         r.radio.look_around(0.2)
@@ -322,6 +319,42 @@ async def test_scans_passively_where_bluez_offers_it() -> None:
         assert r.bluez.calls["RegisterMonitor"] == 1
         assert r.bluez.calls["StartDiscovery"] == 0
         await r.works()
+
+
+async def test_a_lock_that_stays_as_it_is_is_reported_again_and_again() -> None:
+    async with rig() as r:
+        await r.scanning()
+        for _ in range(3):
+            await r.beacon()
+        await until(lambda: len(r.sightings) == 3)
+
+
+async def test_a_passive_scan_calls_the_roll_of_locks_that_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reports what changes: a lock that stays as it is would be taken for one that is away."""
+    monkeypatch.setattr(scan, "ABSENT_S", 0.2)
+    monkeypatch.setattr(scan, "ROLL_CALL_S", 0.3)
+    async with rig(monitors=True) as r:
+        await r.seen()
+        for rounds in (1, 2):
+            await until(lambda rounds=rounds: r.bluez.calls["StartDiscovery"] == rounds)
+            await until(lambda: not r.radio.scanner.passive)
+            await r.beacon()
+            await until(lambda: r.radio.scanner.passive)
+        assert len(r.sightings) == 3
+        await until(lambda: r.bluez.calls["StartDiscovery"] == 3)
+        await until(lambda: r.radio.scanner.passive, "the end of the roll call without an answer")
+
+
+async def test_nobody_calls_a_lock_that_holds_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "ABSENT_S", 0.1)
+    async with rig(monitors=True) as r:
+        await r.seen()
+        await r.link.connect(2.0)
+        calls = r.bluez.calls["StartDiscovery"]
+        await asyncio.sleep(0.4)
+        assert r.bluez.calls["StartDiscovery"] == calls
+        await r.link.disconnect()
+        await until(lambda: r.bluez.calls["StartDiscovery"] > calls)
 
 
 async def test_scans_actively_when_the_monitor_is_refused() -> None:
@@ -352,6 +385,16 @@ async def test_a_start_of_the_scan_that_got_no_answer_is_taken_back(monkeypatch:
         assert r.bluez.calls["StopDiscovery"] >= 1
 
 
+async def test_a_refused_stop_of_the_scan_does_not_leave_bluez_deaf() -> None:
+    async with rig() as r:
+        await r.scanning()
+        r.bluez.stop_sticks = True
+        r.radio.look_around(0.1)
+        await until(lambda: not r.bluez.stop_sticks)
+        await until(lambda: r.bluez.filters[-1].get("Pattern"))
+        await r.seen()
+
+
 async def test_a_scan_that_hears_nothing_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "QUIET_S", 0.1)
     async with rig() as r:
@@ -377,6 +420,48 @@ async def test_connect_waits_for_the_lock_to_be_seen() -> None:
         await r.beacon()
         await connecting
         await r.works()
+
+
+async def test_a_device_that_bluez_drops_while_connecting_is_looked_for_again() -> None:
+    """BlueZ drops a device when an earlier attempt has failed at last, though the next one is under way."""
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        advertising = asyncio.create_task(r.link.connect(2.0))
+        await until(lambda: r.bluez.calls["Connect"])
+        r.bluez.forget(ADDRESS)
+        await r.scanning()
+        await r.beacon()
+        await advertising
+        assert r.bluez.calls["Connect"] == 2
+        await r.works()
+
+
+async def test_an_active_scan_pauses_while_connecting() -> None:
+    """The kernel connects at the next report of the lock, and a scan that goes on reports it only once in 10 s."""
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        connecting = asyncio.create_task(r.link.connect(0.3))
+        await until(lambda: r.bluez.calls["Connect"])
+        assert not r.bluez.scanning()
+        r.new_link(OTHER)
+        await asyncio.sleep(0.1)
+        assert not r.bluez.scanning()
+        with pytest.raises(TimedOut):
+            await connecting
+        await until(r.bluez.scanning)
+
+
+async def test_a_passive_scan_goes_on_while_connecting() -> None:
+    async with rig(monitors=True) as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        connecting = asyncio.create_task(r.link.connect(0.2))
+        await until(lambda: r.bluez.calls["Connect"])
+        assert r.bluez.scanning()
+        with pytest.raises(TimedOut):
+            await connecting
 
 
 @pytest.mark.parametrize(
@@ -418,6 +503,41 @@ async def test_a_connect_that_never_returns_times_out_and_leaves_nothing_half_op
         assert time.monotonic() - began < 0.5
         assert r.bluez.calls["Disconnect"] == 1
         assert r.losses == 0
+        await r.works()
+
+
+async def test_after_an_attempt_that_was_given_up_the_kernel_gets_time_to_settle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a passive scan nothing tells when it has: the next attempt waits, however short its own timeout."""
+    monkeypatch.setattr(ble, "GIVING_UP_S", 0.5)
+    async with rig(monitors=True) as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        attempts = 0
+        with contextlib.suppress(LinkError):
+            await r.link.connect(0.2)
+        given_up = time.monotonic()
+        while not r.link.connected:
+            attempts += 1
+            with contextlib.suppress(LinkError):
+                await r.link.connect(0.2)
+        assert time.monotonic() - given_up > 0.45
+        assert attempts > 1
+        assert r.bluez.calls["Connect"] == 2
+
+
+async def test_after_an_attempt_that_was_given_up_the_lock_has_to_be_seen_again() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.hang("Connect")
+        with pytest.raises(TimedOut):
+            await r.link.connect(0.1)
+        connecting = asyncio.create_task(r.link.connect(2.0))
+        await r.scanning()
+        assert r.bluez.calls["Connect"] == 1
+        await r.beacon(rssi=-70)
+        await connecting
         await r.works()
 
 
@@ -542,6 +662,16 @@ async def test_handles_that_the_lock_does_not_know_are_a_stale_gatt_cache_too() 
             await r.link.connect(2.0)
         assert r.bluez.known(ADDRESS) is None
         await r.beacon()
+        await r.works()
+
+
+async def test_characteristics_that_have_moved_are_found_again() -> None:
+    async with rig() as r:
+        await r.connected()
+        await r.link.disconnect()
+        r.bluez.move_characteristics(ADDRESS)
+        with contextlib.suppress(LinkError):  # bleak stumbles over its own copy
+            await r.link.connect(2.0)
         await r.works()
 
 
@@ -692,6 +822,17 @@ async def test_a_powered_off_adapter_is_respected_and_used_again_when_it_is_on()
         assert [status.available for status in r.statuses] == [True, False, True]
 
 
+async def test_the_steps_of_an_adapter_that_comes_up_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ble, "SETTLE_S", 0.3)
+    async with rig(adapters=()) as r:
+        r.bluez.add_adapter(powered=False)
+        await asyncio.sleep(0.1)
+        r.bluez.power(True)
+        await until(lambda: r.radio.status.available)
+        await r.seen()
+        assert r.statuses == [RadioStatus(False, None, "no Bluetooth adapter found"), RadioStatus(True, "hci0")]
+
+
 async def test_a_second_adapter_takes_over_when_the_first_is_gone_and_not_before() -> None:
     async with rig(adapters=("hci1",)) as r:
         r.bluez.add_adapter("hci0")
@@ -770,6 +911,7 @@ async def test_the_system_bus_may_die_and_come_back(tmp_path: Path, monkeypatch:
         bus.start()
         async with rig() as r:
             await r.connected()
+            await r.scanning()
             bus.stop()
             await until(lambda: r.losses and not r.radio.status.available)
             assert (r.radio.status.reason or "").startswith("the system D-Bus cannot be reached")

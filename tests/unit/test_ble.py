@@ -13,11 +13,11 @@ from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError
 from nuki_bridge import bluez as bluez_module
 from nuki_bridge.bluez import ADAPTER, DEVICE, MONITORS, Bluez
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound
-from nuki_bridge.gatt import _explain
+from nuki_bridge.gatt import _explain, _StaleServices
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.advertisement import APPLE, Sighting, beacon_data
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.scan import _OR_PATTERNS, Scanner
+from nuki_bridge.scan import _OR_PATTERNS, LOOK_AGAIN_S, QUIET_S, Scanner
 
 ADDRESS = "54:D2:72:AA:BB:CC"
 
@@ -105,10 +105,10 @@ class Reports:
     """Feeds a scanner with what bleak makes of BlueZ's properties of one device."""
 
     def __init__(self, *, remembered: bool = False) -> None:
-        bluez = Bluez(None, lambda: None)
+        self.bluez = bluez = Bluez(None, lambda: None)
         if remembered:
             bluez.with_service_data = frozenset({ADDRESS})
-        self.scanner = Scanner(bluez, lambda: None)
+        self.scanner = Scanner(bluez, lambda: None, ())
         self.sightings: list[Sighting] = []
         self.scanner.on_sighting = self.sightings.append
         self.properties: dict[str, Any] = {}
@@ -200,7 +200,7 @@ async def test_waiting_for_a_report_ends_with_it_or_with_the_loss_of_the_adapter
 
 async def test_no_adapter_no_scan() -> None:
     bluez = Bluez(None, lambda: None)
-    scanner = Scanner(bluez, lambda: None)
+    scanner = Scanner(bluez, lambda: None, ())
     assert scanner._wanted() is None
     assert await scanner.adjust() is None
 
@@ -208,7 +208,7 @@ async def test_no_adapter_no_scan() -> None:
 async def test_the_scan_is_limited_to_what_the_known_addresses_have_in_common() -> None:
     bluez = Bluez(None, lambda: None)
     bluez._choose(objects(hci0=True))
-    scanner = Scanner(bluez, lambda: None)
+    scanner = Scanner(bluez, lambda: None, ())
     patterns = []
     for address in (None, ADDRESS, "54:D2:72:11:22:33", "F0:00:00:00:00:01"):
         if address is not None:
@@ -224,16 +224,16 @@ async def test_looking_around_ends_by_itself() -> None:
     bluez._choose(objects(hci0=True))
     bluez.passive = True
     wakes: list[None] = []
-    scanner = Scanner(bluez, lambda: wakes.append(None))
+    scanner = Scanner(bluez, lambda: wakes.append(None), ())
     scanner.look_around(60.0)
     scanner.look_around(5.0)
     during = scanner._wanted()
     assert during is not None
-    assert (during.passive, during.everything, during.pattern) == (False, True, "")
+    assert (during.passive, during.pattern, during.restart_s) == (False, "", LOOK_AGAIN_S)
     await asyncio.sleep(61.0)
     after = scanner._wanted()
     assert after is not None
-    assert (after.passive, after.everything) == (True, False)
+    assert (after.passive, after.restart_s) == (True, QUIET_S)
     assert len(wakes) == 4
 
 
@@ -253,6 +253,8 @@ async def test_looking_around_ends_by_itself() -> None:
         (EOFError(), Disconnected),
         (BrokenPipeError(), Disconnected),
         (AssertionError(), Disconnected),
+        (KeyError("/org/bluez/hci0/dev/service0010/char0011"), _StaleServices),
+        (BleakDBusError("org.bluez.Error.Failed", ["Operation failed with ATT error: 0x0a"]), _StaleServices),
         (BleakDBusError("org.bluez.Error.InProgress", ["In Progress"]), LinkError),
         (BleakDBusError("org.bluez.Error.Failed", ["Operation failed with ATT error: 0x0e (Unlikely)"]), LinkError),
     ],
