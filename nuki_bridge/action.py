@@ -11,7 +11,7 @@ import logging
 from typing import Protocol
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
-from nuki_bridge.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange
+from nuki_bridge.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.outcome import TARGETS, NotExecuted, Outcome, OutcomeUnknown, Verdict, ended, judge
 from nuki_bridge.protocol.codes import MOVING_STATES, Action, ErrorCode, LockState, StatusCode, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates, LockAction, Status
@@ -103,7 +103,7 @@ class ActionRun:
             LockAction(action=action, app_id=lock.paired.app_id, flags=0, name_suffix=self._suffix, nonce=nonce)
         )
         accepted = reported = False
-        quiet_s = REPLY_TIMEOUT_S
+        quiet_s = exchange.reply_timeout_s
         give_up_at = lock.clock() + ACTION_TIMEOUT_S
         while lock.clock() < give_up_at:
             try:

@@ -25,6 +25,7 @@ from nuki_bridge.protocol.messages import (
     AuthorizationEntryCount,
     AuthorizationIdInvite,
     Config,
+    ErrorReport,
     LogEntry,
     LogEntryCount,
     RemoveAuthorizationEntry,
@@ -37,12 +38,13 @@ from nuki_bridge.protocol.messages import (
     UpdateTime,
     VerifySecurityPin,
 )
+from nuki_bridge.protocol.session import lock_error
 from nuki_bridge.protocol.wire import Message, TimeLimit
 
 log = logging.getLogger(__name__)
 
-PAGE = 100
-"""Authorization entries asked for at a time."""
+PAGE = 20
+"""Authorization entries asked for at a time: about a second on the air, before others get their turn."""
 LIST_QUIET_S = 3.0
 """Silence after an entry that ends a list whose end was not told."""
 END_QUIET_S = 0.5
@@ -54,12 +56,25 @@ M = TypeVar("M", bound=Message)
 
 
 class Admin:
-    """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known."""
+    """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known.
 
-    def __init__(self, lock: Lock, pin: str | None) -> None:
+    `refused` says that an earlier run has tried it in vain; `on_refused` is told a PIN that the lock refuses.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        pin: str | None,
+        *,
+        refused: bool = False,
+        on_refused: Callable[[str], None] = lambda pin: None,
+    ) -> None:
         self._lock = lock
         self._pin = pin
-        self._refusal: LockError | None = None
+        self._on_refused = on_refused
+        self._refusal = lock_error(ErrorReport(error=ErrorCode.BAD_PIN, failed_command=0)) if refused else None
+        self.edits = 0
+        """Grows whenever we may have changed the lock's authorizations."""
 
     @property
     def has_pin(self) -> bool:
@@ -88,18 +103,20 @@ class Admin:
         found: dict[int, AuthorizationEntry] = {}
         offset = 0
         while True:
-
-            def request(nonce: bytes, pin: int, offset: int = offset) -> Message:
-                return RequestAuthorizationEntries(
-                    offset=offset, count=PAGE, id_type=None, nonce=nonce, security_pin=pin
-                )
-
-            page = await self._list(request, AuthorizationEntry, AuthorizationEntryCount, deadline)
+            page = await self.page(offset, PAGE, deadline - self._lock.clock())
             news = [entry for entry in page if entry.authorization_id not in found]
             found.update((entry.authorization_id, entry) for entry in news)
             if len(page) < PAGE or not news:
                 return [found[number] for number in sorted(found)]
             offset += PAGE
+
+    async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
+        """Up to `count` authorizations from place `offset` on, in the lock's order."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RequestAuthorizationEntries(offset=offset, count=count, id_type=None, nonce=nonce, security_pin=pin)
+
+        return await self._list(request, AuthorizationEntry, AuthorizationEntryCount, self._lock.clock() + timeout_s)
 
     async def update_entry(
         self,
@@ -164,14 +181,20 @@ class Admin:
     # -- the lock itself ----------------------------------------------------------------------------------------------
 
     async def verify_pin(self, pin: str, timeout_s: float) -> None:
-        """Is this the security PIN?  It is used from now on if so; `LockError` `bad_pin` if not, after one try."""
+        """Is this the security PIN?  It is used from now on if so; `LockError` `bad_pin` if not, after one try.
+
+        This is the way to try a refused PIN once more; whoever calls it sees to it that this is done rarely.
+        """
 
         def request(nonce: bytes, _: int) -> Message:
             return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
 
-        if pin == self._pin and self._refusal is not None:
-            raise self._refusal
-        await self._ask(request, Status, timeout_s, own_pin=False)
+        try:
+            await self._ask(request, Status, timeout_s, own_pin=False)
+        except LockError as error:
+            if pin == self._pin:
+                self._note_refusal(error)
+            raise
         self._pin, self._refusal = pin, None
 
     async def set_pin(self, pin: str, timeout_s: float) -> None:
@@ -241,8 +264,11 @@ class Admin:
     ) -> M:
         """One command with challenge and PIN; `repeat` if doing it twice does no harm when its answer gets lost."""
         lock, deadline = self._lock, self._lock.clock() + timeout_s
-        pin = self._usable_pin() if own_pin else 0
+        if own_pin:
+            self._usable_pin()
         async with lock.linked(deadline):
+            pin = self._usable_pin() if own_pin else 0  # while we waited it may have been refused
+            self.edits += 1
             refused_nonce = False
             while True:
                 nonce = await lock.fresh_nonce(deadline)
@@ -271,8 +297,10 @@ class Admin:
         deadline: float,
     ) -> list[M]:
         """Every entry that the lock sends for one request, again from the start if the link broke."""
-        lock, pin = self._lock, self._usable_pin()
+        lock = self._lock
+        self._usable_pin()
         async with lock.linked(deadline):
+            pin = self._usable_pin()  # while we waited it may have been refused
             while True:
                 nonce = await lock.fresh_nonce(deadline)
                 try:
@@ -319,3 +347,5 @@ class Admin:
         if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
             log.warning("%s: %s", self._lock.name, error)
             self._refusal = error if error.number == ErrorCode.BAD_PIN else None
+            if self._refusal is not None and self._pin is not None:
+                self._on_refused(self._pin)

@@ -15,16 +15,20 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge import __version__, lock_commands, report, topics
-from nuki_bridge.admin import Admin
+from nuki_bridge import __version__, invite_commands, lock_commands, lock_config, report, topics
 from nuki_bridge.air import Air
 from nuki_bridge.bridge_commands import COMMANDS, Answer
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
+from nuki_bridge.invitation_store import Records
+from nuki_bridge.invitations import Invitations
 from nuki_bridge.lock import Connection, Lock
+from nuki_bridge.lock_log import LogBook
 from nuki_bridge.members import Member, Members
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.publisher import Publisher
+from nuki_bridge.relay import Relay
 from nuki_bridge.topics import Kind, Publication, Refused, Request
+from nuki_bridge.users import Users
 
 if TYPE_CHECKING:
     from nuki_bridge.config import Settings
@@ -78,6 +82,15 @@ class Bridge:
         self.air = Air(outside.clock)
         installation = _installation(store.app_id())
         self.publisher = Publisher(self.base, installation, self.members, outside.publish, outside.clock, outside.now)
+        self.invitations = Invitations(
+            Records(store),
+            self.base,
+            member_of=self.members.with_nuki_id,
+            on_change=self._invitations_changed,
+            clock=outside.clock,
+            now=outside.now,
+            random=outside.random,
+        )
         self._requests: set[asyncio.Task[None]] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._adapter_available: bool | None = None
@@ -91,11 +104,14 @@ class Bridge:
 
     async def run(self) -> None:
         """Talk to the locks until cancelled; afterwards no link is left."""
+        self.invitations.load()
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self.publish_info()  # first, because it names the locks whose topics follow
                 for member in self.members:
                     self.start(member)
+                work = self._again_and_again("the invitations", self.invitations.run)
+                self._tasks.create_task(work, name="invitations")
                 self.publisher.online()
                 await self._again_and_again("the radio", lambda: self.radio.run(self._sighted, self._radio_changed))
         finally:
@@ -113,6 +129,9 @@ class Bridge:
             return
         self.publish_info()
         self.publisher.connected()
+        for member in self.members:
+            if member.log_book is not None:
+                member.log_book.soon()
         self.outside.watch(self.publisher.watched())
 
     async def leave(self) -> None:
@@ -130,7 +149,7 @@ class Bridge:
         if member.paired is None or self._tasks is None:
             self.publisher.lock(member)
             return
-        member.events, member.status_essence = report.Events(), None
+        member.status_essence = None
         lock = member.lock = Lock(
             replace(member.paired, name=member.name),
             self.radio,
@@ -139,17 +158,44 @@ class Bridge:
             clock=self.outside.clock,
             now=self.outside.now,
             on_states=lambda _lock, _before, states: self._reported(member, states),
-            on_change=lambda _lock: self.publisher.lock(member),
+            on_change=lambda _lock: self._changed(member),
         )
-        pin = member.settings.pin if member.settings is not None else None
-        member.admin = Admin(lock, pin.reveal() if pin is not None else member.paired.pin)
+        member.admin = lock_config.admin_of(self, member, lock)
+        users = member.users = Users(lock, member.admin, partial(self.publisher.users, member))
+        log_book = member.log_book = LogBook(
+            lock,
+            member.admin,
+            users,
+            position=self.store.log_position(member.paired),
+            keep=partial(self.store.keep_log_position, member.paired),
+            tell=partial(self.publisher.event, member.name),
+            listening=lambda: self.outside.protocol() is not None,
+        )
+        relay = member.relay = Relay(
+            lock,
+            member.admin,
+            publish=self.outside.publish,
+            refuse=self._refuse,
+            pending=lambda: self.invitations.pending(member.name),
+        )
+        users.pending_ids = lambda: self.invitations.pending(member.name)
+        users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
         self.publisher.lock(member)
-        member.task = self._tasks.create_task(self._again_and_again(member.name, lock.run), name=f"lock {member.name}")
+        self._invitations_changed(lock.paired.nuki_id)
+        runs = (
+            (member.name, lock.run),
+            (f"the relay of {member.name}", relay.run),
+            (f"the users of {member.name}", users.run),
+            (f"the log of {member.name}", log_book.run),
+        )
+        for what, run in runs:
+            member.tasks.append(self._tasks.create_task(self._again_and_again(what, run), name=what))
 
     async def stop(self, member: Member) -> None:
         """Leave a lock alone: give up its commands, drop its link."""
-        tasks = [each for each in (member.task, *member.commands) if each is not None]
-        member.lock = member.task = member.admin = None
+        tasks = [*member.tasks, *member.commands]
+        member.lock = member.admin = member.relay = member.users = member.log_book = None
+        member.tasks = []
         for task in tasks:
             task.cancel()
         if tasks:
@@ -197,8 +243,25 @@ class Bridge:
         if member.lock is None:
             return
         self.publisher.lock(member)
-        for event in member.events.feed(states):
-            self.publisher.event(member.name, {**event, "time": report.lock_time(member.lock)})
+        if member.users is not None and member.log_book is not None:
+            member.users.look()
+            member.log_book.feed(states)
+
+    def _invitations_changed(self, nuki_id: int) -> None:
+        member = self.members.with_nuki_id(nuki_id)
+        if member is not None and member.lock is not None:
+            self.publisher.invitations(member, invite_commands.told(self, member))
+            if member.users is not None:
+                member.users.show()
+
+    def _changed(self, member: Member) -> None:
+        self.publisher.lock(member)
+        if member.lock is not None:
+            self.publisher.invitations(member, invite_commands.told(self, member))
+        if member.users is not None and member.log_book is not None:
+            member.users.show()  # the lock's time zone may be another one
+            member.users.look()
+            member.log_book.look()
 
     # -- what there is to say -----------------------------------------------------------------------------------------
 
@@ -254,12 +317,18 @@ class Bridge:
             raise RequestError("stopped", "the bridge is stopping")
         commands = self._requests
         work: Callable[[], Awaitable[Answer]]
+        if request.kind is Kind.REDEEM:
+            invite_commands.redeem(self, request)
+            return
         if request.kind is Kind.SIMULATE:
             work = partial(self._simulate, request)
         elif request.lock is None:
             work = partial(COMMANDS[request.command], self, request)
         else:
             member, lock = self._member(request.lock)
+            if request.kind is Kind.RELAY and member.relay is not None:
+                member.relay.receive(request)
+                return
             _check_allowed(member, request)
             commands = member.commands
             work = partial(self._ask_lock, member, lock, request)

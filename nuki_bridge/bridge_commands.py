@@ -204,6 +204,7 @@ async def _unpair(bridge: Bridge, request: Request) -> Answer:
     await bridge.stop(member)
     paired, member.paired = member.paired, None
     bridge.store.remove_lock(paired.name)
+    bridge.invitations.lock_forgotten(paired.nuki_id)
     bridge.publisher.clear(name)
     if member.settings is None:
         bridge.members.remove(member)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nuki_bridge import __version__
+from nuki_bridge import __version__, guest_commands, owner_commands, owner_invite
 from nuki_bridge.errors import ConfigError, NukiError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 BROKER_VARIABLE = "NUKI_BRIDGE_BROKER"
 TRACEBACK_VARIABLE = "NUKI_BRIDGE_TRACEBACK"
 
-_USAGE_CODES = ("bad_broker_url", "bad_pin_file", "lock_missing")
+_USAGE_CODES = ("bad_arguments", "bad_broker_url", "bad_code", "bad_pin_file", "lock_missing")
 """Refusals of our own that mean wrong usage rather than failure."""
 
 _EPILOG = f"""\
@@ -127,7 +127,8 @@ def _talk(arguments: argparse.Namespace) -> int:
         try:
             with console.progress(f"connecting to {settings.host}:{settings.port}", quiet=arguments.json):
                 await conversation.open()
-            await commands.COMMANDS[arguments.command](conversation, arguments)
+            run = {**commands.COMMANDS, **owner_commands.COMMANDS, **owner_invite.COMMANDS}[arguments.command]
+            await run(conversation, arguments)
         finally:
             await conversation.close()
 
@@ -135,32 +136,51 @@ def _talk(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _visit(arguments: argparse.Namespace) -> int:
+    import asyncio
+    import logging
+
+    logging.disable()
+    if code := getattr(arguments, "code", None):
+        _hide(code, "", code)
+    asyncio.run(guest_commands.COMMANDS[arguments.command](arguments, lambda url: _broker_and_url(arguments, url)))
+    return DONE
+
+
 def _broker(arguments: argparse.Namespace) -> MqttSettings:
+    return _broker_and_url(arguments, None)[0]
+
+
+def _broker_and_url(arguments: argparse.Namespace, remembered: str | None) -> tuple[MqttSettings, str | None]:
+    """The broker to use, and its URL unless the configuration tells of it; `remembered` is one to fall back upon."""
     from nuki_bridge import client, config
 
     if arguments.broker:
         _hide_password(arguments.broker)
-        return client.parse_broker_url(arguments.broker)
-    if arguments.config is None and os.environ.get(BROKER_VARIABLE):
-        return client.parse_broker_url(os.environ[BROKER_VARIABLE])
-    return config.load(arguments.config).mqtt
+    url = arguments.broker or ((os.environ.get(BROKER_VARIABLE) or remembered) if arguments.config is None else None)
+    if url:
+        return client.parse_broker_url(url), url
+    return config.load(arguments.config).mqtt, None
 
 
 def _hide_password(url: str) -> None:
     """Make `ps` show stars in place of the password in `url`, which stands in this process's command line."""
     before, _, rest = url.partition("://")
     user, colon, password = rest.rpartition("@")[0].partition(":")
-    if not password:
-        return
+    if password:
+        _hide(url, f"{before}://{user}{colon}", password)
+
+
+def _hide(argument: str, before: str, secret: str) -> None:
+    """Make `ps` show stars in place of `secret`, which stands behind `before` in an argument of this process."""
     import ctypes
 
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, see proc(5)
-        found = ctypes.string_at(start, end - start).find(os.fsencode(url))
+        found = ctypes.string_at(start, end - start).find(os.fsencode(argument))
         if found >= 0:
-            offset = len(os.fsencode(f"{before}://{user}{colon}"))
-            ctypes.memset(start + found + offset, ord("*"), len(os.fsencode(password)))
+            ctypes.memset(start + found + len(os.fsencode(before)), ord("*"), len(os.fsencode(secret)))
     except (OSError, ValueError, IndexError):
         return  # no Linux, or a /proc that hides this: nothing is lost but the stars
 
@@ -243,6 +263,9 @@ def _parser() -> argparse.ArgumentParser:
     _optional_lock(talk("refresh", "ask the lock itself for its state"))
     _optional_lock(talk("battery", "ask the lock itself for its battery report"))
     talk("health", "show how the daemon, its radio and its locks are")
+    owner_commands.declare(talk, common)
+    owner_invite.declare(talk)
+    guest_commands.declare(lambda name, text: add(name, text, _visit, common))
     return parser
 
 

@@ -83,8 +83,10 @@ class Client:
         self.retained: dict[str, bytes] = {}
         """Last payload of each subscribed topic of the daemon, without the base topic."""
         self._base = settings.base_topic
-        # A topic that nobody can guess: what is meant for the asker alone does not pass by everybody.
-        self._inbox = f"bridge/response/{secrets.token_hex(16)}"
+        # A topic that nobody can guess, and below the account's name so that the broker's access list can keep other
+        # accounts from it: an answer may hold an invitation's code.
+        account = f"{settings.username}/" if settings.username and re.fullmatch(r"[^/+#\0]+", settings.username) else ""
+        self._inbox = f"bridge/response/{account}{secrets.token_hex(16)}"
         self._filters = ["bridge/state", "bridge/info", self._inbox]
         self._mqtt = mqtt.Client(
             settings,

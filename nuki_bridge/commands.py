@@ -27,9 +27,9 @@ NO_LOCK = "no lock is paired; see `nuki-bridge pair --help`"
 async def scan(client: Client, arguments: argparse.Namespace) -> None:
     """List the locks in range."""
     seconds = arguments.timeout
-    with _progress(arguments, f"listening for locks for {seconds:g} s"):
+    with progress(arguments, f"listening for locks for {seconds:g} s"):
         found = await client.ask("bridge", "scan", {"timeout": seconds}, seconds + SLACK_S)
-    _show(arguments, found, nothing="no lock was heard")
+    show(arguments, found, nothing="no lock was heard")
 
 
 async def pair(client: Client, arguments: argparse.Namespace) -> None:
@@ -45,22 +45,22 @@ async def pair(client: Client, arguments: argparse.Namespace) -> None:
     except RequestError as error:
         if error.code != "pin_required" or "pin" in request or not sys.stdin.isatty():
             raise
-        request["pin"] = _ask_pin()
+        request["pin"] = ask_pin()
         paired = await _pair(client, arguments, request)
-    _show(arguments, paired)
+    show(arguments, paired)
 
 
 async def _pair(client: Client, arguments: argparse.Namespace, request: dict[str, Any]) -> Any:
-    with _progress(arguments, f"waiting up to {arguments.timeout:g} s for a lock in pairing mode: {PRESS_BUTTON}"):
+    with progress(arguments, f"waiting up to {arguments.timeout:g} s for a lock in pairing mode: {PRESS_BUTTON}"):
         return await client.ask("bridge", "pair", request, arguments.timeout + SLACK_S)
 
 
 async def unpair(client: Client, arguments: argparse.Namespace) -> None:
     """Make the daemon forget a lock; the lock's own entry for it stays."""
     name = client.lock_name(arguments.lock)
-    with _progress(arguments, f"unpairing {name}"):
+    with progress(arguments, f"unpairing {name}"):
         answer = await client.ask("bridge", "unpair", {"name": name})
-    _show(
+    show(
         arguments,
         answer,
         nothing=f"{name} is forgotten here; its entry on the lock stays until it is deleted in the app",
@@ -69,9 +69,7 @@ async def unpair(client: Client, arguments: argparse.Namespace) -> None:
 
 async def locks(client: Client, arguments: argparse.Namespace) -> None:
     """List the paired locks."""
-    _show(
-        arguments, await client.ask("bridge", "locks", {}), nothing="no lock is paired; see `nuki-bridge pair --help`"
-    )
+    show(arguments, await client.ask("bridge", "locks", {}), nothing="no lock is paired; see `nuki-bridge pair --help`")
 
 
 async def status(client: Client, arguments: argparse.Namespace) -> None:
@@ -83,9 +81,9 @@ async def status(client: Client, arguments: argparse.Namespace) -> None:
     retained = await client.read(*(f"{name}/{topic}" for name in names for topic in ("status", "availability")))
     found = [_status_of(name, retained) for name in names]
     if arguments.json or one:
-        _show(arguments, found[0] if one else found)
+        show(arguments, found[0] if one else found)
     else:
-        _show(arguments, [_overview(each) for each in found], nothing=NO_LOCK)
+        show(arguments, [_overview(each) for each in found], nothing=NO_LOCK)
 
 
 def _overview(known: dict[str, Any]) -> dict[str, Any]:
@@ -126,9 +124,9 @@ async def action(client: Client, arguments: argparse.Namespace) -> None:
     """Carry out the lock action that the command is named after."""
     name = client.lock_name(arguments.lock)
     wanted = arguments.command.replace("-", "_") + ("_unlatch" if getattr(arguments, "unlatch", False) else "")
-    with _progress(arguments, f"{name}: waiting for {wanted}") as tell:
+    with progress(arguments, f"{name}: waiting for {wanted}") as tell:
         result = await client.perform(name, wanted, lambda state: tell(f"{name}: {state}"))
-    _show(arguments, result if arguments.json else f"{name}: {wanted}: {result.get('completion', 'success')}")
+    show(arguments, result if arguments.json else f"{name}: {wanted}: {result.get('completion', 'success')}")
 
 
 async def refresh(client: Client, arguments: argparse.Namespace) -> None:
@@ -143,7 +141,7 @@ async def battery(client: Client, arguments: argparse.Namespace) -> None:
 
 async def health(client: Client, arguments: argparse.Namespace) -> None:
     """How the daemon, its radio and its locks are."""
-    _show(arguments, await client.ask("bridge", "health", {}))
+    show(arguments, await client.ask("bridge", "health", {}))
 
 
 COMMANDS: dict[str, Callable[[Client, argparse.Namespace], Coroutine[Any, Any, None]]] = {
@@ -179,11 +177,12 @@ def read_pin(file: str) -> str:
     return _checked_pin(line)
 
 
-def _ask_pin() -> str:
+def ask_pin(prompt: str = "The lock's security PIN (it is not shown): ") -> str:
+    """Ask for the PIN on the terminal; raises `RequestError`."""
     import getpass
 
     try:
-        return _checked_pin(getpass.getpass("The lock's security PIN (it is not shown): "))
+        return _checked_pin(getpass.getpass(prompt))
     except EOFError:
         raise RequestError("pin_required", "this lock is paired with its security PIN") from None
 
@@ -200,16 +199,17 @@ def _checked_pin(text: str) -> str:
 
 async def _ask_lock(client: Client, arguments: argparse.Namespace, command: str, doing: str) -> None:
     name = client.lock_name(arguments.lock)
-    with _progress(arguments, f"{name}: {doing}"):
+    with progress(arguments, f"{name}: {doing}"):
         answer = await client.ask(name, command, {}, ANSWER_TIMEOUT_S)
-    _show(arguments, answer, nothing="done")
+    show(arguments, answer, nothing="done")
 
 
-def _progress(arguments: argparse.Namespace, text: str) -> AbstractContextManager[Callable[[str], None]]:
+def progress(arguments: argparse.Namespace, text: str) -> AbstractContextManager[Callable[[str], None]]:
+    """A progress line, unless JSON is wanted."""
     return console.progress(text, quiet=arguments.json)
 
 
-def _show(arguments: argparse.Namespace, data: Any, *, nothing: str = "nothing", columns: Sequence[str] = ()) -> None:
+def show(arguments: argparse.Namespace, data: Any, *, nothing: str = "nothing", columns: Sequence[str] = ()) -> None:
     """Print an answer; for people `nothing` in place of an empty one, and of a table only `columns`."""
     console.show(data if data or arguments.json else nothing, as_json=arguments.json, columns=columns)
 

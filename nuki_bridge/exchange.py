@@ -2,7 +2,7 @@
 
 `Exchange` owns the `Link`: it reassembles and decrypts what arrives, keeps the newest Keyturner States and the one
 challenge in hand, and drops the link when an answer stays away, because a late one would pass for the next.  What to
-ask, when, and what an answer means belongs to `lock.py`; frames of other authorizations go to `on_foreign_frame`.
+ask, when, and what an answer means belongs to `lock.py`; other authorizations' frames are for `guests`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from nuki_bridge.errors import Disconnected, LinkError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.link import Channel, Radio
 from nuki_bridge.protocol.codes import Command
-from nuki_bridge.protocol.frames import Reassembler, authorization_id
+from nuki_bridge.protocol.frames import HEADER_SIZE, Reassembler, authorization_id
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Session, lock_error
 from nuki_bridge.protocol.wire import Message
@@ -32,6 +32,17 @@ PIECE_TIMEOUT_S = 1.0
 M = TypeVar("M", bound=Message)
 
 
+class Guests(Protocol):
+    """Whoever else's frames travel over the same link (`relay.py`)."""
+
+    def take(self, frame: bytes) -> bool:
+        """Look at a frame from the lock, which carries another authorization's ID or is a plain Error Report (7
+        bytes); True if it is theirs."""
+
+    def link_lost(self) -> None:
+        """The link is down."""
+
+
 class Exchange:
     """The conversation with one lock.  Every method is called by one task at a time (see `Lock`)."""
 
@@ -44,7 +55,6 @@ class Exchange:
         clock: Callable[[], float],
         on_states: Callable[[KeyturnerStates], None],
         on_disconnect: Callable[[], None],
-        on_foreign_frame: Callable[[bytes], None] | None = None,
     ) -> None:
         self.link = radio.link(address, self._on_data, self._on_disconnect)
         self.session = session
@@ -52,10 +62,12 @@ class Exchange:
         """A nonce that the lock issued on this connection and that nothing has used yet."""
         self.last_message_at = clock()
         """When the lock and we last exchanged anything, on `clock`."""
+        self.guests: Guests | None = None
+        self.reply_timeout_s = REPLY_TIMEOUT_S
+        """How long one answer may take; more where others stand between us and the lock."""
         self._clock = clock
         self._on_states = on_states
         self._disconnected = on_disconnect
-        self._on_foreign_frame = on_foreign_frame
         self._encrypted = Reassembler(encrypted=True)
         self._plain = Reassembler(encrypted=False)
         self._piece_at = 0.0
@@ -82,6 +94,8 @@ class Exchange:
     def _on_disconnect(self) -> None:
         self._forget()
         self._inbox.put_nowait(Disconnected("the lock dropped the Bluetooth link"))
+        if self.guests is not None:
+            self.guests.link_lost()
         self._disconnected()
 
     def _on_data(self, channel: Channel, data: bytes) -> None:
@@ -95,9 +109,8 @@ class Exchange:
             self._on_frame(frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        foreign = len(frame) > 7 and authorization_id(frame) != self.session.authorization_id
-        if foreign and self._on_foreign_frame is not None:
-            self._on_foreign_frame(frame)
+        foreign = len(frame) == 7 or authorization_id(frame) != self.session.authorization_id
+        if foreign and self.guests is not None and self.guests.take(frame):
             return
         try:
             message = self.session.receive(frame)
@@ -117,25 +130,32 @@ class Exchange:
 
         Raises `LinkError` if the lock's stack did not confirm it; the lock may have got it all the same.
         """
-        self._encrypted.clear()
+        begun = self._encrypted.begun
+        if len(begun) < HEADER_SIZE or authorization_id(begun) == self.session.authorization_id:
+            self._encrypted.clear()  # a guest's frame may go on: without its head the rest would spoil our answer
         while not self._inbox.empty():
             self._inbox.get_nowait()
-        if not self.link.connected:
-            raise Disconnected("the Bluetooth link is down")
         frame = self.session.send(message)
         log.debug("send %r", message)
+        await self.write(frame)
+
+    async def write(self, frame: bytes) -> None:
+        """Write one whole frame, ours or a guest's; raises `LinkError` as `send` does."""
+        if not self.link.connected:
+            raise Disconnected("the Bluetooth link is down")
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 await self.link.write(Channel.USDIO, frame)
         except TimeoutError:
             raise TimedOut("the lock's Bluetooth stack did not confirm a message") from None
 
-    async def receive(self, timeout_s: float = REPLY_TIMEOUT_S) -> Message:
-        """The next message from the lock.
+    async def receive(self, timeout_s: float | None = None) -> Message:
+        """The next message from the lock, by default within `reply_timeout_s`.
 
         Raises `LockError` for an Error Report, `ProtocolError` for an unreadable frame, `LinkError` when the link goes
         away or nothing comes within `timeout_s`.
         """
+        timeout_s = self.reply_timeout_s if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 message = await self._inbox.get()

@@ -103,6 +103,8 @@ class Lock:
             on_states=self._received_states,
             on_disconnect=self._lost_link,
         )
+        self.needed_until = -math.inf
+        """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._seen_at: float | None = None
@@ -235,16 +237,20 @@ class Lock:
         if self.clock() >= self._config_at:
             self._config_at = self.clock() + CONFIG_RETRY_S
             await self._read_config()
-        if self.connection is Connection.ON_DEMAND:
-            if self.clock() - self.exchange.last_message_at >= LINGER_S:
+        idle_s = self.clock() - self.exchange.last_message_at
+        if not self._holds_link():
+            if idle_s >= LINGER_S:
                 await self.exchange.drop()
-        elif self.exchange.challenge is None:
+        elif self.exchange.challenge is None and self.connection is Connection.PERSISTENT:
             await self.exchange.ask_challenge()
-        elif self.clock() - self.exchange.last_message_at >= KEEPALIVE_S:
+        elif idle_s >= KEEPALIVE_S:
             if self.clock() - self._beacon_at > BEACONS_WHILE_LINKED_S:
                 await self.read_states()
             await self.exchange.ask_challenge()
         self._attempts = 0
+
+    def _holds_link(self) -> bool:
+        return self.connection is Connection.PERSISTENT or self.clock() < self.needed_until
 
     def _wants_link(self) -> bool:
         return self.connection is Connection.PERSISTENT or self.clock() >= self._refresh_at
@@ -256,8 +262,9 @@ class Lock:
         due = [self._refresh_at]
         if self.connected:
             due.append(self._config_at)
-            last = self.exchange.last_message_at
-            due.append(last + (LINGER_S if self.connection is Connection.ON_DEMAND else KEEPALIVE_S))
+            due.append(self.exchange.last_message_at + (KEEPALIVE_S if self._holds_link() else LINGER_S))
+            if self.clock() < self.needed_until:
+                due.append(self.needed_until)
             if self.connection is Connection.PERSISTENT and self.exchange.challenge is None:
                 due.append(self.clock())
         elif self._wants_link():
@@ -372,6 +379,11 @@ class Lock:
             if self.clock() >= deadline:
                 raise TimedOut("the command could not be sent to the lock within its deadline")
             return nonce
+
+    def look_again(self) -> None:
+        """Read the states soon: somebody else may have changed them."""
+        self._refresh_at = self.clock()
+        self._wake.set()
 
     async def refresh(self, timeout_s: float) -> KeyturnerStates:
         """Read the states now."""

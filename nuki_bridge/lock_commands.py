@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge import report
+from nuki_bridge import invite_commands, lock_config, lock_log, report, users
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge import Bridge
@@ -54,5 +54,12 @@ async def _battery(call: Call) -> Answer:
     return {"data": battery}
 
 
-COMMANDS: Final[Mapping[str, Command]] = {"refresh": _refresh, "battery/get": _battery}
+COMMANDS: Final[Mapping[str, Command]] = {
+    "refresh": _refresh,
+    "battery/get": _battery,
+    **users.COMMANDS,
+    **invite_commands.COMMANDS,
+    **lock_config.COMMANDS,
+    **lock_log.COMMANDS,
+}
 """What each request of `arguments.LOCK_COMMANDS` does."""

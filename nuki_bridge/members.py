@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nuki_bridge.config import LockSettings, lock_name_mistake
-from nuki_bridge.report import Events
 from nuki_bridge.store import PairedLock
 
 if TYPE_CHECKING:
     from nuki_bridge.admin import Admin
     from nuki_bridge.lock import Lock
+    from nuki_bridge.lock_log import LogBook
+    from nuki_bridge.relay import Relay
+    from nuki_bridge.users import Users
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 class Member:
     """One lock under its name; `paired` keeps the name in the store, which the configuration may have overruled.
 
-    `lock`, `admin` and `task` are there while it is paired, `commands` are under way or wait for their turn.
+    `lock`, `admin`, `relay` and `tasks` are there while it is paired, `commands` are under way or wait for their turn.
     """
 
     name: str
@@ -32,9 +34,15 @@ class Member:
     paired: PairedLock | None = None
     lock: Lock | None = None
     admin: Admin | None = None
-    task: asyncio.Task[None] | None = None
-    events: Events = field(default_factory=Events)
+    relay: Relay | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    users: Users | None = None
+    log_book: LogBook | None = None
     commands: set[asyncio.Task[None]] = field(default_factory=set)
+    setting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the lock's own settings are changed."""
+    refused_pins: dict[str, float] = field(default_factory=dict, repr=False)
+    """PINs that the lock refused, and until when (on the bridge's clock) they are not tried again."""
     status_essence: object = None
     status_at: float = 0.0
 
@@ -90,6 +98,10 @@ class Members:
     def at(self, address: str) -> Member | None:
         """The lock at that address."""
         return next((each for each in self._by_name.values() if each.address == address), None)
+
+    def with_nuki_id(self, nuki_id: int) -> Member | None:
+        """The paired lock with that Nuki ID."""
+        return next((each for each in self if each.paired is not None and each.paired.nuki_id == nuki_id), None)
 
     def add(self, name: str) -> Member:
         """The lock of that name, a new one if there is none."""

@@ -101,18 +101,31 @@ class Publisher:
             self._put(f"{member.name}/status", dump(status))
         self._sweep(member)
 
+    def invitations(self, member: Member, told: list[dict[str, Any]]) -> None:
+        """Publish a lock's open invitations if they changed."""
+        self._put(f"{member.name}/invitations", dump(told))
+
     def clear(self, name: str) -> None:
         """Take back everything retained of a lock that is gone."""
         for topic in topics.retained_topics(self._base, name):
             self._retained.put(topic, b"")
 
-    def event(self, whose: str, event: dict[str, Any]) -> None:
-        """Publish an event of a lock, or of the `bridge`; its time is now unless it brings one."""
+    def users(self, member: Member, users: list[dict[str, Any]]) -> None:
+        """Publish the users of a lock if they changed."""
+        self._put(f"{member.name}/users", dump(users))
+
+    def event(self, whose: str, event: dict[str, Any]) -> bool:
+        """Publish an event of a lock, or of the `bridge`; its time is now unless it brings one.
+
+        Gives whether the broker will get it.
+        """
         if self._left:
-            return
+            return False
         told = {**event, "time": event.get("time") or report.rfc3339(self._now())}
-        if not self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
-            log.debug("nobody to tell of a %s event", event.get("type"))
+        if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
+            return True
+        log.debug("nobody to tell of a %s event", event.get("type"))
+        return False
 
     def _put(self, below: str, payload: bytes) -> None:
         if not self._left:
@@ -152,6 +165,8 @@ class Publisher:
     def _sweep(self, member: Member) -> None:
         """Clear what an earlier run left behind and the lock, now that it has reported, has nothing to say on."""
         for topic in self._strays.intersection(topics.retained_topics(self._base, member.name)):
+            if topic.endswith("/users") and member.admin is not None and member.admin.has_pin:
+                continue  # its turn comes when the list has been read
             self._strays.discard(topic)
             if self._retained.get(topic) is None:
                 self._retained.put(topic, b"")

@@ -1,4 +1,4 @@
-"""Durable state in SQLite: the locks that are paired, and this installation's app ID.
+"""Durable state in SQLite: the locks that are paired, and this installation's app ID; tables of others beside them.
 
 A method that changes something has made it durable when it returns.  A database that is damaged, foreign or newer is
 refused and left as it is, byte for byte.  The daemon alone opens the store, one daemon for each directory.  What the
@@ -46,6 +46,46 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
         "CREATE TABLE installation (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
+    ),
+    (
+        """
+        CREATE TABLE invitation (
+            number INTEGER PRIMARY KEY,
+            nuki_id INTEGER NOT NULL,
+            lookup BLOB NOT NULL UNIQUE CHECK (length(lookup) = 16),
+            key BLOB CHECK (length(key) = 32), -- NULL once it is of no more use, like shared_key and client
+            shared_key BLOB CHECK (length(shared_key) = 32),
+            client BLOB,
+            stage TEXT NOT NULL,
+            authorization_id INTEGER,
+            entry_created INTEGER, -- Unix seconds on the lock's clock, like asked
+            asked INTEGER NOT NULL,
+            user TEXT NOT NULL,
+            remote INTEGER NOT NULL,
+            time_limit BLOB CHECK (length(time_limit) = 19),
+            created INTEGER NOT NULL, -- Unix seconds on our clock, like expires and ended
+            expires INTEGER NOT NULL,
+            seconds_left INTEGER NOT NULL,
+            ended INTEGER,
+            on_lock INTEGER NOT NULL -- an authorization that must go is, or may be, on the lock
+        ) STRICT
+        """,
+    ),
+    (
+        """
+        CREATE TABLE log_position (
+            lock TEXT PRIMARY KEY REFERENCES lock (name) ON DELETE CASCADE,
+            nuki_id INTEGER NOT NULL,
+            position INTEGER NOT NULL -- index of the last log entry that was told
+        ) STRICT
+        """,
+        """
+        CREATE TABLE refused_pin (
+            lock TEXT PRIMARY KEY REFERENCES lock (name) ON DELETE CASCADE,
+            pin TEXT NOT NULL,
+            refused_at INTEGER NOT NULL -- Unix seconds
+        ) STRICT
+        """,
     ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
@@ -152,6 +192,45 @@ class Store:
         self._wipe_old_pages()
         return removed
 
+    def log_position(self, lock: PairedLock) -> int | None:
+        """Index of the last entry of this lock's log that was told; None if none ever was."""
+        with self._plainly():
+            rows = self._db.execute(
+                "SELECT position FROM log_position WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
+            ).fetchall()
+        return int(rows[0][0]) if rows else None
+
+    def keep_log_position(self, lock: PairedLock, position: int) -> None:
+        """Remember it; does nothing if the lock is not paired any more."""
+        with self._plainly():
+            self._db.execute(
+                "INSERT INTO log_position SELECT name, nuki_id, ? FROM lock WHERE name = ? AND nuki_id = ?"
+                " ON CONFLICT (lock) DO UPDATE SET nuki_id = excluded.nuki_id, position = excluded.position",
+                (position, lock.name, lock.nuki_id),
+            )
+
+    def refused_pin(self, lock: PairedLock) -> tuple[str, int] | None:
+        """The PIN that this lock has refused, and when (Unix seconds)."""
+        with self._plainly():
+            rows = self._db.execute("SELECT pin, refused_at FROM refused_pin WHERE lock = ?", (lock.name,)).fetchall()
+        return (str(rows[0][0]), int(rows[0][1])) if rows else None
+
+    def keep_refused_pin(self, lock: PairedLock, pin: str, now: int) -> None:
+        """Remember it; does nothing if the lock is not paired any more."""
+        with self._plainly():
+            self._db.execute(
+                "INSERT INTO refused_pin SELECT name, ?, ? FROM lock WHERE name = ?"
+                " ON CONFLICT (lock) DO UPDATE SET pin = excluded.pin, refused_at = excluded.refused_at",
+                (pin, now, lock.name),
+            )
+        self._wipe_old_pages()
+
+    def forget_refused_pin(self, lock: PairedLock) -> None:
+        """The lock has taken a PIN."""
+        with self._plainly():
+            self._db.execute("DELETE FROM refused_pin WHERE lock = ?", (lock.name,))
+        self._wipe_old_pages()
+
     def app_id(self) -> int:
         """The ID under which this installation pairs: 1..0xFFFFFFFF, chosen at random once."""
         import secrets
@@ -162,6 +241,20 @@ class Store:
             )
             [(app_id,)] = self._db.execute("SELECT value FROM installation WHERE key = 'app_id'").fetchall()
         return int(app_id)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The database, for whoever keeps a table of its own: all statements in the block become durable, or none."""
+        with self._plainly():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # some errors have rolled back already
+                    self._db.execute("ROLLBACK")
+                raise
+        self._wipe_old_pages()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

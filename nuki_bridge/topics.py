@@ -44,6 +44,8 @@ class Kind(enum.StrEnum):
     SET = "set"
     REQUEST = "request"
     SIMULATE = "simulate"
+    RELAY = "relay"
+    REDEEM = "redeem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,18 @@ TABLE: Final = (
     _out("<lock>/door", "`open`, `closed` …, with a door sensor only", retained=True),
     _out("<lock>/battery", "JSON: critical, charging, level in percent, accessories", retained=True),
     _out("<lock>/status", "JSON: everything known about the lock", retained=True),
-    _out("<lock>/event", "JSON: a lock action ended, the door moved"),
+    _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
+    _out("<lock>/event", "JSON: a lock action ended, the door moved, a keypad was used; with who it was"),
     _in("<lock>/set", "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action` and `transaction`"),
     _out("<lock>/result", "the outcome of a lock action, as JSON"),
-    _in("<lock>/request/<command>", "a request to the lock, as JSON: refresh, battery/get"),
+    _in("<lock>/request/<command>", "a request to the lock, as JSON; see below"),
     _out("<lock>/response/<command>", "the answer to such a request, as JSON"),
+    _in("<lock>/relay/<session>/write", "a guest's message to the lock, encrypted end to end (binary)"),
+    _out("<lock>/relay/<session>/indicate", "the lock's message to that guest, likewise"),
+    _out("<lock>/relay/<session>/error", "JSON: the guest's message was not passed on, or the link was lost"),
+    _out("<lock>/invitations", "JSON: the lock's open invitations, never their codes", retained=True),
+    _in("invitation/<lookup>/redeem", "a guest's request for an invitation's credential, encrypted (binary)"),
+    _out("invitation/<lookup>/response", "the credential, encrypted, or JSON: why there is none"),
     _in("<lock>/simulate", "a control for a virtual lock, as JSON", virtual=True),
     _out("<lock>/simulate/response", "the answer to such a control, as JSON", virtual=True),
 )
@@ -89,15 +98,20 @@ TABLE: Final = (
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    parts = {"<lock>": "(?P<lock>[^/]*)", "<command>": "(?P<command>.*)"}
+    parts = {"<lock>": "(?P<lock>[^/]*)", "<command>": "(?P<command>.*)", "<session>": "(?P<session>[^/]*)"}
+    parts["<lookup>"] = "(?P<lookup>[^/]*)"
     return re.compile("/".join(parts.get(level, re.escape(level)) for level in pattern.split("/")), re.DOTALL)
 
 
 def _filter(topic: Topic) -> str:
-    return topic.pattern.replace("<lock>", "+").replace("<command>", "#")
+    return re.sub("<(lock|session|lookup)>", "+", topic.pattern).replace("<command>", "#")
 
 
-_INCOMING = [(Kind(each.pattern.split("/")[1]), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
+def _kind(topic: Topic) -> Kind:
+    return next(kind for kind in Kind if kind.value in topic.pattern.split("/"))
+
+
+_INCOMING = [(_kind(each), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
 _NOT_FOR_ANSWERS = [_regex(each.pattern) for each in TABLE if each.direction == "in" or each.retained]
 _RETAINED_OF_LOCK = [each.pattern for each in TABLE if each.retained and each.pattern.startswith("<lock>")]
 
@@ -132,7 +146,8 @@ class Request:
     """What somebody asked: `lock` is None for the bridge itself, `command` names a request and is empty otherwise.
 
     `arguments` may hold a PIN.  `echo` is what goes back as it came: a `transaction`, and the `action`.  `received_at`
-    and `deadline` are on the clock of the MQTT client.
+    and `deadline` are on the clock of the MQTT client.  `session` (or lookup) and
+    `payload` are those of a guest's encrypted message.
     """
 
     kind: Kind
@@ -143,6 +158,8 @@ class Request:
     correlation_data: bytes | None = None
     expiry_s: int | None = None
     action: Action | None = None
+    session: str = ""
+    payload: bytes = field(default=b"", repr=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
     echo: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -173,6 +190,10 @@ def parse(base: str, message: Message) -> Request | None:
         if not message.payload:
             return None  # somebody clears a retained command; nobody waits for an answer
         raise Refused(request, "retained_command", "a retained command is never carried out; publish it without retain")
+    if request.kind is Kind.REDEEM and len(message.payload) <= MAX_PAYLOAD_SIZE:
+        return replace(request, payload=message.payload)  # its answers have one topic, too
+    if request.kind is Kind.RELAY:
+        return replace(request, payload=message.payload)  # binary, and its answers have a topic of their own
     if message.response_topic is not None:
         if not _may_answer_on(base, message.response_topic):
             raise Refused(request, "bad_request", "the response topic is one of the bridge's own; use another one")
@@ -203,15 +224,25 @@ def _address(base: str, message: Message) -> Request | None:
         if match is None:
             continue
         parts = match.groupdict()
-        lock, command = parts.get("lock"), parts.get("command", "")
+        lock, command, session = parts.get("lock"), parts.get("command", ""), parts.get("session", "")
+        lookup = parts.get("lookup", "")
         answers = {
             Kind.SET: f"{lock}/result",
             Kind.REQUEST: f"{'bridge' if lock is None else lock}/response/{command}",
             Kind.SIMULATE: f"{lock}/simulate/response",
+            Kind.RELAY: f"{lock}/relay/{session}/error",
+            Kind.REDEEM: f"invitation/{lookup}/response",
         }
         answer = f"{base}/{answers[kind]}".removesuffix("/")
         return Request(
-            kind, lock, command, (answer,), message.received_at, message.correlation_data, message.message_expiry_s
+            kind,
+            lock,
+            command,
+            (answer,),
+            message.received_at,
+            message.correlation_data,
+            message.message_expiry_s,
+            session=session or lookup,
         )
     return None
 

@@ -116,6 +116,11 @@ class Reassembler:
         """Forget an unfinished frame."""
         self._buffer.clear()
 
+    @property
+    def begun(self) -> bytes:
+        """The unfinished frame, as much of it as has come."""
+        return bytes(self._buffer)
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add one indication; yields each frame that it completes."""
         self._buffer += data

@@ -111,6 +111,10 @@ class Broker:
                 ]
             )
         )
+        self.run(configuration)
+
+    def run(self, configuration: Path) -> None:
+        """Start it with this configuration and wait until it accepts connections."""
         with (self.directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", str(configuration)], stdout=log, stderr=log)
         deadline = time.monotonic() + 10

@@ -100,7 +100,8 @@ class House:
 
     async def ask(self, below: str, payload: Any = b"", wait_s: float = 120.0, **fields: Any) -> dict[str, Any]:
         """Send a message and await the first answer to it."""
-        answer_topic = f"nuki/{below}".replace("/request/", "/response/").replace("/set", "/result")
+        answer_topic = f"nuki/{below}".replace("/request/", "/response/")
+        answer_topic = answer_topic if "/request/" in below else answer_topic.replace("/set", "/result")
         answer_topic += "/response" if below.endswith("/simulate") else ""
         start = len(self.published)
         self.send(below, payload, **fields)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nuki_bridge import cli, commands, console
+from nuki_bridge import access_options, cli, commands, console, owner_commands, owner_invite
 from nuki_bridge.client import parse_broker_url
 from nuki_bridge.errors import RequestError
 
@@ -45,6 +45,18 @@ class TestArguments:
             "scan --timeout soon",
             "demo --port 0",
             "status --brok mqtt://localhost",
+            "users",
+            "users front explode",
+            "users front remove",
+            "users front update Anna --enable --disable",
+            "users front update Anna --weekdays monday",
+            "users front add Tablet",
+            "config front change a=b",
+            "log front --before 1 --after 2",
+            "log front --count many",
+            "pin front",
+            "pin front set 123456",
+            "pin front set --pin 123456",
         ],
     )
     def test_wrong_usage_is_status_2_and_says_so_on_stderr(self, line: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,13 +87,58 @@ class TestArguments:
     def test_every_command_that_talks_to_the_daemon_has_a_function(self) -> None:
         (subparsers,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
         talking = {name for name, parser in subparsers.choices.items() if parser.get_default("run") is cli._talk}
-        assert talking == set(commands.COMMANDS)
+        assert talking == {*commands.COMMANDS, *owner_commands.COMMANDS, *owner_invite.COMMANDS}
 
     def test_a_password_in_a_misspelt_argument_is_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("status", "--brocker", "mqtt://u:secret@host") == 2
         assert run("mqtt://u:secret@host") == 2
         shown = capsys.readouterr()
         assert "secret" not in shown.out + shown.err
+
+
+class TestOwner:
+    @pytest.mark.parametrize(
+        ("text", "days"),
+        [
+            ("mo-fr", "mo tu we th fr"),
+            ("sa-mo", "mo sa su"),
+            ("MO,we,Sa-su", "mo we sa su"),
+            ("su", "su"),
+            ("mo-su", "mo tu we th fr sa su"),
+        ],
+    )
+    def test_weekdays(self, text: str, days: str) -> None:
+        assert access_options.weekdays(text) == days.split()
+
+    @pytest.mark.parametrize("text", ["", "monday", "mo-", "mo fr", "mo-xx", "1-5"])
+    def test_what_are_no_weekdays(self, text: str) -> None:
+        with pytest.raises(argparse.ArgumentTypeError, match="such as mo-fr"):
+            access_options.weekdays(text)
+
+    def test_a_day_alone_counts_whole(self) -> None:
+        arguments = cli.parse(["users", "front", "update", "7", "--from", "2026-12-24", "--until", "2026-12-26"])
+        assert access_options.access_of(arguments) == {"from": "2026-12-24T00:00:00", "until": "2026-12-26T23:59:59"}
+
+    def test_common_options_may_stand_anywhere(self) -> None:
+        for line in ("--json users front list", "users --json front list", "users front list --json"):
+            assert cli.parse(line.split()).json
+
+    @pytest.mark.parametrize(
+        ("text", "setting"),
+        [
+            ("pairing_enabled=false", ("pairing_enabled", False)),
+            ("led_enabled=On", ("led_enabled", True)),
+            ("led_brightness=3", ("led_brightness", 3)),
+            ("latitude=48.2", ("latitude", 48.2)),
+            ("name=123", ("name", "123")),
+            ("name=Front=door", ("name", "Front=door")),
+            ("dst_mode=off", ("dst_mode", "off")),
+            ("fob_action_1=lock", ("fob_action_1", "lock")),
+            ("fob_action_1=null", ("fob_action_1", "null")),
+        ],
+    )
+    def test_settings_have_the_type_that_they_look_like(self, text: str, setting: tuple[str, object]) -> None:
+        assert owner_commands._setting(text) == setting
 
 
 class TestBrokerUrl:

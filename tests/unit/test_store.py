@@ -576,3 +576,46 @@ def test_log_that_cannot_be_emptied_is_a_warning_not_a_failure(
         store._db.execute("COMMIT")
         assert store.locks() == []
     assert "could not be emptied yet" in caplog.text
+
+
+# -- the log's position and refused PINs
+
+
+def test_the_log_position_is_kept_for_this_lock_under_this_name(directory: Path) -> None:
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        assert store.log_position(LOCK) is None
+        store.keep_log_position(LOCK, 7)
+        store.keep_log_position(LOCK, 0xFFFFFFFF)
+    with opened(directory) as store:
+        assert store.log_position(LOCK) == 0xFFFFFFFF
+        store.save_lock(replace(LOCK, pin="1"))
+        assert store.log_position(LOCK) == 0xFFFFFFFF
+        other = replace(LOCK, nuki_id=5)
+        store.save_lock(other)
+        assert store.log_position(other) is None
+        store.keep_log_position(LOCK, 8)
+        assert store.log_position(other) is None
+
+
+def test_what_belongs_to_a_lock_goes_with_it(directory: Path) -> None:
+    with opened(directory) as store:
+        store.keep_log_position(LOCK, 7)
+        store.keep_refused_pin(LOCK, "12", 1000)
+        assert (store.log_position(LOCK), store.refused_pin(LOCK)) == (None, None)
+        store.save_lock(LOCK)
+        store.keep_log_position(LOCK, 7)
+        store.keep_refused_pin(LOCK, "0012", 1000)
+        assert store.refused_pin(LOCK) == ("0012", 1000)
+        store.remove_lock(LOCK.name)
+        store.save_lock(LOCK)
+        assert (store.log_position(LOCK), store.refused_pin(LOCK)) == (None, None)
+
+
+def test_a_refused_pin_is_forgotten_once_one_was_taken(directory: Path) -> None:
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        store.keep_refused_pin(LOCK, "271828", 1000)
+        store.forget_refused_pin(LOCK)
+        assert store.refused_pin(LOCK) is None
+    assert b"271828" not in b"".join(contents(directory).values())

@@ -330,12 +330,12 @@ def test_any_object_is_read_or_refused_with_its_transaction(values: dict[str, An
 
 def test_command_filters_do_not_overlap() -> None:
     filters = topics.command_filters("nuki")
-    assert sorted(filters) == ["nuki/+/request/#", "nuki/+/set"]
+    assert sorted(filters) == ["nuki/+/relay/+/write", "nuki/+/request/#", "nuki/+/set", "nuki/invitation/+/redeem"]
     assert topics.command_filters("nuki", virtual=True) == [*filters, "nuki/+/simulate"]
 
 
 def test_retained_filters_and_topics() -> None:
-    kinds = ["availability", "state", "door", "battery", "status"]
+    kinds = ["availability", "state", "door", "battery", "status", "users", "invitations"]
     assert topics.retained_topics("nuki", "a") == [f"nuki/a/{kind}" for kind in kinds]
     assert topics.retained_filters("nuki") == ["nuki/bridge/info"] + [f"nuki/+/{kind}" for kind in kinds]
 

@@ -1,0 +1,57 @@
+"""When somebody may act, as options of a command: `--until 2026-12-24`, `--weekdays mo-fr`, `--from-time 08:00` …"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+WEEKDAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--from",
+        dest="since",
+        type=lambda text: _moment(text, "00:00:00"),
+        metavar="TIME",
+        help="not before: 2026-12-24, or 2026-12-24T18:00, in the lock's local time, or with offset",
+    )
+    parser.add_argument(
+        "--until",
+        type=lambda text: _moment(text, "23:59:59"),
+        metavar="TIME",
+        help="not after; a day alone counts whole",
+    )
+    parser.add_argument("--weekdays", type=weekdays, metavar="DAYS", help="such as mo-fr or mo,we,sa-su")
+    parser.add_argument("--from-time", metavar="HH:MM", help="each day not before")
+    parser.add_argument("--until-time", metavar="HH:MM", help="each day not after; 22:00 to 06:00 spans midnight")
+
+
+def access_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """`access` for a request; None if no option was given."""
+    parts = {
+        "from": arguments.since,
+        "until": arguments.until,
+        "weekdays": arguments.weekdays,
+        "time_from": arguments.from_time,
+        "time_until": arguments.until_time,
+    }
+    return {key: each for key, each in parts.items() if each is not None} or None
+
+
+def weekdays(text: str) -> list[str]:
+    """The days in `mo-fr,su`, from Monday on; a range may go over the end of the week."""
+    chosen = set()
+    for part in text.lower().split(","):
+        match = re.fullmatch(r"\s*([a-z]{2})(?:\s*-\s*([a-z]{2}))?\s*", part)
+        if not match or not {match[1], match[2] or match[1]} <= set(WEEKDAYS):
+            raise argparse.ArgumentTypeError(f"must be days such as mo-fr or mo,we,sa-su out of {', '.join(WEEKDAYS)}")
+        first, last = WEEKDAYS.index(match[1]), WEEKDAYS.index(match[2] or match[1])
+        chosen |= {WEEKDAYS[(first + place) % 7] for place in range((last - first) % 7 + 1)}
+    return [day for day in WEEKDAYS if day in chosen]
+
+
+def _moment(text: str, time_of_day: str) -> str:
+    return f"{text}T{time_of_day}" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text

@@ -1,0 +1,92 @@
+"""An invitation's code, and what is derived from it; pure functions.
+
+A code is 16 Crockford base-32 characters.  All 80 bits of it are random, so none is left for a check character: what
+`read_code` can say of a mistyped code is that it has a wrong character or a wrong length.  One wrong character that is
+a right one elsewhere makes another code; the bridge knows nothing of that one and answers `unknown`, which therefore
+means "mistyped, or ended more than 7 days ago".
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha512
+
+from nuki_bridge.errors import BadFrame
+from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, TAG_SIZE, d1, e1
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_SIZE = 16
+"""Characters of a code, without dashes."""
+RANDOM_SIZE = 10
+"""Random bytes in a code."""
+LINK = "nuki-bridge:invite?code="
+"""What stands before the code in a link; whoever opens or scans it hands it to `nuki-bridge redeem` as it is."""
+
+_DERIVATION = "nuki-bridge/invitation/1:"
+_READ_AS = {"O": "0", "I": "1", "L": "1"}
+
+
+def make_code(randomness: bytes) -> str:
+    """The code (16 upper-case characters) that `randomness` (10 bytes) is."""
+    if len(randomness) != RANDOM_SIZE:
+        raise ValueError(f"a code is made of {RANDOM_SIZE} bytes")
+    number = int.from_bytes(randomness, "big")
+    return "".join(ALPHABET[number >> 5 * place & 31] for place in reversed(range(CODE_SIZE)))
+
+
+def shown(code: str) -> str:
+    """A code as people read it: `XXXX-XXXX-XXXX-XXXX`."""
+    return "-".join(code[start : start + 4] for start in range(0, CODE_SIZE, 4))
+
+
+def link(code: str) -> str:
+    """A code as a link, for a message or a QR code."""
+    return LINK + shown(code)
+
+
+def read_code(text: str) -> str:
+    """The 16 upper-case characters of a code or link as somebody typed it.
+
+    Case, spaces and dashes do not matter, `O` is 0, `I` and `L` are 1.  Raises `ValueError` with a sentence that never
+    holds the code.
+    """
+    text = text.strip()
+    if text.lower().startswith("nuki-bridge:"):
+        match = re.search(r"[?&]code=([^&#]*)", text)
+        text = match[1] if match else ""
+    signs = [_READ_AS.get(sign, sign) for sign in text.upper() if not sign.isspace() and sign not in "-–—_."]
+    for place, sign in enumerate(signs, 1):
+        if sign not in ALPHABET:
+            raise ValueError(
+                f"the code is mistyped: character {place} is not one that codes have; they have digits and the letters"
+                " A to Z without I, L, O and U"
+            )
+    if len(signs) != CODE_SIZE:
+        raise ValueError(f"the code is mistyped: it has {len(signs)} characters, codes have {CODE_SIZE}")
+    return "".join(signs)
+
+
+def lookup(code: str) -> str:
+    """Under which an invitation is found (32 hex digits); tells nothing of the code or the key."""
+    return _derived(code)[:16].hex()
+
+
+def key(code: str) -> bytes:
+    """With which guest and bridge talk (32 bytes)."""
+    return _derived(code)[-32:]
+
+
+def _derived(code: str) -> bytes:
+    return sha512((_DERIVATION + code).encode("ascii")).digest()
+
+
+def seal(key: bytes, content: bytes, nonce: bytes) -> bytes:
+    """`content` as a message on the invitation's topics; `nonce` has 24 bytes and is never used again."""
+    return nonce + e1(content, nonce, key)
+
+
+def unseal(key: bytes, data: bytes) -> bytes:
+    """Undo `seal`; raises `BadFrame` if it was not made with this key."""
+    if len(data) < BOX_NONCE_SIZE + TAG_SIZE:
+        raise BadFrame("an invitation's message is longer than that")
+    return d1(data[BOX_NONCE_SIZE:], data[:BOX_NONCE_SIZE], key)

@@ -1,0 +1,146 @@
+"""What MQTT has of invitations: the owner's requests, the retained list of open ones, and a guest's redeeming.
+
+A code stands in one answer, to whoever asked for the invitation, and nowhere else.  How an invitation lives is told in
+`invitations.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge import access
+from nuki_bridge.errors import NukiError, RequestError
+from nuki_bridge.invitation_code import link, shown
+from nuki_bridge.invitation_store import Invitation
+from nuki_bridge.invitations import LIFETIME_S
+from nuki_bridge.topics import Publication, dump
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from nuki_bridge.bridge import Bridge
+    from nuki_bridge.lock import Lock
+    from nuki_bridge.lock_commands import Answer, Call
+    from nuki_bridge.members import Member
+    from nuki_bridge.topics import Request
+
+log = logging.getLogger(__name__)
+
+
+async def _create(call: Call) -> Answer:
+    """Make an authorization on the lock, and the code with which one guest can fetch it."""
+    deadline = call.lock.clock() + call.timeout_s
+    limit = None
+    if "access" in call.arguments:
+        config = call.lock.config or await call.lock.read_config(call.timeout_s)
+        try:
+            limit = call.arguments["access"].limit(access.zone_of(config))
+        except ValueError as error:
+            raise RequestError("bad_request", f"access {error}") from None
+    code, row = await call.bridge.invitations.create(
+        call.member,
+        call.arguments["name"],
+        remote=call.arguments.get("remote", True),
+        limit=limit,
+        lifetime_s=call.arguments.get("expires_in", LIFETIME_S),
+        timeout_s=deadline - call.lock.clock(),
+    )
+    return {
+        "data": {
+            "id": row.authorization_id,
+            "code": shown(code),
+            "link": link(code),
+            "expires": _time(row.expires, _zone(call.lock)),
+            "user": row.user,
+        }
+    }
+
+
+async def _list(call: Call) -> Answer:
+    """The open invitations, without their codes."""
+    return {"data": told(call.bridge, call.member)}
+
+
+async def _revoke(call: Call) -> Answer:
+    """End an open invitation; what it left on the lock is removed now, or as soon as the lock can be reached."""
+    row = _which(call.bridge.invitations.open_at(call.lock.paired.nuki_id), call.arguments)
+    removed = await call.bridge.invitations.revoke(call.member, row, call.timeout_s)
+    return {"data": {"id": row.authorization_id, "user": row.user, "removed_on_lock": removed}}
+
+
+def _which(rows: list[Invitation], arguments: Mapping[str, Any]) -> Invitation:
+    """The open invitation that is meant, by ID or by the name of its user."""
+    number, name = arguments.get("id"), arguments.get("name")
+    if (number is None) == (name is None):
+        raise RequestError("bad_request", "say which invitation: give either id or name")
+    found = [each for each in rows if number in (None, each.authorization_id) and name in (None, each.user)]
+    if not found:
+        raise RequestError("unknown_invitation", "there is no such open invitation; invite/list shows those there are")
+    if len(found) > 1:
+        numbers = ", ".join(str(each.authorization_id) for each in found)
+        raise RequestError("ambiguous", f"several invitations are for this name; say which by id: {numbers}")
+    return found[0]
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "invite/create": _create,
+    "invite/list": _list,
+    "invite/revoke": _revoke,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def told(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
+    """The open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
+    if member.lock is None:
+        return []
+    zone = _zone(member.lock)
+    return [
+        {
+            "id": each.authorization_id,
+            "user": each.user,
+            "remote": each.remote,
+            "access": access.shown(each.limit, zone),
+            "created": _time(each.created, zone),
+            "expires": _time(each.expires, zone),
+        }
+        for each in bridge.invitations.open_at(member.lock.paired.nuki_id)
+    ]
+
+
+def _zone(lock: Lock) -> tzinfo:
+    """The lock's time zone, as far as it has told."""
+    if lock.config is not None:
+        return access.zone_of(lock.config)
+    offset_min = lock.states.timezone_offset_min if lock.states is not None else 0
+    return timezone(timedelta(minutes=offset_min)) if abs(offset_min) < 24 * 60 else UTC
+
+
+def _time(seconds: int, zone: tzinfo) -> str | None:
+    return access.rfc3339(datetime.fromtimestamp(seconds, UTC), zone)
+
+
+# -- the guest --------------------------------------------------------------------------------------------------------
+
+
+def redeem(bridge: Bridge, request: Request) -> None:
+    """Answer a guest's request: with the sealed credential, or with one word why not, or not at all in a flood."""
+    try:
+        lookup = bytes.fromhex(request.session)
+    except ValueError:
+        lookup = b""
+    try:
+        payload = bridge.invitations.redeem(lookup, request.payload)
+    except NukiError as error:
+        if not isinstance(error, RequestError):
+            log.warning("an invitation could not be redeemed: %s", error)
+        payload = dump({"status": "error", "error": error.code})
+    if payload is not None:
+        for topic in request.reply_to:
+            bridge.outside.publish(Publication(topic, payload, correlation_data=request.correlation_data))

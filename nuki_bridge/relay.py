@@ -1,0 +1,364 @@
+"""Whole encrypted messages between guests' MQTT sessions and the lock's one Bluetooth link; no key is needed here.
+
+A guest talks to the lock end to end; the bridge passes frames on as they are and tells whose they are by the
+authorization ID in their header.  Each refusal means that the frame was not passed on; only `disconnected` leaves open
+what became of the last one.
+
+Turns.  The lock has one challenge for each authorization, so neither keep-alive nor another guest can spoil a guest's
+challenge.  Yet the link serves one exchange at a time: a plain "not authorized" bears no name and belongs to whoever
+asked last, answers in pieces must not meet a new request, and two actions at once would make the lock refuse one as
+busy.  So a guest's exchange takes the lock's turn like a command of the bridge.  What is inside cannot be read, but how
+long it is: a challenge or a reading is over with its answer, a command with an Error Report or with a Status after
+its first answer.  The turn is then kept for `PAUSE_S`, because the frame that uses the challenge is on its way; when
+the end cannot be told, it ends with a silence of `ANSWER_S`, in any case after `TURN_S`.  Nothing depends on guessing
+right: the lock's later messages reach the guest also outside its turn, and an action that meets another one is answered
+with busy.  All guests of a lock together stand in line for the turn once and take it by rotation, session by session,
+so that however many they are a command of the bridge waits for one of them at most.
+
+Who may use it is for the lock's own list to say (`Authorizations`), which needs the security PIN.  The session ID is
+the guest's secret no more than the frames are: whoever overhears it can disturb, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from nuki_bridge.admin import Admin
+from nuki_bridge.errors import Disconnected, LinkError, NukiError, RequestError, TimedOut
+from nuki_bridge.lock import Lock
+from nuki_bridge.protocol.crypto import TAG_SIZE
+from nuki_bridge.protocol.frames import HEADER_SIZE, authorization_id, frame_size
+from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.topics import Publication, Request
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME_SIZE = 512
+"""Bytes of a frame; longer ones are refused."""
+RATE = 20
+RATE_S = 10.0
+"""A session may send so many frames in so many seconds."""
+IDLE_S = 30.0
+"""A session without a frame in either direction ends after this."""
+MAX_SESSIONS = 64
+"""Sessions at one lock."""
+
+ANSWER_S = 5.0
+"""Silence that ends a turn while something is still expected of the lock,"""
+PAUSE_S = 0.5
+"""and while only the guest's next frame is."""
+TURN_S = 10.0
+"""Longest turn; below the deadline of a command that waits."""
+
+LIST_AGE_S = 300.0
+"""The lock's list of authorizations is read again when it is older,"""
+UNKNOWN_S = 5.0
+"""or, for an ID that is not in it, this old."""
+
+_EMPTY_FRAME_SIZE = HEADER_SIZE + TAG_SIZE + 4 + 2 + 2
+_STATUS_SIZE = _EMPTY_FRAME_SIZE + 1
+_REQUEST_DATA_SIZE = _EMPTY_FRAME_SIZE + 2
+_ERROR_REPORT_SIZE = _EMPTY_FRAME_SIZE + 3
+_PLAIN_ERROR_SIZE = 7
+
+
+class Authorizations:
+    """What the lock's own list says of its authorizations, read with the PIN when it may have changed."""
+
+    def __init__(self, lock: Lock, admin: Admin) -> None:
+        self._lock = lock
+        self._admin = admin
+        self._entries: dict[int, AuthorizationEntry] | None = None
+        self._read_at = 0.0
+        self._edits = 0
+        self._update_count: int | None = None
+
+    def get(self, number: int) -> AuthorizationEntry | None:
+        """The entry of that authorization ID."""
+        return (self._entries or {}).get(number)
+
+    def is_stale(self, number: int) -> bool:
+        """The list must be read before it tells anything of this authorization ID."""
+        edits, update_count = self._present_version()
+        if self._update_count is None:
+            self._update_count = update_count
+        if self._entries is None or (self._edits, self._update_count) != (edits, update_count):
+            return True
+        age_s = self._lock.clock() - self._read_at
+        return age_s > (LIST_AGE_S if number in self._entries else UNKNOWN_S)
+
+    def forget(self) -> None:
+        """Read the list before it is used again."""
+        self._entries = None
+
+    async def read(self, timeout_s: float) -> None:
+        """Read the list; raises as `Admin.entries`."""
+        edits, update_count = self._present_version()
+        entries = await self._admin.entries(timeout_s)
+        self._entries = {entry.authorization_id: entry for entry in entries}
+        self._read_at = self._lock.clock()
+        self._edits, self._update_count = edits, update_count
+
+    def _present_version(self) -> tuple[int, int | None]:
+        """Our own changes, and those that the lock counts, as far as its last report tells."""
+        states = self._lock.states
+        return self._admin.edits, states.config_update_count if states is not None else None
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """One client's exchange of frames; `request` is its newest, `frames` are those that wait."""
+
+    authorization_id: int
+    request: Request
+    active_at: float
+    frames: deque[Request] = field(default_factory=deque)
+    arrivals: deque[float] = field(default_factory=deque)
+    admitted: bool = False
+    linked: bool = False
+    """Something of it was written over the present link."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A guest's turn at the lock: it ends at `quiet_at`, which each frame moves, or at `ends_at`."""
+
+    session: _Session
+    ends_at: float
+    quiet_at: float
+    command: bool = False
+    answers: int = 0
+    acted: bool = False
+
+
+class Relay:
+    """The guests of one lock; `run` it and give it their frames.  Implements `exchange.Guests`.
+
+    `publish` sends to a guest, `refuse` answers a frame on its session's error topic, `pending` gives the authorization
+    IDs whose invitations are still open.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        admin: Admin,
+        *,
+        publish: Callable[[Publication], bool],
+        refuse: Callable[[Request, NukiError], None],
+        pending: Callable[[], Collection[int]],
+    ) -> None:
+        self.authorizations = Authorizations(lock, admin)
+        self._lock = lock
+        self._publish = publish
+        self._refuse = refuse
+        self._pending = pending
+        self._sessions: dict[str, _Session] = {}
+        self._turn: _Turn | None = None
+        self._wake = asyncio.Event()
+
+    # -- told by the broker -------------------------------------------------------------------------------------------
+
+    def receive(self, request: Request) -> None:
+        """Take in a guest's frame; raises `RequestError` if that can be refused at once."""
+        now = self._lock.clock()
+        self._end_idle_sessions()
+        if not re.fullmatch(r"[0-9A-Fa-f]{32}", request.session):
+            raise RequestError("bad_request", "a session is named by 32 hex digits")
+        session = self._sessions.get(request.session)
+        if session is not None:
+            self._count(session, now)
+        number = _checked(request.payload)
+        if number == self._lock.paired.authorization_id:
+            raise RequestError("own_authorization", "this is the bridge's own authorization, which it does not share")
+        if session is None:
+            session = self._open(number, request, now)
+            self._count(session, now)
+        elif session.authorization_id != number:
+            raise RequestError("bad_frame", "this session belongs to another authorization")
+        session.active_at = now
+        session.request = request
+        session.frames.append(request)
+        self._wake.set()
+
+    def _open(self, number: int, request: Request, now: float) -> _Session:
+        if len(self._sessions) >= MAX_SESSIONS:
+            idle = [name for name, each in self._sessions.items() if not (each.admitted or each.frames)]
+            if not idle:
+                raise RequestError("too_many_requests", f"{MAX_SESSIONS} sessions are open at this lock; try later")
+            del self._sessions[idle[0]]
+        session = self._sessions[request.session] = _Session(number, request, now)
+        return session
+
+    @staticmethod
+    def _count(session: _Session, now: float) -> None:
+        while session.arrivals and now - session.arrivals[0] >= RATE_S:
+            session.arrivals.popleft()
+        if len(session.arrivals) >= RATE:
+            raise RequestError("too_many_requests", f"a session may send {RATE} frames in {RATE_S:g} s")
+        session.arrivals.append(now)
+
+    def _end_idle_sessions(self) -> None:
+        now = self._lock.clock()
+        for name, session in list(self._sessions.items()):
+            if not session.frames and now - session.active_at >= IDLE_S:
+                del self._sessions[name]
+
+    # -- told by the lock's exchange ----------------------------------------------------------------------------------
+
+    def take(self, frame: bytes) -> bool:
+        """Pass a frame of the lock on to the session that it is for; True if there is one."""
+        turn = self._turn
+        if len(frame) == _PLAIN_ERROR_SIZE:
+            if turn is None:
+                return False
+            self._lost_authorization(turn)
+            return True
+        self._end_idle_sessions()
+        number = authorization_id(frame)
+        sessions = [each for each in self._sessions.values() if each.admitted and each.authorization_id == number]
+        for session in sessions:
+            self._is_active(session)
+            topic = session.request.reply_to[0].removesuffix("error") + "indicate"
+            if not self._publish(Publication(topic, frame)):
+                log.debug("%s: a frame for a guest did not go out", self._lock.name)
+        if turn is not None and turn.session.authorization_id == number:
+            turn.answers += 1
+            ends_command = len(frame) == _ERROR_REPORT_SIZE or (len(frame) == _STATUS_SIZE and turn.answers > 1)
+            quiet_s = ANSWER_S if turn.command and not ends_command else PAUSE_S
+            turn.quiet_at = self._lock.clock() + quiet_s
+            self._wake.set()
+        return bool(sessions)
+
+    def _lost_authorization(self, turn: _Turn) -> None:
+        """The lock could not decrypt what the turn's guest wrote."""
+        self._refuse(
+            turn.session.request, RequestError("not_authorized", "the lock does not accept this authorization's key")
+        )
+        self.authorizations.forget()
+        turn.quiet_at = self._lock.clock()
+        self._wake.set()
+
+    def link_lost(self) -> None:
+        """Tell everybody who counts on the link; their challenges went with it."""
+        self._end_idle_sessions()
+        for session in self._sessions.values():
+            if session.linked:
+                session.linked = False
+                self._refuse(session.request, Disconnected("the link to the lock was lost"))
+        if self._turn is not None:
+            self._turn.quiet_at = self._lock.clock()
+        self._wake.set()
+
+    def _is_active(self, session: _Session) -> None:
+        session.active_at = self._lock.clock()
+        self._lock.needed_until = session.active_at + IDLE_S
+
+    # -- to the lock --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Pass frames on until cancelled; those that still wait are answered with `stopped` then."""
+        self._lock.exchange.guests = self
+        try:
+            while True:
+                self._wake.clear()
+                name = next((name for name, each in self._sessions.items() if each.frames), None)
+                if name is None:
+                    await self._wake.wait()
+                    continue
+                session = self._sessions[name] = self._sessions.pop(name)  # to the end of the line
+                await self._serve(session)
+        finally:
+            self._lock.exchange.guests = None
+            for session in self._sessions.values():
+                for request in session.frames:
+                    self._refuse(request, RequestError("stopped", "the bridge stopped before it passed this on"))
+            self._sessions.clear()
+
+    async def _serve(self, session: _Session) -> None:
+        """Give a session its turn; if that is not possible its first frame is refused."""
+        request = session.frames[0]
+        try:
+            if self.authorizations.is_stale(session.authorization_id):
+                await self.authorizations.read(self._left(request))
+            self._check(session.authorization_id)
+            async with self._lock.linked(request.deadline):
+                acted = await self._take_turn(session)
+        except NukiError as error:
+            self._refuse(session.frames.popleft(), error)
+        else:
+            if acted:
+                self._lock.look_again()
+
+    def _left(self, request: Request) -> float:
+        left = request.deadline - self._lock.clock()
+        if left <= 0:
+            raise TimedOut("the frame could not be passed on to the lock within its deadline")
+        return left
+
+    def _check(self, number: int) -> None:
+        """Raises `RequestError` if this authorization may not be used remotely now."""
+        entry = self.authorizations.get(number)
+        if entry is None:
+            raise RequestError("not_authorized", "the lock does not know this authorization (any more)")
+        if number in self._pending():
+            raise RequestError("pending", "the invitation of this authorization has not been redeemed yet")
+        if not entry.enabled:
+            raise RequestError("disabled", "this authorization is disabled")
+        if not entry.remote_allowed:
+            raise RequestError("remote_not_allowed", "this authorization may not be used remotely")
+
+    async def _take_turn(self, session: _Session) -> bool:
+        """Write a session's frames as they come, until its turn ends; True if one may have changed something.
+
+        Raises what keeps the first frame that waits from being written.
+        """
+        now = self._lock.clock()
+        turn = self._turn = _Turn(session, now + TURN_S, now)
+        session.admitted = True
+        try:
+            while True:
+                while session.frames:
+                    if self.authorizations.is_stale(session.authorization_id):
+                        return turn.acted  # it gets another turn, after the list was read
+                    self._check(session.authorization_id)
+                    self._left(session.frames[0])
+                    await self._write(turn, session.frames.popleft())
+                self._wake.clear()
+                left = min(turn.quiet_at, turn.ends_at) - self._lock.clock()
+                if left <= 0:
+                    return turn.acted
+                try:
+                    async with asyncio.timeout(left):
+                        await self._wake.wait()
+                except TimeoutError:
+                    return turn.acted
+        finally:
+            self._turn = None
+
+    async def _write(self, turn: _Turn, request: Request) -> None:
+        turn.command = len(request.payload) != _REQUEST_DATA_SIZE
+        turn.acted |= turn.command
+        turn.answers = 0
+        turn.session.linked = True
+        turn.quiet_at = self._lock.clock() + ANSWER_S
+        self._is_active(turn.session)
+        try:
+            await self._lock.exchange.write(request.payload)
+        except LinkError as error:
+            log.debug("%s: a guest's frame may not have reached the lock: %s", self._lock.name, error)
+            await self._lock.exchange.drop()
+            self.link_lost()
+
+
+def _checked(frame: bytes) -> int:
+    """The authorization ID of a frame; raises `RequestError` if it is none that a lock could get."""
+    if len(frame) > MAX_FRAME_SIZE:
+        raise RequestError("payload_too_large", f"a frame has {MAX_FRAME_SIZE} bytes at most, not {len(frame)}")
+    if len(frame) < _EMPTY_FRAME_SIZE or len(frame) != frame_size(frame):
+        raise RequestError("bad_frame", f"an encrypted frame of {len(frame)} bytes contradicts its length field")
+    return authorization_id(frame)

@@ -1,0 +1,379 @@
+"""A lock's users, which are its authorization entries: list, add, change, remove; and the list that is published.
+
+The list is read anew when something may have changed it: the lock's config update count, one of our own commands, a
+look at its end that finds more or fewer entries than before, or an hour that has passed.  A change is made to what the
+lock has at that moment, never to what was read before, so that nobody else's change is undone.  Time limits are told
+in `access.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge import access
+from nuki_bridge.errand import Errand
+from nuki_bridge.errors import LockError, RequestError, TimedOut
+from nuki_bridge.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.protocol.codes import ErrorCode, IdType, name_of
+from nuki_bridge.protocol.crypto import KEY_SIZE
+from nuki_bridge.protocol.messages import AuthorizationEntry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import tzinfo
+
+    from nuki_bridge.access import Access
+    from nuki_bridge.admin import Admin
+    from nuki_bridge.lock import Lock
+    from nuki_bridge.lock_commands import Answer, Call
+    from nuki_bridge.protocol.wire import TimeLimit
+
+SYNC_S = 3600.0
+"""The whole list is read at least this often."""
+PROBE_S = 300.0
+"""Over a held link it is looked this often whether the list has become longer or shorter."""
+READ_TIMEOUT_S = 30.0
+
+_TYPES = {IdType.KEYPAD_2: "keypad"}
+
+
+class Users:
+    """The users of one lock; `run` it.
+
+    `publish` is given the list whenever it changed.  `pending_ids` tells which of them are invitations that nobody has
+    redeemed; call `show` when that changes.
+    """
+
+    def __init__(self, lock: Lock, admin: Admin, publish: Callable[[list[dict[str, Any]]], None]) -> None:
+        self.pending_ids: Callable[[], set[int]] = set
+        self.removed: Callable[[int], None] = lambda authorization_id: None
+        """Told the ID of each user that was removed here."""
+        self._lock = lock
+        self._admin = admin
+        self._publish = publish
+        self._entries: dict[int, AuthorizationEntry] | None = None
+        self._read_at = -math.inf
+        self._seen: tuple[int | None, int] | None = None
+        self._changing = asyncio.Lock()
+        self._errand = Errand("list of users", lock, admin, self._sync)
+        self.run = self._errand.run
+
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    def get(self, authorization_id: int) -> AuthorizationEntry | None:
+        """The user of that ID in the list as it was read last."""
+        return (self._entries or {}).get(authorization_id)
+
+    def kind_of(self, authorization_id: int) -> str | None:
+        """The type of the user of that ID; None if it is not known."""
+        known = self.get(authorization_id)
+        if known is not None:
+            return type_word(known.id_type)
+        paired = self._lock.paired
+        return type_word(paired.id_type) if authorization_id == paired.authorization_id else None
+
+    def told(self) -> list[dict[str, Any]]:
+        """The list as it was read last, as JSON; empty if it never was."""
+        return self._shown((self._entries or {}).values())
+
+    def show(self) -> None:
+        """Publish the list if it was ever read."""
+        if self._entries is not None:
+            self._publish(self.told())
+
+    def look(self) -> None:
+        """The lock has reported, or it has come or gone."""
+        if self._seen is not None and self._seen != self._marks():
+            self._errand.soon()
+        self._errand.look()
+
+    def _marks(self) -> tuple[int | None, int]:
+        """What changes when the list may have changed."""
+        states = self._lock.states
+        return None if states is None else states.config_update_count, self._admin.edits
+
+    def _shown(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
+        if self._lock.config is None:
+            return []
+        zone, pending = access.zone_of(self._lock.config), self.pending_ids()
+        own_id = self._lock.paired.authorization_id
+        return [shown(each, zone, pending=each.authorization_id in pending, own_id=own_id) for each in entries]
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    async def _sync(self) -> float:
+        """Read what may have changed; gives the seconds until the next time."""
+        due_at = self._read_at + SYNC_S
+        now = self._lock.clock()
+        if self._entries is None or self._seen != self._marks() or now >= due_at or await self._has_other_length():
+            await self.read(READ_TIMEOUT_S)
+            due_at = self._lock.clock() + SYNC_S
+        return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
+
+    async def _has_other_length(self) -> bool:
+        """Ask for the last entry and one more: cheap, and it finds what firmware may not count as a change."""
+        known = self._entries or {}
+        if not known or not self._lock.connected:
+            return False
+        found = await self._admin.page(len(known) - 1, 2, READ_TIMEOUT_S)
+        return len(found) != 1 or found[0].authorization_id not in known
+
+    async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
+        """Every user by ID, asked of the lock now, a page at a time so that others get their turn; publishes them."""
+        deadline = self._lock.clock() + timeout_s
+        await self.zone(timeout_s)
+        seen = self._marks()
+        entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
+        self._entries = {each.authorization_id: each for each in entries}
+        self._read_at, self._seen = self._lock.clock(), seen
+        self.show()
+        return self._entries
+
+    async def zone(self, timeout_s: float) -> tzinfo:
+        """The lock's time zone."""
+        config = self._lock.config or await self._lock.read_config(timeout_s)
+        return access.zone_of(config)
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    async def update(self, which: Which, changes: Mapping[str, Any], *, own: bool, timeout_s: float) -> dict[str, Any]:
+        """Change what `changes` names (`rename`, `enabled`, `remote`, `access`); gives the user as it is then.
+
+        `own` allows to disable the bridge's own authorization.  Raises `RequestError` and as `Admin.update_entry`.
+        """
+        deadline = self._lock.clock() + timeout_s
+        async with self._one_change(deadline):
+            entry = which.find(await self.read(timeout_s))
+            limit = entry.limit if entry.time_limited else None
+            if "access" in changes:
+                limit = _limit(changes["access"], await self.zone(timeout_s))
+            changed = replace(
+                entry,
+                name=changes.get("rename", entry.name),
+                enabled=changes.get("enabled", entry.enabled),
+                remote_allowed=changes.get("remote", entry.remote_allowed),
+                time_limited=limit is not None,
+                limit=limit,
+            )
+            if not changed.enabled:
+                self._guard(entry, "disabled", own=own)
+            await self._admin.update_entry(
+                entry.authorization_id,
+                name=changed.name,
+                enabled=changed.enabled,
+                remote_allowed=changed.remote_allowed,
+                limit=limit,
+                timeout_s=deadline - self._lock.clock(),
+            )
+            self._keep(changed)
+            [told] = self._shown([changed])
+            return told
+
+    async def remove(self, which: Which, *, own: bool, timeout_s: float) -> dict[str, Any]:
+        """Delete a user; gives its ID and name.  `own` allows to remove the bridge's own authorization."""
+        deadline = self._lock.clock() + timeout_s
+        async with self._one_change(deadline):
+            entry = which.find(await self.read(timeout_s))
+            self._guard(entry, "removed", own=own)
+            try:
+                await self._admin.remove_entry(entry.authorization_id, deadline - self._lock.clock())
+            except LockError as error:
+                if error.number != ErrorCode.NOT_AUTHORIZED or not self._is_own(entry):
+                    raise  # our own entry is gone: its answer got lost and we asked again
+            if self._entries is not None:
+                self._entries.pop(entry.authorization_id, None)
+            self.show()
+            self.removed(entry.authorization_id)
+            return {"id": entry.authorization_id, "name": entry.name}
+
+    async def add(
+        self, name: str, key: bytes, *, remote: bool, wanted: Access | None, timeout_s: float
+    ) -> AuthorizationEntry:
+        """Make an App authorization with `key` (32 bytes); a lost answer is looked for in the list.
+
+        Raises as `Admin.invite`, and `NotExecuted` if the list shows that nothing was made.
+        """
+        deadline = self._lock.clock() + timeout_s
+        async with self._one_change(deadline):
+            known = self._entries
+            if known is None or self._seen != self._marks():
+                known = await self.read(timeout_s)
+            limit = _limit(wanted, await self.zone(timeout_s))
+            left_s = deadline - self._lock.clock()
+            try:
+                made = await self._admin.invite(name, key, remote_allowed=remote, limit=limit, timeout_s=left_s)
+            except OutcomeUnknown:
+                return await self._find_made(name, known)
+            entry = AuthorizationEntry(
+                authorization_id=made.authorization_id,
+                id_type=IdType.APP,
+                name=name,
+                enabled=True,
+                remote_allowed=remote,
+                created=made.created,
+                last_active=None,
+                lock_count=0,
+                time_limited=limit is not None,
+                limit=limit,
+            )
+            self._keep(entry)
+            return entry
+
+    async def _find_made(self, name: str, known: Mapping[int, AuthorizationEntry]) -> AuthorizationEntry:
+        entries = await self.read(READ_TIMEOUT_S)
+        new = [each for each in entries.values() if each.authorization_id not in known and each.name == name]
+        if not new:
+            raise NotExecuted("the lock's answer got lost, and it has made no new user")
+        if len(new) > 1:
+            raise OutcomeUnknown("the lock's answer got lost, and it has several new users of this name; look at them")
+        return new[0]
+
+    @asynccontextmanager
+    async def _one_change(self, deadline: float) -> AsyncIterator[None]:
+        """Entries are written whole: two changes of one user at a time would undo each other."""
+        try:
+            async with asyncio.timeout(max(deadline - self._lock.clock(), 0.0)):
+                await self._changing.acquire()
+        except TimeoutError:
+            raise TimedOut("another change of the lock's users was under way until the deadline") from None
+        try:
+            yield
+        finally:
+            self._changing.release()
+            self._errand.soon()  # what we publish meanwhile is what we wrote; now comes what the lock has
+
+    def _keep(self, entry: AuthorizationEntry) -> None:
+        if self._entries is not None:
+            self._entries[entry.authorization_id] = entry
+        self.show()
+
+    def _is_own(self, entry: AuthorizationEntry) -> bool:
+        return entry.authorization_id == self._lock.paired.authorization_id
+
+    def _guard(self, entry: AuthorizationEntry, what: str, *, own: bool) -> None:
+        if self._is_own(entry) and not own:
+            raise RequestError(
+                "own_authorization",
+                f"this is the bridge itself; {what}, it could not reach the lock any more: "
+                'if that is what you want, add "self": true',
+            )
+
+
+def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:
+    """A user as JSON."""
+    return {
+        "id": entry.authorization_id,
+        "name": entry.name,
+        "type": type_word(entry.id_type),
+        "enabled": entry.enabled,
+        "remote": entry.remote_allowed,
+        "created": access.rfc3339(entry.created, zone),
+        "last_active": access.rfc3339(entry.last_active, zone),
+        "lock_count": entry.lock_count,
+        "access": access.shown(entry.limit, zone) if entry.time_limited else None,
+        "pending": pending,
+        "self": entry.authorization_id == own_id,
+    }
+
+
+def type_word(id_type: int) -> str:
+    """Kind of an authorization: `app`, `bridge`, `fob`, `keypad` …"""
+    return _TYPES.get(id_type) or name_of(id_type)  # type: ignore[call-overload]
+
+
+class Which:
+    """Which user somebody means: by ID, or by a name that only one has."""
+
+    def __init__(self, authorization_id: int | None, name: str | None) -> None:
+        if (authorization_id is None) == (name is None):
+            raise RequestError("bad_request", "say which user: give either id or name")
+        self._id = authorization_id
+        self._name = name
+
+    def find(self, entries: Mapping[int, AuthorizationEntry]) -> AuthorizationEntry:
+        """The one entry; raises `RequestError` `unknown_user` or `ambiguous`."""
+        if self._id is not None:
+            if self._id not in entries:
+                raise RequestError("unknown_user", f"the lock has no user with the ID {self._id}")
+            return entries[self._id]
+        found = [each for each in entries.values() if each.name == self._name]
+        if not found:
+            raise RequestError("unknown_user", "the lock has no user of this name")
+        if len(found) > 1:
+            numbers = ", ".join(str(each.authorization_id) for each in found)
+            raise RequestError("ambiguous", f"several users have this name; say which by id: {numbers}")
+        return found[0]
+
+
+def _limit(wanted: Access | None, zone: tzinfo) -> TimeLimit | None:
+    try:
+        return None if wanted is None else wanted.limit(zone)
+    except ValueError as error:
+        raise RequestError("bad_request", f"access {error}") from None
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+def _users(call: Call) -> Users:
+    users = call.member.users
+    assert users is not None, "a lock that takes requests has its users"
+    return users
+
+
+async def _list(call: Call) -> Answer:
+    users = _users(call)
+    await users.read(call.timeout_s)
+    return {"data": users.told()}
+
+
+def _which(call: Call) -> Which:
+    return Which(call.arguments.get("id"), call.arguments.get("name"))
+
+
+async def _update(call: Call) -> Answer:
+    changes = {key: call.arguments[key] for key in ("rename", "enabled", "remote", "access") if key in call.arguments}
+    which = _which(call)
+    if not changes:
+        raise RequestError("bad_request", "nothing to change; give rename, enabled, remote or access")
+    own = call.arguments.get("self", False)
+    return {"data": await _users(call).update(which, changes, own=own, timeout_s=call.timeout_s)}
+
+
+async def _remove(call: Call) -> Answer:
+    own = call.arguments.get("self", False)
+    return {"data": await _users(call).remove(_which(call), own=own, timeout_s=call.timeout_s)}
+
+
+async def _add(call: Call) -> Answer:
+    """The answer holds the key of the new authorization: it goes to the asker and is kept nowhere."""
+    from nuki_bridge.credential import credential
+
+    name, remote = call.arguments["name"], call.arguments.get("remote", True)
+    key = call.bridge.outside.random(KEY_SIZE)
+    entry = await _users(call).add(
+        name, key, remote=remote, wanted=call.arguments.get("access"), timeout_s=call.timeout_s
+    )
+    told = credential(
+        call.lock.paired,
+        call.bridge.base,
+        authorization_id=entry.authorization_id,
+        shared_key=key,
+        user=entry.name,
+        remote=entry.remote_allowed,
+    )
+    return {"data": told}
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "users/list": _list,
+    "users/add": _add,
+    "users/update": _update,
+    "users/remove": _remove,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""

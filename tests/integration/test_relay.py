@@ -1,0 +1,285 @@
+"""The whole story with a real broker, its shipped access list and the daemon: invite, redeem, act from elsewhere.
+
+The guest has the guests' broker account and a directory of its own, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge import invitation_code
+from tests.integration.test_acl import GuardedBroker, password
+from tests.integration.test_cli import Process, Result, call, start
+from tests.integration.test_daemon import CLASSIC, Daemon, Home
+
+pytestmark = pytest.mark.real_time
+
+PIN = "1234"
+
+
+class Party(Home):
+    """The daemon behind the shipped access list; `peer` is the bridge's own account, which sees everything."""
+
+    broker: GuardedBroker
+    directory: Path
+
+    async def invite(self, name: str = "Anna", **more: Any) -> str:
+        answer = await self.ask("front/request/invite/create", {"name": name, **more})
+        assert answer["status"] == "ok", answer
+        code: str = answer["data"]["code"]
+        return code
+
+    async def guest(self, *arguments: str, home: str = "anna", stdin: str = "", broker: bool = True) -> Result:
+        """Run a command as somebody on another device."""
+        url = ("--broker", self.broker.url("guest")) if broker else ()
+        path = self.directory / home
+        path.mkdir(exist_ok=True)
+        return await call(*arguments, *url, stdin=stdin, HOME=str(path), XDG_CONFIG_HOME="")
+
+    def kept(self, home: str = "anna", name: str = "front") -> Path:
+        """Where the guest's credential is."""
+        return self.directory / home / ".config" / "nuki-bridge" / "guest" / f"{name}.json"
+
+    async def users(self) -> dict[str, dict[str, Any]]:
+        answer = await self.ask("front/request/users/list")
+        return {each["name"]: each for each in answer["data"]}
+
+
+@asynccontextmanager
+async def party(tmp_path: Path, lock: str = "") -> AsyncIterator[Party]:
+    directory = tmp_path / "broker"
+    directory.mkdir()
+    with GuardedBroker(directory) as broker:
+        entry = f'locks:\n  - {{name: front, address: "{CLASSIC}", pin: "{PIN}"{lock}}}\n'
+        daemon = Daemon(tmp_path, broker.port, entry)
+        text = daemon.config.read_text()
+        account = f'username: nuki, password: "{password("nuki")}"'
+        daemon.config.write_text(text.replace(f"port: {broker.port}}}", f"port: {broker.port}, {account}}}"))
+        peer = broker.peer("nuki")
+        await peer.subscribe("nuki/#")
+        daemon.start()
+        house = Party(broker, daemon, peer)
+        house.directory = tmp_path
+        try:
+            await house.online()
+            await house.pair()
+            await house.ask("front/simulate", {"motor_s": 0.1})
+            yield house
+        finally:
+            house.close()
+            daemon.kill()
+
+
+async def test_anna_is_invited_redeems_and_unlocks_from_elsewhere(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        code = await house.invite(remote=True)
+        redeemed = await house.guest("redeem", code)
+        assert redeemed.status == 0, redeemed
+        file = house.kept()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+        assert list(file.parent.iterdir()) == [file]
+        credential = json.loads(file.read_text())
+        assert (credential["version"], credential["user"], credential["lock"]["address"]) == (1, "Anna", CLASSIC)
+        assert credential["shared_key"] not in redeemed.out + redeemed.err
+
+        done = await house.guest("guest", "unlock", broker=False)
+        assert (done.status, done.out) == (0, "front: unlock: success\n"), done
+        await house.until(lambda: house.last("front/state") == "unlocked")
+        status = await house.guest("guest", "status", "--json")
+        assert json.loads(status.out)["state"] == "unlocked"
+        assert (await house.guest("guest", "lock", "front")).status == 0
+        told = json.dumps([each for each in house.heard if "/relay/" not in each[0]])
+        assert credential["shared_key"] not in told
+
+
+async def test_a_code_can_be_redeemed_once_and_a_second_person_learns_it(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        code = await house.invite()
+        assert (await house.guest("redeem", "-", stdin=f"{code.lower()}\n")).status == 0
+        second = await house.guest("redeem", code, home="eve")
+        assert second.status == 1
+        assert "(redeemed)" in second.err
+        assert not house.kept("eve").exists()
+
+
+async def test_wrong_codes_say_what_is_wrong(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        mistyped = await house.guest("redeem", "ABCD-EFGH-JKMN-PQRU")
+        assert mistyped.status == 2
+        assert "mistyped" in mistyped.err
+        assert "ABCD" not in mistyped.err
+        unknown = await house.guest("redeem", "0000-0000-0000-0000")
+        assert unknown.status == 1
+        assert "(unknown)" in unknown.err
+
+
+async def test_a_credential_is_never_overwritten(tmp_path: Path) -> None:
+    """The code is not lost by that: the same device may ask again, for another file."""
+    async with party(tmp_path) as house:
+        assert (await house.guest("redeem", await house.invite("Anna"))).status == 0
+        before = house.kept().read_text()
+        code = await house.invite("Anna again")
+        existing = await house.guest("redeem", code, "--credential", str(house.kept()))
+        assert existing.status == 1
+        assert "is there already" in existing.err
+        default = await house.guest("redeem", code)
+        assert default.status == 1
+        assert "--credential FILE" in default.err
+        assert house.kept().read_text() == before
+        other = tmp_path / "elsewhere" / "second.json"
+        third = await house.guest("redeem", code, "--credential", str(other))
+        assert third.status == 0, third
+        assert stat.S_IMODE(other.stat().st_mode) == 0o600
+        assert json.loads(other.read_text())["user"] == "Anna again"
+        assert (await house.guest("guest", "unlock", "--credential", str(other))).status == 0
+
+
+async def test_a_guest_whose_answer_got_lost_asks_again(tmp_path: Path) -> None:
+    """Killed right after it asked, it comes back as the same client."""
+    async with party(tmp_path) as house:
+        code = await house.invite()
+        path = house.directory / "anna"
+        path.mkdir()
+        lookup = invitation_code.lookup(code.replace("-", ""))
+        process = await start("redeem", code, "--broker", house.broker.url("guest"), HOME=str(path), XDG_CONFIG_HOME="")
+        await house.until(lambda: house.on(f"invitation/{lookup}/redeem"))
+        process.process.kill()
+        await process.process.wait()
+        if not house.kept().exists():
+            again = await house.guest("redeem", code)
+            assert again.status == 0, again
+        assert (await house.guest("guest", "unlock")).status == 0
+
+
+def shown_by_ps(process: Process) -> bytes:
+    return Path(f"/proc/{process.process.pid}/cmdline").read_bytes()
+
+
+async def test_the_code_is_not_shown_by_ps(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        house.daemon.kill()
+        code = "0123-4567-89AB-CDEF"
+        path = house.directory / "anna"
+        path.mkdir()
+        process = await start("redeem", code, "--broker", house.broker.url("guest"), HOME=str(path), XDG_CONFIG_HOME="")
+        lookup = invitation_code.lookup(code.replace("-", ""))
+        await house.until(lambda: house.on(f"invitation/{lookup}/redeem"))
+        command_line = shown_by_ps(process)
+        process.process.kill()
+        await process.process.wait()
+        assert b"redeem" in command_line
+        assert code.encode() not in command_line
+        assert password("guest").encode() not in command_line
+
+
+async def test_the_guest_is_told_what_the_lock_and_the_owner_say(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        assert (await house.guest("redeem", await house.invite("Anna"))).status == 0
+        assert (await house.guest("guest", "status")).status == 0
+
+        await house.ask("front/simulate", {"block_motor": True})
+        blocked = await house.guest("guest", "unlock")
+        assert (blocked.status, "(motor_blocked)" in blocked.err) == (1, True), blocked
+        await house.ask("front/simulate", {"block_motor": False})
+
+        for change, code in (
+            ({"access": {"from": "2031-01-01T00:00:00+00:00"}}, "time_not_allowed"),
+            ({"access": None, "remote": False}, "remote_not_allowed"),
+            ({"remote": True, "enabled": False}, "disabled"),
+        ):
+            answer = await house.ask("front/request/users/update", {"name": "Anna", **change})
+            assert answer["status"] == "ok", answer
+            refused = await house.guest("guest", "unlock", "--json")
+            assert (refused.status, json.loads(refused.out)["error"]) == (1, code), refused
+        await house.ask("front/request/users/remove", {"name": "Anna"})
+        removed = await house.guest("guest", "unlock")
+        assert removed.status == 1
+        assert "ask for a new invitation" in removed.err
+        assert "(not_authorized)" in removed.err
+
+
+async def test_guest_and_bridge_act_at_the_same_time(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        assert (await house.guest("redeem", await house.invite())).status == 0
+        await house.ask("front/simulate", {"motor_s": 1.0})
+        before = await house.movements()
+        guest = asyncio.create_task(house.guest("guest", "unlock"))
+        await house.until(lambda: any(topic.endswith("/indicate") for topic, _, _ in house.heard))
+        answer = await house.ask("front/set", "lock")
+        assert answer["status"] == "ok"
+        assert (await guest).status == 0
+        assert await house.movements() == before + 2
+        assert not [each for each in await house.audit() if each["what"] == "action_refused"]
+
+
+async def test_without_a_bridge_the_guest_is_told_so(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        assert (await house.guest("redeem", await house.invite())).status == 0
+        house.daemon.kill()
+        result = await house.guest("guest", "unlock")
+        assert result.status == 1
+        assert "(timeout)" in result.err
+        assert "the bridge is not running" in result.err
+
+
+async def test_raw_frames_that_are_refused_are_answered(tmp_path: Path) -> None:
+    async with party(tmp_path) as house, house.broker.peer("guest") as guest:
+        session = "ab" * 16
+        await guest.subscribe(f"nuki/front/relay/{session}/error")
+        for payload, code in ((b"hello", "bad_frame"), (bytes(600), "payload_too_large")):
+            guest.publish(f"nuki/front/relay/{session}/write", payload)
+            told = json.loads((await guest.next()).payload)
+            assert (told["status"], told["error"]) == ("error", code)
+            assert told["message"]
+        guest.publish(f"nuki/front/relay/{session}/write", b"hello", retain=True)
+        assert json.loads((await guest.next()).payload)["error"] == "retained_command"
+
+
+async def owner_invites(broker: GuardedBroker) -> str:
+    """As the command line asks: over an inbox of its own."""
+    async with broker.peer("owner") as owner:
+        inbox = f"nuki/bridge/response/owner/{'cd' * 16}"
+        await owner.subscribe(inbox)
+        owner.publish("nuki/front/request/invite/create", json.dumps({"name": "Ben"}), ResponseTopic=inbox)
+        answer = json.loads((await owner.next(15)).payload)
+        code: str = answer["data"]["code"]
+        return code
+
+
+async def test_the_owners_answers_stay_with_the_owner(tmp_path: Path) -> None:
+    """Home automation listens to everything it can while the owner invites somebody from the command line."""
+    async with party(tmp_path) as house, house.broker.peer("home") as home:
+        for topic in ("#", "nuki/bridge/response/#", "nuki/+/response/#", "nuki/bridge/response/owner/#"):
+            await home.subscribe(topic)
+        code = await owner_invites(house.broker)
+        house.peer.publish("nuki/front/response/refresh", "end")
+        heard = b""
+        while b"end" not in heard[-3:]:
+            heard += (await home.next()).payload
+        assert code.encode() not in heard
+        assert code.replace("-", "").encode() not in heard
+
+
+async def test_the_command_line_works_for_owner_and_home(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        for account in ("owner", "home"):
+            result = await call("refresh", "front", "--json", "--broker", house.broker.url(account))
+            assert result.status == 0, result
+            assert json.loads(result.out)["state"] == "locked"
+            assert result.seconds < 10
+
+
+async def test_guests_through_a_link_that_is_made_on_demand(tmp_path: Path) -> None:
+    async with party(tmp_path, ", connection: on-demand") as house:
+        assert (await house.guest("redeem", await house.invite())).status == 0
+        await asyncio.sleep(3.0)
+        assert (await house.guest("guest", "unlock")).status == 0

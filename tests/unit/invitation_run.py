@@ -1,0 +1,125 @@
+"""One life of an invitation in a process of its own, which kills itself at a chosen durable step.
+
+    python -m tests.unit.invitation_run DIRECTORY END STEP MOMENT
+
+`END` is what is done with the invitation: redeem, revoke or expire.  The process gets SIGKILL at its `STEP`-th
+transaction with the database after pairing, at `MOMENT`: commit (everything said but COMMIT), done, or lock
+(just after the lock's memory, which outlives the process, has changed for the `STEP`-th time).  What it told the world
+goes to `told.jsonl` in `DIRECTORY` as it leaves.  Time is virtual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nuki_bridge.protocol.codes import Family
+from nuki_bridge.simulator.backend import load_locks, save_locks
+from nuki_bridge.simulator.radio import VirtualRadio
+from nuki_bridge.store import Store
+from nuki_bridge.topics import Publication
+from tests.conftest import VirtualTimeLoop
+from tests.unit.invited import Guest, invite
+from tests.unit.rig import now
+from tests.unit.test_bridge import House
+
+LOCKS = "locks.json"
+TOLD = "told.jsonl"
+CLIENT = "0123456789abcdef0123456789abcdef"
+
+
+class Doomed:
+    """Counts the steps of this process and ends it at one of them."""
+
+    def __init__(self, step: int, moment: str) -> None:
+        self._left = step
+        self._moment = moment
+        self.armed = False
+
+    def at(self, moment: str) -> None:
+        if not self.armed or moment != self._moment:
+            return
+        self._left -= 1
+        if self._left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Recording(House):
+    """A house whose locks outlive it, and which writes down what it publishes as it leaves."""
+
+    def __init__(self, directory: Path, doomed: Doomed) -> None:
+        super().__init__(directory / "state")
+        file = directory / LOCKS
+        if file.exists():
+            self.classic, self.ultra = load_locks(file)
+        assert self.ultra.family is Family.ULTRA
+        self.radio = VirtualRadio([self.classic, self.ultra], clock=now)
+        self._told = os.open(directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        note = self.classic.note
+
+        def remember(what: str, *arguments: Any, **more: Any) -> Any:
+            result = note(what, *arguments, **more)
+            if what in ("invited", "removed", "paired"):
+                asyncio.get_running_loop().call_soon(save)
+            return result
+
+        def save() -> None:
+            save_locks(file, [self.classic, self.ultra])
+            doomed.at("lock")
+
+        self.classic.note = remember  # type: ignore[method-assign]
+
+    def _publish(self, publication: Publication) -> bool:
+        if "/response" in publication.topic:
+            line = json.dumps({"topic": publication.topic, "payload": publication.payload.hex()})
+            os.write(self._told, f"{line}\n".encode())
+        return super()._publish(publication)
+
+
+def doom(doomed: Doomed) -> None:
+    """Have every transaction of every store pass by `doomed`."""
+    original = Store.transaction
+
+    @contextlib.contextmanager
+    def transaction(self: Store) -> Iterator[sqlite3.Connection]:
+        with original(self) as db:
+            yield db
+            doomed.at("commit")
+        doomed.at("done")
+
+    Store.transaction = transaction  # type: ignore[method-assign]
+
+
+async def life(directory: Path, end: str, doomed: Doomed) -> None:
+    """Pair, invite, end the invitation, and start once more when it may be forgotten."""
+    house = Recording(directory, doomed)
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        doomed.armed = True
+        data = await invite(house, expires_in="1h")
+        if end == "redeem":
+            guest = Guest(data["code"], CLIENT)
+            assert guest.redeem(house)["user"] == "Anna"
+            await asyncio.sleep(700.0)
+        elif end == "revoke":
+            await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        else:
+            await asyncio.sleep(3700.0)
+    await asyncio.sleep(8 * 24 * 3600.0)  # not running, which costs nothing
+    async with Recording(directory, doomed).running():
+        await asyncio.sleep(5.0)
+
+
+if __name__ == "__main__":
+    chosen = Doomed(int(sys.argv[3]), sys.argv[4])
+    doom(chosen)
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(life(Path(sys.argv[1]), sys.argv[2], chosen))

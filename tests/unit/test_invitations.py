@@ -1,0 +1,725 @@
+"""Invitations over MQTT, between a virtual lock, its owner and guests; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.errors import StoreError
+from nuki_bridge.invitation_code import lookup, read_code
+from nuki_bridge.invitation_store import Records
+from nuki_bridge.simulator.radio import VirtualRadio
+from nuki_bridge.store import FILE_NAME
+from tests.unit import rig
+from tests.unit.invited import Guest, invite, names, open_ones, settle
+from tests.unit.rig import clock, now
+from tests.unit.test_bridge import CLASSIC, House
+
+HOUR_S = 3600.0
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "state")
+
+
+async def paired(house: House) -> None:
+    await house.pair(name="front", pin="1234")
+
+
+def again(house: House) -> House:
+    """The same installation after a restart; the locks stay what they are."""
+    next_one = House(house.settings.state_dir)
+    next_one.classic, next_one.ultra = house.classic, house.ultra
+    next_one.radio = VirtualRadio([house.classic, house.ultra], clock=now)
+    return next_one
+
+
+def database(house: House) -> bytes:
+    """Every byte of the database and its log."""
+    directory = house.settings.state_dir
+    return b"".join(file.read_bytes() for file in sorted(directory.iterdir()) if FILE_NAME in file.name)
+
+
+def in_range(house: House, there: bool) -> None:
+    house.radio.control({"lock": CLASSIC, "out_of_range": not there})
+
+
+# -- from the owner to the guest --------------------------------------------------------------------------------------
+
+
+async def test_an_invitation_is_answered_once_with_what_the_owner_passes_on(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        house.published.clear()
+        data = await invite(house, expires_in="48h", remote=False)
+        assert data.keys() == {"id", "code", "link", "expires", "user"}
+        assert read_code(data["link"]) == read_code(data["code"])
+        assert data["user"] == "Anna"
+        left = datetime.fromisoformat(data["expires"]) - now()
+        assert timedelta(hours=47, minutes=59) < left <= timedelta(hours=48)
+        assert house.everything().count(data["code"]) == 2  # in the code and in the link of one answer
+        entry = house.classic.authorizations.get(data["id"])
+        assert entry is not None
+        assert (entry.name, entry.remote_allowed, entry.limit, entry.enabled) == ("Anna", False, None, True)
+        [shown] = open_ones(house)
+        assert shown == {
+            "id": data["id"],
+            "user": "Anna",
+            "remote": False,
+            "access": None,
+            "created": shown["created"],
+            "expires": data["expires"],
+        }
+        assert (await house.ask("front/request/invite/list"))["data"] == [shown]
+
+
+async def test_the_guest_gets_the_credential_that_the_lock_knows(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        guest = Guest(data["code"])
+        credential = guest.redeem(house)
+        entry = house.classic.authorizations.get(data["id"])
+        assert entry is not None
+        assert credential == {
+            "version": 1,
+            "lock": {"name": "front", "nuki_id": "1A2B3C4D", "address": CLASSIC, "type": "classic"},
+            "authorization_id": data["id"],
+            "shared_key": entry.key.hex(),
+            "user": "Anna",
+            "remote": True,
+            "base_topic": "nuki",
+        }
+        assert open_ones(house) == []
+        await settle()
+        assert names(house) == ["Anna"]
+
+
+async def test_access_reaches_the_lock_and_is_shown(house: House) -> None:
+    access = {
+        "from": "2026-12-02T00:00:00+01:00",
+        "until": "2027-01-01T00:00:00+01:00",
+        "weekdays": ["mo", "fr"],
+        "time_from": "08:00",
+        "time_until": "20:00",
+    }
+    async with house.running():
+        await paired(house)
+        data = await invite(house, access=access)
+        entry = house.classic.authorizations.get(data["id"])
+        assert entry is not None
+        assert entry.limit is not None
+        assert entry.limit.weekdays == 0b1000100
+        assert entry.limit.time_from is not None
+        assert entry.limit.time_from.hour == 8
+        [shown] = open_ones(house)
+        assert shown["access"]["weekdays"] == ["mo", "fr"]
+        assert datetime.fromisoformat(shown["access"]["until"]) == datetime.fromisoformat(access["until"])
+    restarted = again(house)
+    async with restarted.running():
+        assert open_ones(restarted)[0]["access"]["time_until"] == "20:00"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"name": ""},
+        {"name": "x" * 33},
+        {"name": "ä" * 17},
+        {"name": "An\nna"},
+        {"name": "Anna", "expires_in": "49h"},
+        {"name": "Anna", "expires_in": 172801},
+        {"name": "Anna", "expires_in": 0},
+        {"name": "Anna", "expires_in": "0s"},
+        {"name": "Anna", "expires_in": "soon"},
+        {"name": "Anna", "expires_in": True},
+        {"name": "Anna", "expires_in": -5},
+        {"name": "Anna", "remote": "yes"},
+        {"name": "Anna", "access": {"weekdays": ["xx"]}},
+        {"name": "Anna", "access": {"from": "2027-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}},
+        {"name": "Anna", "code": "0"},
+    ],
+)
+async def test_wrong_arguments_change_nothing(house: House, arguments: dict[str, Any]) -> None:
+    async with house.running():
+        await paired(house)
+        answer = await house.ask("front/request/invite/create", arguments)
+        assert answer["error"] == "bad_request", answer
+        assert names(house) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("48h", 172800), ("30m", 1800), ("90s", 90), ("90", 90), (90, 90), (1.5, 1), ("1d12h", 129600), ("1h30m", 5400)],
+)
+async def test_expires_in_is_read_as_people_write_it(house: House, given: Any, seconds: int) -> None:
+    async with house.running():
+        await paired(house)
+        await invite(house, expires_in=given)
+        [shown] = open_ones(house)
+        created, expires = (datetime.fromisoformat(shown[key]) for key in ("created", "expires"))
+        assert expires - created == timedelta(seconds=seconds)
+
+
+async def test_answers_go_to_the_response_topic_alone(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        house.published.clear()
+        house.send("front/request/invite/create", {"name": "Anna"}, response_topic="someone/inbox")
+        await settle(5.0)
+        told = [each.topic for each in house.published if b'"code"' in each.payload]
+        assert told == ["someone/inbox"]
+
+
+async def test_neither_code_nor_key_is_logged_or_kept(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        credential = Guest(data["code"]).redeem(house)
+        plain = read_code(data["code"])
+        for secret in (data["code"], plain, credential["shared_key"]):
+            assert secret not in caplog.text
+        assert plain.encode() not in database(house)
+        assert data["code"].encode() not in database(house)
+        for row in house.bridge.invitations._rows.values():
+            assert "key" not in repr(row)
+            assert "lookup" not in repr(row)
+
+
+# -- once, and to one -------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_guests_the_first_wins(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        code = (await invite(house))["code"]
+        assert Guest(code).redeem(house)["user"] == "Anna"
+        assert Guest(code).redeem(house) == "redeemed"
+
+
+async def test_a_guest_whose_answer_got_lost_may_ask_again_for_ten_minutes(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        first = guest.redeem(house)
+        await asyncio.sleep(590.0)
+        assert guest.redeem(house) == first
+        assert Guest(guest.code, guest.client.upper()).redeem(house) == first
+        await asyncio.sleep(11.0)
+        assert guest.redeem(house) == "redeemed"
+
+
+async def test_ten_minutes_later_the_credential_is_wiped(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        key = bytes.fromhex(guest.redeem(house)["shared_key"])
+        assert key in database(house)
+        await asyncio.sleep(601.0)
+        assert key not in database(house)
+        assert bytes.fromhex(guest.client) not in database(house)
+        assert names(house) == ["Anna"]
+
+
+async def test_the_repeat_is_honoured_after_a_restart_but_no_longer_than_ten_minutes(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        first = guest.redeem(house)
+    await asyncio.sleep(300.0)
+    second = again(house)
+    async with second.running():
+        assert guest.redeem(second) == first
+        assert Guest(guest.code).redeem(second) == "redeemed"
+    await asyncio.sleep(301.0)
+    third = again(house)
+    async with third.running():
+        assert guest.redeem(third) == "redeemed"
+        await settle(1.0)
+        assert bytes.fromhex(first["shared_key"]) not in database(third)
+
+
+async def test_an_open_invitation_survives_a_restart(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+    await asyncio.sleep(40 * HOUR_S)
+    restarted = again(house)
+    async with restarted.running():
+        assert [each["id"] for each in open_ones(restarted)] == [data["id"]]
+        assert Guest(data["code"]).redeem(restarted)["authorization_id"] == data["id"]
+
+
+async def test_redeeming_needs_neither_the_lock_nor_its_link(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        in_range(house, False)
+        await asyncio.sleep(120.0)
+        assert Guest(data["code"]).redeem(house)["authorization_id"] == data["id"]
+
+
+async def test_outcomes_are_remembered_for_seven_days(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        redeemed, revoked, expired = [await invite(house, name=name, expires_in="1h") for name in ("A", "B", "C")]
+        Guest(redeemed["code"]).redeem(house)
+        assert (await house.ask("front/request/invite/revoke", {"id": revoked["id"]}))["status"] == "ok"
+        await asyncio.sleep(HOUR_S + 60)
+        in_range(house, False)  # or each day would take a second of keep-alive
+        for days in (0, 6):
+            await asyncio.sleep(days * 24 * HOUR_S)
+            assert Guest(redeemed["code"]).redeem(house) == "redeemed"
+            assert Guest(revoked["code"]).redeem(house) == "revoked"
+            assert Guest(expired["code"]).redeem(house) == "expired"
+        await asyncio.sleep(24 * HOUR_S)
+        assert Guest(redeemed["code"]).redeem(house) == "unknown"
+        assert Guest(revoked["code"]).redeem(house) == "unknown"
+        assert Guest(expired["code"]).redeem(house) == "unknown"
+        with closing(sqlite3.connect(house.settings.state_dir / FILE_NAME)) as db:
+            assert db.execute("SELECT count(*) FROM invitation").fetchone() == (0,)
+
+
+# -- what guests, and others, send ------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_does_not_open_changes_nothing(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        other = Guest("0" * 16)
+        good = guest.request()
+        for payload in (
+            b"x",
+            bytes(40),
+            bytes(500),
+            good[:-1],
+            good + b"x",
+            other.request(),
+            guest.request(client="short"),
+            guest.request(client=5),
+            guest.request(client=None),
+            b'{"client":"' + b"0" * 32 + b'"}',
+        ):
+            assert guest.redeem(house, payload) == "unknown"
+        assert len(open_ones(house)) == 1
+        assert guest.redeem(house, good)["user"] == "Anna"
+
+
+async def test_a_strange_lookup_is_unknown(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        assert Guest("0" * 16).redeem(house) == "unknown"
+        for strange in ("zz", "00", "", "é"):
+            house.send(f"invitation/{strange}/redeem", b"x")
+            assert json.loads(house.on(f"invitation/{strange}/response")[-1])["error"] == "unknown"
+
+
+async def test_the_guests_clock_does_not_matter(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        for time in (0, None, "2036-01-01T00:00:00Z", -1, 1e18):
+            guest = Guest((await invite(house))["code"])
+            assert guest.redeem(house, guest.request(time=time))["user"] == "Anna"
+
+
+async def test_a_retained_request_is_refused_and_redeems_nothing(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        house.send(f"{guest.topic}/redeem", guest.request(), retain=True)
+        assert json.loads(house.on(f"{guest.topic}/response")[-1])["error"] == "retained_command"
+        assert len(open_ones(house)) == 1
+        house.published.clear()
+        house.send(f"{guest.topic}/redeem", b"", retain=True)
+        assert house.on(f"{guest.topic}/response") == []
+
+
+async def test_an_oversized_request_is_refused(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        house.send(f"{guest.topic}/redeem", bytes(16 * 1024 + 1))
+        assert json.loads(house.on(f"{guest.topic}/response")[-1])["error"] == "payload_too_large"
+
+
+async def test_a_guest_cannot_have_the_bridge_answer_elsewhere(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        told = guest.redeem(house, response_topic="nuki/front/set", correlation_data=b"7")
+        assert told["user"] == "Anna"
+        assert house.on("front/set") == []
+
+
+async def test_a_flood_of_garbage_gets_few_answers_and_holds_no_guest_up(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        for number in range(1000):
+            house.send(f"invitation/{number:032x}/redeem", bytes(100))
+            house.send(f"{guest.topic}/redeem", bytes(100))
+        answers = [each for each in house.published if each.topic.endswith("/response")]
+        answers = [each for each in answers if "/invitation/" in each.topic]
+        assert len(answers) <= 30
+        first = guest.redeem(house)
+        assert first["user"] == "Anna"
+        assert guest.redeem(house) == first
+        await asyncio.sleep(60.0)
+        assert Guest("0" * 16).redeem(house) == "unknown"
+
+
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_expired_invitation_is_gone_everywhere(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house, expires_in="30m")
+        entry = house.classic.authorizations.get(data["id"])
+        assert entry is not None
+        await asyncio.sleep(1801.0)
+        assert open_ones(house) == []
+        assert Guest(data["code"]).redeem(house) == "expired"
+        await settle()
+        assert names(house) == []
+        assert entry.key not in database(house)
+
+
+async def test_a_code_is_expired_at_once_though_nobody_has_swept_yet(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house, expires_in="30m")
+        invitations = house.bridge.invitations
+        invitations._now = lambda: now() + timedelta(minutes=31)
+        assert Guest(data["code"]).redeem(house) == "expired"
+
+
+async def test_revoking_removes_it_from_the_lock_before_the_answer(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        answer = await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        assert answer["data"] == {"id": data["id"], "user": "Anna", "removed_on_lock": True}
+        assert names(house) == []
+        assert open_ones(house) == []
+        assert Guest(data["code"]).redeem(house) == "revoked"
+        answer = await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        assert answer["error"] == "unknown_invitation"
+
+
+async def test_revoking_by_name_needs_a_name_that_is_alone(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        first, second = await invite(house), await invite(house)
+        answer = await house.ask("front/request/invite/revoke", {"name": "Anna"})
+        assert answer["error"] == "ambiguous"
+        assert str(first["id"]) in answer["message"]
+        await house.ask("front/request/invite/revoke", {"id": first["id"]})
+        assert (await house.ask("front/request/invite/revoke", {"name": "Anna"}))["data"]["id"] == second["id"]
+        for wrong in ({}, {"name": "Anna", "id": 1}):
+            assert (await house.ask("front/request/invite/revoke", wrong))["error"] == "bad_request"
+        assert (await house.ask("front/request/invite/revoke", {"name": "Bert"}))["error"] == "unknown_invitation"
+
+
+async def test_a_redeemed_invitation_cannot_be_revoked(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        Guest(data["code"]).redeem(house)
+        answer = await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        assert answer["error"] == "unknown_invitation"
+        assert names(house) == ["Anna"]
+
+
+async def test_what_could_not_be_removed_is_removed_when_the_lock_is_back(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        in_range(house, False)
+        await asyncio.sleep(120.0)
+        answer = await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        assert answer["data"]["removed_on_lock"] is False
+        assert Guest(data["code"]).redeem(house) == "revoked"
+        assert house.bridge.invitations.pending("front") == {data["id"]}
+        await asyncio.sleep(3 * HOUR_S)
+        assert names(house) == ["Anna"]
+        in_range(house, True)
+        await settle()
+        assert names(house) == []
+        assert house.bridge.invitations.pending("front") == set()
+
+
+async def test_it_is_removed_after_a_restart_too(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        await invite(house, expires_in="30m")
+        in_range(house, False)
+        await asyncio.sleep(HOUR_S)
+    await asyncio.sleep(9 * 24 * HOUR_S)
+    restarted = again(house)
+    async with restarted.running():
+        in_range(restarted, True)
+        await settle()
+        assert names(restarted) == []
+
+
+async def test_an_invitation_that_expired_while_the_bridge_was_off_is_cleaned_up(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+    await asyncio.sleep(49 * HOUR_S)
+    restarted = again(house)
+    async with restarted.running():
+        assert Guest(data["code"]).redeem(restarted) == "expired"
+        await settle()
+        assert names(restarted) == []
+        assert open_ones(restarted) == []
+
+
+async def test_a_stranger_who_has_the_old_id_stays(house: House) -> None:
+    """After a factory reset a lock counts its IDs from the start again."""
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        in_range(house, False)
+        await asyncio.sleep(120.0)
+        await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        entry = house.classic.authorizations.get(data["id"])
+        assert entry is not None
+        entry.name, entry.created = "Berta", entry.created + timedelta(days=1)
+        in_range(house, True)
+        await settle()
+        assert names(house) == ["Berta"]
+        assert house.bridge.invitations.pending("front") == set()
+
+
+async def test_a_user_who_was_renamed_while_invited_is_removed_all_the_same(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        entry = house.classic.authorizations.get(data["id"])
+        assert entry is not None
+        entry.name = "Anna M."
+        await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        assert names(house) == []
+
+
+async def test_removing_the_user_ends_the_invitation(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        assert (await house.ask("front/request/users/remove", {"id": data["id"]}))["status"] == "ok"
+        assert open_ones(house) == []
+        assert Guest(data["code"]).redeem(house) == "revoked"
+
+
+async def test_unpairing_ends_its_invitations(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        await house.ask("bridge/request/unpair", {"name": "front"})
+        assert Guest(data["code"]).redeem(house) == "revoked"
+        await paired(house)
+        await settle()
+        assert names(house) == []
+
+
+async def test_the_user_is_pending_until_the_invitation_is_redeemed(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        assert house.bridge.invitations.pending("front") == {data["id"]}
+        assert house.bridge.invitations.pending("back") == set()
+        listed = {each["id"]: each for each in (await house.ask("front/request/users/list"))["data"]}
+        assert listed[data["id"]]["pending"] is True
+        Guest(data["code"]).redeem(house)
+        assert house.bridge.invitations.pending("front") == set()
+        shown = {each["id"]: each for each in json.loads(house.retained["nuki/front/users"])}
+        assert shown[data["id"]]["pending"] is False
+
+
+# -- clocks -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_clock_set_back_prolongs_no_life(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        in_range(house, False)
+        monkeypatch.setattr(house.bridge.invitations, "_now", lambda: now() - timedelta(days=30))
+        await asyncio.sleep(47 * HOUR_S)
+        assert len(open_ones(house)) == 1
+        await asyncio.sleep(HOUR_S + 1)
+        assert Guest(data["code"]).redeem(house) == "expired"
+        in_range(house, True)
+        await settle()
+        assert names(house) == []
+
+
+async def test_restarts_with_a_clock_set_back_prolong_no_life(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        started = clock()
+        in_range(house, False)
+    monkeypatch.setattr(rig, "START", rig.START - timedelta(days=30))
+    while clock() - started < 48.5 * HOUR_S:
+        house = again(house)
+        async with house.running():
+            await asyncio.sleep(6 * HOUR_S)
+    house = again(house)
+    async with house.running():
+        assert Guest(data["code"]).redeem(house) == "expired"
+
+
+async def test_a_clock_that_jumps_ahead_ends_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        monkeypatch.setattr(house.bridge.invitations, "_now", lambda: now() + timedelta(days=30))
+        assert Guest(data["code"]).redeem(house) == "expired"
+
+
+# -- what the lock says -----------------------------------------------------------------------------------------------
+
+
+async def test_a_full_lock_leaves_nothing_behind(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        house.classic.behaviour.max_users = 2
+        await invite(house)
+        answer = await house.ask("front/request/invite/create", {"name": "Bert"})
+        assert answer["error"] == "too_many_entries"
+        assert names(house) == ["Anna"]
+        assert len(open_ones(house)) == 1
+        assert len(house.bridge.invitations._rows) == 1
+
+
+async def test_without_a_pin_nothing_is_made(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        assert (await house.ask("front/request/invite/create", {"name": "Anna"}))["error"] == "pin_required"
+        assert names(house) == []
+        assert house.bridge.invitations._rows == {}
+
+
+async def test_a_wrong_pin_makes_nothing(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front", pin="4321")
+        for _ in range(5):
+            assert (await house.ask("front/request/invite/create", {"name": "Anna"}))["error"] == "bad_pin"
+        assert names(house) == []
+
+
+async def test_a_lock_out_of_reach_makes_nothing_late(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        in_range(house, False)
+        await asyncio.sleep(120.0)
+        answer = await house.ask("front/request/invite/create", {"name": "Anna"})
+        assert answer["error"] == "timeout"
+        assert open_ones(house) == []
+        assert house.bridge.invitations._rows == {}
+        in_range(house, True)
+        await settle(120.0)
+        assert names(house) == []
+
+
+async def test_what_a_lost_answer_left_on_the_lock_is_found_and_removed(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        await invite(house)
+        await asyncio.sleep(5.0)
+        lose_invite_answer(house)
+        answer = await house.ask("front/request/invite/create", {"name": "Anna"})
+        assert answer["error"] == "outcome_unknown"
+        assert names(house) == ["Anna", "Anna"]
+        in_range(house, True)
+        await settle(120.0)
+        assert names(house) == ["Anna"]
+        assert len(open_ones(house)) == 1
+        [left] = [each.authorization_id for each in house.classic.authorizations if each.name == "Anna"]
+        assert left == open_ones(house)[0]["id"]
+
+
+async def test_a_user_of_the_same_name_is_not_taken_for_a_lost_one(house: House) -> None:
+    """Whoever was there before, has acted already, or is another kind of user stays."""
+    async with house.running():
+        await paired(house)
+        first = await invite(house)
+        Guest(first["code"]).redeem(house)
+        await asyncio.sleep(HOUR_S)
+        lose_invite_answer(house)
+        await house.ask("front/request/invite/create", {"name": "Anna"})
+        lost = max(each.authorization_id for each in house.classic.authorizations)
+        house.classic.authorizations.remove(lost)
+        in_range(house, True)
+        await settle(120.0)
+        assert names(house) == ["Anna"]
+        assert house.classic.authorizations.get(first["id"]) is not None
+
+
+def lose_invite_answer(house: House) -> None:
+    """The next invite is carried out, and then the lock is out of range before it has answered."""
+    lock = house.classic
+    original = lock.note
+
+    def note(what: str, *arguments: Any, **more: Any) -> Any:
+        result = original(what, *arguments, **more)
+        if what == "invited":
+            lock.note = original  # type: ignore[method-assign]
+            in_range(house, False)
+        return result
+
+    lock.note = note  # type: ignore[method-assign]
+
+
+# -- a disk that is full ----------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_handed_out_that_could_not_be_made_durable(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> bool:
+        raise StoreError("the disk is full")
+
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, "redeem", full)
+            assert guest.redeem(house) == "store_error"
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, "ask", full)
+            answer = await house.ask("front/request/invite/create", {"name": "Bert"})
+            assert answer["error"] == "store_error"
+            assert names(house) == ["Anna"]
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, "open", full)
+            answer = await house.ask("front/request/invite/create", {"name": "Bert"})
+            assert answer["error"] == "store_error"
+        await settle(120.0)
+        assert names(house) == ["Anna"]
+        assert guest.redeem(house)["user"] == "Anna"
+
+
+async def test_many_invitations(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        codes = [(await invite(house, name=f"Guest {number}"))["code"] for number in range(100)]
+        assert len({lookup(read_code(each)) for each in codes}) == 100
+        assert len(open_ones(house)) == 100
+        assert [Guest(each).redeem(house)["user"] for each in codes] == [f"Guest {number}" for number in range(100)]
+        assert open_ones(house) == []

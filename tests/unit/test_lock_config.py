@@ -1,0 +1,273 @@
+"""A lock's own settings over MQTT: the basic configuration, the security PIN, the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.config import LockSettings, Secret
+from tests.unit.test_bridge import CLASSIC, ULTRA, House
+from tests.unit.test_users import PIN, ask, refusal
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "state", PIN)
+
+
+def configured(house: House, *locks: LockSettings) -> House:
+    house.settings = replace(house.settings, locks=locks)
+    return house
+
+
+# -- configuration
+
+
+async def test_pairing_is_switched_off_and_the_button_does_nothing_then(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        before = await ask(house, "config/get")
+        assert before["pairing_enabled"] is True
+        assert await ask(house, "config/set", pairing_enabled=False) == {**before, "pairing_enabled": False}
+        house.classic.hold_button()
+        assert not house.classic.pairing_mode
+        assert (await ask(house, "config/get"))["pairing_enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "attribute", "on_lock"),
+    [
+        ("name", "Haustür", "name", "Haustür"),
+        ("auto_unlatch", True, "auto_unlatch", True),
+        ("button_enabled", False, "button_enabled", False),
+        ("led_enabled", False, "led_enabled", False),
+        ("led_brightness", 5, "led_brightness", 5),
+        ("fob_action_1", "intelligent", "fob_action_1", 4),
+        ("fob_action_2", "none", "fob_action_2", 0),
+        ("fob_action_3", "lock_n_go", "fob_action_3", 3),
+        ("single_lock", True, "single_lock", True),
+        ("advertising_mode", "slowest", "advertising_mode", 3),
+        ("timezone", "America/New_York", "timezone_id", 12),
+        ("dst_mode", "european", "dst_mode", 1),
+        ("latitude", 48.25, "latitude", 48.25),
+        ("longitude", -16, "longitude", -16.0),
+    ],
+)
+async def test_one_setting_changes_and_all_others_stay(
+    house: House, key: str, value: Any, attribute: str, on_lock: Any
+) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        settings = house.classic.settings
+        before = {name: getattr(settings, name) for name in settings.__slots__}
+        answer = await ask(house, "config/set", **{key: value})
+        assert answer[key] == value
+        after = {name: getattr(settings, name) for name in settings.__slots__}
+        expected = {**before, attribute: on_lock}
+        for rounded in ("latitude", "longitude"):
+            assert after.pop(rounded) == pytest.approx(expected.pop(rounded), abs=1e-5)
+        assert after == expected
+
+
+async def test_without_a_timezone_the_offset_counts(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        answer = await ask(house, "config/set", timezone="none", timezone_offset_min=-90)
+        assert (answer["timezone"], answer["timezone_offset_min"]) == ("none", -90)
+        assert answer["time"].endswith("-01:30")
+
+
+async def test_the_users_times_follow_the_zone(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        await ask(house, "config/set", timezone="Asia/Tokyo")
+        assert '"created":"2026-12-01T17:00:00+09:00"' in house.retained["nuki/front/users"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, "nothing to set"),
+        ({"colour": "red"}, "pairing_enabled"),
+        ({"nuki_id": "12345678"}, "read-only"),
+        ({"firmware": "1.2.3"}, "read-only"),
+        ({"pairing_enabled": 0}, "true or false"),
+        ({"led_brightness": 6}, "0 to 5"),
+        ({"led_brightness": True}, "0 to 5"),
+        ({"name": "x" * 33}, "32 bytes"),
+        ({"name": "ä" * 17}, "32 bytes"),
+        ({"fob_action_1": "explode"}, "intelligent"),
+        ({"timezone": "Europe/Atlantis"}, "Europe/Berlin"),
+        ({"latitude": 91}, "degrees"),
+        ({"pairing_enabled": False, "led_brightness": 9}, "0 to 5"),
+    ],
+)
+async def test_what_is_wrong_is_said_and_nothing_changes(house: House, arguments: dict[str, Any], says: str) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        answer = await house.ask("front/request/config/set", arguments)
+        assert answer["error"] == "bad_request"
+        assert says in answer["message"]
+        assert house.classic.settings.pairing_enabled
+        assert not any(entry.what == "config_set" for entry in house.classic.audit)
+
+
+async def test_two_changes_at_once_both_count(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.send("front/request/config/set", {"led_enabled": False})
+        house.send("front/request/config/set", {"single_lock": True})
+        await asyncio.sleep(5)
+        assert (house.classic.settings.led_enabled, house.classic.settings.single_lock) == (False, True)
+
+
+# -- the PIN
+
+
+async def test_a_new_pin_is_set_used_and_kept(house: House) -> None:
+    configured(house)
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        assert await ask(house, "pin/set", pin="4711") == {}
+        assert house.classic.pin_guard.pin == 4711
+        await ask(house, "users/list")
+        assert [each.pin for each in house.store.locks()] == ["4711"]
+    again = House(house.settings.state_dir)
+    again.classic, again.radio = house.classic, house.radio
+    async with again.running():
+        await asyncio.sleep(10)
+        await ask(again, "users/list")
+
+
+async def test_a_pin_in_the_configuration_must_be_changed_there_too(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        assert "configuration" in (await ask(house, "pin/set", pin="4711"))["note"]
+        await ask(house, "users/list")
+        assert [each.pin for each in house.store.locks()] == ["4711"]
+
+
+async def test_a_lost_answer_to_pin_set_is_cleared_up(house: House) -> None:
+    configured(house)
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        lock = house.classic
+        whole = lock.send_encrypted
+
+        def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
+            if lock.audit[-1].what == "pin_set":
+                return
+            whole(connection_id, to, message, size)
+
+        lock.send_encrypted = lose  # type: ignore[method-assign]
+        await ask(house, "pin/set", pin="4711")
+        assert [each.pin for each in house.store.locks()] == ["4711"]
+        await ask(house, "users/list")
+
+
+@pytest.mark.parametrize("pin", ["123", "12345", "123456", ""])
+async def test_a_pin_of_the_wrong_length_never_reaches_the_lock(house: House, pin: str) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        assert await refusal(house, "pin/set", pin=pin) == "bad_request"
+        assert house.classic.pin_guard.pin == 1234
+
+
+async def test_the_ultra_has_six_digits(house: House) -> None:
+    async with house.running():
+        await house.pair(ULTRA, name="back", pin="123456")
+        answer = await house.ask("back/request/pin/set", {"pin": "1234"})
+        assert answer["error"] == "bad_request"
+        answer = await house.ask("back/request/pin/set", {"pin": "012345"})
+        assert answer["status"] == "ok"
+        assert house.ultra.pin_guard.pin == 12345
+
+
+async def test_a_pin_that_was_missing_is_verified_used_and_kept(house: House) -> None:
+    configured(house)
+    async with house.running():
+        await house.pair(name="front")
+        assert await refusal(house, "users/list") == "pin_required"
+        assert "nuki/front/users" not in house.retained
+        assert await ask(house, "pin/verify", pin="1234") == {}
+        await asyncio.sleep(1)
+        assert "nuki/front/users" in house.retained
+        assert [each.pin for each in house.store.locks()] == ["1234"]
+
+
+async def test_a_wrong_pin_is_verified_once(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        for _ in range(5):
+            assert await refusal(house, "pin/verify", pin="9999") == "bad_pin"
+        assert sum(entry.detail == "bad_pin" for entry in house.classic.audit) == 1
+        await ask(house, "pin/verify")
+        await ask(house, "users/list")
+
+
+async def test_a_wrong_pin_of_the_configuration_is_tried_once_an_hour_however_often_the_daemon_starts(
+    house: House,
+) -> None:
+    configured(house, LockSettings("front", CLASSIC, pin=Secret("9999")))
+    async with house.running():
+        await house.pair(name="front")
+        assert await refusal(house, "users/list") == "bad_pin"
+        assert await refusal(house, "pin/verify") == "bad_pin"
+    for _ in range(5):
+        again = House(house.settings.state_dir)
+        again.settings, again.classic, again.radio = house.settings, house.classic, house.radio
+        async with again.running():
+            await asyncio.sleep(20)
+            assert await refusal(again, "users/list") == "bad_pin"
+            assert await refusal(again, "pin/verify") == "bad_pin"
+    assert sum(entry.detail == "bad_pin" for entry in house.classic.audit) == 1
+    house.classic.pin_guard.change(9999)
+    again = House(house.settings.state_dir)
+    again.settings, again.classic, again.radio = house.settings, house.classic, house.radio
+    async with again.running():
+        await asyncio.sleep(3600)
+        await ask(again, "pin/verify")
+        await ask(again, "users/list")
+
+
+async def test_after_a_refusal_the_right_pin_puts_everything_right(house: House) -> None:
+    configured(house, LockSettings("front", CLASSIC, pin=Secret("9999")))
+    async with house.running():
+        await house.pair(name="front")
+        assert await refusal(house, "users/list") == "bad_pin"
+        assert "configuration" in (await ask(house, "pin/verify", pin="1234"))["note"]
+        await ask(house, "users/list")
+
+
+async def test_no_pin_is_ever_published(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    configured(house)
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        await ask(house, "pin/set", pin="8271")
+        await ask(house, "pin/verify", pin="8271")
+        await refusal(house, "pin/verify", pin="6390")
+        await ask(house, "config/get")
+        for pin in ("8271", "6390"):
+            assert pin not in house.everything()
+            assert pin not in caplog.text
+
+
+# -- the clock
+
+
+async def test_the_clock_is_set_to_now_or_to_what_is_asked(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.radio.control({"lock": CLASSIC, "clock": "2020-01-01T00:00:00Z"})
+        answer = await ask(house, "time/set")
+        assert answer["time"].startswith("2026-12-01T09:00")
+        assert house.classic.now().year == 2026
+        answer = await ask(house, "time/set", time="2027-07-01T12:00:00")
+        assert answer["time"] == "2027-07-01T12:00:00+02:00"
+        assert house.classic.now().hour == 10
+        assert await refusal(house, "time/set", time="noon") == "bad_request"

@@ -1,0 +1,477 @@
+"""Guests at a lock: whole frames there and back, whose turn it is, and who is refused; on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.config import LockSettings, Secret
+from nuki_bridge.link import Channel
+from nuki_bridge.protocol.codes import Action, Command, Family, IdType, LockState
+from nuki_bridge.protocol.frames import authorization_id
+from nuki_bridge.protocol.messages import (
+    Challenge,
+    ErrorReport,
+    KeyturnerStates,
+    LockAction,
+    RequestData,
+    Status,
+)
+from nuki_bridge.protocol.session import Session
+from nuki_bridge.protocol.wire import Message
+from nuki_bridge.simulator.behaviour import seeded
+from tests.unit.rig import clock
+from tests.unit.test_bridge import CLASSIC, House
+
+CHALLENGE = RequestData(wanted=Command.CHALLENGE)
+ACTION = LockAction(action=Action.UNLOCK, app_id=0, flags=0, name_suffix="me", nonce=bytes(32))
+STATES = RequestData(wanted=Command.KEYTURNER_STATES)
+_number = 0
+
+
+class Guest:
+    """Somebody with a key of the lock and nothing but a broker."""
+
+    def __init__(self, house: House, number: int, key: bytes, name: str) -> None:
+        global _number
+        _number += 1
+        self.house = house
+        self.number = number
+        self.key = key
+        self.name = name
+        self.id = f"{_number:032x}"
+        self.session = Session(number, key, Family.CLASSIC, seeded(100 + _number))
+        self._seen = 0
+
+    def write(self, frame: bytes | Message, **fields: Any) -> None:
+        data = frame if isinstance(frame, bytes) else self.session.send(frame)
+        self.house.send(f"front/relay/{self.id}/write", data, **fields)
+
+    def heard(self) -> list[bytes]:
+        """Every frame that came for this session."""
+        topic = f"nuki/front/relay/{self.id}/indicate"
+        return [each.payload for each in self.house.published if each.topic == topic]
+
+    def messages(self) -> list[Message]:
+        return [self.session.receive(frame) for frame in self.heard()]
+
+    def errors(self) -> list[str]:
+        return [each["error"] for each in self.house.events(f"front/relay/{self.id}/error")]
+
+    async def next(self, wait_s: float = 20.0) -> Message:
+        """The next message of the lock for this session."""
+        deadline = clock() + wait_s
+        while clock() < deadline:
+            heard = self.heard()
+            if len(heard) > self._seen:
+                self._seen += 1
+                return self.session.receive(heard[self._seen - 1])
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"nothing came; errors: {self.errors()}")
+
+    async def challenge(self) -> bytes:
+        self.write(CHALLENGE)
+        answer = await self.next()
+        assert isinstance(answer, Challenge)
+        return answer.nonce
+
+    async def act(self, action: Action, nonce: bytes | None = None) -> list[Message]:
+        """Carry out a lock action; gives everything the lock said up to COMPLETE or an error."""
+        nonce = nonce or await self.challenge()
+        self.write(LockAction(action=action, app_id=0, flags=0, name_suffix=None, nonce=nonce))
+        said: list[Message] = []
+        while True:
+            said.append(await self.next())
+            if isinstance(said[-1], ErrorReport) or (isinstance(said[-1], Status) and said[-1].status == 0):
+                return said
+
+
+class Party(House):
+    """A house with its PIN known, a paired front door, and guests."""
+
+    def guest(self, name: str = "Anna", *, remote: bool = True, enabled: bool = True) -> Guest:
+        key = seeded(sum(name.encode()))(32)
+        entry = self.classic.add_user(key, IdType.APP, 0, name, full=0)  # type: ignore[arg-type]
+        entry.remote_allowed, entry.enabled = remote, enabled
+        self.classic.config_changed()
+        return Guest(self, entry.authorization_id, key, name)
+
+    def entry(self, guest: Guest) -> Any:
+        entry = self.classic.authorizations.get(guest.number)
+        assert entry is not None
+        return entry
+
+    def audit(self, *what: str) -> list[str]:
+        return [f"{e.what} {e.detail}" for e in self.classic.audit if e.what in what]
+
+    @property
+    def member(self) -> Any:
+        return self.bridge.members.get("front")
+
+
+@asynccontextmanager
+async def party(directory: Path, *, pin: str | None = "1234", connection: str = "persistent") -> AsyncIterator[Party]:
+    settings = LockSettings("front", CLASSIC, connection=connection, pin=Secret(pin) if pin else None)  # type: ignore[arg-type]
+    house = Party(directory / "state", settings)
+    async with house.running():
+        await house.pair()
+        await asyncio.sleep(5.0)
+        yield house  # type: ignore[misc]
+
+
+# -- there and back ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_guest_unlocks_end_to_end(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        said = await anna.act(Action.UNLOCK)
+        assert [type(each) for each in said] == [Status, KeyturnerStates, KeyturnerStates, Status]
+        assert house.classic.motor.state is LockState.UNLOCKED
+        assert anna.errors() == []
+        await asyncio.sleep(2.0)
+        assert house.retained["nuki/front/state"] == "unlocked"
+
+
+async def test_frames_pass_unchanged_and_those_of_others_stay_away(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna, ben = house.guest("Anna"), house.guest("Ben")
+        anna.write(STATES)
+        ben.write(STATES)
+        await anna.next()
+        await ben.next()
+        assert {authorization_id(each) for each in anna.heard()} == {anna.number}
+        assert {authorization_id(each) for each in ben.heard()} == {ben.number}
+        assert all(isinstance(each, KeyturnerStates) for each in anna.messages() + ben.messages())
+
+
+async def test_the_guests_challenge_outlives_keep_alive_and_other_guests(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna, ben = house.guest("Anna"), house.guest("Ben")
+        nonce = await anna.challenge()
+        await ben.challenge()
+        await asyncio.sleep(25.0)
+        said = await anna.act(Action.UNLOCK, nonce)
+        assert not any(isinstance(each, ErrorReport) for each in said)
+
+
+async def test_the_bridges_commands_go_on_beside_guests(tmp_path: Path) -> None:
+    """Neither is refused as busy: one exchange at a time, in the order in which they came."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        guest = asyncio.create_task(anna.act(Action.UNLOCK))
+        await asyncio.sleep(0.3)
+        assert (await house.ask("front/set", "lock"))["status"] == "ok"
+        assert isinstance((await guest)[-1], Status)
+        bridge = asyncio.create_task(house.ask("front/set", "unlock"))
+        await asyncio.sleep(0.1)
+        assert isinstance((await anna.act(Action.LOCK))[-1], Status)
+        assert (await bridge)["status"] == "ok"
+        assert house.audit("action_refused") == []
+        assert house.classic.motor.state is LockState.LOCKED
+        assert [str(entry.detail).partition(":")[0] for entry in house.classic.movements()] == [
+            *("unlock", "lock", "unlock", "lock")
+        ]
+
+
+async def test_many_guests_do_not_keep_the_bridge_waiting(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        guests = [house.guest(f"guest {number}") for number in range(10)]
+        await guests[0].challenge()
+        for guest in guests:
+            guest.write(CHALLENGE)
+        await asyncio.sleep(0)
+        started = clock()
+        assert (await house.ask("front/request/refresh"))["status"] == "ok"
+        assert clock() - started < 2.5
+        for guest in guests:
+            assert isinstance(await guest.next(), Challenge)
+
+
+async def test_on_demand_the_link_is_brought_up_and_kept_while_a_session_is_active(tmp_path: Path) -> None:
+    async with party(tmp_path, connection="on-demand") as house:
+        anna = house.guest()
+        await asyncio.sleep(10.0)
+        lock = house.member.lock
+        assert not lock.connected
+        nonce = await anna.challenge()
+        await asyncio.sleep(15.0)
+        assert lock.connected
+        said = await anna.act(Action.UNLOCK, nonce)
+        assert isinstance(said[-1], Status)
+        await asyncio.sleep(29.0)
+        assert lock.connected
+        await asyncio.sleep(5.0)
+        assert not lock.connected
+        assert anna.errors() == []
+
+
+async def test_the_lost_link_is_told_to_those_who_count_on_it(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(1.0)
+        house.classic.drop_links()
+        await asyncio.sleep(1.0)
+        assert anna.errors() == ["disconnected"]
+        house.classic.drop_links()
+        await asyncio.sleep(3.0)
+        assert anna.errors() == ["disconnected"]
+
+
+async def test_an_idle_session_ends_and_hears_no_more(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(31.0)
+        house.classic.drop_links()
+        await asyncio.sleep(3.0)
+        assert anna.errors() == []
+        await anna.challenge()
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+async def refusal(house: Party, guest: Guest, frame: bytes | Message = ACTION) -> str:
+    """The error that a frame is answered with; nothing of it reached the lock."""
+    writes = len(house.audit("write"))
+    guest.write(frame)
+    await asyncio.sleep(3.0)
+    assert guest.heard() == []
+    [code] = guest.errors()
+    frames = house.audit("write")[writes:]
+    size = len(frame) if isinstance(frame, bytes) else len(guest.session.send(frame))
+    assert not [each for each in frames if each.endswith(f" {size} bytes")]
+    return code
+
+
+async def test_unknown_disabled_and_local_only_authorizations_are_refused(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        ben, eve = house.guest("Ben", remote=False), house.guest("Eve", enabled=False)
+        assert await refusal(house, ben) == "remote_not_allowed"
+        assert await refusal(house, eve) == "disabled"
+        assert await refusal(house, Guest(house, 4711, bytes(32), "nobody")) == "not_authorized"
+        own = house.member.paired.authorization_id
+        assert await refusal(house, Guest(house, own, house.member.paired.shared_key, "us")) == ("own_authorization")
+
+
+async def test_a_pending_invitation_cannot_be_used(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        open_ids = {anna.number}
+        house.member.relay._pending = lambda: open_ids
+        assert await refusal(house, anna) == "pending"
+        open_ids.clear()
+        assert await anna.challenge()
+
+
+async def test_what_the_owner_changes_counts_at_once(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        for enabled, remote, code in ((True, False, "remote_not_allowed"), (False, True, "disabled")):
+            await house.member.admin.update_entry(
+                anna.number, name="Anna", enabled=enabled, remote_allowed=remote, limit=None, timeout_s=10.0
+            )
+            anna.write(CHALLENGE)
+            await asyncio.sleep(3.0)
+            assert anna.errors()[-1] == code
+        await house.member.admin.remove_entry(anna.number, 10.0)
+        anna.write(CHALLENGE)
+        await asyncio.sleep(3.0)
+        assert anna.errors()[-1] == "not_authorized"
+        assert len(anna.heard()) == 1
+
+
+async def test_without_the_pin_nobody_is_let_in(tmp_path: Path) -> None:
+    async with party(tmp_path, pin=None) as house:
+        assert await refusal(house, house.guest()) == "pin_required"
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"", "bad_frame"),
+        (bytes(53), "bad_frame"),
+        (bytes(24) + b"\1\0\0\0" + b"\xff\0" + bytes(40), "bad_frame"),
+        (bytes(513), "payload_too_large"),
+        (bytes(20000), "payload_too_large"),
+    ],
+)
+async def test_frames_of_wrong_size_are_refused(tmp_path: Path, frame: bytes, code: str) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        anna.write(frame)
+        await asyncio.sleep(0.1)
+        assert anna.errors() == [code]
+
+
+async def test_malformed_sessions_and_unknown_locks_are_refused(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        frame = anna.session.send(CHALLENGE)
+        for session in ("", "1234", "g" * 32, "0" * 33):
+            house.send(f"front/relay/{session}/write", frame)
+            assert house.events(f"front/relay/{session}/error")[0]["error"] == "bad_request"
+        house.send(f"back/relay/{anna.id}/write", frame)
+        assert house.events(f"back/relay/{anna.id}/error")[0]["error"] == "unknown_lock"
+
+
+async def test_a_retained_frame_is_never_passed_on(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        anna.write(CHALLENGE, retain=True)
+        await asyncio.sleep(3.0)
+        assert anna.errors() == ["retained_command"]
+        assert anna.heard() == []
+
+
+async def test_a_session_stays_with_its_authorization(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna, ben = house.guest("Anna"), house.guest("Ben")
+        await anna.challenge()
+        anna.write(ben.session.send(CHALLENGE))
+        await asyncio.sleep(1.0)
+        assert anna.errors() == ["bad_frame"]
+
+
+async def test_more_than_twenty_frames_in_ten_seconds_are_refused(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        for _ in range(22):
+            anna.write(CHALLENGE)
+        await asyncio.sleep(9.0)
+        assert anna.errors() == ["too_many_requests"] * 2
+        assert len(anna.heard()) == 20
+        await asyncio.sleep(1.5)
+        anna.write(CHALLENGE)
+        await asyncio.sleep(1.0)
+        assert len(anna.heard()) == 21
+
+
+async def test_junk_sessions_do_not_keep_guests_out(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        for number in range(200):
+            Guest(house, 1000 + number, bytes(32), "nobody").write(CHALLENGE)
+        await asyncio.sleep(15.0)
+        assert await anna.challenge()
+
+
+async def test_a_key_that_is_gone_is_the_guests_loss_not_the_bridges(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        impostor = Guest(house, anna.number, bytes(32), "impostor")
+        impostor.write(CHALLENGE)
+        await asyncio.sleep(2.0)
+        assert impostor.errors() == ["not_authorized"]
+        assert house.member.lock.fault is None
+        assert house.retained["nuki/front/availability"] == "online"
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+        assert await anna.challenge()
+        assert anna.errors() == []
+
+
+async def test_the_bridges_own_lost_pairing_is_still_noticed(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(2.0)
+        house.classic.authorizations.remove(house.member.paired.authorization_id)
+        assert (await house.ask("front/request/refresh"))["error"] == "not_authorized"
+        assert house.member.lock.fault is not None
+
+
+async def test_nothing_is_passed_on_late(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        nonce = await anna.challenge()
+        await asyncio.sleep(2.0)
+        house.classic.out_of_range()
+        await asyncio.sleep(1.0)
+        anna.write(LockAction(action=Action.UNLOCK, app_id=0, flags=0, name_suffix=None, nonce=nonce))
+        await asyncio.sleep(16.0)
+        assert anna.errors() == ["disconnected", "timeout"]
+        house.classic.out_of_range(False)
+        await asyncio.sleep(10.0)
+        assert house.classic.motor.state is LockState.LOCKED
+        assert house.audit("action_refused") == []
+
+
+async def test_an_expired_frame_is_not_passed_on(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(2.0)
+        busy = asyncio.create_task(house.ask("front/set", "unlock"))
+        await asyncio.sleep(0.1)
+        anna.write(CHALLENGE, message_expiry_s=1)
+        await busy
+        await asyncio.sleep(3.0)
+        assert anna.errors() == ["timeout"]
+        assert len(anna.heard()) == 1
+
+
+async def test_an_answer_that_comes_after_the_turn_still_arrives(tmp_path: Path) -> None:
+    """Lock 'n' go waits for 20 s between its movements; the bridge reads the lock's states meanwhile."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        acting = asyncio.create_task(anna.act(Action.LOCK_N_GO))
+        await asyncio.sleep(15.0)
+        assert (await house.ask("front/request/refresh"))["status"] == "ok"
+        said = await asyncio.wait_for(acting, 60.0)
+        states = [each.lock_state for each in said if isinstance(each, KeyturnerStates)]
+        assert states[-1] is LockState.LOCKED
+        assert isinstance(said[-1], Status)
+
+
+async def test_unpairing_answers_what_waits(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(1.0)
+        busy = asyncio.create_task(house.ask("front/set", "unlock"))
+        await asyncio.sleep(0.1)
+        anna.write(CHALLENGE)
+        await asyncio.sleep(0.1)
+        await house.bridge.stop(house.member)
+        assert sorted(anna.errors()) == ["disconnected", "stopped"]
+        assert (await busy)["error"] == "stopped"
+        anna.write(CHALLENGE)
+        await asyncio.sleep(0.1)
+        assert anna.errors()[2:] == ["not_paired"]
+
+
+async def test_the_lists_age_is_looked_at(tmp_path: Path) -> None:
+    """A change made in the maker's app that the lock does not count is seen after five minutes at most."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        house.entry(anna).remote_allowed = False
+        await asyncio.sleep(301.0)
+        anna.write(CHALLENGE)
+        await asyncio.sleep(3.0)
+        assert anna.errors() == ["remote_not_allowed"]
+
+
+async def test_a_guests_frame_in_pieces_survives_a_request_of_the_bridge(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(2.0)
+        house.radio.latency_s = 0.2
+        exchange = house.member.lock.exchange
+        frame = anna.session.send(Status(status=0))
+        exchange._on_data(Channel.USDIO, frame[:40])
+        asking = asyncio.create_task(house.ask("front/request/refresh"))
+        await asyncio.sleep(0.1)
+        exchange._on_data(Channel.USDIO, frame[40:])
+        assert (await asking)["status"] == "ok"
+        assert anna.heard()[-1] == frame

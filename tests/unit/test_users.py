@@ -1,0 +1,336 @@
+"""A lock's users over MQTT: list, add, change, remove, and the retained list that follows the lock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.config import LockSettings, Secret
+from nuki_bridge.protocol.codes import IdType
+from nuki_bridge.simulator.authorizations import Authorization
+from tests.unit.rig import now
+from tests.unit.test_bridge import CLASSIC, House
+
+PIN = LockSettings("front", CLASSIC, pin=Secret("1234"))
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "state", PIN)
+
+
+def add(house: House, name: str, id_type: IdType = IdType.APP) -> Authorization:
+    """A user that somebody else has made."""
+    lock = house.classic
+    entry, _ = lock.authorizations.add(
+        key=bytes(32),
+        id_type=id_type,
+        app_id=0,
+        name=name,
+        now=now(),
+        max_users=500,
+        full=None,  # type: ignore[arg-type]
+    )
+    lock.users_changed()
+    return entry
+
+
+def published(house: House) -> list[dict[str, Any]]:
+    users: list[dict[str, Any]] = json.loads(house.retained["nuki/front/users"])
+    return users
+
+
+async def ask(house: House, command: str, **arguments: Any) -> Any:
+    answer = await house.ask(f"front/request/{command}", arguments)
+    assert answer["status"] == "ok", answer
+    return answer["data"]
+
+
+async def refusal(house: House, command: str, **arguments: Any) -> str:
+    answer = await house.ask(f"front/request/{command}", arguments)
+    assert answer["status"] == "error", answer
+    return str(answer["error"])
+
+
+async def test_the_list_is_published_once_the_lock_is_there(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        [own] = published(house)
+        assert own["name"].startswith("nuki-bridge")
+        assert (own["type"], own["self"], own["enabled"], own["pending"]) == ("bridge", True, True, False)
+        assert own["created"].endswith("+01:00")
+        assert own["access"] is None
+        assert set(own) == {
+            *("id", "name", "type", "enabled", "remote", "created", "last_active", "lock_count"),
+            *("access", "pending", "self"),
+        }
+
+
+async def test_two_hundred_users_are_listed_in_pages_and_hold_up_nobody(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        for number in range(199):
+            add(house, f"user {number}")
+        house.send("front/request/users/list")
+        house.send("front/set", "unlock")
+        await asyncio.sleep(60)
+        [answer] = house.events("front/response/users/list")
+        users = answer["data"]
+        assert len(users) == 200
+        assert [each["id"] for each in users] == sorted({each["id"] for each in users})
+        steps = [entry.what for entry in house.classic.audit if entry.what in ("entries_read", "action_received")]
+        assert steps[steps.index("action_received") :].count("entries_read") >= 8, "it waited for the whole list"
+
+
+async def test_without_a_pin_it_says_so(house: House) -> None:
+    house.settings = type(house.settings)(mqtt=house.settings.mqtt, state_dir=house.settings.state_dir)
+    async with house.running():
+        await house.pair(name="front")
+        for command, arguments in (
+            ("users/list", {}),
+            ("users/add", {"name": "Anna"}),
+            ("users/remove", {"id": 1}),
+            ("config/set", {"led_enabled": False}),
+            ("log/get", {}),
+            ("time/set", {}),
+            ("pin/set", {"pin": "4321"}),
+            ("pin/verify", {}),
+        ):
+            assert await refusal(house, command, **arguments) == "pin_required"
+        assert "nuki/front/users" not in house.retained
+
+
+# -- changes
+
+
+async def test_a_partial_update_keeps_what_it_does_not_name(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        anna = add(house, "Anna")
+        access = {"weekdays": ["mo", "tu"], "time_from": "08:00", "time_until": "20:00"}
+        user = await ask(house, "users/update", name="Anna", access=access, remote=False)
+        assert (user["access"], user["remote"], user["enabled"], user["name"]) == (access, False, True, "Anna")
+        user = await ask(house, "users/update", id=anna.authorization_id, rename="Änne")
+        assert (user["access"], user["remote"], user["name"]) == (access, False, "Änne")
+        user = await ask(house, "users/update", name="Änne", enabled=False)
+        assert (user["access"], user["enabled"]) == (access, False)
+        assert user in published(house)
+        entry = house.classic.authorizations.get(anna.authorization_id)
+        assert entry is not None
+        assert (entry.name, entry.enabled, entry.remote_allowed) == ("Änne", False, False)
+        assert entry.limit is not None
+        assert entry.limit.weekdays == 0b1100000
+        user = await ask(house, "users/update", name="Änne", access=None)
+        assert user["access"] is None
+        assert entry.limit is None
+
+
+async def test_an_update_does_not_undo_what_others_changed_meanwhile(house: House) -> None:
+    house.classic.behaviour.counts_user_changes = False
+    async with house.running():
+        await house.pair(name="front")
+        anna = add(house, "Anna")
+        await ask(house, "users/list")
+        anna.enabled = False
+        await ask(house, "users/update", name="Anna", rename="Anna B")
+        assert not anna.enabled
+
+
+async def test_two_updates_at_once_both_count(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        anna = add(house, "Anna")
+        await asyncio.gather(
+            house.ask("front/request/users/update", {"id": anna.authorization_id, "remote": False}),
+            house.ask("front/request/users/update", {"id": anna.authorization_id, "enabled": False}),
+        )
+        await asyncio.sleep(5)
+        assert (anna.remote_allowed, anna.enabled) == (False, False)
+
+
+async def test_removing(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        anna = add(house, "Anna")
+        assert await ask(house, "users/remove", name="Anna") == {"id": anna.authorization_id, "name": "Anna"}
+        assert house.classic.authorizations.get(anna.authorization_id) is None
+        assert len(published(house)) == 1
+        assert await refusal(house, "users/remove", name="Anna") == "unknown_user"
+
+
+async def test_which_user_must_be_clear(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        first, _second = add(house, "Anna"), add(house, "Anna")
+        assert await refusal(house, "users/update", name="Anna", enabled=False) == "ambiguous"
+        assert await refusal(house, "users/remove", name="anna") == "unknown_user"
+        assert await refusal(house, "users/remove", id=99) == "unknown_user"
+        assert await refusal(house, "users/remove") == "bad_request"
+        assert await refusal(house, "users/remove", id=first.authorization_id, name="Anna") == "bad_request"
+        assert await refusal(house, "users/update", id=first.authorization_id) == "bad_request"
+        await ask(house, "users/remove", id=first.authorization_id)
+        await ask(house, "users/remove", name="Anna")
+
+
+async def test_the_bridge_itself_is_guarded(house: House) -> None:
+    async with house.running():
+        data = await house.pair(name="front")
+        own = data["authorization_id"]
+        assert await refusal(house, "users/remove", id=own) == "own_authorization"
+        assert await refusal(house, "users/update", id=own, enabled=False) == "own_authorization"
+        assert await refusal(house, "users/remove", id=own, self=False) == "own_authorization"
+        await ask(house, "users/update", id=own, rename="the hall's bridge")
+        assert house.classic.authorizations.get(own) is not None
+        await ask(house, "users/remove", id=own, self=True)
+        assert house.classic.authorizations.get(own) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"id": 5, "rename": "x" * 33},
+        {"id": 5, "rename": ""},
+        {"id": 5, "rename": "a\nb"},
+        {"id": 5, "enabled": 1},
+        {"id": "5", "enabled": True},
+        {"id": -1, "enabled": True},
+        {"id": 5, "access": {"weekdays": []}},
+        {"id": 5, "access": {"from": "2026-12-02T10:00:00", "until": "2026-12-01T10:00:00"}},
+        {"id": 5, "shared_key": "00"},
+    ],
+)
+async def test_a_malformed_update_changes_nothing(house: House, arguments: dict[str, Any]) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        while (anna := add(house, "Anna")).authorization_id < 5:
+            pass
+        before = house.classic.authorizations.to_list()
+        assert await refusal(house, "users/update", **arguments) == "bad_request"
+        assert [each["name"] for each in house.classic.authorizations.to_list()] == [each["name"] for each in before]
+        assert anna.enabled
+
+
+# -- an authorization for a device of one's own
+
+
+async def test_add_answers_with_the_credential_and_only_the_asker_gets_it(house: House) -> None:
+    async with house.running():
+        paired = await house.pair(name="front")
+        data = await ask(house, "users/add", name="Tablet", remote=False, access={"weekdays": ["sa"]})
+        entry = house.classic.authorizations.get(data["authorization_id"])
+        assert entry is not None
+        assert data == {
+            "version": 1,
+            "lock": {"name": "front", "nuki_id": paired["nuki_id"], "address": CLASSIC, "type": "classic"},
+            "authorization_id": entry.authorization_id,
+            "shared_key": entry.key.hex(),
+            "user": "Tablet",
+            "remote": False,
+            "base_topic": "nuki",
+        }
+        assert entry.limit is not None
+        [told] = [each for each in published(house) if each["name"] == "Tablet"]
+        assert (told["remote"], told["access"], told["type"]) == (False, {"weekdays": ["sa"]}, "app")
+        holding = [each.topic for each in house.published if entry.key.hex() in each.payload.decode()]
+        assert holding == ["nuki/front/response/users/add"]
+        assert not any(each.retain for each in house.published if each.topic in holding)
+
+
+async def test_a_lost_answer_to_add_is_looked_for(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        add(house, "Tablet")
+        await ask(house, "users/list")
+        asking = asyncio.create_task(house.ask("front/request/users/add", {"name": "Tablet"}))
+        while not any(entry.what == "invited" for entry in house.classic.audit):
+            house.classic._swallow = 1
+            await asyncio.sleep(0.001)
+            if house.classic._swallow == 0:
+                house.classic._swallow = 1
+        house.classic._swallow = 0
+        answer = await asking
+        tablets = [each for each in house.classic.authorizations if each.name == "Tablet"]
+        assert len(tablets) == 2
+        if answer["status"] == "ok":
+            assert answer["data"]["authorization_id"] == tablets[1].authorization_id
+
+
+async def test_a_full_lock_says_so(house: House) -> None:
+    house.classic.behaviour.max_users = 1
+    async with house.running():
+        await house.pair(name="front")
+        assert await refusal(house, "users/add", name="Tablet") == "too_many_entries"
+
+
+# -- the list follows the lock
+
+
+async def test_a_change_elsewhere_is_seen_by_the_config_update_count(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        add(house, "Anna")
+        await asyncio.sleep(20)
+        assert [each["name"] for each in published(house)][1:] == ["Anna"]
+        house.radio.control({"lock": CLASSIC, "remove_authorization": published(house)[1]["id"]})
+        await asyncio.sleep(20)
+        assert len(published(house)) == 1
+
+
+async def test_firmware_that_does_not_count_users_is_looked_at_now_and_then(house: House) -> None:
+    house.classic.behaviour.counts_user_changes = False
+    async with house.running():
+        await house.pair(name="front")
+        anna = add(house, "Anna")
+        await asyncio.sleep(310)
+        assert len(published(house)) == 2
+        anna.name = "Anna B"
+        await asyncio.sleep(3700)
+        assert published(house)[1]["name"] == "Anna B"
+
+
+async def test_nothing_is_published_while_nothing_changes(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.published.clear()
+        await asyncio.sleep(3500)
+        assert house.on("front/users") == []
+
+
+async def test_the_list_outlives_a_restart_without_a_gap(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        add(house, "Anna")
+        await asyncio.sleep(20)
+        before = house.retained["nuki/front/users"]
+    again = House(house.settings.state_dir, PIN)
+    again.classic, again.radio = house.classic, house.radio
+    again.retained = {"nuki/front/users": before}
+    async with again.running():
+        from nuki_bridge.mqtt import Message
+
+        again.bridge.handle(Message(topic="nuki/front/users", payload=before.encode(), retain=True, received_at=0.0))
+        await asyncio.sleep(20)
+        assert "" not in again.on("front/users")
+        assert [each["name"] for each in published(again)][1:] == ["Anna"]
+
+
+async def test_a_wrong_pin_is_tried_once(house: House) -> None:
+    house.settings = type(house.settings)(
+        mqtt=house.settings.mqtt,
+        locks=(LockSettings("front", CLASSIC, pin=Secret("9999")),),
+        state_dir=house.settings.state_dir,
+    )
+    async with house.running():
+        await house.pair(name="front")
+        for _ in range(3):
+            assert await refusal(house, "users/list") == "bad_pin"
+        add(house, "Anna")
+        house.send("front/set", "unlock")
+        await asyncio.sleep(4000)
+        tries = [entry for entry in house.classic.audit if entry.detail == "bad_pin"]
+        assert len(tries) == 1
+        assert [each["type"] for each in house.events("front/event")] == ["lock_action"]
