@@ -194,7 +194,8 @@ def parse(base: str, message: Message) -> Request | None:
         return replace(request, payload=message.payload)  # its answers have one topic, too
     if request.kind is Kind.RELAY:
         return replace(request, payload=message.payload)  # binary, and its answers have a topic of their own
-    if message.response_topic is not None:
+    # a guest's answers have one topic, also those that refuse: no other of its choice
+    if message.response_topic is not None and request.kind is not Kind.REDEEM:
         if not _may_answer_on(base, message.response_topic):
             raise Refused(request, "bad_request", "the response topic is one of the bridge's own; use another one")
         to = (message.response_topic,)

@@ -349,3 +349,13 @@ def test_no_filter_of_retained_topics_fits_a_command() -> None:
 def test_each_topic_stands_once_in_the_table() -> None:
     patterns = [each.pattern for each in topics.TABLE]
     assert len(set(patterns)) == len(patterns)
+
+
+def test_a_guest_cannot_have_an_error_published_to_a_topic_of_its_choice() -> None:
+    lookup = "ab" * 16
+    with pytest.raises(topics.Refused) as refused:
+        topics.parse(
+            "nuki", message(f"nuki/invitation/{lookup}/redeem", bytes(17_000), response_topic="homeassistant/lock")
+        )
+    assert refused.value.code == "payload_too_large"
+    assert refused.value.request.reply_to == (f"nuki/invitation/{lookup}/response",)
