@@ -28,7 +28,6 @@ NUKI_ID = 0x1A2B3C4D
 ECHO_ADDRESS = "54:D2:72:00:00:01"
 INTERVAL_S = 0.1
 """Between two advertisements: short, because connecting waits for one, half of this on average."""
-APP_ID = 0x0A0B0C0D
 PAUSE_S = 0.1
 """Before everything that is measured, for everybody alike: people do not act within 0.1 s of their last action."""
 POLL_S = 0.005
@@ -89,10 +88,11 @@ class Stage:
         """Pair somebody by hand: what a client needs to know, bytes in hex."""
         secret = secrets.token_bytes(32)
         key = kdf1_dh1(secret, self.lock.keys.public)
-        user = self.lock.add_user(key, IdType.APP, APP_ID, name, full=ErrorCode.MAX_USER)
+        app_id = 1 + secrets.randbelow(0xFFFFFFFF)  # with another's it would replace that one
+        user = self.lock.add_user(key, IdType.APP, app_id, name, full=ErrorCode.MAX_USER)
         return {
             "authorization_id": user.authorization_id,
-            "app_id": APP_ID,
+            "app_id": app_id,
             "key": key.hex(),
             "secret": secret.hex(),
             "lock_public_key": self.lock.keys.public.hex(),
