@@ -11,10 +11,10 @@ PYTHON = $(shell $(call newest_enough,python3 python3.13 python3.12 python3.11,(
 PYTHON13 = $(or $(shell $(call newest_enough,python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python),(3$(comma) 13))),$(PYTHON))
 comma := ,
 
-.PHONY: help run check test vm bench lint install clean packages-python packages-broker packages-vm
+.PHONY: help run check test vm bench lint deps clean packages-python packages-broker packages-vm
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 28
 
 run: .venv/.program packages-broker ## the demo: a private broker, a virtual lock and the daemon, until Ctrl-C
 	@.venv/bin/nuki-bridge demo
@@ -22,13 +22,13 @@ run: .venv/.program packages-broker ## the demo: a private broker, a virtual loc
 check: .venv/.complete lint ## lint and unit tests: seconds, no root, no broker
 	@.venv/bin/python -m pytest -q tests/unit
 
-test: install ## everything: lint, unit and integration tests, virtual machines, with both sets of dependencies
+test: deps ## everything: lint, unit and integration tests, virtual machines, with both sets of dependencies
 	@.ci/test lint suite vm
 
-vm: install ## only the virtual machines with a real bluetoothd
+vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
 
-bench: install ## measure latency, processor time and memory in a virtual machine
+bench: deps ## measure latency, processor time and memory in a virtual machine
 	@.venv/bin/python -m tests.bench
 
 lint: .venv/.complete ## ruff and mypy
@@ -36,7 +36,7 @@ lint: .venv/.complete ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-install: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-vm ## only what the other targets install
+deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-vm ## only what the other targets install
 
 clean: ## remove everything that make has made here
 	rm -rf .venv .venv-debian13 .venv-pynukibt .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -67,7 +67,7 @@ def run(
     """
     for program in NEEDED:
         if shutil.which(program) is None:
-            raise RigError(f"{program} is missing; `make install` installs what the virtual machine needs")
+            raise RigError(f"{program} is missing; `make deps` installs what the virtual machine needs")
     kernel, initramfs = _boot_files()
     with contextlib.ExitStack() as stack:
         if results is None:

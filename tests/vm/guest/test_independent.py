@@ -65,7 +65,7 @@ class Independent:
 
 @asynccontextmanager
 async def an_independent_client(name: str) -> AsyncIterator[Independent]:
-    assert PYTHON.exists(), f"{PYTHON} is missing; `make install` makes it"
+    assert PYTHON.exists(), f"{PYTHON} is missing; `make deps` makes it"
     with (Path(os.environ["VM_RESULTS"]) / f"pynukibt-{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(PYTHON, "-I", SCRIPT, ADDRESS),
