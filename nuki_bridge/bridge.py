@@ -1,7 +1,6 @@
-"""The bridge joins locks and topics: a message in, a lock action and its answer out; a lock's report in, topics out.
+"""The bridge joins locks and topics: a lock's report in, topics out; what comes in is `intake.py`'s.
 
-It is handed a way to publish and a radio, and knows neither paho nor BlueZ.  Each command runs as a task of its own, so
-that a slow lock holds up nobody else; a lock takes its commands in the order in which they came.
+It is handed a way to publish and a radio, and knows neither paho nor BlueZ.
 """
 
 from __future__ import annotations
@@ -15,19 +14,17 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge import __version__, invite_commands, lock_commands, lock_config, report, topics
+from nuki_bridge import __version__, invite_commands, lock_config, report, topics
 from nuki_bridge.air import Air
-from nuki_bridge.bridge_commands import COMMANDS, Answer
-from nuki_bridge.errors import NukiError, RequestError, TimedOut
+from nuki_bridge.intake import Intake
 from nuki_bridge.invitation_store import Records
 from nuki_bridge.invitations import Invitations
 from nuki_bridge.lock import Connection, Lock
 from nuki_bridge.lock_log import LogBook
 from nuki_bridge.members import Member, Members
-from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.publisher import Publisher
 from nuki_bridge.relay import Relay
-from nuki_bridge.topics import Kind, Publication, Refused, Request
+from nuki_bridge.topics import Publication
 from nuki_bridge.users import Users
 
 if TYPE_CHECKING:
@@ -41,10 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_COMMANDS = 20
-"""Commands of one lock, and requests to the bridge, that may be under way or wait; more are refused."""
-LEAVE_S = 0.5
-"""How long commands that are given up at the end may take to answer."""
 RESTART_S = 5.0
 """Before a task is started again that failed through a mistake of this program."""
 
@@ -91,13 +84,12 @@ class Bridge:
             now=outside.now,
             random=outside.random,
         )
-        self._requests: set[asyncio.Task[None]] = set()
+        self.intake = Intake(self)
         self._tasks: asyncio.TaskGroup | None = None
         self._adapter_available: bool | None = None
         self.radio_known = asyncio.Event()
         """Set once the radio has said for the first time whether there is an adapter."""
         self._started_at = outside.clock()
-        self._leaving = False
         self.pairing = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -107,6 +99,7 @@ class Bridge:
         self.invitations.load()
         try:
             async with asyncio.TaskGroup() as self._tasks:
+                self.intake.tasks = self._tasks
                 self.publish_info()  # first, because it names the locks whose topics follow
                 for member in self.members:
                     self.start(member)
@@ -136,12 +129,7 @@ class Bridge:
 
     async def leave(self) -> None:
         """Give up what is under way, with an answer, and publish that neither bridge nor locks can be reached."""
-        self._leaving = True
-        commands = [*self._requests, *(task for member in self.members for task in member.commands)]
-        for task in commands:
-            task.cancel()
-        if commands:
-            await asyncio.wait(commands, timeout=LEAVE_S)
+        await self.intake.leave()
         self.publisher.leave()
 
     def start(self, member: Member) -> None:
@@ -175,7 +163,7 @@ class Bridge:
             lock,
             member.admin,
             publish=self.outside.publish,
-            refuse=self._refuse,
+            refuse=self.intake.refuse,
             pending=lambda: self.invitations.pending(member.name),
         )
         users.pending_ids = lambda: self.invitations.pending(member.name)
@@ -285,120 +273,11 @@ class Bridge:
         identity = report.identity(member.paired) if member.paired is not None else {"address": member.address}
         return {"name": member.name, **identity, "connection": member.connection, "paired": member.paired is not None}
 
-    # -- told by the broker -------------------------------------------------------------------------------------------
+    # -- told by the broker --------------------------------------------------------------------------------------------
 
     def handle(self, message: Message) -> None:
         """Take in one message; every answer comes later, by itself."""
-        try:
-            request = topics.parse(self.base, message)
-        except Refused as error:
-            self._refuse(error.request, error)
-            return
-        if request is None:
-            self.publisher.seen(message, retain_is_kept=self.outside.protocol() == "5")
-            return
-        try:
-            self._accept(request)
-        except RequestError as error:
-            self._refuse(request, error)
-
-    def _refuse(self, request: Request, error: NukiError) -> None:
-        log.info("%s refused: %s", _what(request), error.code)
-        self._send(topics.refused(request, error.code, str(error)))
-
-    def _send(self, answers: list[Publication]) -> None:
-        for answer in answers:
-            if not self.outside.publish(answer):
-                log.debug("an answer on %r did not go out", answer.topic)
-
-    def _accept(self, request: Request) -> None:
-        """Make a request a task, or raise `RequestError`."""
-        if self._tasks is None or self._leaving:
-            raise RequestError("stopped", "the bridge is stopping")
-        commands = self._requests
-        work: Callable[[], Awaitable[Answer]]
-        if request.kind is Kind.REDEEM:
-            invite_commands.redeem(self, request)
-            return
-        if request.kind is Kind.SIMULATE:
-            work = partial(self._simulate, request)
-        elif request.lock is None:
-            work = partial(COMMANDS[request.command], self, request)
-        else:
-            member, lock = self._member(request.lock)
-            if request.kind is Kind.RELAY and member.relay is not None:
-                member.relay.receive(request)
-                return
-            _check_allowed(member, request)
-            commands = member.commands
-            work = partial(self._ask_lock, member, lock, request)
-        if len(commands) >= MAX_COMMANDS:
-            raise RequestError("too_many_requests", f"{MAX_COMMANDS} commands are waiting already; try again later")
-        task = self._tasks.create_task(self._answer(request, work), name=_what(request))
-        commands.add(task)
-        task.add_done_callback(commands.discard)
-
-    def _member(self, name: str) -> tuple[Member, Lock]:
-        member = self.members.get(name)
-        if member is None:
-            known = ", ".join(each.name for each in self.members) or "none"
-            raise RequestError("unknown_lock", f"there is no lock of this name; the bridge knows: {known}")
-        if member.lock is None:
-            raise RequestError("not_paired", f"{name} is not paired; pair it first (bridge/request/pair)")
-        return member, member.lock
-
-    async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]]) -> None:
-        """Do the work and publish what came of it."""
-        started = self.outside.clock()
-        try:
-            if started >= request.deadline:
-                raise TimedOut("the command came too late to be carried out")
-            answers = topics.done(request, **await work())
-            log.info("%s: done in %.1f s", _what(request), self.outside.clock() - started)
-        except NukiError as error:
-            log.info("%s: %s (%s)", _what(request), error.code, error)
-            answers = topics.refused(request, error.code, str(error))
-        except asyncio.CancelledError:
-            self._send(topics.refused(request, "stopped", "the bridge stopped before the outcome was known"))
-            raise
-        except Exception:
-            log.exception("internal error in %s", _what(request))
-            answers = topics.refused(request, "internal", "internal error of the bridge; its log tells more")
-        self._send(answers)
-
-    async def _ask_lock(self, member: Member, lock: Lock, request: Request) -> Answer:
-        left = request.deadline - self.outside.clock()
-        if request.action is not None:
-            outcome = await lock.perform(request.action, left)
-            return {"completion": outcome.completion}
-        return await lock_commands.COMMANDS[request.command](lock_commands.Call(self, member, lock, request, left))
-
-    async def _simulate(self, request: Request) -> Answer:
-        """Control a virtual lock, by its name here or by its Nuki ID."""
-        if self.outside.simulate is None or request.lock is None:
-            raise RequestError("unknown_command", "there are no virtual locks here")
-        member = self.members.get(request.lock)
-        which = member.address if member is not None and member.address else request.lock
-        try:
-            return {"data": self.outside.simulate({**request.arguments, "lock": which})}
-        except ValueError as error:
-            raise RequestError("bad_request", str(error)) from None
-
-
-def _what(request: Request) -> str:
-    """A request for the log, never with its arguments; names come from a topic and may hold anything."""
-    name = name_of(request.action) if request.action is not None else request.command or request.kind.value
-    return "".join(filter(str.isprintable, f"{request.lock or 'bridge'}: {name}"))[:100]
-
-
-def _check_allowed(member: Member, request: Request) -> None:
-    """Raises `RequestError` if the configuration does not let MQTT do this to the lock."""
-    allowed = member.settings.actions if member.settings is not None else None
-    if request.action is not None and allowed is not None and request.action not in allowed:
-        names = ", ".join(sorted(name_of(each) for each in allowed)) or "none"
-        raise RequestError(
-            "action_not_allowed", f"{member.name} does not take {name_of(request.action)} over MQTT; allowed: {names}"
-        )
+        self.intake.handle(message)
 
 
 def _installation(app_id: int) -> str:
