@@ -203,7 +203,8 @@ class Bluez:
             reply = await self._call("/", OBJECTS, "GetManagedObjects")
         except DBusError as error:
             if error.type == "org.freedesktop.DBus.Error.AccessDenied":
-                raise AdapterUnavailable("D-Bus refuses access to BlueZ: add the user to the group bluetooth") from None
+                self.signalled = False  # nor will the day be told when D-Bus has read its policies again
+                raise AdapterUnavailable(_REFUSED) from None
             if error.type in _NOT_THERE:
                 raise AdapterUnavailable(_NOT_RUNNING) from None
             raise
@@ -291,6 +292,7 @@ async def stop_bleak_discovery(adapter: str) -> None:
         )
 
 
+_REFUSED = "D-Bus refuses access to BlueZ: is there a policy for this user, or is it in the group bluetooth?"
 _NOT_RUNNING = "bluetoothd is not running: `systemctl start bluetooth`"
 _NOT_THERE = (
     "org.freedesktop.DBus.Error.NoReply",  # it ended meanwhile

@@ -759,6 +759,17 @@ async def test_waits_for_an_adapter_and_says_so() -> None:
         await r.works()
 
 
+async def test_access_that_dbus_refuses_is_asked_for_again() -> None:
+    """It is granted in silence, when D-Bus reads a policy that came with the package while we start."""
+    async with rig(start=False) as r:
+        r.bluez.fail("GetManagedObjects", "org.freedesktop.DBus.Error.AccessDenied", "Rejected send message", times=3)
+        await r.bluez.start()
+        await until(lambda: len(r.statuses) > 1)
+        assert "D-Bus refuses access to BlueZ" in (r.statuses[1].reason or "")
+        await until(lambda: r.radio.status == RadioStatus(True, "hci0"))
+        await r.works()
+
+
 async def test_waits_for_the_configured_adapter() -> None:
     async with rig("hci1") as r:
         assert r.statuses == [RadioStatus(False, "hci1", "Bluetooth adapter hci1 not found; present: hci0")]
