@@ -10,8 +10,10 @@ newest_enough = for python in $(1); do \
 PYTHON = $(shell $(call newest_enough,python3 python3.13 python3.12 python3.11,(3$(comma) 11)))
 PYTHON13 = $(or $(shell $(call newest_enough,python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python),(3$(comma) 13))),$(PYTHON))
 comma := ,
+VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' nuki_bridge/__init__.py)
+DEB = build/nuki-bridge_$(VERSION)_all.deb
 
-.PHONY: help run check test vm bench lint deps clean packages-python packages-broker packages-vm
+.PHONY: help run check test vm bench lint deb deps clean packages-python packages-broker packages-vm packages-deb packages-lintian
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 28
@@ -22,8 +24,8 @@ run: .venv/.program packages-broker ## the demo: a private broker, a virtual loc
 check: .venv/.complete lint ## lint and unit tests: seconds, no root, no broker
 	@.venv/bin/python -m pytest -q tests/unit
 
-test: deps ## everything: lint, unit and integration tests, virtual machines, with both sets of dependencies
-	@.ci/test lint suite vm
+test: deps ## everything: lint, unit and integration tests, the Debian package, virtual machines, with both sets of dependencies
+	@.ci/test lint suite package vm
 
 vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
@@ -36,10 +38,17 @@ lint: .venv/.complete ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-vm ## only what the other targets install
+deb: $(DEB) ## the Debian package; VERSION=... gives it another version than the program's
+	@echo $(DEB)
+
+deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-vm packages-deb packages-lintian ## only what the other targets install
 
 clean: ## remove everything that make has made here
 	rm -rf .venv .venv-debian13 .venv-pynukibt .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(DEB): .ci/deb CHANGELOG.md LICENSE README.md pyproject.toml setup.cfg \
+        $(shell find debian docs etc nuki_bridge systemd -type f -not -name '*.pyc') | packages-deb
+	@.ci/deb '$(VERSION)'
 
 # -- virtual environments; a stamp says what is inside ----------------------------------------------------------------
 
@@ -89,3 +98,9 @@ packages-vm:
 	@for program in qemu-system-x86_64 busybox bluetoothd dbus-daemon openssl; do \
 	    command -v $$program >/dev/null || [ -x /usr/libexec/bluetooth/$$program ] \
 	    || { .ci/packages qemu-system-x86 busybox-static bluez dbus openssl; break; }; done
+
+packages-deb:
+	@.ci/packages debhelper dh-python dpkg-dev pybuild-plugin-pyproject python3-setuptools
+
+packages-lintian:
+	@.ci/packages lintian

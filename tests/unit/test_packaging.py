@@ -1,0 +1,76 @@
+"""What the package and the installer repeat of the program agrees with it: version, dependencies, paths, commands."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nuki_bridge
+from nuki_bridge import cli
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = [*sorted((ROOT / "debian").glob("nuki-bridge.p*")), ROOT / ".ci" / "deb"]
+DEBIAN_NAMES = {"pynacl": "python3-nacl", "pyyaml": "python3-yaml", "systemd-python": "python3-systemd"}
+"""Where Debian's name is not python3- and the name on PyPI."""
+
+
+def test_the_changelogs_version_is_the_programs() -> None:
+    first = (ROOT / "debian" / "changelog").read_text().splitlines()[0]
+    assert re.fullmatch(r"nuki-bridge \((.+?)\) \w+; urgency=\w+", first)
+    assert f"({nuki_bridge.__version__})" in first
+
+
+def test_the_package_depends_on_what_the_program_imports() -> None:
+    """The same names and versions as in setup.cfg, whose upper bounds Debian's releases keep by themselves."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    wanted = set()
+    for line in setup["options"]["install_requires"].split("\n"):
+        if line:
+            name, version = re.fullmatch(r"([\w-]+) >= ([\d.]+)(?:, < \d+)?", line).groups()  # type: ignore[union-attr]
+            wanted.add((DEBIAN_NAMES.get(name, f"python3-{name}"), version))
+    control = (ROOT / "debian" / "control").read_text()
+    assert set(re.findall(r"^ (python3-[\w-]+) \(>= ([\d.]+)\),$", control, re.MULTILINE)) == wanted
+
+
+def test_the_manual_page_tells_of_every_command_and_option() -> None:
+    page = subprocess.run(
+        [sys.executable, ROOT / "debian" / "manpage.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"SOURCE_DATE_EPOCH": "1764028800"},
+    ).stdout
+    assert page.startswith(".TH NUKI-BRIDGE 1 2025-11-25 ")
+    words = page.replace(r"\-", "-")
+    commands = next(each for each in cli._parser()._actions if each.dest == "command").choices
+    assert commands
+    for name, parser in commands.items():  # type: ignore[union-attr]
+        assert f"\n.SS {name}\n" in words
+        for option in parser._option_string_actions:
+            assert option in words, f"{name} {option}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_valid(script: Path) -> None:
+    shell = script.read_text().splitlines()[0].removeprefix("#!")
+    assert shell in ("/bin/sh", "/bin/bash")
+    subprocess.run([shell, "-n", script], check=True)
+
+
+def test_unit_policy_and_scripts_name_the_same_user_and_paths() -> None:
+    unit = (ROOT / "systemd" / "nuki-bridge.service").read_text()
+    user = (ROOT / "systemd" / "sysusers.d" / "nuki-bridge.conf").read_text().splitlines()[-1].split()[1]
+    assert f"\nUser={user}\n" in unit
+    assert f'<policy user="{user}">' in (ROOT / "etc" / "dbus" / "nuki-bridge.conf").read_text()
+    postinst, postrm = ((ROOT / "debian" / f"nuki-bridge.{name}").read_text() for name in ("postinst", "postrm"))
+    assert f"chgrp {user} " in postinst
+    assert f"userdel {user} " in postrm
+    state = f"/var/lib/{re.findall(r'^StateDirectory=(.*)$', unit, re.MULTILINE)[0]}"
+    assert f"rm -rf {state} " in postrm
+    assert "\nExecStart=/usr/bin/nuki-bridge run" in unit
