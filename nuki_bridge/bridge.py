@@ -159,13 +159,7 @@ class Bridge:
             tell=partial(self.publisher.event, member.name),
             listening=lambda: self.outside.protocol() is not None,
         )
-        relay = member.relay = Relay(
-            lock,
-            member.admin,
-            publish=self.outside.publish,
-            refuse=self.intake.refuse,
-            pending=lambda: self.invitations.pending(member.name),
-        )
+        relay = member.relay = Relay(lock, users, publish=self.outside.publish, refuse=self.intake.refuse)
         users.pending_ids = lambda: self.invitations.pending(member.name)
         users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
         self.publisher.lock(member)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge import invite_commands, lock_config, lock_log, report, users
+from nuki_bridge import invite_commands, lock_config, lock_log, report, user_commands
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge import Bridge
@@ -57,7 +57,7 @@ async def _battery(call: Call) -> Answer:
 COMMANDS: Final[Mapping[str, Command]] = {
     "refresh": _refresh,
     "battery/get": _battery,
-    **users.COMMANDS,
+    **user_commands.COMMANDS,
     **invite_commands.COMMANDS,
     **lock_config.COMMANDS,
     **lock_log.COMMANDS,

@@ -15,8 +15,8 @@ right: the lock's later messages reach the guest also outside its turn, and an a
 with busy.  All guests of a lock together stand in line for the turn once and take it by rotation, session by session,
 so that however many they are a command of the bridge waits for one of them at most.
 
-Who may use it is for the lock's own list to say (`Authorizations`), which needs the security PIN.  The session ID is
-the guest's secret no more than the frames are: whoever overhears it can disturb, and nothing else.
+Who may use it is for the lock's own list to say (`users.py`), which needs the security PIN.  The session ID is the
+guest's secret no more than the frames are: whoever overhears it can disturb, and nothing else.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nuki_bridge.admin import Admin
 from nuki_bridge.errors import Disconnected, LinkError, NukiError, RequestError, TimedOut
 from nuki_bridge.lock import Lock
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, authorization_id, frame_size
-from nuki_bridge.protocol.messages import AuthorizationEntry
 from nuki_bridge.topics import Publication, Request
+from nuki_bridge.users import Users
 
 log = logging.getLogger(__name__)
 
@@ -55,59 +54,11 @@ PAUSE_S = 0.5
 TURN_S = 10.0
 """Longest turn; below the deadline of a command that waits."""
 
-LIST_AGE_S = 300.0
-"""The lock's list of authorizations is read again when it is older,"""
-UNKNOWN_S = 5.0
-"""or, for an ID that is not in it, this old."""
-
 _EMPTY_FRAME_SIZE = HEADER_SIZE + TAG_SIZE + 4 + 2 + 2
 _STATUS_SIZE = _EMPTY_FRAME_SIZE + 1
 _REQUEST_DATA_SIZE = _EMPTY_FRAME_SIZE + 2
 _ERROR_REPORT_SIZE = _EMPTY_FRAME_SIZE + 3
 _PLAIN_ERROR_SIZE = 7
-
-
-class Authorizations:
-    """What the lock's own list says of its authorizations, read with the PIN when it may have changed."""
-
-    def __init__(self, lock: Lock, admin: Admin) -> None:
-        self._lock = lock
-        self._admin = admin
-        self._entries: dict[int, AuthorizationEntry] | None = None
-        self._read_at = 0.0
-        self._edits = 0
-        self._update_count: int | None = None
-
-    def get(self, number: int) -> AuthorizationEntry | None:
-        """The entry of that authorization ID."""
-        return (self._entries or {}).get(number)
-
-    def is_stale(self, number: int) -> bool:
-        """The list must be read before it tells anything of this authorization ID."""
-        edits, update_count = self._present_version()
-        if self._update_count is None:
-            self._update_count = update_count
-        if self._entries is None or (self._edits, self._update_count) != (edits, update_count):
-            return True
-        age_s = self._lock.clock() - self._read_at
-        return age_s > (LIST_AGE_S if number in self._entries else UNKNOWN_S)
-
-    def forget(self) -> None:
-        """Read the list before it is used again."""
-        self._entries = None
-
-    async def read(self, timeout_s: float) -> None:
-        """Read the list; raises as `Admin.entries`."""
-        edits, update_count = self._present_version()
-        entries = await self._admin.entries(timeout_s)
-        self._entries = {entry.authorization_id: entry for entry in entries}
-        self._read_at = self._lock.clock()
-        self._edits, self._update_count = edits, update_count
-
-    def _present_version(self) -> tuple[int, int | None]:
-        """Our own changes, and those that the lock counts, as far as its last report tells."""
-        states = self._lock.states
-        return self._admin.edits, states.config_update_count if states is not None else None
 
 
 @dataclass(slots=True, eq=False)
@@ -139,24 +90,21 @@ class _Turn:
 class Relay:
     """The guests of one lock; `run` it and give it their frames.  Implements `exchange.Guests`.
 
-    `publish` sends to a guest, `refuse` answers a frame on its session's error topic, `pending` gives the authorization
-    IDs whose invitations are still open.
+    `publish` sends to a guest, `refuse` answers a frame on its session's error topic.
     """
 
     def __init__(
         self,
         lock: Lock,
-        admin: Admin,
+        users: Users,
         *,
         publish: Callable[[Publication], bool],
         refuse: Callable[[Request, NukiError], None],
-        pending: Callable[[], Collection[int]],
     ) -> None:
-        self.authorizations = Authorizations(lock, admin)
         self._lock = lock
+        self._users = users
         self._publish = publish
         self._refuse = refuse
-        self._pending = pending
         self._sessions: dict[str, _Session] = {}
         self._turn: _Turn | None = None
         self._wake = asyncio.Event()
@@ -239,7 +187,7 @@ class Relay:
         self._refuse(
             turn.session.request, RequestError("not_authorized", "the lock does not accept this authorization's key")
         )
-        self.authorizations.forget()
+        self._users.doubt()
         turn.quiet_at = self._lock.clock()
         self._wake.set()
 
@@ -283,8 +231,7 @@ class Relay:
         """Give a session its turn; if that is not possible its first frame is refused."""
         request = session.frames[0]
         try:
-            if self.authorizations.is_stale(session.authorization_id):
-                await self.authorizations.read(self._left(request))
+            await self._users.ensure(session.authorization_id, self._left(request))
             self._check(session.authorization_id)
             async with self._lock.linked(request.deadline):
                 acted = await self._take_turn(session)
@@ -302,10 +249,10 @@ class Relay:
 
     def _check(self, number: int) -> None:
         """Raises `RequestError` if this authorization may not be used remotely now."""
-        entry = self.authorizations.get(number)
+        entry = self._users.get(number)
         if entry is None:
             raise RequestError("not_authorized", "the lock does not know this authorization (any more)")
-        if number in self._pending():
+        if number in self._users.pending_ids():
             raise RequestError("pending", "the invitation of this authorization has not been redeemed yet")
         if not entry.enabled:
             raise RequestError("disabled", "this authorization is disabled")
@@ -323,7 +270,7 @@ class Relay:
         try:
             while True:
                 while session.frames:
-                    if self.authorizations.is_stale(session.authorization_id):
+                    if self._users.is_stale(session.authorization_id):
                         return turn.acted  # it gets another turn, after the list was read
                     self._check(session.authorization_id)
                     self._left(session.frames[0])

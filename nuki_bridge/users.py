@@ -1,16 +1,18 @@
 """A lock's users, which are its authorization entries: list, add, change, remove; and the list that is published.
 
 The list is read anew when something may have changed it: the lock's config update count, one of our own commands, a
-look at its end that finds more or fewer entries than before, or an hour that has passed.  A change is made to what the
-lock has at that moment, never to what was read before, so that nobody else's change is undone.  Time limits are told
-in `access.py`.
+look at its end that finds more or fewer entries than before, a lock that does not know somebody who is in it, or an
+hour that has passed.  The relay relies on it, too, and not for so long: what the lock may not count is whether somebody
+may act from elsewhere, and that is for the bridge alone to enforce.  A change is made to what the lock has at that
+moment, never to what was read before, so that nobody else's change is undone.  Time limits are told in `access.py`,
+the requests of MQTT in `user_commands.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,6 @@ from nuki_bridge.errand import Errand
 from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.protocol.codes import ErrorCode, IdType, name_of
-from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.protocol.messages import AuthorizationEntry
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from nuki_bridge.access import Access
     from nuki_bridge.admin import Admin
     from nuki_bridge.lock import Lock
-    from nuki_bridge.lock_commands import Answer, Call
     from nuki_bridge.protocol.wire import TimeLimit
 
 SYNC_S = 3600.0
@@ -38,6 +38,10 @@ SYNC_S = 3600.0
 PROBE_S = 300.0
 """Over a held link it is looked this often whether the list has become longer or shorter."""
 READ_TIMEOUT_S = 30.0
+RELIABLE_S = 300.0
+"""A guest is let in by a list that is not older than this,"""
+RELIABLE_UNKNOWN_S = 5.0
+"""and for an ID that is not in it, this old at most."""
 
 _TYPES = {IdType.KEYPAD_2: "keypad"}
 
@@ -59,6 +63,7 @@ class Users:
         self._entries: dict[int, AuthorizationEntry] | None = None
         self._read_at = -math.inf
         self._seen: tuple[int | None, int] | None = None
+        self._reading = asyncio.Lock()
         self._changing = asyncio.Lock()
         self._errand = Errand("list of users", lock, admin, self._sync)
         self.run = self._errand.run
@@ -92,6 +97,18 @@ class Users:
             self._errand.soon()
         self._errand.look()
 
+    def doubt(self) -> None:
+        """The lock does not agree with the list."""
+        self._read_at = -math.inf
+        self._errand.soon()
+
+    def is_stale(self, authorization_id: int) -> bool:
+        """The list must be read before it tells whether this user may do anything."""
+        if self._entries is None or self._seen != self._marks():
+            return True
+        known = authorization_id in self._entries
+        return self._lock.clock() - self._read_at > (RELIABLE_S if known else RELIABLE_UNKNOWN_S)
+
     def _marks(self) -> tuple[int | None, int]:
         """What changes when the list may have changed."""
         states = self._lock.states
@@ -123,10 +140,25 @@ class Users:
         found = await self._admin.page(len(known) - 1, 2, READ_TIMEOUT_S)
         return len(found) != 1 or found[0].authorization_id not in known
 
+    async def ensure(self, authorization_id: int, timeout_s: float) -> None:
+        """Read the list if it is stale for this user, or wait for somebody who does so already; raises as `read`."""
+        if self.is_stale(authorization_id):
+            deadline = self._lock.clock() + timeout_s
+            async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
+                if self.is_stale(authorization_id):
+                    await self._read(deadline)
+
     async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
-        """Every user by ID, asked of the lock now, a page at a time so that others get their turn; publishes them."""
+        """Every user by ID, asked of the lock now, a page at a time so that others get their turn; publishes them.
+
+        Raises as `Admin.entries`.
+        """
         deadline = self._lock.clock() + timeout_s
-        await self.zone(timeout_s)
+        async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
+            return await self._read(deadline)
+
+    async def _read(self, deadline: float) -> dict[int, AuthorizationEntry]:
+        await self.zone(max(deadline - self._lock.clock(), 0.0))
         seen = self._marks()
         entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
         self._entries = {each.authorization_id: each for each in entries}
@@ -236,16 +268,24 @@ class Users:
     @asynccontextmanager
     async def _one_change(self, deadline: float) -> AsyncIterator[None]:
         """Entries are written whole: two changes of one user at a time would undo each other."""
+        async with self._alone(self._changing, deadline, "another change of the lock's users was under way"):
+            try:
+                yield
+            finally:
+                self._errand.soon()  # what we publish meanwhile is what we wrote; now comes what the lock has
+
+    @asynccontextmanager
+    async def _alone(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AsyncIterator[None]:
+        """Hold `turn`; raises `TimedOut` if it is not free until `deadline` (on the lock's clock)."""
         try:
             async with asyncio.timeout(max(deadline - self._lock.clock(), 0.0)):
-                await self._changing.acquire()
+                await turn.acquire()
         except TimeoutError:
-            raise TimedOut("another change of the lock's users was under way until the deadline") from None
+            raise TimedOut(f"{otherwise} until the deadline") from None
         try:
             yield
         finally:
-            self._changing.release()
-            self._errand.soon()  # what we publish meanwhile is what we wrote; now comes what the lock has
+            turn.release()
 
     def _keep(self, entry: AuthorizationEntry) -> None:
         if self._entries is not None:
@@ -315,65 +355,3 @@ def _limit(wanted: Access | None, zone: tzinfo) -> TimeLimit | None:
         return None if wanted is None else wanted.limit(zone)
     except ValueError as error:
         raise RequestError("bad_request", f"access {error}") from None
-
-
-# -- requests ---------------------------------------------------------------------------------------------------------
-
-
-def _users(call: Call) -> Users:
-    users = call.member.users
-    assert users is not None, "a lock that takes requests has its users"
-    return users
-
-
-async def _list(call: Call) -> Answer:
-    users = _users(call)
-    await users.read(call.timeout_s)
-    return {"data": users.told()}
-
-
-def _which(call: Call) -> Which:
-    return Which(call.arguments.get("id"), call.arguments.get("name"))
-
-
-async def _update(call: Call) -> Answer:
-    changes = {key: call.arguments[key] for key in ("rename", "enabled", "remote", "access") if key in call.arguments}
-    which = _which(call)
-    if not changes:
-        raise RequestError("bad_request", "nothing to change; give rename, enabled, remote or access")
-    own = call.arguments.get("self", False)
-    return {"data": await _users(call).update(which, changes, own=own, timeout_s=call.timeout_s)}
-
-
-async def _remove(call: Call) -> Answer:
-    own = call.arguments.get("self", False)
-    return {"data": await _users(call).remove(_which(call), own=own, timeout_s=call.timeout_s)}
-
-
-async def _add(call: Call) -> Answer:
-    """The answer holds the key of the new authorization: it goes to the asker and is kept nowhere."""
-    from nuki_bridge.credential import credential
-
-    name, remote = call.arguments["name"], call.arguments.get("remote", True)
-    key = call.bridge.outside.random(KEY_SIZE)
-    entry = await _users(call).add(
-        name, key, remote=remote, wanted=call.arguments.get("access"), timeout_s=call.timeout_s
-    )
-    told = credential(
-        call.lock.paired,
-        call.bridge.base,
-        authorization_id=entry.authorization_id,
-        shared_key=key,
-        user=entry.name,
-        remote=entry.remote_allowed,
-    )
-    return {"data": told}
-
-
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
-    "users/list": _list,
-    "users/add": _add,
-    "users/update": _update,
-    "users/remove": _remove,
-}
-"""By the name in `arguments.LOCK_COMMANDS`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -266,10 +267,38 @@ async def test_a_pending_invitation_cannot_be_used(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         anna = house.guest()
         open_ids = {anna.number}
-        house.member.relay._pending = lambda: open_ids
+        house.member.users.pending_ids = lambda: open_ids
         assert await refusal(house, anna) == "pending"
         open_ids.clear()
         assert await anna.challenge()
+
+
+async def test_the_list_that_is_published_lets_guests_in(tmp_path: Path) -> None:
+    """It is read once for both, and again when it is too old to say who may act from elsewhere."""
+    async with party(tmp_path) as house:
+        anna, ben = house.guest("Anna"), house.guest("Ben")
+        assert (await house.ask("front/request/refresh"))["status"] == "ok"  # tells the new config update count
+        await asyncio.sleep(5.0)
+        reads = len(house.audit("entries_read"))
+        assert await anna.challenge()
+        assert len(house.audit("entries_read")) == reads
+        house.entry(ben).remote_allowed = False  # by a firmware that does not count this
+        await asyncio.sleep(301.0)
+        assert await refusal(house, ben) == "remote_not_allowed"
+        users = json.loads(house.retained["nuki/front/users"])
+        assert [each["remote"] for each in users if each["name"] == "Ben"] == [False]
+
+
+async def test_guests_who_come_together_have_the_list_read_once(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        guests = [house.guest(name) for name in ("Anna", "Ben", "Cleo")]
+        reads = len(house.audit("entries_read"))
+        assert (await house.ask("front/request/refresh"))["status"] == "ok"
+        for each in guests:
+            each.write(CHALLENGE)
+        for each in guests:
+            assert isinstance(await each.next(), Challenge)
+        assert len(house.audit("entries_read")) == reads + 1
 
 
 async def test_what_the_owner_changes_counts_at_once(tmp_path: Path) -> None:
