@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge import __version__, invite_commands, lock_config, report, topics
 from nuki_bridge.air import Air
 from nuki_bridge.intake import Intake
-from nuki_bridge.invitation_store import Records
+from nuki_bridge.invitation_store import Invitation, Records
 from nuki_bridge.invitations import Invitations
 from nuki_bridge.lock import Connection, Lock
 from nuki_bridge.lock_log import LogBook
@@ -79,7 +79,7 @@ class Bridge:
             Records(store),
             self.base,
             member_of=self.members.with_nuki_id,
-            on_change=self._invitations_changed,
+            on_change=self._invitation_changed,
             clock=outside.clock,
             now=outside.now,
             random=outside.random,
@@ -163,7 +163,7 @@ class Bridge:
         users.pending_ids = lambda: self.invitations.pending(member.name)
         users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
         self.publisher.lock(member)
-        self._invitations_changed(lock.paired.nuki_id)
+        self._show_invitations(member)
         runs = (
             (member.name, lock.run),
             (f"the relay of {member.name}", relay.run),
@@ -229,17 +229,21 @@ class Bridge:
             member.users.look()
             member.log_book.feed(states)
 
-    def _invitations_changed(self, nuki_id: int) -> None:
-        member = self.members.with_nuki_id(nuki_id)
+    def _invitation_changed(self, row: Invitation) -> None:
+        member = self.members.with_nuki_id(row.nuki_id)
         if member is not None and member.lock is not None:
-            self.publisher.invitations(member, invite_commands.told(self, member))
+            self.publisher.news(member.name, invite_commands.event(row, member.lock))
+            self._show_invitations(member)
             if member.users is not None:
                 member.users.show()
+
+    def _show_invitations(self, member: Member) -> None:
+        self.publisher.invitations(member, invite_commands.told(self, member))
 
     def _changed(self, member: Member) -> None:
         self.publisher.lock(member)
         if member.lock is not None:
-            self.publisher.invitations(member, invite_commands.told(self, member))
+            self._show_invitations(member)
         if member.users is not None and member.log_book is not None:
             member.users.show()  # the lock's time zone may be another one
             member.users.look()

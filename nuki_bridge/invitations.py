@@ -67,8 +67,8 @@ REFUSALS = (30, 2.0)
 class Invitations:
     """All invitations of this installation; `load`, then `run` it.
 
-    `member_of` finds a paired lock by its Nuki ID; `on_change` is told the Nuki ID of a lock whose open invitations
-    changed.  `clock` gives seconds and counts through suspend, `now` is the wall clock.
+    `member_of` finds a paired lock by its Nuki ID; `on_change` is told of each invitation that is open now, or is so no
+    longer.  `clock` gives seconds and counts through suspend, `now` is the wall clock.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Invitations:
         base: str,
         *,
         member_of: Callable[[int], Member | None],
-        on_change: Callable[[int], None],
+        on_change: Callable[[Invitation], None],
         clock: Callable[[], float],
         now: Callable[[], datetime],
         random: Random,
@@ -137,7 +137,7 @@ class Invitations:
         self._rows[row.lookup] = row
         self._wake.set()
         if Stage.OPEN in (row.stage, before.stage if before is not None else None):
-            self._on_change(row.nuki_id)
+            self._on_change(row)
 
     # -- the owner ----------------------------------------------------------------------------------------------------
 

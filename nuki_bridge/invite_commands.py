@@ -1,4 +1,4 @@
-"""What MQTT has of invitations: the owner's requests, the retained list of open ones, and a guest's redeeming.
+"""What MQTT has of invitations: the owner's requests, the list of open ones, the events, and a guest's redeeming.
 
 A code stands in one answer, to whoever asked for the invitation, and nowhere else.  How an invitation lives is told in
 `invitations.py`.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge import access
 from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.invitation_code import link, shown
-from nuki_bridge.invitation_store import Invitation
+from nuki_bridge.invitation_store import Invitation, Stage
 from nuki_bridge.invitations import LIFETIME_S
 from nuki_bridge.topics import Publication, dump
 
@@ -112,6 +112,16 @@ def told(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
         }
         for each in bridge.invitations.open_at(member.lock.paired.nuki_id)
     ]
+
+
+def event(row: Invitation, lock: Lock) -> dict[str, Any]:
+    """What has become of an invitation just now, for `<lock>/event`; nothing in it is of use for redeeming it."""
+    return {
+        "type": "invitation",
+        "invitation": "created" if row.stage is Stage.OPEN else row.stage.value,
+        "user": {"id": row.authorization_id, "name": row.user},
+        "time": _time(row.created if row.ended is None else row.ended, _zone(lock)),
+    }
 
 
 def _zone(lock: Lock) -> tzinfo:

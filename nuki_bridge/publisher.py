@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 STATUS_S = 60.0
 """`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
+
+MAX_NEWS = 100
+"""Events that wait for the broker at most; the oldest make room."""
 
 
 class Publisher:
@@ -51,6 +55,7 @@ class Publisher:
         self._now = now
         self._retained = Retained(publish, clock)
         self._strays: set[str] = set()
+        self._news: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MAX_NEWS)
         self._left = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -59,6 +64,7 @@ class Publisher:
         """Publish everything retained."""
         if not self._left:
             self._retained.connected()
+            self._tell_news()
 
     def disconnected(self) -> None:
         """Keep everything until `connected`."""
@@ -126,6 +132,15 @@ class Publisher:
             return True
         log.debug("nobody to tell of a %s event", event.get("type"))
         return False
+
+    def news(self, whose: str, event: dict[str, Any]) -> None:
+        """Publish an event that brings its time; one that the broker does not get now it gets when it is back."""
+        self._news.append((whose, event))
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        while self._news and self.event(*self._news[0]):
+            self._news.popleft()
 
     def _put(self, below: str, payload: bytes) -> None:
         if not self._left:

@@ -80,7 +80,10 @@ TABLE: Final = (
     _out("<lock>/battery", "JSON: critical, charging, level in percent, accessories", retained=True),
     _out("<lock>/status", "JSON: everything known about the lock", retained=True),
     _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
-    _out("<lock>/event", "JSON: a lock action ended, the door moved, a keypad was used; with who it was"),
+    _out(
+        "<lock>/event",
+        "JSON: a lock action ended, the door moved, a keypad was used, an invitation was redeemed; with who it was",
+    ),
     _in("<lock>/set", "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action` and `transaction`"),
     _out("<lock>/result", "the outcome of a lock action, as JSON"),
     _in("<lock>/request/<command>", "a request to the lock, as JSON; see below"),
