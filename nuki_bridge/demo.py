@@ -27,6 +27,7 @@ from nuki_bridge.simulator.backend import default_locks
 
 HOST = "127.0.0.1"
 LOCK = "front_door"
+PIN = "1234"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 1.0
 
@@ -42,6 +43,11 @@ Paste into a second terminal:
 Turn it by hand (which shows within 10 s, like with a real lock), or get in its way:
   mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"turn": "unlocked"}}'
   mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"block_motor": true}}'
+Share it: invite Anna, redeem her code, and open the door with what she has got then:
+  {program} invite --name Anna
+  {program} redeem
+  {program} guest unlock
+  {program} users
 Pair the second virtual lock (its security PIN is 123456):
   {program} pair --name shed
 
@@ -87,7 +93,7 @@ async def _show(broker: MqttSettings, address: str) -> None:
     """Pair the lock, say what can be tried, and print what changes."""
     client = await _connected(broker)
     try:
-        await client.ask("bridge", "pair", {"name": LOCK, "address": address})
+        await client.ask("bridge", "pair", {"name": LOCK, "address": address, "pin": PIN})
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
         print(_GUIDE.format(url=url, lock=LOCK, port=broker.port, program=program), flush=True)

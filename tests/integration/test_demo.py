@@ -152,6 +152,26 @@ async def test_what_the_guide_says_works_as_it_stands(tmp_path: Path) -> None:
         assert err.endswith("(motor_blocked)\n")
 
 
+async def test_the_door_is_shared_as_the_guide_says(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        await running.until("front_door  state  locked")
+        status, out, err = await shell(running.command("invite --name Anna"))
+        assert (status, err) == (0, "")
+        found = re.search(r"Your code is (\S+)", out)
+        assert found, out
+        guest = f"export XDG_CONFIG_HOME={shlex.quote(str(tmp_path / 'anna'))};"
+        status, out, err = await shell(f"{guest} echo {found[1]} | {running.command('redeem')}")
+        assert (status, err) == (0, "")
+        assert "Anna can use this lock now" in out
+        status, out, _ = await shell(f"{guest} {running.command('guest unlock')}")
+        assert (status, out) == (0, "front_door: unlock: success\n")
+        await running.until("front_door  state  unlocked")
+        status, out, _ = await shell(running.command("users"))
+        assert status == 0
+        assert re.search(r"^\d+ +Anna +app +yes +yes .* no +no$", out, re.MULTILINE), out
+
+
 async def test_commands_against_the_true_daemon(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await started(running)
