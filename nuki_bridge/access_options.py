@@ -1,4 +1,7 @@
-"""When somebody may act, as options of a command: `--until 2026-12-24`, `--weekdays mo-fr`, `--from-time 08:00` …"""
+"""When somebody may act, as options of a command: `--until 2026-12-24`, `--weekdays mo-fr`, `--from-time 08:00` …
+
+And the way back, in words for a table or a letter.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,31 @@ def access_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
         "time_until": arguments.until_time,
     }
     return {key: each for key, each in parts.items() if each is not None} or None
+
+
+def in_words(access: Any) -> str | None:
+    """`access` of an answer in one line, such as `mo-fr, 08:00 to 20:00, until 2026-12-24T23:59:59+01:00`."""
+    if not isinstance(access, dict) or not access:
+        return None
+    parts = [_days(access["weekdays"])] if isinstance(access.get("weekdays"), list) else []
+    start, end = access.get("time_from"), access.get("time_until")
+    if start or end:
+        parts.append(f"{start or '00:00'} to {end or '24:00'}")
+    parts += [f"{word} {access[word]}" for word in ("from", "until") if access.get(word)]
+    return ", ".join(parts)
+
+
+def _days(chosen: list[Any]) -> str:
+    """Days in a row as `mo-fr`, others with commas."""
+    runs: list[list[str]] = []
+    for day in WEEKDAYS:
+        if day not in chosen:
+            continue
+        if runs and WEEKDAYS.index(runs[-1][-1]) + 1 == WEEKDAYS.index(day):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs)
 
 
 def weekdays(text: str) -> list[str]:

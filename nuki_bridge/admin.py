@@ -89,7 +89,9 @@ class Admin:
     def _usable_pin(self) -> int:
         if self._pin is None:
             raise RequestError(
-                "pin_required", "this needs the lock's security PIN; put it into the configuration (`pin_file`)"
+                "pin_required",
+                "this needs the lock's security PIN; give it with `nuki-bridge pin verify` or in the configuration "
+                "(`pin_file`)",
             )
         if self._refusal is not None:
             raise self._refusal

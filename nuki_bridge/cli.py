@@ -196,6 +196,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments with their defaults; exits with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
+    argv = owner_commands.with_lock(sys.argv[1:] if argv is None else argv)
     return _parser().parse_args(argv, argparse.Namespace(config=None, broker=None, json=False))
 
 

@@ -82,6 +82,7 @@ class Client:
     def __init__(self, settings: MqttSettings) -> None:
         self.retained: dict[str, bytes] = {}
         """Last payload of each subscribed topic of the daemon, without the base topic."""
+        self._settings = settings
         self._base = settings.base_topic
         # A topic that nobody can guess, and below the account's name so that the broker's access list can keep other
         # accounts from it: an answer may hold an invitation's code.
@@ -137,6 +138,15 @@ class Client:
     def info(self) -> dict[str, Any]:
         """The daemon's `bridge/info`; empty if it cannot be read."""
         return _json_object(self.retained.get("bridge/info", b""))
+
+    def url_for(self, account: str) -> str:
+        """The broker's URL for somebody else's account, without a password; an address of this machine is left out."""
+        settings = self._settings
+        scheme, usual = ("mqtts", MQTT_TLS_PORT) if settings.tls else ("mqtt", 1883)
+        host = "HOST" if re.match(r"localhost$|127\.|::1$", settings.host) else settings.host
+        host = f"[{host}]" if ":" in host else host
+        port = "" if settings.port == usual else f":{settings.port}"
+        return f"{scheme}://{account}:PASSWORD@{host}{port}/{self._base}"
 
     def lock_names(self) -> list[str]:
         """Names of the locks that the daemon knows, in its order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,26 +23,55 @@ _TEXTS = ("name", "timezone", "dst_mode")
 """Settings whose value is a word, whatever it looks like."""
 _USER = ("id", "name", "type", "enabled", "remote", "last_active", "lock_count", "access", "pending", "self")
 _ENTRY = ("index", "time", "type", "action", "user", "source", "completion", "door", "code_id")
+_WHAT = {"users": ("list", "update", "remove", "add"), "config": ("get", "set"), "pin": ("verify", "set")}
+"""What may stand behind LOCK, or in its place."""
+_ONLY = "may be left out if there is only one"
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
+
+
+def with_lock(argv: Sequence[str]) -> list[str]:
+    """The arguments with LOCK in its place: empty where a command of `_WHAT` leaves it out, or behind its `list`.
+
+    argparse cannot see that.  A lock whose own name is one of these words is meant if another one of them follows.
+    """
+    words = [place for place in range(len(argv)) if _is_word(argv, place)]
+    command = argv[words[0]] if words else ""
+    if command not in _WHAT:
+        return list(argv)
+    behind = words[1:3]
+    said = [argv[place] for place in behind]
+    if said and (said[0] not in _WHAT[command] or (len(said) > 1 and said[1] in _WHAT[command])):
+        return list(argv)
+    arranged = list(argv)
+    if len(said) > 1 and (command == "pin" or said[0] in ("list", "get")):
+        arranged[behind[0]], arranged[behind[1]] = said[1], said[0]
+    else:
+        arranged.insert(words[0] + 1, "")
+    return arranged
+
+
+def _is_word(argv: Sequence[str], place: int) -> bool:
+    """Neither an option nor the value of one that all commands have."""
+    return not argv[place].startswith("-") and (place == 0 or argv[place - 1] not in ("--config", "--broker"))
 
 
 def declare(add: Callable[[str, str], argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
     _declare_users(add("users", "list and change the users of a lock"), common)
     config = add("config", "show or change a lock's settings")
-    config.add_argument("lock", metavar="LOCK")
+    config.add_argument("lock", metavar="[LOCK]", help=_ONLY)
     config.add_argument("what", choices=("get", "set"), nargs="?", default="get", help="default: get")
     config.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="such as pairing_enabled=false")
     log = add("log", "show what happened at a lock, the newest first")
-    log.add_argument("lock", nargs="?", metavar="LOCK", help="may be left out if there is only one")
+    log.add_argument("lock", nargs="?", metavar="LOCK", help=_ONLY)
     log.add_argument("--count", type=int, metavar="N", help="how many entries (default: 20)")
     place = log.add_mutually_exclusive_group()
     place.add_argument("--before", type=int, metavar="INDEX", help="entries older than this one")
     place.add_argument("--after", type=int, metavar="INDEX", help="entries newer than this one, the oldest first")
     pin = add("pin", "tell the daemon a lock's security PIN, or change it")
-    pin.add_argument("lock", metavar="LOCK")
+    pin.add_argument("lock", metavar="[LOCK]", help=_ONLY)
     pin.add_argument("what", choices=("verify", "set"), help="verify: it is used from then on; set: the lock's new one")
     pin.add_argument(
         "--pin-file", metavar="FILE", help="file with the PIN, - for standard input; without it you are asked"
@@ -50,7 +79,7 @@ def declare(add: Callable[[str, str], argparse.ArgumentParser], common: argparse
 
 
 def _declare_users(users: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    users.add_argument("lock", metavar="LOCK")
+    users.add_argument("lock", metavar="[LOCK]", help=_ONLY)
     actions = users.add_subparsers(title="what to do", dest="what", metavar="list|update|remove|add")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
@@ -114,7 +143,13 @@ async def _update(client: Client, arguments: argparse.Namespace) -> None:
 
 
 async def _remove(client: Client, arguments: argparse.Namespace) -> None:
-    await _ask(client, arguments, "users/remove", _which(arguments), "removing the user")
+    from nuki_bridge import commands, console
+
+    lock = client.lock_name(arguments.lock or None)
+    with commands.progress(arguments, f"{lock}: removing the user"):
+        gone = await client.ask(lock, "users/remove", _which(arguments))
+    text = f"{lock}: {gone.get('name')} (user {gone.get('id')}) is removed"
+    console.show(gone if arguments.json else text, as_json=arguments.json)
 
 
 async def _add(client: Client, arguments: argparse.Namespace) -> None:
@@ -126,7 +161,7 @@ async def _add(client: Client, arguments: argparse.Namespace) -> None:
         request["remote"] = arguments.remote
     if access := access_options.access_of(arguments):
         request["access"] = access
-    lock = client.lock_name(arguments.lock)
+    lock = client.lock_name(arguments.lock or None)
     with commands.progress(arguments, f"{lock}: making the user"):
         made = credential_file.read_credential(await client.ask(lock, "users/add", request))
     credential_file.store(arguments.credential, made, None)
@@ -207,16 +242,18 @@ async def _ask(
 ) -> None:
     from nuki_bridge import commands
 
-    lock = client.lock_name(arguments.lock)
+    lock = client.lock_name(arguments.lock or None)
     with commands.progress(arguments, f"{lock}: {doing}"):
         answer = await client.ask(lock, command, request)
     if not arguments.json and isinstance(answer, list):
-        answer = [{key: _flat(each.get(key)) for key in columns} for each in answer]
+        answer = [{key: _flat(key, each.get(key)) for key in columns} for each in answer]
     commands.show(arguments, answer, nothing=nothing, columns=columns)
 
 
-def _flat(value: Any) -> Any:
-    """Somebody's name in place of ID and name; in a table the ID is in the way."""
+def _flat(key: str, value: Any) -> Any:
+    """What stands in a table: somebody's name in place of ID and name, limits in one line."""
+    if key == "access":
+        return access_options.in_words(value)
     return value.get("name") if isinstance(value, dict) and "id" in value else value
 
 

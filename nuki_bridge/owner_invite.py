@@ -87,7 +87,7 @@ async def _create(client: Client, arguments: argparse.Namespace, lock: str | Non
     if arguments.json:
         console.show(made, as_json=True)
     else:
-        print(_letter(name, made), flush=True)
+        print(_letter(name, made, request, client.url_for("guest")), flush=True)
     if arguments.qr is not None:
         _write_qr(arguments.qr, made["link"])
         if not arguments.json:
@@ -99,6 +99,8 @@ async def _list(client: Client, arguments: argparse.Namespace, lock: str | None)
 
     name = client.lock_name(lock)
     found = await client.ask(name, "invite/list", {})
+    if not arguments.json and isinstance(found, list):
+        found = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
     commands.show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
 
 
@@ -118,20 +120,27 @@ async def _revoke(client: Client, arguments: argparse.Namespace, lock: str | Non
 # -- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def _letter(lock: str, made: dict[str, Any]) -> str:
-    """The code large, until when it holds, a text to send, and the QR code."""
+def _letter(lock: str, made: dict[str, Any], asked: dict[str, Any], broker: str) -> str:
+    """The code large, until when it holds, a text to send, and the QR code; `asked` is what was asked for."""
     from nuki_bridge.console import printable
 
     code, link, user = (printable(made.get(key)) for key in ("code", "link", "user"))
     until = _readable(made.get("expires"))
+    limits = access_options.in_words(asked.get("access"))
+    may = f" ({limits})" if limits else ""
     wide = "   ".join(" ".join(group) for group in code.split("-"))
+    where = "From wherever the broker can be reached:" if asked["remote"] else "Near the door:"
+    how = "nuki-bridge guest unlock" + ("" if asked["remote"] else " --bluetooth")
     lines = [f"{user} can redeem this invitation to {lock} once, until {until}:", "", *_framed(wide), ""]
     lines += [
-        "To send:",
+        "To send, each part on another way if you can:",
         "",
-        f"  {user}, you are invited to use {lock}. Your code is {code}",
-        f"  It can be redeemed once, until {until}, for example with:",
-        f"  nuki-bridge redeem {code} --broker mqtt://USER:PASSWORD@HOST/BASE_TOPIC",
+        f"  {user}, you are invited to use {lock}{may}.",
+        f"  Your code is {code}",
+        f"  It can be redeemed once, until {until}. This asks for it:",
+        f"    nuki-bridge redeem --broker {broker}",
+        f"  {where}",
+        f"    {how}",
         "",
         f"As a link and QR code: {link}",
     ]
@@ -187,7 +196,8 @@ def _write_qr(file: Path, link: str) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as opened:
-            segno.make_qr(link, error="m").save(opened, kind=file.suffix[1:].lower(), scale=8)
+            # a drawing without a background cannot be read on a dark one
+            segno.make_qr(link, error="m").save(opened, kind=file.suffix[1:].lower(), scale=8, light="white")
     except OSError as error:
         raise RequestError("qr_not_written", f"{file} cannot be written: {error.strerror}; the code holds") from None
 

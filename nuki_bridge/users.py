@@ -300,7 +300,7 @@ class Users:
             raise RequestError(
                 "own_authorization",
                 f"this is the bridge itself; {what}, it could not reach the lock any more: "
-                'if that is what you want, add "self": true',
+                'if that is what you want, add "self": true (on the command line: --self)',
             )
 
 

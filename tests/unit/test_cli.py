@@ -45,7 +45,6 @@ class TestArguments:
             "scan --timeout soon",
             "demo --port 0",
             "status --brok mqtt://localhost",
-            "users",
             "users front explode",
             "users front remove",
             "users front update Anna --enable --disable",
@@ -54,6 +53,7 @@ class TestArguments:
             "config front change a=b",
             "log front --before 1 --after 2",
             "log front --count many",
+            "pin",
             "pin front",
             "pin front set 123456",
             "pin front set --pin 123456",
@@ -122,6 +122,49 @@ class TestOwner:
     def test_common_options_may_stand_anywhere(self) -> None:
         for line in ("--json users front list", "users --json front list", "users front list --json"):
             assert cli.parse(line.split()).json
+
+    @pytest.mark.parametrize(
+        ("access", "words"),
+        [
+            (None, None),
+            ({}, None),
+            ({"weekdays": ["mo", "tu", "we", "sa"]}, "mo-we,sa"),
+            ({"weekdays": ["mo", "tu", "sa", "su"]}, "mo,tu,sa,su"),
+            ({"time_from": "08:00"}, "08:00 to 24:00"),
+            (
+                {"time_until": "20:00", "until": "2026-12-24T23:59:59+01:00"},
+                "00:00 to 20:00, until 2026-12-24T23:59:59+01:00",
+            ),
+        ],
+    )
+    def test_limits_in_words(self, access: object, words: str | None) -> None:
+        assert access_options.in_words(access) == words
+
+    @pytest.mark.parametrize(
+        ("line", "lock", "what"),
+        [
+            ("users", "", None),
+            ("users front", "front", None),
+            ("users --json", "", None),
+            ("users list", "", "list"),
+            ("users front list", "front", "list"),
+            ("users list front", "front", "list"),
+            ("users update Anna --disable", "", "update"),
+            ("users front update Anna --disable", "front", "update"),
+            ("users --broker mqtt://host remove 7", "", "remove"),
+            ("--config list users --broker=mqtt://host front remove 7", "front", "remove"),
+            ("users list list", "list", "list"),
+            ("config", "", "get"),
+            ("config set led_enabled=on", "", "set"),
+            ("config front set led_enabled=on", "front", "set"),
+            ("config get front", "front", "get"),
+            ("pin set --pin-file -", "", "set"),
+            ("pin verify front", "front", "verify"),
+        ],
+    )
+    def test_the_lock_may_be_left_out_or_stand_behind(self, line: str, lock: str, what: str | None) -> None:
+        arguments = cli.parse(line.split())
+        assert (arguments.lock, arguments.what) == (lock, what)
 
     @pytest.mark.parametrize(
         ("text", "setting"),
