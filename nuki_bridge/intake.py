@@ -67,7 +67,9 @@ class Intake:
 
     def refuse(self, request: Request, error: NukiError) -> None:
         """Answer that a request is not carried out."""
-        log.info("%s refused: %s", _what(request), error.code)
+        # guests can be many, and anybody who may write to the relay can be one: no line in the journal for each frame
+        level = logging.DEBUG if request.kind in (Kind.RELAY, Kind.REDEEM) else logging.INFO
+        log.log(level, "%s refused: %s", _what(request), error.code)
         self._send(topics.refused(request, error.code, str(error)))
 
     def _send(self, answers: list[Publication]) -> None:

@@ -12,17 +12,21 @@ long it is: a challenge or a reading is over with its answer, a command with an 
 its first answer.  The turn is then kept for `PAUSE_S`, because the frame that uses the challenge is on its way; when
 the end cannot be told, it ends with a silence of `ANSWER_S`, in any case after `TURN_S`.  Nothing depends on guessing
 right: the lock's later messages reach the guest also outside its turn, and an action that meets another one is answered
-with busy.  All guests of a lock together stand in line for the turn once and take it by rotation, session by session,
-so that however many they are a command of the bridge waits for one of them at most.
+with busy.  All guests of a lock together stand in line for the turn once and take it by rotation, authorization by
+authorization and session by session, so that however many they are a command of the bridge waits for one of them at
+most, and however many sessions one of them has the others wait for one of these.
 
 Who may use it is for the lock's own list to say (`users.py`), which needs the security PIN.  The session ID is the
-guest's secret no more than the frames are: whoever overhears it can disturb, and nothing else.
+guest's secret no more than the frames are: whoever overhears it can disturb, and nothing else.  A frame that was sent
+before is refused by the lock, whose challenge is used up; one that was held back on its way is refused here once the
+challenge in it is `CHALLENGE_S` old.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections import deque
 from collections.abc import Callable
@@ -32,6 +36,7 @@ from nuki_bridge.errors import Disconnected, LinkError, NukiError, RequestError,
 from nuki_bridge.lock import Lock
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, authorization_id, frame_size
+from nuki_bridge.protocol.messages import NONCE_SIZE
 from nuki_bridge.topics import Publication, Request
 from nuki_bridge.users import Users
 
@@ -46,6 +51,8 @@ IDLE_S = 30.0
 """A session without a frame in either direction ends after this."""
 MAX_SESSIONS = 64
 """Sessions at one lock."""
+CHALLENGE_S = 60.0
+"""So long after the lock's last challenge for it an authorization's command is passed on."""
 
 ANSWER_S = 5.0
 """Silence that ends a turn while something is still expected of the lock,"""
@@ -55,6 +62,7 @@ TURN_S = 10.0
 """Longest turn; below the deadline of a command that waits."""
 
 _EMPTY_FRAME_SIZE = HEADER_SIZE + TAG_SIZE + 4 + 2 + 2
+_CHALLENGE_SIZE = _EMPTY_FRAME_SIZE + NONCE_SIZE
 _STATUS_SIZE = _EMPTY_FRAME_SIZE + 1
 _REQUEST_DATA_SIZE = _EMPTY_FRAME_SIZE + 2
 _ERROR_REPORT_SIZE = _EMPTY_FRAME_SIZE + 3
@@ -73,6 +81,8 @@ class _Session:
     admitted: bool = False
     linked: bool = False
     """Something of it was written over the present link."""
+    proven: bool = False
+    """The lock has answered it with this authorization's key."""
 
 
 @dataclass(slots=True)
@@ -106,6 +116,9 @@ class Relay:
         self._publish = publish
         self._refuse = refuse
         self._sessions: dict[str, _Session] = {}
+        self._turns = 0
+        self._served: dict[int, int] = {}  # authorization ID: the number of its last turn
+        self._challenged: dict[int, float] = {}  # authorization ID: when the lock sent it a challenge on this link
         self._turn: _Turn | None = None
         self._wake = asyncio.Event()
 
@@ -135,7 +148,8 @@ class Relay:
 
     def _open(self, number: int, request: Request, now: float) -> _Session:
         if len(self._sessions) >= MAX_SESSIONS:
-            idle = [name for name, each in self._sessions.items() if not (each.admitted or each.frames)]
+            served = self._turn.session if self._turn is not None else None
+            idle = [name for name, each in self._sessions.items() if not (each.proven or each.frames or each is served)]
             if not idle:
                 raise RequestError("too_many_requests", f"{MAX_SESSIONS} sessions are open at this lock; try later")
             del self._sessions[idle[0]]
@@ -169,6 +183,8 @@ class Relay:
         self._end_idle_sessions()
         number = authorization_id(frame)
         sessions = [each for each in self._sessions.values() if each.admitted and each.authorization_id == number]
+        if len(frame) == _CHALLENGE_SIZE:
+            self._challenged[number] = self._lock.clock()
         for session in sessions:
             self._is_active(session)
             topic = session.request.reply_to[0].removesuffix("error") + "indicate"
@@ -176,6 +192,7 @@ class Relay:
                 log.debug("%s: a frame for a guest did not go out", self._lock.name)
         if turn is not None and turn.session.authorization_id == number:
             turn.answers += 1
+            turn.session.proven = True
             ends_command = len(frame) == _ERROR_REPORT_SIZE or (len(frame) == _STATUS_SIZE and turn.answers > 1)
             quiet_s = ANSWER_S if turn.command and not ends_command else PAUSE_S
             turn.quiet_at = self._lock.clock() + quiet_s
@@ -183,16 +200,19 @@ class Relay:
         return bool(sessions)
 
     def _lost_authorization(self, turn: _Turn) -> None:
-        """The lock could not decrypt what the turn's guest wrote."""
-        self._refuse(
-            turn.session.request, RequestError("not_authorized", "the lock does not accept this authorization's key")
-        )
+        """The lock could not decrypt what the turn's guest wrote: the session ends, with what waits in it."""
+        session = turn.session
+        for request in session.frames or (session.request,):
+            self._refuse(request, RequestError("not_authorized", "the lock does not accept this authorization's key"))
+        session.frames.clear()
+        self._sessions = {name: each for name, each in self._sessions.items() if each is not session}
         self._users.doubt()
         turn.quiet_at = self._lock.clock()
         self._wake.set()
 
     def link_lost(self) -> None:
         """Tell everybody who counts on the link; their challenges went with it."""
+        self._challenged.clear()
         self._end_idle_sessions()
         for session in self._sessions.values():
             if session.linked:
@@ -214,11 +234,12 @@ class Relay:
         try:
             while True:
                 self._wake.clear()
-                name = next((name for name, each in self._sessions.items() if each.frames), None)
-                if name is None:
+                waiting = [(name, each) for name, each in self._sessions.items() if each.frames]
+                if not waiting:
                     await self._wake.wait()
                     continue
-                session = self._sessions[name] = self._sessions.pop(name)  # to the end of the line
+                name, session = min(waiting, key=lambda each: self._served.get(each[1].authorization_id, 0))
+                self._sessions[name] = self._sessions.pop(name)  # to the end of the line
                 await self._serve(session)
         finally:
             self._lock.exchange.guests = None
@@ -259,6 +280,12 @@ class Relay:
         if not entry.remote_allowed:
             raise RequestError("remote_not_allowed", "this authorization may not be used remotely")
 
+    def _check_challenge(self, number: int, frame: bytes) -> None:
+        """Raises `RequestError` for a command whose challenge is so old that it was held back on its way."""
+        since = self._lock.clock() - self._challenged.get(number, math.inf)
+        if len(frame) != _REQUEST_DATA_SIZE and since > CHALLENGE_S:
+            raise RequestError("challenge_expired", f"the lock's challenge is older than {CHALLENGE_S:g} s; ask anew")
+
     async def _take_turn(self, session: _Session) -> bool:
         """Write a session's frames as they come, until its turn ends; True if one may have changed something.
 
@@ -267,6 +294,8 @@ class Relay:
         now = self._lock.clock()
         turn = self._turn = _Turn(session, now + TURN_S, now)
         session.admitted = True
+        self._turns += 1
+        self._served[session.authorization_id] = self._turns
         try:
             while True:
                 while session.frames:
@@ -274,6 +303,7 @@ class Relay:
                         return turn.acted  # it gets another turn, after the list was read
                     self._check(session.authorization_id)
                     self._left(session.frames[0])
+                    self._check_challenge(session.authorization_id, session.frames[0].payload)
                     await self._write(turn, session.frames.popleft())
                 self._wake.clear()
                 left = min(turn.quiet_at, turn.ends_at) - self._lock.clock()

@@ -41,7 +41,8 @@ READ_TIMEOUT_S = 30.0
 RELIABLE_S = 300.0
 """A guest is let in by a list that is not older than this,"""
 RELIABLE_UNKNOWN_S = 5.0
-"""and for an ID that is not in it, this old at most."""
+"""and for an ID that is not in it, this old at most: the first time, then twice as old each time, because whoever may
+write to the relay can make up IDs and keys, and a long list takes seconds on the air."""
 
 _TYPES = {IdType.KEYPAD_2: "keypad"}
 
@@ -62,6 +63,9 @@ class Users:
         self._publish = publish
         self._entries: dict[int, AuthorizationEntry] | None = None
         self._read_at = -math.inf
+        self._stale_at = math.inf
+        self._believed_after_s = RELIABLE_UNKNOWN_S
+        """How old the list must be for somebody's word against it to have it read again."""
         self._seen: tuple[int | None, int] | None = None
         self._reading = asyncio.Lock()
         self._changing = asyncio.Lock()
@@ -98,16 +102,22 @@ class Users:
         self._errand.look()
 
     def doubt(self) -> None:
-        """The lock does not agree with the list."""
-        self._read_at = -math.inf
-        self._errand.soon()
+        """The lock did not know somebody who is in the list, or who said so had another key."""
+        now = self._lock.clock()
+        self._stale_at = min(self._stale_at, max(now, self._read_at + self._believed_after_s))
+        self._believe_less()
+        self._errand.soon(self._stale_at - now)
 
     def is_stale(self, authorization_id: int) -> bool:
         """The list must be read before it tells whether this user may do anything."""
-        if self._entries is None or self._seen != self._marks():
+        if self._entries is None or self._seen != self._marks() or self._lock.clock() >= self._stale_at:
             return True
         known = authorization_id in self._entries
-        return self._lock.clock() - self._read_at > (RELIABLE_S if known else RELIABLE_UNKNOWN_S)
+        return self._lock.clock() - self._read_at > (RELIABLE_S if known else self._believed_after_s)
+
+    def _believe_less(self) -> None:
+        """Somebody's word has the list read; unless that shows a change, the next one has to wait for longer."""
+        self._believed_after_s = min(self._believed_after_s * 2, RELIABLE_S)
 
     def _marks(self) -> tuple[int | None, int]:
         """What changes when the list may have changed."""
@@ -127,7 +137,8 @@ class Users:
         """Read what may have changed; gives the seconds until the next time."""
         due_at = self._read_at + SYNC_S
         now = self._lock.clock()
-        if self._entries is None or self._seen != self._marks() or now >= due_at or await self._has_other_length():
+        due = self._entries is None or self._seen != self._marks() or now >= min(due_at, self._stale_at)
+        if due or await self._has_other_length():
             await self.read(READ_TIMEOUT_S)
             due_at = self._lock.clock() + SYNC_S
         return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
@@ -146,6 +157,8 @@ class Users:
             deadline = self._lock.clock() + timeout_s
             async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
                 if self.is_stale(authorization_id):
+                    if authorization_id not in (self._entries or {}):
+                        self._believe_less()
                     await self._read(deadline)
 
     async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
@@ -161,8 +174,10 @@ class Users:
         await self.zone(max(deadline - self._lock.clock(), 0.0))
         seen = self._marks()
         entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
-        self._entries = {each.authorization_id: each for each in entries}
-        self._read_at, self._seen = self._lock.clock(), seen
+        before, self._entries = self._entries, {each.authorization_id: each for each in entries}
+        self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
+        if before is None or _who_may(before) != _who_may(self._entries):
+            self._believed_after_s = RELIABLE_UNKNOWN_S
         self.show()
         return self._entries
 
@@ -302,6 +317,10 @@ class Users:
                 f"this is the bridge itself; {what}, it could not reach the lock any more: "
                 'if that is what you want, add "self": true (on the command line: --self)',
             )
+
+
+def _who_may(entries: Mapping[int, AuthorizationEntry]) -> set[tuple[int, bool, bool]]:
+    return {(number, each.enabled, each.remote_allowed) for number, each in entries.items()}
 
 
 def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:

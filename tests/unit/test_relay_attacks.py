@@ -1,0 +1,203 @@
+"""The relay under attack: by whoever reads and writes all of the broker, and by one guest against the others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.protocol.codes import Action, ErrorCode, LockState
+from nuki_bridge.protocol.messages import Challenge, ErrorReport, LockAction, Status
+from nuki_bridge.protocol.wire import Message
+from nuki_bridge.simulator.behaviour import seeded
+from tests.unit.rig import clock
+from tests.unit.test_bridge import House
+from tests.unit.test_relay import CHALLENGE, STATES, Guest, Party, party
+
+
+class Recorded(Guest):
+    """A guest whose frames a reader of the broker keeps."""
+
+    def __init__(self, house: House, number: int, key: bytes, name: str) -> None:
+        super().__init__(house, number, key, name)
+        self.sent: list[bytes] = []
+
+    def write(self, frame: bytes | Message, **fields: Any) -> None:
+        data = frame if isinstance(frame, bytes) else self.session.send(frame)
+        self.sent.append(data)
+        super().write(data, **fields)
+
+
+def stranger(house: Party, number: int) -> Guest:
+    """Somebody who knows an authorization's ID, which stands in the header of each frame, but not its key."""
+    return Guest(house, number, bytes(32), "stranger")
+
+
+def motor(house: Party) -> list[str]:
+    return [str(entry.detail).partition(":")[0] for entry in house.classic.movements()]
+
+
+async def test_replayed_frames_move_nothing(tmp_path: Path) -> None:
+    """In the same session and in another one, with and without the replayed request of a challenge before them."""
+    async with party(tmp_path) as house:
+        guest = house.guest()
+        anna = Recorded(house, guest.number, guest.key, "Anna")
+        await anna.act(Action.UNLOCK)
+        assert motor(house) == ["unlock"]
+        await asyncio.sleep(5.0)
+        ask, act = anna.sent
+        for session in (anna, stranger(house, anna.number), stranger(house, anna.number)):
+            for frame in (act, ask, act, act, ask, ask, act):
+                house.send(f"front/relay/{session.id}/write", frame)
+                await asyncio.sleep(1.0)
+        await asyncio.sleep(10.0)
+        assert motor(house) == ["unlock"]
+        refusals = [each.error for each in anna.messages() if isinstance(each, ErrorReport)]
+        assert set(refusals) == {ErrorCode.BAD_NONCE}
+        assert isinstance((await again(house, guest).act(Action.LOCK))[-1], Status)
+
+
+def again(house: Party, guest: Guest) -> Guest:
+    """The same person with another session."""
+    return Guest(house, guest.number, guest.key, guest.name)
+
+
+async def test_a_frame_that_was_held_back_moves_nothing(tmp_path: Path) -> None:
+    """Only the broker can do that: it keeps the one frame that would open the door until nobody expects it."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        nonce = await anna.challenge()
+        held_back = anna.session.send(
+            LockAction(action=Action.UNLOCK, app_id=0, flags=0, name_suffix=None, nonce=nonce)
+        )
+        reading = anna.session.send(STATES)
+        for _ in range(4):  # a replayed reading keeps the session open and the link busy
+            anna.write(reading)
+            await asyncio.sleep(16.0)
+        other = stranger(house, anna.number)
+        for session in (anna, other):
+            session.write(held_back)
+        await asyncio.sleep(5.0)
+        assert motor(house) == []
+        assert (anna.errors(), other.errors()) == (["challenge_expired"], ["challenge_expired"])
+        assert isinstance((await again(house, anna).act(Action.UNLOCK))[-1], Status)
+
+
+async def test_a_forged_frame_in_a_guests_session_disturbs_and_no_more(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna, eve = house.guest("Anna"), house.guest("Eve")
+        await anna.challenge()
+        house.send(f"front/relay/{anna.id}/write", eve.session.send(STATES))
+        await asyncio.sleep(1.0)
+        assert anna.errors() == ["bad_frame"], "a session belongs to the authorization that began it"
+        assert eve.heard() == []
+        house.send(f"front/relay/{anna.id}/write", stranger(house, anna.number).session.send(CHALLENGE))
+        await asyncio.sleep(2.0)
+        assert anna.errors() == ["bad_frame", "not_authorized"]
+        assert motor(house) == []
+        assert isinstance((await again(house, anna).act(Action.UNLOCK))[-1], Status)
+
+
+async def test_a_wrong_key_ends_the_session_with_what_waits_in_it(tmp_path: Path) -> None:
+    """Twenty frames with a wrong key cost the lock those that were written before it answered, not twenty."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        eve = stranger(house, anna.number)
+        writes = len(house.audit("write"))
+        for _ in range(20):
+            eve.write(CHALLENGE)
+        await asyncio.sleep(5.0)
+        assert set(eve.errors()) == {"not_authorized"}
+        size = len(eve.session.send(CHALLENGE))
+        frames = [each for each in house.audit("write")[writes:] if each.endswith(f" {size} bytes")]
+        assert len(frames) <= 6, frames  # the bridge's own requests of a challenge are among them
+        assert await anna.challenge()
+
+
+async def test_one_guest_with_many_sessions_holds_up_the_others_for_one_turn(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        eve, ben = house.guest("Eve"), house.guest("Ben")
+        await ben.challenge()
+        await asyncio.sleep(2.0)
+        many = [again(house, eve) for _ in range(30)]
+        for session in many:
+            session.write(CHALLENGE)
+        await asyncio.sleep(0.01)
+        started = clock()
+        ben = again(house, ben)
+        ben.write(CHALLENGE)
+        assert isinstance(await ben.next(), Challenge)
+        assert clock() - started < 2.0
+        assert sum(bool(each.heard()) for each in many) <= 2
+
+
+async def test_sessions_with_a_forged_id_do_not_use_up_the_places(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna, ben = house.guest("Anna"), house.guest("Ben")
+        await anna.challenge()
+        for _ in range(200):
+            stranger(house, anna.number).write(CHALLENGE)
+        await asyncio.sleep(2.0)
+        assert await ben.challenge()
+        await asyncio.sleep(12.0)
+        assert await anna.challenge()
+        assert motor(house) == []
+
+
+async def test_made_up_ids_and_keys_do_not_have_the_list_read_all_the_time(tmp_path: Path) -> None:
+    """Two hundred users are some seconds of the lock's time and battery."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(30.0)
+        reads = len(house.audit("entries_read"))
+        for second in range(600):
+            if second % 2:
+                Guest(house, 5000 + second, bytes(32), "nobody").write(CHALLENGE)
+            else:
+                stranger(house, anna.number).write(CHALLENGE)
+            await asyncio.sleep(1.0)
+        assert len(house.audit("entries_read")) - reads <= 14
+        assert await anna.challenge()
+        ben = house.guest("Ben")
+        await house.ask("front/request/refresh")  # tells the new config update count
+        assert await ben.challenge()
+
+
+async def test_a_flood_of_junk_stays_out_of_the_journal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        with caplog.at_level(logging.INFO):
+            for number in range(300):
+                house.send(f"front/relay/{number:032x}/write", bytes(10))
+                house.send(f"front/relay/{'x' * 100}{number}/write", bytes(10))
+                house.send(f"invitation/{number:032x}/redeem", b"[" * 10_000)
+                house.send(f"invitation/{number:032x}/redeem", bytes(20_000))
+                Guest(house, 9000 + number, bytes(32), "nobody").write(CHALLENGE)
+            await asyncio.sleep(5.0)
+        assert len(caplog.records) < 10
+        assert house.classic.motor.state is LockState.LOCKED
+
+
+async def test_random_frames_of_every_length_do_no_harm(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        random = seeded(7)
+        for size in range(0, 520, 3):
+            junk = random(size)
+            length = max(size - 30, 0).to_bytes(2, "little")
+            framed = junk[:24] + anna.number.to_bytes(4, "little") + length + junk[30:]
+            for frame in (junk, framed[:size]):
+                house.send(f"front/relay/{random(16).hex()}/write", frame)
+            if size % 30 == 0:
+                await asyncio.sleep(1.0)
+        await asyncio.sleep(30.0)
+        assert motor(house) == []
+        assert house.retained["nuki/front/availability"] == "online"
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
