@@ -149,7 +149,7 @@ class Bridge:
             on_change=lambda _lock: self._changed(member),
         )
         member.admin = lock_config.admin_of(self, member, lock)
-        users = member.users = Users(lock, member.admin, partial(self.publisher.users, member))
+        users = member.users = Users(lock, member.admin, partial(self._users_changed, member))
         log_book = member.log_book = LogBook(
             lock,
             member.admin,
@@ -162,6 +162,7 @@ class Bridge:
         relay = member.relay = Relay(lock, users, publish=self.outside.publish, refuse=self.intake.refuse)
         users.pending_ids = lambda: self.invitations.pending(member.name)
         users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
+        users.listed = partial(self.invitations.listed, lock.paired.nuki_id)
         self.publisher.lock(member)
         self._show_invitations(member)
         runs = (
@@ -236,6 +237,12 @@ class Bridge:
             self._show_invitations(member)
             if member.users is not None:
                 member.users.show()
+                member.users.look()
+
+    def _users_changed(self, member: Member, users: list[dict[str, Any]]) -> None:
+        self.publisher.users(member, users)
+        if member.lock is not None:
+            self._show_invitations(member)  # they tell of users, too
 
     def _show_invitations(self, member: Member) -> None:
         self.publisher.invitations(member, invite_commands.told(self, member))

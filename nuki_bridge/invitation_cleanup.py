@@ -113,11 +113,7 @@ class Cleanup:
         """The lock's list entry for an invitation, if it is there without doubt."""
         if row.authorization_id is None:
             return self._orphan_of(row, entries)
-        for each in entries:
-            if each.authorization_id == row.authorization_id and each.id_type == IdType.APP:
-                is_it = each.name == row.user or seconds(each.created) == row.entry_created
-                return each if is_it else None
-        return None
+        return next((each for each in entries if is_of(row, each)), None)
 
     def _orphan_of(self, row: Invitation, entries: Iterable[AuthorizationEntry]) -> AuthorizationEntry | None:
         known = {each.authorization_id for each in self._rows_of(row.nuki_id)}
@@ -133,6 +129,13 @@ class Cleanup:
         if len(fits) > 1:
             log.warning("two users on a lock could be the one that an unfinished invitation made; both stay")
         return fits[0] if len(fits) == 1 else None
+
+
+def is_of(row: Invitation, entry: AuthorizationEntry | None) -> bool:
+    """This is the entry in the lock's list that the invitation made; it may have been renamed, or changed otherwise."""
+    if entry is None or entry.authorization_id != row.authorization_id or entry.id_type != IdType.APP:
+        return False
+    return entry.name == row.user or seconds(entry.created) == row.entry_created
 
 
 def parts(member: Member) -> tuple[Lock, Admin]:

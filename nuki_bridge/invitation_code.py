@@ -8,6 +8,7 @@ means "mistyped, or ended more than 7 days ago".
 
 from __future__ import annotations
 
+import json
 import re
 from hashlib import sha512
 
@@ -78,6 +79,17 @@ def key(code: str) -> bytes:
 
 def _derived(code: str) -> bytes:
     return sha512((_DERIVATION + code).encode("ascii")).digest()
+
+
+def client_of(content: bytes) -> bytes:
+    """The client number (16 bytes) in a guest's request, which is JSON; raises `ValueError`."""
+    try:
+        client = json.loads(content)["client"]
+    except (TypeError, KeyError, RecursionError):
+        raise ValueError("not a request") from None
+    if not isinstance(client, str) or not re.fullmatch("[0-9a-fA-F]{32}", client):
+        raise ValueError("a client number has 32 hex digits")
+    return bytes.fromhex(client)
 
 
 def seal(key: bytes, content: bytes, nonce: bytes) -> bytes:

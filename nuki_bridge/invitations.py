@@ -26,18 +26,16 @@ guest's own idea of the time is not asked for anything.  How an authorization is
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nuki_bridge.credential import credential
 from nuki_bridge.errors import BadFrame, NukiError, RequestError, StoreError
-from nuki_bridge.invitation_cleanup import Cleanup, parts, seconds
-from nuki_bridge.invitation_code import RANDOM_SIZE, key, lookup, make_code, seal, unseal
+from nuki_bridge.invitation_cleanup import Cleanup, is_of, parts, seconds
+from nuki_bridge.invitation_code import RANDOM_SIZE, client_of, key, lookup, make_code, seal, unseal
 from nuki_bridge.invitation_store import Invitation, Records, Stage
 from nuki_bridge.outcome import OutcomeUnknown
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
@@ -46,6 +44,7 @@ from nuki_bridge.topics import dump
 if TYPE_CHECKING:
     from nuki_bridge.lock import Lock
     from nuki_bridge.members import Member
+    from nuki_bridge.protocol.messages import AuthorizationEntry
     from nuki_bridge.protocol.session import Random
     from nuki_bridge.protocol.wire import TimeLimit
 
@@ -92,6 +91,7 @@ class Invitations:
         self._rows: dict[bytes, Invitation] = {}
         self._ends: dict[int, float] = {}  # on `clock`: of an open one's life, of a redeemed one's credential
         self._asking: set[int] = set()
+        self._missed: set[int] = set()  # open ones whose authorization was not in the lock's list the last time
         self._noted_at = clock()
         self._cleanup = Cleanup(member_of, self._at, self._cleaned, clock)
         self._wake = asyncio.Event()
@@ -220,6 +220,26 @@ class Invitations:
             elif row.on_lock:
                 self._cleaned(row)
 
+    def listed(self, nuki_id: int, entries: Mapping[int, AuthorizationEntry]) -> bool:
+        """The lock's whole list was read: an invitation to an authorization that is gone from it has ended.
+
+        Only if it is missing twice, because an answer may have broken off; True asks for the second time.
+        """
+        rows = [each for each in self._at(nuki_id) if each.stage is Stage.OPEN]
+        missing = [each for each in rows if not is_of(each, entries.get(each.authorization_id or 0))]
+        gone = [each for each in missing if each.number in self._missed]
+        self._missed = {each.number for each in missing} - {each.number for each in gone}
+        for row in gone:
+            self._end(row, Stage.REVOKED, on_lock=False)
+        return bool(self._missed)
+
+    def entry(self, row: Invitation) -> AuthorizationEntry | None:
+        """What the lock's list last told of an invitation's authorization, which its owner may have changed since."""
+        member = self._member_of(row.nuki_id)
+        users = member.users if member is not None else None
+        found = users.get(row.authorization_id) if users is not None and row.authorization_id is not None else None
+        return found if is_of(row, found) else None
+
     def lock_forgotten(self, nuki_id: int) -> None:
         """The bridge has no lock of this Nuki ID any more: its open invitations end."""
         for row in self._at(nuki_id):
@@ -259,7 +279,7 @@ class Invitations:
         if row.key is None or (row.stage is Stage.REDEEMED and self._is_over(row)):
             raise RequestError("redeemed", "the invitation was redeemed")
         try:
-            client = _client_of(unseal(row.key, data))
+            client = client_of(unseal(row.key, data))
         except (BadFrame, ValueError):
             # Not from somebody who has the code: they learn nothing, and nothing changes.
             raise RequestError("unknown", "there is no such invitation") from None
@@ -279,13 +299,14 @@ class Invitations:
         assert row.key is not None
         assert row.shared_key is not None
         assert row.authorization_id is not None
+        entry = self.entry(row)
         told = credential(
             replace(member.paired, name=member.name),
             self._base,
             authorization_id=row.authorization_id,
             shared_key=row.shared_key,
-            user=row.user,
-            remote=row.remote,
+            user=row.user if entry is None else entry.name,
+            remote=row.remote if entry is None else entry.remote_allowed,
         )
         nonce = self._random(BOX_NONCE_SIZE)
         while nonce.startswith(b"{"):  # a guest may tell an error, which is JSON in clear, by its first byte
@@ -363,17 +384,6 @@ class Invitations:
         self._records.forget(row.number)
         self._rows.pop(row.lookup, None)
         self._ends.pop(row.number, None)
-
-
-def _client_of(content: bytes) -> bytes:
-    """The client number (16 bytes) in a guest's request; raises `ValueError`."""
-    try:
-        client = json.loads(content)["client"]
-    except (TypeError, KeyError, RecursionError):
-        raise ValueError("not a request") from None
-    if not isinstance(client, str) or not re.fullmatch("[0-9a-fA-F]{32}", client):
-        raise ValueError("a client number has 32 hex digits")
-    return bytes.fromhex(client)
 
 
 def _time_at(lock: Lock, now: datetime) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -66,23 +67,32 @@ async def _list(call: Call) -> Answer:
 
 async def _revoke(call: Call) -> Answer:
     """End an open invitation; what it left on the lock is removed now, or as soon as the lock can be reached."""
-    row = _which(call.bridge.invitations.open_at(call.lock.paired.nuki_id), call.arguments)
+    row = _which(call)
     removed = await call.bridge.invitations.revoke(call.member, row, call.timeout_s)
-    return {"data": {"id": row.authorization_id, "user": row.user, "removed_on_lock": removed}}
+    return {"data": {"id": row.authorization_id, "user": _name(call.bridge, row), "removed_on_lock": removed}}
 
 
-def _which(rows: list[Invitation], arguments: Mapping[str, Any]) -> Invitation:
+def _which(call: Call) -> Invitation:
     """The open invitation that is meant, by ID or by the name of its user."""
-    number, name = arguments.get("id"), arguments.get("name")
+    number, name = call.arguments.get("id"), call.arguments.get("name")
     if (number is None) == (name is None):
         raise RequestError("bad_request", "say which invitation: give either id or name")
-    found = [each for each in rows if number in (None, each.authorization_id) and name in (None, each.user)]
+    found = [
+        each
+        for each in call.bridge.invitations.open_at(call.lock.paired.nuki_id)
+        if number in (None, each.authorization_id) and name in (None, _name(call.bridge, each))
+    ]
     if not found:
         raise RequestError("unknown_invitation", "there is no such open invitation; invite/list shows those there are")
     if len(found) > 1:
         numbers = ", ".join(str(each.authorization_id) for each in found)
         raise RequestError("ambiguous", f"several invitations are for this name; say which by id: {numbers}")
     return found[0]
+
+
+def _name(bridge: Bridge, row: Invitation) -> str:
+    entry = bridge.invitations.entry(row)
+    return row.user if entry is None else entry.name
 
 
 COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
@@ -100,18 +110,23 @@ def told(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
     """The open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
     if member.lock is None:
         return []
-    zone = _zone(member.lock)
-    return [
-        {
-            "id": each.authorization_id,
-            "user": each.user,
-            "remote": each.remote,
-            "access": access.shown(each.limit, zone),
-            "created": _time(each.created, zone),
-            "expires": _time(each.expires, zone),
-        }
-        for each in bridge.invitations.open_at(member.lock.paired.nuki_id)
-    ]
+    return [_shown(bridge, each, _zone(member.lock)) for each in bridge.invitations.open_at(member.lock.paired.nuki_id)]
+
+
+def _shown(bridge: Bridge, row: Invitation, zone: tzinfo) -> dict[str, Any]:
+    """Name, remote flag and limits as the lock has them by now."""
+    entry = bridge.invitations.entry(row)
+    if entry is not None:
+        limit = entry.limit if entry.time_limited else None
+        row = replace(row, user=entry.name, remote=entry.remote_allowed, limit=limit)
+    return {
+        "id": row.authorization_id,
+        "user": row.user,
+        "remote": row.remote,
+        "access": access.shown(row.limit, zone),
+        "created": _time(row.created, zone),
+        "expires": _time(row.expires, zone),
+    }
 
 
 def event(row: Invitation, lock: Lock) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Users:
         self.pending_ids: Callable[[], set[int]] = set
         self.removed: Callable[[int], None] = lambda authorization_id: None
         """Told the ID of each user that was removed here."""
+        self.listed: Callable[[Mapping[int, AuthorizationEntry]], bool] = lambda entries: False
+        """Told the whole list whenever it was read and nothing was changed meanwhile; True has it read once more."""
         self._lock = lock
         self._admin = admin
         self._publish = publish
@@ -179,6 +181,9 @@ class Users:
         if before is None or _who_may(before) != _who_may(self._entries):
             self._believed_after_s = RELIABLE_UNKNOWN_S
         self.show()
+        if seen == self._marks() and self.listed(self._entries):
+            self._stale_at = self._read_at
+            self._errand.soon()
         return self._entries
 
     async def zone(self, timeout_s: float) -> tzinfo:
@@ -191,7 +196,8 @@ class Users:
     async def update(self, which: Which, changes: Mapping[str, Any], *, own: bool, timeout_s: float) -> dict[str, Any]:
         """Change what `changes` names (`rename`, `enabled`, `remote`, `access`); gives the user as it is then.
 
-        `own` allows to disable the bridge's own authorization.  Raises `RequestError` and as `Admin.update_entry`.
+        `own` allows to disable or limit the bridge's own authorization.  Raises `RequestError`, and as
+        `Admin.update_entry`.
         """
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
@@ -209,6 +215,8 @@ class Users:
             )
             if not changed.enabled:
                 self._guard(entry, "disabled", own=own)
+            if changes.get("access") is not None and limit is not None:
+                self._guard(entry, "limited in time", own=own)
             await self._admin.update_entry(
                 entry.authorization_id,
                 name=changed.name,
@@ -314,7 +322,7 @@ class Users:
         if self._is_own(entry) and not own:
             raise RequestError(
                 "own_authorization",
-                f"this is the bridge itself; {what}, it could not reach the lock any more: "
+                f"this is the bridge itself; {what}, it could not use the lock any more: "
                 'if that is what you want, add "self": true (on the command line: --self)',
             )
 

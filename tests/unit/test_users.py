@@ -183,6 +183,8 @@ async def test_the_bridge_itself_is_guarded(house: House) -> None:
         assert await refusal(house, "users/remove", id=own) == "own_authorization"
         assert await refusal(house, "users/update", id=own, enabled=False) == "own_authorization"
         assert await refusal(house, "users/remove", id=own, self=False) == "own_authorization"
+        assert await refusal(house, "users/update", id=own, access={"weekdays": ["mo"]}) == "own_authorization"
+        await ask(house, "users/update", id=own, access=None)
         await ask(house, "users/update", id=own, rename="the hall's bridge")
         assert house.classic.authorizations.get(own) is not None
         await ask(house, "users/remove", id=own, self=True)
