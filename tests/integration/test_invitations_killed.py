@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.invitation_code import key, read_code
 from tests.unit.invitation_run import CLIENT, LOCKS, TOLD, Doomed, Recording
 from tests.unit.invited import Guest, names, open_ones
 
@@ -88,3 +89,5 @@ async def check(directory: Path, end: str, step: int) -> None:
             await asyncio.sleep(60.0)
             assert names(house) == [], f"step {step}"
             assert house.bridge.invitations.pending("front") == set()
+            files = b"".join(file.read_bytes() for file in (directory / "state").iterdir())
+            assert key(read_code(data["code"])) not in files, f"step {step}: the key outlives the invitation"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.errors import StoreError
-from nuki_bridge.invitation_code import lookup, read_code
+from nuki_bridge.invitation_code import key, lookup, read_code
 from nuki_bridge.invitation_store import Records
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import FILE_NAME
@@ -224,12 +224,40 @@ async def test_ten_minutes_later_the_credential_is_wiped(house: House) -> None:
     async with house.running():
         await paired(house)
         guest = Guest((await invite(house))["code"])
-        key = bytes.fromhex(guest.redeem(house)["shared_key"])
-        assert key in database(house)
+        shared_key = bytes.fromhex(guest.redeem(house)["shared_key"])
+        assert shared_key in database(house)
         await asyncio.sleep(601.0)
-        assert key not in database(house)
+        assert shared_key not in database(house)
         assert bytes.fromhex(guest.client) not in database(house)
         assert names(house) == ["Anna"]
+
+
+async def test_in_the_end_no_secret_is_left_in_any_file(house: House) -> None:
+    """Not in replaced rows, split pages, or the write-ahead log either; not even in pieces."""
+    async with house.running():
+        await paired(house)
+        secrets: set[bytes] = set()
+        made = []
+        for number in range(30):
+            limits = {"access": {"weekdays": ["mo"]}} if number % 2 else {}
+            made.append(await invite(house, name=f"Guest {number}", expires_in="1h", **limits))
+            entry = house.classic.authorizations.get(made[-1]["id"])
+            assert entry is not None
+            secrets |= {key(read_code(made[-1]["code"])), entry.key}
+        for number, data in enumerate(made):
+            if number % 3 == 0:
+                guest = Guest(data["code"])
+                guest.redeem(house)
+                secrets.add(bytes.fromhex(guest.client))
+            elif number % 3 == 1:
+                await house.ask("front/request/invite/revoke", {"id": data["id"]})
+        present = [each for each in secrets if each in database(house)]
+        assert len(present) == 10 * 3 + 10 * 2, "what is needed is there: the redeemed and the open ones"
+        await asyncio.sleep(HOUR_S + 60)
+        await settle()
+        everything = b"".join(file.read_bytes() for file in house.settings.state_dir.iterdir())
+        pieces = {each[start : start + 8] for each in secrets for start in range(len(each) - 7)}
+        assert not [each for each in pieces if each in everything]
 
 
 async def test_the_repeat_is_honoured_after_a_restart_but_no_longer_than_ten_minutes(house: House) -> None:
