@@ -35,6 +35,8 @@ DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
 REFUSED_FOR_S = 3600.0
 """A PIN that the lock has refused is not tried again for so long."""
+MAX_REFUSED_PINS = 2
+"""Different PINs that may be refused within that time; one more, and a lock may ban its owner."""
 
 
 # -- settings and their words -----------------------------------------------------------------------------------------
@@ -256,7 +258,17 @@ async def _try(call: Call, pin: str) -> None:
     refused, now = call.member.refused_pins, call.lock.clock()
     if now < refused.get(pin, -math.inf):
         raise LockError(
-            "bad_pin", "the lock has refused this PIN already; it is tried again after an hour", number=0x21
+            "bad_pin",
+            "the lock has refused this PIN already; it is tried again after an hour",
+            number=ErrorCode.BAD_PIN,
+        )
+    is_ours = pin == _own_pin(call.member) and _admin(call).has_pin
+    if not is_ours and sum(now < until for until in refused.values()) >= MAX_REFUSED_PINS:
+        raise LockError(
+            "bad_pin",
+            f"the lock has refused {MAX_REFUSED_PINS} PINs within an hour; after one more it may ban you, so none is "
+            "tried until the hour is over",
+            number=ErrorCode.BAD_PIN,
         )
     try:
         await _admin(call).verify_pin(pin, call.timeout_s)
@@ -264,7 +276,8 @@ async def _try(call: Call, pin: str) -> None:
         if error.number == ErrorCode.BAD_PIN:
             refused[pin] = now + REFUSED_FOR_S
         raise
-    refused.clear()
+    if not is_ours:  # or else verifying ours in between would let somebody guess on
+        refused.clear()
 
 
 def _own_pin(member: Member) -> str | None:

@@ -209,6 +209,22 @@ async def test_a_wrong_pin_is_verified_once(house: House) -> None:
         await ask(house, "users/list")
 
 
+async def test_guessing_a_pin_never_has_the_lock_ban_its_owner(house: House) -> None:
+    """Whoever may ask could try all of them; one that is right but not known has to wait then, too."""
+    async with house.running():
+        await house.pair(name="front")
+        for number in range(100):
+            assert await refusal(house, "pin/verify", pin=f"{5000 + number}") == "bad_pin"
+        assert sum(entry.detail == "bad_pin" for entry in house.classic.audit) == 2
+        assert house.classic.pin_guard.banned_until is None
+        await ask(house, "pin/verify")
+        await ask(house, "users/list")
+        house.classic.pin_guard.change(4711)
+        assert await refusal(house, "pin/verify", pin="4711") == "bad_pin"
+        await asyncio.sleep(3600)
+        await ask(house, "pin/verify", pin="4711")
+
+
 async def test_a_wrong_pin_of_the_configuration_is_tried_once_an_hour_however_often_the_daemon_starts(
     house: House,
 ) -> None:
