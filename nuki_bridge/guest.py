@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from nuki_bridge.errors import BadFrame, LockError, NukiError, RequestError, Tim
 from nuki_bridge.invitation_code import key, lookup, seal, unseal
 from nuki_bridge.lock import Connection, Lock
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
-from nuki_bridge.relay_link import Post, RelayRadio, read_error
+from nuki_bridge.relay_link import UNREADABLE, Post, RelayRadio, read_error
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -45,6 +46,10 @@ BLUETOOTH_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 5.0
 ASK_TIMES = 6
 """How often, and how many times, an invitation's credential is asked for while no answer comes."""
+REFUSAL_S = 0.5
+"""A refusal in clear, which others could have made up, is believed if no sealed answer comes for so long."""
+NOTE_KEPT_S = 8 * 24 * 3600.0
+"""A client number is kept so long if it got no credential: the bridge remembers the invitation a day less."""
 
 SENTENCES: Mapping[str, str] = {
     "not_authorized": "this credential is not valid any more: the owner has removed it, or the lock was reset; ask for "
@@ -93,6 +98,7 @@ class Redemption:
         """The client number, noted before it is used; raises `RequestError` if that is not possible."""
         with plainly(self._note):
             make_directory(self._note.parent)
+            self._forget_old_notes()
             with suppress(FileExistsError):
                 write_new(self._note, secrets.token_hex(16))
                 sync_directory(self._note.parent)
@@ -102,9 +108,15 @@ class Redemption:
         return client
 
     def done(self) -> None:
-        """Forget the client number: the credential is stored, or there is none to be had."""
+        """Forget the client number: the credential is stored."""
         with suppress(OSError):
             self._note.unlink()
+
+    def _forget_old_notes(self) -> None:
+        for note in self._note.parent.glob(".redeem-*"):
+            with suppress(OSError):
+                if time.time() - note.stat().st_mtime > NOTE_KEPT_S:
+                    note.unlink()
 
     async def ask(self, post: Post, base: str) -> Credential:
         """Ask the bridge for the credential until it answers.
@@ -135,13 +147,16 @@ class Redemption:
             self._answer.set_result(read_credential(json.loads(unseal(self._key, payload))))
         except BadFrame:
             error = for_guest(read_error(payload))
-            if error.code in ("expired", "redeemed", "revoked"):
-                self.done()
-            self._answer.set_exception(error)
+            if error.code != UNREADABLE:  # noise may come from anybody
+                asyncio.get_running_loop().call_later(REFUSAL_S, self._refused, error)
         except (RequestError, ValueError, RecursionError):
             self._answer.set_exception(
                 RequestError("bad_credential", "the bridge sent a credential that this version cannot use")
             )
+
+    def _refused(self, error: NukiError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
 
 
 # -- acting -----------------------------------------------------------------------------------------------------------

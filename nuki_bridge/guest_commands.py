@@ -30,12 +30,17 @@ def declare(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
     redeem = add("redeem", "redeem an invitation on this device")
     redeem.add_argument(
-        "code", metavar="CODE", nargs="?", help="the invitation's code or link; left out or -: from standard input"
+        "code",
+        metavar="CODE",
+        nargs="?",
+        help="the invitation's code or link; better left out, it is asked for then (- or no terminal: read from "
+        "standard input): others on this machine can see a command line until the program has hidden the code",
     )
     redeem.add_argument(
         "--credential", type=Path, metavar="FILE", help="where to keep the credential; must not be there yet"
     )
     guest = add("guest", "use a lock with a redeemed invitation")
+    guest.epilog = "Without --broker it is the one that the invitation was redeemed with."
     guest.add_argument("action", choices=(*ACTIONS, "status"), metavar="ACTION", help=f"{', '.join(ACTIONS)} or status")
     guest.add_argument("lock", nargs="?", metavar="LOCK", help="may be left out if there is only one credential")
     guest.add_argument("--credential", type=Path, metavar="FILE", help="default: the one kept by redeem")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FRAME_EXPIRY_S = 15
 """A frame that the broker could not deliver by then is dropped there; the bridge passes none on later either."""
 
+UNREADABLE = "failed"
+"""The code of an error that has none."""
+
 T = TypeVar("T")
 
 
@@ -212,7 +215,7 @@ def read_error(payload: bytes) -> RequestError:
         answer = None
     code = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(code, str) or not re.fullmatch(r"[a-z0-9_]{1,40}", code):
-        code = "failed"
+        code = UNREADABLE
     message = answer.get("message") if isinstance(answer, dict) else None
     sentence = message if isinstance(message, str) else f"the bridge refused: {code.replace('_', ' ')}"
     return RequestError(code, sentence[:500])
