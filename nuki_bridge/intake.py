@@ -56,6 +56,9 @@ class Intake:
             request = topics.parse(self._bridge.base, message)
         except Refused as error:
             self.refuse(error.request, error)
+            if error.code == "retained_command" and error.request.kind in (Kind.RELAY, Kind.REDEEM):
+                # A guest's topic is a new one each time: nobody would ever remove what is retained there.
+                self._bridge.outside.publish(Publication(message.topic, b"", retain=True))
             return
         if request is None:
             self._bridge.publisher.seen(message, retain_is_kept=self._bridge.outside.protocol() == "5")

@@ -9,13 +9,13 @@ import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nuki_bridge import invitation_code
+from nuki_bridge.invitation_code import key, lookup, read_code, seal
 from tests.integration.test_acl import GuardedBroker, password
 from tests.integration.test_cli import Process, Result, call, start
 from tests.integration.test_daemon import CLASSIC, Daemon, Home
@@ -149,9 +149,9 @@ async def test_a_guest_whose_answer_got_lost_asks_again(tmp_path: Path) -> None:
         code = await house.invite()
         path = house.directory / "anna"
         path.mkdir()
-        lookup = invitation_code.lookup(code.replace("-", ""))
+        where = lookup(read_code(code))
         process = await start("redeem", code, "--broker", house.broker.url("guest"), HOME=str(path), XDG_CONFIG_HOME="")
-        await house.until(lambda: house.on(f"invitation/{lookup}/redeem"))
+        await house.until(lambda: house.on(f"invitation/{where}/redeem"))
         process.process.kill()
         await process.process.wait()
         if not house.kept().exists():
@@ -171,8 +171,8 @@ async def test_the_code_is_not_shown_by_ps(tmp_path: Path) -> None:
         path = house.directory / "anna"
         path.mkdir()
         process = await start("redeem", code, "--broker", house.broker.url("guest"), HOME=str(path), XDG_CONFIG_HOME="")
-        lookup = invitation_code.lookup(code.replace("-", ""))
-        await house.until(lambda: house.on(f"invitation/{lookup}/redeem"))
+        where = lookup(read_code(code))
+        await house.until(lambda: house.on(f"invitation/{where}/redeem"))
         command_line = shown_by_ps(process)
         process.process.kill()
         await process.process.wait()
@@ -242,6 +242,59 @@ async def test_raw_frames_that_are_refused_are_answered(tmp_path: Path) -> None:
             assert told["message"]
         guest.publish(f"nuki/front/relay/{session}/write", b"hello", retain=True)
         assert json.loads((await guest.next()).payload)["error"] == "retained_command"
+
+
+async def test_what_a_guest_leaves_retained_is_refused_and_removed(tmp_path: Path) -> None:
+    """Also what was left while the bridge was away: it would come again with each connection."""
+    async with party(tmp_path) as house, house.broker.peer("guest") as guest:
+        code = read_code(await house.invite())
+        relay, invitation = f"nuki/front/relay/{'ab' * 16}", f"nuki/invitation/{lookup(code)}"
+        request = json.dumps({"client": "cd" * 16, "time": 0}).encode()
+        sealed = seal(key(code), request, bytes(24))
+        await guest.subscribe(f"{relay}/error")
+        await guest.subscribe(f"{invitation}/response")
+        house.daemon.kill()
+        for topic, payload in ((f"{relay}/write", bytes(100)), (f"{invitation}/redeem", sealed)):
+            guest.publish(topic, payload, retain=True)
+        house.daemon.start()
+        await house.online()
+        told = [json.loads((await guest.next(15)).payload)["error"] for _ in range(2)]
+        assert told == ["retained_command"] * 2
+        assert [each["user"] for each in (await house.ask("front/request/invite/list"))["data"]] == ["Anna"]
+        async with house.broker.peer("nuki") as later:
+            for topic in (f"{relay}/write", f"{invitation}/redeem"):
+                await later.subscribe(topic)
+            with pytest.raises(TimeoutError):
+                await later.next(1)
+
+
+async def test_one_account_cannot_act_for_another_guest(tmp_path: Path) -> None:
+    """All guests share an account: what one can see and send of another's is of no use to them."""
+    async with party(tmp_path) as house, house.broker.peer("guest") as eve:
+        assert (await house.guest("redeem", await house.invite())).status == 0
+        await eve.subscribe("nuki/+/relay/+/indicate")
+        await eve.subscribe("nuki/+/relay/+/write")
+        await eve.subscribe("nuki/invitation/+/response")
+        unlocked = await house.guest("guest", "unlock")
+        assert unlocked.status == 0, unlocked
+        before = await house.movements()
+        seen = []
+        with suppress(TimeoutError):
+            while True:
+                seen.append(await eve.next(2))
+        assert seen, "the answers to a guest pass all guests by"
+        assert {each.topic.rpartition("/")[2] for each in seen} == {"indicate"}, "what Anna wrote, nobody can read"
+        shared_key = bytes.fromhex(json.loads(house.kept().read_text())["shared_key"])
+        for each in seen:
+            assert shared_key not in each.payload
+            session = each.topic.split("/")[3]
+            for topic in (each.topic.replace("indicate", "write"), f"nuki/front/relay/{'ef' * 16}/write"):
+                eve.publish(topic, each.payload)
+            assert len(session) == 32
+        await asyncio.sleep(2)
+        assert await house.movements() == before
+        locked = await house.guest("guest", "lock")
+        assert locked.status == 0, locked
 
 
 async def owner_invites(broker: GuardedBroker) -> str:

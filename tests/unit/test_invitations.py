@@ -368,6 +368,7 @@ async def test_a_retained_request_is_refused_and_redeems_nothing(house: House) -
         guest = Guest((await invite(house))["code"])
         house.send(f"{guest.topic}/redeem", guest.request(), retain=True)
         assert json.loads(house.on(f"{guest.topic}/response")[-1])["error"] == "retained_command"
+        assert house.on(f"{guest.topic}/redeem") == [""], "it would stay at the broker for ever"
         assert len(open_ones(house)) == 1
         house.published.clear()
         house.send(f"{guest.topic}/redeem", b"", retain=True)

@@ -360,6 +360,8 @@ async def test_a_retained_frame_is_never_passed_on(tmp_path: Path) -> None:
         await asyncio.sleep(3.0)
         assert anna.errors() == ["retained_command"]
         assert anna.heard() == []
+        [cleared] = [each for each in house.published if each.topic == f"nuki/front/relay/{anna.id}/write"]
+        assert (cleared.payload, cleared.retain) == (b"", True), "it would stay at the broker for ever"
 
 
 async def test_a_session_stays_with_its_authorization(tmp_path: Path) -> None:
