@@ -100,7 +100,11 @@ class Admin:
     # -- authorizations -----------------------------------------------------------------------------------------------
 
     async def entries(self, timeout_s: float) -> list[AuthorizationEntry]:
-        """Every authorization of the lock, by ID, however many pages it takes."""
+        """Every authorization of the lock, by ID, however many pages it takes.
+
+        Each page begins with the last entry of the one before: an answer that is empty because there are no more could
+        not be told from one that got lost, with firmware that tells neither how many there are nor where they end.
+        """
         deadline = self._lock.clock() + timeout_s
         found: dict[int, AuthorizationEntry] = {}
         offset = 0
@@ -110,7 +114,7 @@ class Admin:
             found.update((entry.authorization_id, entry) for entry in news)
             if len(page) < PAGE or not news:
                 return [found[number] for number in sorted(found)]
-            offset += PAGE
+            offset += PAGE - 1
 
     async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
         """Up to `count` authorizations from place `offset` on, in the lock's order."""
@@ -322,12 +326,14 @@ class Admin:
     ) -> list[M]:
         """Entries up to the Status behind them; without a Status, up to a silence.
 
-        The link is dropped then: a late Status would pass for the end of the next command.
+        The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
+        lock has told how many there are and falls silent before that.
         """
         exchange = self._lock.exchange
         await exchange.send(request)
         found: list[M] = []
         expected: int | None = None
+        fewest: int | None = None
         while True:
             whole = expected is not None and len(found) >= expected
             quiet_s = END_QUIET_S if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
@@ -337,6 +343,8 @@ class Admin:
                 if not found and not whole:
                     raise
                 await exchange.drop()
+                if fewest is not None and len(found) < fewest:
+                    raise TimedOut("the lock's list broke off") from None
                 return found
             if isinstance(answer, Status):
                 return found
@@ -344,6 +352,8 @@ class Admin:
                 found.append(answer)
             elif isinstance(answer, AuthorizationEntryCount | LogEntryCount) and isinstance(answer, count):
                 expected = min(answer.count, getattr(request, "count", answer.count))
+                # those of this answer, or all that there are: the sources do not agree
+                fewest = min(max(answer.count - getattr(request, "offset", 0), 0), expected)
 
     def _note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
         if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):

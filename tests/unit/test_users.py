@@ -11,6 +11,7 @@ import pytest
 
 from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.protocol.codes import IdType
+from nuki_bridge.protocol.messages import AuthorizationEntry, Status
 from nuki_bridge.simulator.authorizations import Authorization
 from tests.unit.rig import now
 from tests.unit.test_bridge import CLASSIC, House
@@ -84,6 +85,42 @@ async def test_two_hundred_users_are_listed_in_pages_and_hold_up_nobody(house: H
         assert [each["id"] for each in users] == sorted({each["id"] for each in users})
         steps = [entry.what for entry in house.classic.audit if entry.what in ("entries_read", "action_received")]
         assert steps[steps.index("action_received") :].count("entries_read") >= 8, "it waited for the whole list"
+
+
+@pytest.mark.parametrize("end_missing", [False, True])
+@pytest.mark.parametrize("count_told", [False, True])
+@pytest.mark.parametrize("users", [1, 20, 39, 40, 41])
+async def test_the_list_is_complete_whatever_the_firmware_says_around_it(
+    house: House, users: int, count_told: bool, end_missing: bool
+) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        for number in range(users - 1):
+            add(house, f"user {number}")
+        await asyncio.sleep(30)
+        house.classic.behaviour.list_end_missing = end_missing
+        house.classic.behaviour.tells_entry_count = count_told
+        assert len(await ask(house, "users/list")) == users
+
+
+async def test_a_list_that_breaks_off_is_asked_for_again(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        for number in range(29):
+            add(house, f"user {number}")
+        await asyncio.sleep(30)
+        whole = house.classic.send_encrypted
+        entries = 0
+
+        def break_off(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
+            nonlocal entries
+            entries += isinstance(message, AuthorizationEntry)
+            if not 7 <= entries <= 20 or not isinstance(message, AuthorizationEntry | Status):
+                whole(connection_id, to, message, size)
+
+        house.classic.send_encrypted = break_off  # type: ignore[method-assign]
+        assert len(await ask(house, "users/list")) == 30
+        assert entries == 20 + 20 + 11
 
 
 async def test_without_a_pin_it_says_so(house: House) -> None:
