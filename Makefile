@@ -13,7 +13,7 @@ comma := ,
 VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' nuki_bridge/__init__.py)
 DEB = build/nuki-bridge_$(VERSION)_all.deb
 
-.PHONY: help run check test vm bench lint deb deps clean packages-python packages-broker packages-vm packages-deb packages-lintian
+.PHONY: help run check test vm bench lint deb deps clean packages-python packages-broker packages-vm packages-deb packages-lintian packages-debian
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 28
@@ -92,6 +92,11 @@ packages-broker: export PATH := $(PATH):/usr/sbin
 packages-broker:
 	@for program in mosquitto mosquitto_pub; do command -v $$program >/dev/null \
 	    || { .ci/packages mosquitto mosquitto-clients; break; }; done
+
+packages-debian: export PATH := $(PATH):/usr/sbin
+packages-debian: packages-vm
+	@for program in debootstrap qemu-aarch64-static; do command -v $$program >/dev/null \
+	    || { .ci/packages debootstrap qemu-user-static; break; }; done
 
 packages-vm: export PATH := $(PATH):/usr/sbin
 packages-vm:
