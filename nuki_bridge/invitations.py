@@ -38,8 +38,8 @@ from nuki_bridge.invitation_cleanup import Cleanup, is_of, parts, seconds
 from nuki_bridge.invitation_code import RANDOM_SIZE, client_of, key, lookup, make_code, seal, unseal
 from nuki_bridge.invitation_store import Invitation, Records, Stage
 from nuki_bridge.outcome import OutcomeUnknown
+from nuki_bridge.payload import dump
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
-from nuki_bridge.topics import dump
 
 if TYPE_CHECKING:
     from nuki_bridge.lock import Lock

@@ -17,7 +17,8 @@ from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.invitation_code import link, shown
 from nuki_bridge.invitation_store import Invitation, Stage
 from nuki_bridge.invitations import LIFETIME_S
-from nuki_bridge.topics import Publication, dump
+from nuki_bridge.payload import dump
+from nuki_bridge.topics import Publication
 
 if TYPE_CHECKING:
     from datetime import tzinfo

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge import report, topics
 from nuki_bridge.config import lock_name_mistake
+from nuki_bridge.payload import dump
 from nuki_bridge.report import OFFLINE, ONLINE
 from nuki_bridge.retained import Retained
-from nuki_bridge.topics import Publication, dump
+from nuki_bridge.topics import Publication
 
 if TYPE_CHECKING:
     from nuki_bridge.members import Member, Members

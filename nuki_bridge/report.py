@@ -9,8 +9,8 @@ import dataclasses
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from nuki_bridge.payload import dump
 from nuki_bridge.protocol.codes import MOVING_STATES, DoorState, LockState, Trigger, name_of
-from nuki_bridge.topics import dump
 
 if TYPE_CHECKING:
     from nuki_bridge.lock import Lock

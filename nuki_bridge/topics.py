@@ -13,13 +13,13 @@ retains; elsewhere the broker's access list decides what the bridge's account ma
 from __future__ import annotations
 
 import enum
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from nuki_bridge import payload
 from nuki_bridge.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS
 from nuki_bridge.errors import RequestError
 from nuki_bridge.protocol.codes import Action
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD_SIZE = 16 * 1024
 """Bytes of a command or request; larger ones are refused."""
-MAX_DEPTH = 32
-"""Nesting of JSON that is taken; deeper could exhaust the stack of whoever walks it."""
 COMMAND_DEADLINE_S = 15.0
 """A command that could not be sent to the lock within this time is gone."""
 
@@ -313,69 +311,15 @@ def _parse_request(request: Request, text: str) -> Request:
         raise Refused(request, "bad_request", str(error)) from None
 
 
-# -- JSON -------------------------------------------------------------------------------------------------------------
-
-
 def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
     """The object in `text` without its transaction, and the request that echoes it; raises `Refused`."""
     try:
-        values = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
-    except json.JSONDecodeError as error:
-        raise Refused(request, "bad_request", f"the payload is not JSON ({error.msg})") from None
+        values = payload.read_object(text)
     except ValueError as error:
-        raise Refused(request, "bad_request", f"the payload is not JSON that can be used: {error}") from None
-    except RecursionError:
-        raise Refused(request, "bad_request", _TOO_DEEP) from None
-    if not isinstance(values, dict):
-        raise Refused(request, "bad_request", "the payload must be a JSON object")
-    if not _is_shallow(values):
-        raise Refused(request, "bad_request", _TOO_DEEP)
+        raise Refused(request, "bad_request", f"the payload {error}") from None
     if "transaction" in values:
         request = replace(request, echo={"transaction": values.pop("transaction")})
     return values, request
-
-
-_TOO_DEEP = f"the payload is nested more than {MAX_DEPTH} deep"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name stands in it twice")
-    return values
-
-
-def _no_number(_: str) -> float:
-    raise ValueError("NaN and Infinity are no numbers")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("a number is too large")
-    return number
-
-
-def _is_shallow(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [inner for each in level for inner in _inside(each)]
-        if not level:
-            return True
-    return False
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return iter(inner)
-
-
-def dump(value: Any) -> bytes:
-    """`value` as compact JSON."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # half a surrogate pair in somebody's transaction
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -403,5 +347,5 @@ def refused(request: Request, code: str, message: str) -> list[Publication]:
 
 def _answer(request: Request, body: dict[str, Any]) -> list[Publication]:
     first = {"action": request.echo["action"]} if "action" in request.echo else {}
-    payload = dump({**first, **body, **request.echo})
-    return [Publication(topic, payload, correlation_data=request.correlation_data) for topic in request.reply_to]
+    told = payload.dump({**first, **body, **request.echo})
+    return [Publication(topic, told, correlation_data=request.correlation_data) for topic in request.reply_to]

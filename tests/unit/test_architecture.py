@@ -15,6 +15,7 @@ FORBIDDEN = {
     "errors": {"*"},
     "protocol": {"*", "-protocol", "-errors"},
     "link": {"*", "-protocol", "-errors"},
+    "payload": {"*"},
     "exchange": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
     "action": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
     "lock": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},

@@ -1,0 +1,76 @@
+"""JSON in payloads: what strangers send is read strictly, what the bridge says is written compactly.
+
+With the standard library: it can refuse what others let pass (a name that stands twice, NaN), and it is there anyway.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+MAX_DEPTH = 32
+"""Nesting of JSON that is taken; deeper could exhaust the stack of whoever walks it."""
+
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
+
+
+def dump(value: Any) -> bytes:
+    """`value` as compact JSON."""
+    try:
+        return _compact(value).encode()
+    except UnicodeEncodeError:  # half a surrogate pair in somebody's transaction
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """The JSON object in `text`; raises `ValueError` with the end of a sentence that begins with "the payload"."""
+    try:
+        values = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg})") from None
+    except ValueError as error:
+        raise ValueError(f"is not JSON that can be used: {error}") from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if not isinstance(values, dict):
+        raise ValueError("must be a JSON object")
+    if not _is_shallow(values):
+        raise ValueError(_TOO_DEEP)
+    return values
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return values
+
+
+def _no_number(_: str) -> float:
+    raise ValueError("NaN and Infinity are no numbers")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return iter(inner)
