@@ -314,7 +314,7 @@ def measure(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str
 
 def versions() -> dict[str, str]:
     """Of everything that takes part."""
-    names = ("nuki-bridge", "bleak", "dbus-fast", "paho-mqtt", "msgspec", "PyNaCl", "bumble")
+    names = ("nuki-bridge", "bleak", "dbus-fast", "paho-mqtt", "PyNaCl", "bumble")
     bluez = subprocess.run([stack.DAEMON, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         **{name: metadata.version(name) for name in names},
