@@ -45,6 +45,7 @@ class Member:
     """PINs that the lock refused, and until when (on the bridge's clock) they are not tried again."""
     status_essence: object = None
     status_at: float = 0.0
+    status_due: asyncio.TimerHandle | None = None
 
     @property
     def connection(self) -> str:

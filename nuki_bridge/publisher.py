@@ -5,6 +5,7 @@ It publishes what it is given and keeps the broker's copy right; what there is t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections import deque
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 
 STATUS_S = 60.0
 """`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
+STATUS_DELAY_S = 0.1
+"""It waits so long for more: the reports of one movement come in a row, and the state and the result of an action need
+not wait for a long text."""
 
 MAX_NEWS = 100
 """Events that wait for the broker at most; the oldest make room."""
@@ -90,7 +94,7 @@ class Publisher:
         self._put("bridge/info", dump({**info, "id": self._installation}))
 
     def lock(self, member: Member, *, whole: bool = False) -> None:
-        """Publish what changed of a lock; `status` with nothing but a new time only now and then, or if `whole`."""
+        """Publish what changed of a lock: `status` a little later, unless it is the first or `whole` is wanted."""
         lock = member.lock
         if lock is None:
             self._put(f"{member.name}/availability", OFFLINE)
@@ -100,13 +104,26 @@ class Publisher:
             self._put(f"{member.name}/{kind}", payload)
         if lock.states is None:
             return
-        status = report.status(lock)
+        if whole or member.status_essence is None:
+            self._status(member, whole=whole)
+        elif member.status_due is None:
+            later = asyncio.get_running_loop().call_later
+            member.status_due = later(STATUS_DELAY_S, self._status, member)
+        self._sweep(member)
+
+    def _status(self, member: Member, *, whole: bool = False) -> None:
+        """Publish everything that is known of a lock; with nothing but a new time only now and then, or if `whole`."""
+        if member.status_due is not None:
+            member.status_due.cancel()
+            member.status_due = None
+        if member.lock is None:
+            return  # it is paired no more
+        status = report.status(member.lock)
         essence = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
         now = self._clock()
         if whole or essence != member.status_essence or now - member.status_at >= STATUS_S:
             member.status_essence, member.status_at = essence, now
             self._put(f"{member.name}/status", dump(status))
-        self._sweep(member)
 
     def invitations(self, member: Member, told: list[dict[str, Any]]) -> None:
         """Publish a lock's open invitations if they changed."""

@@ -166,6 +166,21 @@ async def test_only_changes_are_published(house: House) -> None:
         assert house.published == []
 
 
+async def test_a_movement_without_delay_is_one_status_and_its_result_comes_first(house: House) -> None:
+    """Reports that come in a row are each a state; what is known of the lock is told once, when they are over."""
+    house.classic.behaviour.motor_s = 0.0
+    async with house.running():
+        await house.pair(name="front")
+        house.published.clear()
+        await house.ask("front/set", "unlock")
+        await asyncio.sleep(1.0)
+        assert house.on("front/state") == ["unlocking", "unlocked"]
+        [status] = house.events("front/status")
+        assert status["state"] == "unlocked"
+        topics = [each.topic for each in house.published]
+        assert topics.index("nuki/front/result") < topics.index("nuki/front/status")
+
+
 async def test_what_changed_while_the_broker_was_away_is_published_afterwards(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
