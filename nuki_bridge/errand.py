@@ -44,11 +44,12 @@ class Errand:
     def soon(self, delay_s: float = 0.0) -> None:
         """It is due `delay_s` from now, if not earlier."""
         self._due_at = min(self._due_at, self._lock.clock() + delay_s)
-        self._wake.set()
+        self.look()
 
     def look(self) -> None:
         """The lock may have come, or the PIN."""
-        self._wake.set()
+        if self.possible:
+            self._wake.set()
 
     @property
     def possible(self) -> bool:
