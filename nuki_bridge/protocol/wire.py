@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from functools import cache
 from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 
 from nuki_bridge.errors import BadFrame
@@ -204,19 +205,26 @@ def decode(command: int, payload: bytes, family: Family) -> Message:
     cls = _CLASSES.get((command, family))
     if cls is None:
         return UnknownMessage(command, payload)
-    required = sum(kind.size(family) for _, kind, optional in cls.layout if not optional)
+    required, fields = _plan(command, family)
     if len(payload) < required:
         raise BadFrame(f"{cls.__name__} needs at least {required} bytes, got {len(payload)}")
     spare = len(payload) - required
     values: dict[str, Any] = {}
     position = 0
-    for name, kind, optional in cls.layout:
-        size = kind.size(family)
+    for name, size, unpack, optional in fields:
         if optional:
             if spare < size:
                 spare = 0
                 continue
             spare -= size
-        values[name] = kind.unpack(payload[position : position + size])
+        values[name] = unpack(payload[position : position + size])
         position += size
     return cls(**values)
+
+
+@cache
+def _plan(command: int, family: Family) -> tuple[int, tuple[tuple[str, int, Callable[[bytes], Any], bool], ...]]:
+    """How to decode a known message: size of its required fields; name, size and reader of each, and if it may lack."""
+    layout = _CLASSES[command, family].layout
+    fields = tuple((name, kind.size(family), kind.unpack, optional) for name, kind, optional in layout)
+    return sum(size for _, size, _, optional in fields if not optional), fields
