@@ -134,21 +134,28 @@ class BluezLink:
             channel: next((found[uuid] for uuid in uuids if uuid in found), None)
             for channel, uuids in _CHANNELS.items()
         }
-        for channel in (Channel.PAIRING,) if pairing else (Channel.GDIO, Channel.USDIO):
-            characteristic = self._characteristics[channel]
-            if characteristic is None and channel is Channel.GDIO:
-                continue  # only errors arrive there
-            if characteristic is None:
+        wanted = [Channel.PAIRING] if pairing else [Channel.USDIO]
+        for channel in wanted:
+            if self._characteristics[channel] is None:
                 raise _StaleServices(f"{self.address}: the lock shows no {channel.value} characteristic")
-            try:
-                with self._translated("enabling indications"):
-                    await client.start_notify(characteristic, partial(self._indicated, channel))
-            except Disconnected as error:
-                if not isinstance(error.__cause__, EOFError):
-                    raise
-                log.debug("%s: EOFError on enabling %s; indications arrive all the same", self.address, channel.value)
+        if not pairing and self._characteristics[Channel.GDIO] is not None:
+            wanted.append(Channel.GDIO)  # only errors arrive there
+        # Side by side: BlueZ gets the second request while it waits for the lock's answer to the first.
+        results = await asyncio.gather(*(self._enable(client, each) for each in wanted), return_exceptions=True)
+        for error in filter(None, results):
+            raise error
         if not client.is_connected:
             raise Disconnected(f"{self.address}: disconnected while enabling indications")
+
+    async def _enable(self, client: BleakClient, channel: Channel) -> None:
+        """Enable indications."""
+        try:
+            with self._translated("enabling indications"):
+                await client.start_notify(self._characteristics[channel], partial(self._indicated, channel))
+        except Disconnected as error:
+            if not isinstance(error.__cause__, EOFError):
+                raise
+            log.debug("%s: EOFError on enabling %s; indications arrive all the same", self.address, channel.value)
 
     def _indicated(self, channel: Channel, _: Any, value: bytearray) -> None:
         log.debug("%s: %d bytes from %s", self.address, len(value), channel.value)
