@@ -111,6 +111,7 @@ class AdapterController(_Controller):
         super().__init__("adapter", **options)
         self._duplicates = duplicates
         self._reported: dict[hci.Address, bytes] = {}
+        self.active_scans = 0
 
     def on_advertising_pdu(self, pdu: ll.AdvInd | ll.AdvExtInd) -> None:
         """Report what is new to a scanning host, and connect if it waits for this device.
@@ -158,6 +159,7 @@ class AdapterController(_Controller):
         self, command: hci.HCI_LE_Set_Scan_Enable_Command
     ) -> hci.HCI_StatusReturnParameters:
         self._reported.clear()
+        self.active_scans += bool(command.le_scan_enable) and self.le_scan_type == 1
         return super().on_hci_le_set_scan_enable_command(command)
 
     def on_hci_le_create_connection_cancel_command(

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from bumble import att, core, device, gatt, hci, host, ll
 from bumble.transport.common import AsyncPipeSink
@@ -163,6 +163,18 @@ class Air:
     def plugged_in(self) -> bool:
         """The kernel has the adapter."""
         return self._adapter is not None
+
+    @property
+    def scan(self) -> Literal["active", "passive"] | None:
+        """How the adapter scans now."""
+        if self._adapter is None or not self._adapter.le_scan_enable:
+            return None
+        return "active" if self._adapter.le_scan_type == 1 else "passive"
+
+    @property
+    def active_scans(self) -> int:
+        """How often an active scan was begun since the adapter was plugged in."""
+        return 0 if self._adapter is None else self._adapter.active_scans
 
     async def plug_in(self) -> None:
         """Give the kernel the adapter, as by plugging it in; raises `OSError` without /dev/vhci or the right to it."""
