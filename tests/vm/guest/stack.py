@@ -93,6 +93,12 @@ async def power(on: bool) -> str:
     return await run("bluetoothctl", "power", "on" if on else "off")
 
 
+def block(on: bool, adapter: str = "hci0") -> None:
+    """`rfkill block` or `unblock`, of this adapter."""
+    [switch] = Path("/sys/class/bluetooth", adapter).glob("rfkill*")
+    (switch / "soft").write_text("1" if on else "0")
+
+
 async def stop_bluetoothd(how: signal.Signals = signal.SIGTERM) -> None:
     """Stop or kill bluetoothd; returns when it has gone."""
     pid = _pid()
