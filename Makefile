@@ -25,7 +25,7 @@ check: .venv/.complete lint ## lint and unit tests: seconds, no root, no broker
 	@.venv/bin/python -m pytest -q tests/unit
 
 test: deps ## everything: lint, unit and integration tests, the Debian package, virtual machines, with both sets of dependencies
-	@.ci/test lint suite package vm
+	@.ci/test lint unit package integration vm
 
 vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
