@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from nuki_bridge.action import POLL_S, RECONNECT_S, UNSETTLED_STATES, ActionRun
+from nuki_bridge.action import RECONNECT_S, ActionRun
 from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.link import Radio, RadioStatus
@@ -26,6 +26,7 @@ from nuki_bridge.protocol.codes import Action, Command, ErrorCode
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestConfig, RequestData
 from nuki_bridge.protocol.session import Random, Session
 from nuki_bridge.store import PairedLock
+from nuki_bridge.timetable import MAX_POLL_S, Timetable
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +38,8 @@ SEEN_FOR_S = 60.0
 """A lock whose advertisement was heard within this time counts as in range."""
 BEACONS_WHILE_LINKED_S = 10.0
 """A held link on which no beacon was heard for this long: the lock does not advertise while connected."""
-SAFETY_POLL_S = 1800.0
-"""States are read at least this often, for firmware that does not set the beacon bit."""
-REQUERY_S = (5.0, 1800.0)
-"""First and longest interval between readings while the beacon bit stays set; it doubles each time."""
-MAX_POLL_S = 30.0
-"""A lock that will not stay as it is is read again after `POLL_S`, which doubles up to this."""
 FAULT_RETRY_S = 60.0
 """Before a lock is tried again that does not accept us."""
-CONFIG_RETRY_S = 60.0
-"""Before the configuration is read again that could not be read or was another lock's."""
 LOST_PAIRING = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED})
 """Errors that say that no command can reach the lock until somebody acts."""
 
@@ -111,11 +104,7 @@ class Lock:
         self._beacon_at = -math.inf  # heard on the present link
         self._attempts = 0  # to connect, since the last exchange that went well
         self._retry_at = clock()
-        self._bit = False
-        self._requery_s = REQUERY_S[0]
-        self._poll_s = POLL_S
-        self._refresh_at = clock()
-        self._config_at = clock()
+        self._due = Timetable(clock())
         self._was_reachable = False
 
     # -- what is known ------------------------------------------------------------------------------------------------
@@ -141,19 +130,12 @@ class Lock:
         return self._seen_at is not None and self.clock() - self._seen_at <= seconds
 
     def sighted(self, sighting: Sighting) -> None:
-        """An advertisement of this lock was heard.
-
-        The bit "state changed" is edge-triggered: it makes the states due once; while it stays set (an App
-        authorization cannot clear it) they become due again at growing intervals.
-        """
+        """An advertisement of this lock was heard."""
         is_back = not self._heard_within(SEEN_FOR_S)
         self._seen_at = self.clock()
-        if sighting.state_changed and not self._bit:
-            self._requery_s = REQUERY_S[0]
-            self._refresh_at = self._seen_at
+        if self._due.beacon(sighting.state_changed, self._seen_at):
             self._wake.set()
         if sighting.state_changed is not None:
-            self._bit = sighting.state_changed
             self._beacon_at = self._seen_at
         if is_back:
             self._attempts = 0
@@ -172,7 +154,7 @@ class Lock:
         before, self.states = self.states, states
         self.updated = self._now()
         if before is not None and before.config_update_count != states.config_update_count:
-            self._config_at = self.clock()
+            self._due.config_at = self.clock()
         self._on_states(self, before, states)
 
     def _lost_link(self) -> None:
@@ -189,7 +171,7 @@ class Lock:
         """Remember that the lock does not accept us any more; other refusals are the business of whoever asked."""
         if error.number not in LOST_PAIRING:
             return
-        self._retry_at = self._refresh_at = self.clock() + FAULT_RETRY_S
+        self._retry_at = self._due.states_at = self.clock() + FAULT_RETRY_S
         if self.fault is None or self.fault.code != error.code:
             log.warning("%s: %s", self.name, error)
             self.fault = error
@@ -208,7 +190,7 @@ class Lock:
                         await self._tend()
                 except LockError as error:
                     await self.exchange.drop()
-                    self._refresh_at = self.clock() + MAX_POLL_S
+                    self._due.states_at = self.clock() + MAX_POLL_S
                     self._postpone_retry()
                     self._note_fault(error)
                 except (LinkError, ProtocolError) as error:
@@ -232,10 +214,10 @@ class Lock:
             await self._connect()
         if not self.connected:
             return
-        if self.clock() >= self._refresh_at:
+        if self.clock() >= self._due.states_at:
             await self.read_states()
-        if self.clock() >= self._config_at:
-            self._config_at = self.clock() + CONFIG_RETRY_S
+        if self.clock() >= self._due.config_at:
+            self._due.config_asked(self.clock())
             await self._read_config()
         idle_s = self.clock() - self.exchange.last_message_at
         if not self._holds_link():
@@ -253,15 +235,15 @@ class Lock:
         return self.connection is Connection.PERSISTENT or self.clock() < self.needed_until
 
     def _wants_link(self) -> bool:
-        return self.connection is Connection.PERSISTENT or self.clock() >= self._refresh_at
+        return self.connection is Connection.PERSISTENT or self.clock() >= self._due.states_at
 
     def _next_due(self) -> float:
         """When `_tend` has something to do next, on `clock`."""
         if not self._radio.status.available:
             return self.clock() + 3600.0
-        due = [self._refresh_at]
+        due = [self._due.states_at]
         if self.connected:
-            due.append(self._config_at)
+            due.append(self._due.config_at)
             due.append(self.exchange.last_message_at + (KEEPALIVE_S if self._holds_link() else LINGER_S))
             if self.clock() < self.needed_until:
                 due.append(self.needed_until)
@@ -283,7 +265,7 @@ class Lock:
         self._seen_at = self.clock()
         self._beacon_at = -math.inf
         if self.connection is Connection.PERSISTENT:
-            self._refresh_at = self.clock()
+            self._due.states_at = self.clock()
         self._report_reachable()
 
     def _postpone_retry(self) -> None:
@@ -296,22 +278,9 @@ class Lock:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
         states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), KeyturnerStates)
         self.fault = None
-        self._plan_refresh(states)
+        self._due.states_read(states, self.clock())
         self._report_reachable()
         return states
-
-    def _plan_refresh(self, states: KeyturnerStates) -> None:
-        """Decide from what the lock just said when its states are due again."""
-        if states.lock_state in UNSETTLED_STATES:
-            self._refresh_at = self.clock() + self._poll_s
-            self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
-            return
-        self._poll_s = POLL_S
-        if self._bit:
-            self._refresh_at = self.clock() + self._requery_s
-            self._requery_s = min(self._requery_s * 2, REQUERY_S[1])
-        else:
-            self._refresh_at = self.clock() + SAFETY_POLL_S
 
     async def _read_config(self) -> Config:
         nonce = await self.exchange.take_challenge()
@@ -319,7 +288,7 @@ class Lock:
         if config.nuki_id != self.paired.nuki_id:
             raise ProtocolError("the lock answered with another lock's configuration")
         self.config = config
-        self._config_at = math.inf
+        self._due.config_read()
         self._on_change(self)
         return config
 
@@ -382,7 +351,7 @@ class Lock:
 
     def look_again(self) -> None:
         """Read the states soon: somebody else may have changed them."""
-        self._refresh_at = self.clock()
+        self._due.states_at = self.clock()
         self._wake.set()
 
     async def refresh(self, timeout_s: float) -> KeyturnerStates:
@@ -424,4 +393,4 @@ class Lock:
             try:
                 return await ActionRun(self, action, deadline, suffix).run()
             finally:
-                self._refresh_at = self.clock()  # on the same link: asking for the states clears the beacon bit
+                self._due.states_at = self.clock()  # on the same link: asking for the states clears the beacon bit

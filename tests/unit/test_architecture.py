@@ -18,6 +18,7 @@ FORBIDDEN = {
     "payload": {"*"},
     "exchange": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
     "action": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
+    "timetable": {"lock", "exchange", "mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
     "lock": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
     "admin": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
     "pairing": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
