@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
@@ -54,13 +55,13 @@ class BluezRadio:
         self.scanner.add(address.upper())
         return BluezLink(self, address.upper(), on_data, on_disconnect)
 
-    def look_around(self, duration_s: float) -> None:
-        """See devices that no link was made for, and every advertisement with its scan response, for so long.
+    def look_around(self) -> AbstractContextManager[None]:
+        """See devices that no link was made for, and every advertisement with its scan response, during a block.
 
         For finding locks to pair: otherwise only the known ones need be reported, and the service data of a second
         pairing mode is not, because BlueZ has seen it before.
         """
-        self.scanner.look_around(duration_s)
+        return self.scanner.look_around()
 
     async def run(self, on_sighting: Callable[[Sighting], None], on_status: Callable[[RadioStatus], None]) -> None:
         """Scan until cancelled, through every loss of adapter, bluetoothd or D-Bus; see `link.Radio`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,9 @@ HANDSHAKE_S = 30.0
 async def _scan(bridge: Bridge, request: Request) -> Answer:
     """The Nuki devices that are heard within the time, and those that a link is held to; the strongest first."""
     timeout_s = request.arguments.get("timeout", SCAN_S)
-    _look_around(bridge, timeout_s)
     started = bridge.outside.clock()
-    await asyncio.sleep(timeout_s)
+    with _look_around(bridge):
+        await asyncio.sleep(timeout_s)
     heard = bridge.air.since(started)
     found = [_describe(bridge, each, started) for each in heard]
     seen = {each.address for each in heard}
@@ -71,12 +72,12 @@ def _describe(bridge: Bridge, heard: Heard, since: float) -> dict[str, Any]:
     }
 
 
-def _look_around(bridge: Bridge, duration_s: float) -> None:
-    """Have the radio report every device for a while; raises `AdapterUnavailable`."""
+def _look_around(bridge: Bridge) -> AbstractContextManager[None]:
+    """Have the radio report every device during a block; raises `AdapterUnavailable`."""
     status = bridge.radio.status
     if not status.available:
         raise AdapterUnavailable(status.reason or "Bluetooth cannot be used")
-    bridge.radio.look_around(duration_s)
+    return bridge.radio.look_around()
 
 
 # -- pairing ----------------------------------------------------------------------------------------------------------
@@ -92,11 +93,12 @@ async def _pair(bridge: Bridge, request: Request) -> Answer:
         known = _named(bridge, request.arguments)
         if known is not None:
             await bridge.stop(known)  # a lock that holds a link may keep quiet, also about its pairing mode
-        heard = await _find(bridge, request.arguments, known)
-        known = bridge.members.at(heard.address) or known
-        if known is not None:
-            await bridge.stop(known)  # this adapter has one link to a lock
-        member = await _pair_with(bridge, request.arguments, heard, known)
+        with _look_around(bridge):
+            heard = await _find(bridge, request.arguments, known)
+            known = bridge.members.at(heard.address) or known
+            if known is not None:
+                await bridge.stop(known)  # this adapter has one link to a lock
+            member = await _pair_with(bridge, request.arguments, heard, known)
     except Exception:
         if known is not None:
             bridge.start(known)
@@ -136,7 +138,6 @@ def _check_name(named: Member | None, at: Member | None, address: str) -> None:
 async def _find(bridge: Bridge, arguments: Mapping[str, Any], known: Member | None) -> Heard:
     """Wait for the lock in pairing mode."""
     timeout_s = arguments.get("timeout", PAIR_S)
-    _look_around(bridge, timeout_s + HANDSHAKE_S)
     address = arguments.get("address") or (known.address if known is not None else None)
     heard = await bridge.air.wait_for_pairing(address, timeout_s)
     if "name" in arguments:

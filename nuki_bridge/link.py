@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -88,8 +89,8 @@ class Radio(Protocol):
         """Scan until cancelled, through every loss of adapter or Bluetooth daemon; report each change of status once
         (the first one too)."""
 
-    def look_around(self, duration_s: float) -> None:
-        """For so long report unknown devices and every advertisement, too: somebody wants to find a lock to pair."""
+    def look_around(self) -> AbstractContextManager[None]:
+        """During a block report unknown devices and every advertisement, too: somebody wants to find a lock to pair."""
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> Link:
         """A link to the lock at `address` (`AA:BB:CC:DD:EE:FF`), not yet connected."""

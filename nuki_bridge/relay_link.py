@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nuki_bridge import mqtt
@@ -127,8 +128,9 @@ class RelayRadio:
         on_status(self.status)
         await asyncio.get_running_loop().create_future()
 
-    def look_around(self, duration_s: float) -> None:
+    def look_around(self) -> AbstractContextManager[None]:
         """Nothing is seen over the relay."""
+        return nullcontext()
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> RelayLink:
         """A session with the lock, not yet begun; its address is for the bridge to know."""

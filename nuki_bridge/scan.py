@@ -85,7 +85,8 @@ class Scanner:
         self._linked = linked
         self.on_sighting: Callable[[Sighting], None] = lambda _: None
         self._addresses: set[str] = set()
-        self._look_until = self._call_until = 0.0
+        self._lookers = 0
+        self._call_until = 0.0
         self._scanner: BleakScanner | None = None
         self._way: _Way | None = None
         self._changing = asyncio.Lock()
@@ -107,12 +108,16 @@ class Scanner:
         self._addresses.add(address)
         self._on_change()
 
-    def look_around(self, duration_s: float) -> None:
-        """Report every device and each of its advertisements, scan response included, for so long."""
-        loop = asyncio.get_running_loop()
-        self._look_until = max(self._look_until, loop.time() + duration_s)
-        loop.call_at(self._look_until + 0.01, self._on_change)
+    @contextmanager
+    def look_around(self) -> Iterator[None]:
+        """Report every device and each of its advertisements, scan response included, until the block ends."""
+        self._lookers += 1
         self._on_change()
+        try:
+            yield
+        finally:
+            self._lookers -= 1
+            self._on_change()
 
     def seen_since(self, address: str, time: float) -> bool:
         """The device at `address`, which has been added, was heard after that time of the loop."""
@@ -205,7 +210,7 @@ class Scanner:
             return None
         now = asyncio.get_running_loop().time()
         pattern = os.path.commonprefix(list(self._addresses))  # noqa: RUF071
-        if now < self._look_until:
+        if self._lookers:
             return _Way(status.adapter, False, "", LOOK_AGAIN_S)
         if not self._bluez.passive or self._no_monitors:
             return _Way(status.adapter, False, pattern, QUIET_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,8 +110,9 @@ class VirtualRadio:
             self._on_sighting = self._on_status = None
             self.save()
 
-    def look_around(self, duration_s: float) -> None:
+    def look_around(self) -> AbstractContextManager[None]:
         """Nothing to do: every virtual lock is seen at all times."""
+        return nullcontext()
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> Link:
         """A link to the lock at `address`, not yet connected."""

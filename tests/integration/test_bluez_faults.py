@@ -308,8 +308,8 @@ async def test_only_known_locks_are_looked_for_but_when_looking_around() -> None
         assert r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": True, "Pattern": ADDRESS}
         r.new_link(OTHER)
         await until(lambda: r.bluez.filters[-1].get("Pattern") == "54:D2:72:")
-        r.radio.look_around(0.2)
-        await until(lambda: r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": True})
+        with r.radio.look_around():
+            await until(lambda: r.bluez.filters[-1] == {"Transport": "le", "DuplicateData": True})
         await until(lambda: r.bluez.filters[-1].get("Pattern") == "54:D2:72:")
 
 
@@ -389,8 +389,8 @@ async def test_a_refused_stop_of_the_scan_does_not_leave_bluez_deaf() -> None:
     async with rig() as r:
         await r.scanning()
         r.bluez.stop_sticks = True
-        r.radio.look_around(0.1)
-        await until(lambda: not r.bluez.stop_sticks)
+        with r.radio.look_around():
+            await until(lambda: not r.bluez.stop_sticks)
         await until(lambda: r.bluez.filters[-1].get("Pattern"))
         await r.seen()
 
@@ -498,9 +498,9 @@ async def test_a_connect_that_never_returns_times_out_and_leaves_nothing_half_op
         await r.seen()
         r.bluez.hang("Connect")
         began = time.monotonic()
-        with pytest.raises(TimedOut, match=r"not connected within 0\.2 s"):
-            await r.link.connect(0.2)
-        assert time.monotonic() - began < 0.5
+        with pytest.raises(TimedOut, match=r"not connected within 1 s"):
+            await r.link.connect(1.0)
+        assert time.monotonic() - began < 2.0
         assert r.bluez.calls["Disconnect"] == 1
         assert r.losses == 0
         await r.works()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -219,18 +218,18 @@ async def test_the_scan_is_limited_to_what_the_known_addresses_have_in_common() 
     assert patterns == ["", ADDRESS, "54:D2:72:", ""]
 
 
-async def test_looking_around_ends_by_itself() -> None:
+async def test_looking_around_lasts_as_long_as_somebody_does() -> None:
     bluez = Bluez(None, lambda: None)
     bluez._choose(objects(hci0=True))
     bluez.passive = True
     wakes: list[None] = []
     scanner = Scanner(bluez, lambda: wakes.append(None), ())
-    scanner.look_around(60.0)
-    scanner.look_around(5.0)
-    during = scanner._wanted()
-    assert during is not None
-    assert (during.passive, during.pattern, during.restart_s) == (False, "", LOOK_AGAIN_S)
-    await asyncio.sleep(61.0)
+    with scanner.look_around():
+        with scanner.look_around():
+            pass
+        during = scanner._wanted()
+        assert during is not None
+        assert (during.passive, during.pattern, during.restart_s) == (False, "", LOOK_AGAIN_S)
     after = scanner._wanted()
     assert after is not None
     assert (after.passive, after.restart_s) == (True, QUIET_S)
