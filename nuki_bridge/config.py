@@ -130,8 +130,12 @@ class Settings:
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the file at `path`, or the default one if there is one; raises `ConfigError` with every mistake."""
-    page = Page(path or DEFAULT_PATH)
+    """Read the file at `path`, or the default one if there is one; raises `ConfigError` with every mistake.
+
+    Of `environ` it takes the directories that systemd names: of the state, and of the service's credentials.
+    """
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None)
     try:
         root = page.compose()
     except FileNotFoundError:

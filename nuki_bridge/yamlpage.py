@@ -29,8 +29,9 @@ class Wrong(Exception):
 class Page:
     """A configuration file being read, with the mistakes and warnings found so far."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, credentials: Path | None = None) -> None:
         self.path = path
+        self._credentials = credentials
         self.directory = path.absolute().parent
         self.mistakes: list[tuple[int, str]] = []
         self.warnings: list[str] = []
@@ -155,9 +156,13 @@ class Page:
     def named_file(self, node: Node, path: str, *, private: bool, limit: int = 0) -> tuple[Path, bytes]:
         """The file that `node` names, relative to the configuration, and at most `limit` + 1 bytes of it.
 
-        Everybody being able to read a `private` one is worth a warning.
+        A `private` one that is named without a directory is first looked for among the service's credentials;
+        everybody being able to read it is worth a warning.
         """
-        file = self.directory / text(self, node, path)
+        name = text(self, node, path)
+        file = self.directory / name
+        if private and self._credentials is not None and "/" not in name and (self._credentials / name).exists():
+            file = self._credentials / name
         try:
             data, mode = _read_file(file, limit)
         except OSError as error:

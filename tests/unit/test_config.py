@@ -461,6 +461,43 @@ def test_missing_file_is_a_mistake_that_says_why(tmp_path: Path, text: str, key:
     assert mistakes(tmp_path, text) == [f"1: {key}: {why}"]
 
 
+# -- credentials of the service ---------------------------------------------------------------------------------------
+
+WITH_SECRETS = "mqtt: {username: u, password_file: mqtt-password}\nlocks: [{name: a, pin_file: a-pin}]"
+
+
+def test_a_secret_is_first_looked_for_among_the_credentials(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    write(credentials, "from systemd\n", mode=0o400, name="mqtt-password")
+    write(tmp_path, "beside the file", name="mqtt-password")
+    write(tmp_path, "1234", name="a-pin")
+    found = load(write(tmp_path, WITH_SECRETS), {"CREDENTIALS_DIRECTORY": str(credentials)})
+    assert found.mqtt.password == Secret("from systemd")
+    assert found.locks[0].pin == Secret("1234")
+    assert loaded(tmp_path, WITH_SECRETS).mqtt.password == Secret("beside the file")
+
+
+@pytest.mark.parametrize("named", ["./mqtt-password", "{directory}/mqtt-password"])
+def test_a_secret_that_is_named_with_a_directory_is_that_file(tmp_path: Path, named: str) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    write(credentials, "from systemd", name="mqtt-password")
+    write(tmp_path, "this one", name="mqtt-password")
+    text = f"mqtt: {{username: u, password_file: {named.format(directory=tmp_path)}}}"
+    found = load(write(tmp_path, text), {"CREDENTIALS_DIRECTORY": str(credentials)})
+    assert found.mqtt.password == Secret("this one")
+
+
+def test_what_is_no_secret_is_no_credential(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    write(credentials, "x", name="ca.pem")
+    path = write(tmp_path, "mqtt: {tls: {ca: ca.pem}}")
+    with pytest.raises(ConfigError, match="No such file"):
+        load(path, {"CREDENTIALS_DIRECTORY": str(credentials)})
+
+
 def test_unreadable_secret_file_is_a_mistake() -> None:
     root = os.geteuid() == 0
     with tempfile.TemporaryDirectory(prefix="nuki-bridge-test-") as name:
