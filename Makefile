@@ -13,7 +13,7 @@ comma := ,
 VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' nuki_bridge/__init__.py)
 DEB = build/nuki-bridge_$(VERSION)_all.deb
 
-.PHONY: help run check test vm bench lint deb deps clean packages-python packages-broker packages-vm packages-deb packages-lintian packages-debian
+.PHONY: help run check test vm bench lint deb deps clean packages-python packages-broker packages-systemd packages-vm packages-deb packages-lintian packages-debian
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 28
@@ -41,7 +41,7 @@ lint: .venv/.complete ## ruff and mypy
 deb: $(DEB) ## the Debian package; VERSION=... gives it another version than the program's
 	@echo $(DEB)
 
-deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-vm packages-deb packages-lintian ## only what the other targets install
+deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-systemd packages-vm packages-deb packages-lintian ## only what the other targets install
 
 clean: ## remove everything that make has made here
 	rm -rf .venv .venv-debian13 .venv-pynukibt .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
@@ -97,6 +97,9 @@ packages-debian: export PATH := $(PATH):/usr/sbin
 packages-debian: packages-vm
 	@for program in debootstrap qemu-aarch64-static; do command -v $$program >/dev/null \
 	    || { .ci/packages debootstrap qemu-user-static; break; }; done
+
+packages-systemd:
+	@command -v systemd-analyze >/dev/null || .ci/packages systemd
 
 packages-vm: export PATH := $(PATH):/usr/sbin
 packages-vm:
