@@ -14,12 +14,13 @@ from contextlib import AbstractContextManager
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from nuki_bridge.bluez import Bluez, forget_bleak_cache
+from nuki_bridge.bluez import CALL_S, Bluez, forget_bleak_cache
 from nuki_bridge.errors import AdapterUnavailable, LinkError
 from nuki_bridge.gatt import DISCONNECT_S, BluezLink
 from nuki_bridge.link import OnData, RadioStatus
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.scan import OLD_BLEAK, Scanner
+from nuki_bridge.pulse import Part
+from nuki_bridge.scan import OLD_BLEAK, SCAN_S, Scanner
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ REOPEN_S = 1.0
 """Pause between attempts to reach a D-Bus or a bluetoothd that cannot announce its return."""
 SETTLE_S = 2.0
 """How long Bluetooth that cannot be used has to stay so before its reason is reported."""
+LOOK_S = 60.0
+"""BlueZ is asked this often at least how things are: an answer shows that the way there is open."""
 GIVING_UP_S = 4.5
 """How long the kernel may take to give an attempt to connect up."""
 
@@ -37,7 +40,8 @@ class BluezRadio:
     `adapter` is its name (`hci0`), None for the first powered one.  An adapter that is powered off stays so.
     """
 
-    def __init__(self, adapter: str | None = None) -> None:
+    def __init__(self, adapter: str | None = None, pulse: Part | None = None) -> None:
+        self._pulse = pulse or Part()
         self._wake = asyncio.Event()
         self.bluez = Bluez(adapter, self._wake.set)
         self.links: dict[str, BluezLink] = {}
@@ -75,6 +79,7 @@ class BluezRadio:
         try:
             while True:
                 self._wake.clear()
+                self._pulse.step(CALL_S, "asking BlueZ for its adapters")
                 if await self.bluez.refresh():
                     self._forget()
                 coming_up = not self.status.available and (reported is None or not reported.available)
@@ -83,11 +88,14 @@ class BluezRadio:
                 if self.status != reported:
                     reported = self.status
                     on_status(reported)
+                self._pulse.step(4 * SCAN_S, "starting the scan")  # to stop, to start, to stop what timed out, to queue
                 pause_s = await self.scanner.adjust()
-                await self._woken(pause_s if self.bluez.signalled else REOPEN_S)
+                pause_s = min(LOOK_S if pause_s is None else pause_s, LOOK_S) if self.bluez.signalled else REOPEN_S
+                self._pulse.step(pause_s, "the pause until something is due")
+                await self._woken(pause_s)
         finally:
-            for link in list(self.links.values()):
-                await link.disconnect()
+            self._pulse.rest()
+            await asyncio.gather(*(link.disconnect() for link in self.links.values()))
             await self.scanner.stop()
             self._forget()
             self.bluez.close()

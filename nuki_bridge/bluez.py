@@ -81,9 +81,13 @@ class Bluez:
                 self._choose(await self._managed_objects())
         except AdapterUnavailable as error:
             self._unusable(str(error))
-        except (TimeoutError, DBusError) as error:
+        except DBusError as error:
             self.signalled = False
             self._unusable(f"bluetoothd does not answer ({words(error)})")
+        except TimeoutError:
+            self.signalled = False
+            self.close()  # it may as well be our connection to the bus that is stuck
+            self._unusable(f"bluetoothd does not answer within {CALL_S:g} s")
         except _BUS_ERRORS as error:
             self.signalled = False
             self.close()

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge import __version__, invite_commands, lock_config, report, topics
+from nuki_bridge import __version__, invite_commands, lock_config, logs, report, topics
 from nuki_bridge.air import Air
 from nuki_bridge.intake import Intake
 from nuki_bridge.invitation_store import Invitation, Records
@@ -23,6 +23,7 @@ from nuki_bridge.lock import Connection, Lock
 from nuki_bridge.lock_log import LogBook
 from nuki_bridge.members import Member, Members
 from nuki_bridge.publisher import Publisher
+from nuki_bridge.pulse import Pulse
 from nuki_bridge.relay import Relay
 from nuki_bridge.topics import Publication
 from nuki_bridge.users import Users
@@ -48,7 +49,8 @@ class Outside:
 
     `publish` tells whether the broker will get the message, `watch` subscribes to more topic filters on this
     connection, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend, on it stand the times
-    of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
+    of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.  `changed` is told
+    that a lock, its link or the adapter is not as it was, `pulse` watches over each lock.
     """
 
     publish: Callable[[Publication], bool]
@@ -60,6 +62,8 @@ class Outside:
     random: Random
     hostname: str
     simulate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    changed: Callable[[], None] = lambda: None
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class Bridge:
@@ -117,6 +121,7 @@ class Bridge:
 
     def connection_changed(self, connected: bool) -> None:
         """The broker was found, with all `filters` subscribed, or lost: tell it everything anew."""
+        self.outside.changed()
         if not connected:
             self.publisher.disconnected()
             return
@@ -134,6 +139,7 @@ class Bridge:
 
     def start(self, member: Member) -> None:
         """Publish what there is to say of a lock and, if it is paired, keep in touch with it from now on."""
+        self.outside.changed()
         if member.paired is None or self._tasks is None:
             self.publisher.lock(member)
             return
@@ -147,7 +153,9 @@ class Bridge:
             now=self.outside.now,
             on_states=lambda _lock, _before, states: self._reported(member, states),
             on_change=lambda _lock: self._changed(member),
+            pulse=self.outside.pulse.part(f"lock {member.name}"),
         )
+        lock.on_link = self.outside.changed
         member.admin = lock_config.admin_of(self, member, lock)
         users = member.users = Users(lock, member.admin, partial(self._users_changed, member))
         log_book = member.log_book = LogBook(
@@ -172,7 +180,8 @@ class Bridge:
             (f"the log of {member.name}", log_book.run),
         )
         for what, run in runs:
-            member.tasks.append(self._tasks.create_task(self._again_and_again(what, run), name=what))
+            with logs.about(member.name):
+                member.tasks.append(self._tasks.create_task(self._again_and_again(what, run), name=what))
 
     async def stop(self, member: Member) -> None:
         """Leave a lock alone: give up its commands, drop its link."""
@@ -183,6 +192,8 @@ class Bridge:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self.outside.pulse.forget(f"lock {member.name}")
+        self.outside.changed()
 
     async def _again_and_again(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run for ever: a mistake in one lock's code must not take the others down."""
@@ -209,6 +220,7 @@ class Bridge:
     def _radio_changed(self, status: RadioStatus) -> None:
         before, self._adapter_available = self._adapter_available, status.available
         self.radio_known.set()
+        self.outside.changed()
         if status.available:
             log.info("Bluetooth adapter %s is ready", status.adapter)
         else:
@@ -248,6 +260,7 @@ class Bridge:
         self.publisher.invitations(member, invite_commands.told(self, member))
 
     def _changed(self, member: Member) -> None:
+        self.outside.changed()
         self.publisher.lock(member)
         if member.lock is not None:
             self._show_invitations(member)

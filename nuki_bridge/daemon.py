@@ -11,20 +11,22 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge import __version__, mqtt
+from nuki_bridge import __version__, logs, mqtt, status_line
 from nuki_bridge.bridge import Bridge, Outside
-from nuki_bridge.service import feed_watchdog, notifier, set_up_logging
+from nuki_bridge.broker import Broker
+from nuki_bridge.pulse import Pulse
+from nuki_bridge.service import feed_watchdog, notifier, watchdog_interval_s
 from nuki_bridge.store import Store
 
 if TYPE_CHECKING:
     from nuki_bridge.config import Settings
     from nuki_bridge.link import Radio
-    from nuki_bridge.topics import Publication
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,12 @@ SETTLED_S = 5.0
 """By then everything is loaded that stays for good."""
 GOODBYE_S = 1.0
 """Longest wait at the end for the broker to take our farewell,"""
-LINKS_S = 1.5
-"""and for the locks' links to be dropped."""
+LINKS_S = 0.8
+"""then for the locks' links to be dropped,"""
+CUT_SHORT_S = 0.2
+"""and for whoever is slow to do so, once told to give up."""
+STOP_S = 2.8
+"""After so long the process ends whatever hangs: systemd, or whoever waits, was promised 3 s."""
 
 
 async def run(
@@ -53,110 +59,117 @@ async def run(
     `radio` takes the place of the one that the settings ask for.  `ready` is set once everything runs, whether or not
     broker and locks are there.  Returns the exit status; raises `StoreError` if the state directory cannot be used.
     """
-    set_up_logging(settings.log_level)
+    logs.set_up(settings.log_level)
     for warning in settings.warnings:
         log.warning("%s", warning)
-    if stop is None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
-        asyncio.get_running_loop().call_later(SETTLED_S, _settle)
     with closing(Store(settings.state_dir)) as store:
         store.open()
-        return await _Daemon(settings, store, radio, stop).run(ready)
+        daemon = _Daemon(settings, store, radio, stop)
+        if stop is None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, daemon.stop)
+            loop.add_signal_handler(signal.SIGHUP, lambda: None)
+            loop.call_later(SETTLED_S, _settle)
+        return await daemon.run(ready)
 
 
 class _Daemon:
     """The objects and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings, store: Store, radio: Radio | None, stop: asyncio.Event) -> None:
-        self._stop = stop
+    def __init__(self, settings: Settings, store: Store, radio: Radio | None, stop: asyncio.Event | None) -> None:
+        self._owns_process = stop is None
+        self._stop = stop or asyncio.Event()
         self._restarting = False
         self._notify = notifier()
+        self._pulse = Pulse()
         simulate = None
         if radio is None:
-            radio, simulate = _radio(settings)
+            radio, simulate = _radio(settings, self._pulse)
         self._bridge = Bridge(
             settings,
             store,
             radio,
             Outside(
-                publish=self._publish,
-                watch=self._watch,
-                protocol=lambda: self._client.protocol,
+                publish=lambda publication: self._broker.publish(publication),
+                watch=lambda filters: self._broker.watch(filters),
+                protocol=lambda: self._broker.protocol,
                 restart=self._restart,
                 clock=mqtt.boottime,
                 now=lambda: datetime.now(UTC),
                 random=secrets.token_bytes,
                 hostname=os.uname().nodename.partition(".")[0],
                 simulate=simulate,
+                changed=lambda: self._status.look(),
+                pulse=self._pulse,
             ),
         )
-        self._client = mqtt.Client(
+        self._broker = Broker(
             settings.mqtt,
-            will=(f"{settings.mqtt.base_topic}/bridge/state", b"offline"),
-            subscriptions=lambda: _subscriptions(self._bridge.filters()),
+            filters=self._bridge.filters,
             on_message=self._bridge.handle,
-            on_connection=self._connection_changed,
+            on_connection=self._bridge.connection_changed,
+            pulse=self._pulse.part("the broker"),
         )
+        self._status = status_line.StatusLine(self._describe, lambda line: self._notify(f"STATUS={line}"))
 
     async def run(self, ready: asyncio.Event | None) -> int:
         """Start everything, wait for the end, stop everything."""
         log.info("nuki-bridge %s starts", __version__)
         bridge = asyncio.create_task(self._bridge.run(), name="bridge")
-        client = asyncio.create_task(self._connect_to_broker(), name="mqtt")
-        watchdog = asyncio.create_task(feed_watchdog(self._notify), name="watchdog")
+        broker = asyncio.create_task(self._connect_to_broker(), name="mqtt")
+        watchdog = asyncio.create_task(feed_watchdog(self._notify, self._pulse, watchdog_interval_s()), name="watchdog")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.sleep(0)
             # Not later: a broker that is away must not make systemd believe that we do not start.
-            self._notify("READY=1\nSTATUS=waiting for the broker")
+            self._notify("READY=1")
+            self._status.look()
             if ready is not None:
                 ready.set()
-            await asyncio.wait((stopping, bridge, client), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((stopping, bridge, broker), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._status.close()
             self._notify("STOPPING=1\nSTATUS=stopping")
             log.info("nuki-bridge stops")
-            if not client.done():
+            if not broker.done():
                 await self._bridge.leave()
-                await self._client.drain(GOODBYE_S)
+                bridge.cancel()  # locks that are slow to leave must not keep the broker from hearing it
+                await self._broker.drain(GOODBYE_S)
             stopping.cancel()
             watchdog.cancel()
-            await _end(client, bridge)
-        for task in (bridge, client):
-            if not task.cancelled():
+            await _end(broker, bridge)
+        for task in (bridge, broker):
+            if task.done() and not task.cancelled():
                 task.result()  # they end only by being cancelled or by a mistake of this program
-        return RESTART if self._restarting else STOPPED
+        return self._exit_status
 
     async def _connect_to_broker(self) -> None:
         """Take commands only once it is known whether there is an adapter: the first would be refused for nothing."""
         with suppress(TimeoutError):
             async with asyncio.timeout(RADIO_S):
                 await self._bridge.radio_known.wait()
-        await self._client.run()
+        await self._broker.run()
 
-    # -- handed to the bridge -----------------------------------------------------------------------------------------
+    @property
+    def _exit_status(self) -> int:
+        return RESTART if self._restarting else STOPPED
 
-    def _publish(self, publication: Publication) -> bool:
-        return self._client.publish(
-            publication.topic,
-            publication.payload,
-            retain=publication.retain,
-            correlation_data=publication.correlation_data,
-        )
-
-    def _watch(self, filters: Iterable[str]) -> None:
-        self._client.subscribe(*_subscriptions(filters))
+    def stop(self) -> None:
+        """End; if the process is ours in `STOP_S` at the latest, in case that something never lets go."""
+        if self._owns_process and not self._stop.is_set():
+            guard = threading.Timer(STOP_S, os._exit, (self._exit_status,))
+            guard.daemon = True
+            guard.start()
+        self._stop.set()
 
     def _restart(self) -> None:
         log.info("restarting, as asked over MQTT")
         self._restarting = True
-        self._stop.set()
+        self.stop()
 
-    def _connection_changed(self, connected: bool, reason: str | None) -> None:
-        self._bridge.connection_changed(connected)
-        self._notify("STATUS=online" if connected else f"STATUS=no broker: {reason}")
+    def _describe(self) -> str:
+        return status_line.describe(self._bridge.members, str(self._broker), self._bridge.radio.status)
 
 
 def _settle() -> None:
@@ -165,11 +178,7 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _subscriptions(filters: Iterable[str]) -> list[mqtt.Subscription]:
-    return [mqtt.Subscription(each, no_local=True) for each in filters]
-
-
-def _radio(settings: Settings) -> tuple[Radio, Callable[[dict[str, Any]], dict[str, Any]] | None]:
+def _radio(settings: Settings, pulse: Pulse) -> tuple[Radio, Callable[[dict[str, Any]], dict[str, Any]] | None]:
     """The radio that the settings ask for, and the control of its locks if they are virtual."""
     if settings.bluetooth.backend == "virtual":
         from nuki_bridge.simulator.backend import STATE_FILE, default_locks
@@ -179,15 +188,15 @@ def _radio(settings: Settings) -> tuple[Radio, Callable[[dict[str, Any]], dict[s
         return virtual, virtual.control
     from nuki_bridge.ble import BluezRadio
 
-    return BluezRadio(settings.bluetooth.adapter), None
+    return BluezRadio(settings.bluetooth.adapter, pulse.part("Bluetooth")), None
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
     """Cancel the tasks and wait for their end; whoever is slow to leave a link is cut short."""
-    for _ in range(2):
+    for patience_s in (LINKS_S, CUT_SHORT_S):
         for task in tasks:
             task.cancel()
-        _, pending = await asyncio.wait(tasks, timeout=LINKS_S)
+        _, pending = await asyncio.wait(tasks, timeout=patience_s)
         if not pending:
             return
     log.warning("not stopped in time: %s", ", ".join(task.get_name() for task in pending))

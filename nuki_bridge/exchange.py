@@ -19,6 +19,7 @@ from nuki_bridge.protocol.frames import HEADER_SIZE, Reassembler, authorization_
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Session, lock_error
 from nuki_bridge.protocol.wire import Message
+from nuki_bridge.pulse import Part
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ REPLY_TIMEOUT_S = 5.0
 """How long one answer may take; 3 s is what another client allows, slow links and long writes need a little more."""
 CONNECT_TIMEOUT_S = 8.0
 """One attempt to connect: short, because first attempts often hang and the next one works."""
+DROP_TIMEOUT_S = 10.0
+"""What a radio may take to drop a link."""
 PIECE_TIMEOUT_S = 1.0
 """Silence after which an unfinished message is given up."""
 
@@ -55,6 +58,7 @@ class Exchange:
         clock: Callable[[], float],
         on_states: Callable[[KeyturnerStates], None],
         on_disconnect: Callable[[], None],
+        pulse: Part | None = None,
     ) -> None:
         self.link = radio.link(address, self._on_data, self._on_disconnect)
         self.session = session
@@ -65,6 +69,8 @@ class Exchange:
         self.guests: Guests | None = None
         self.reply_timeout_s = REPLY_TIMEOUT_S
         """How long one answer may take; more where others stand between us and the lock."""
+        self.pulse = pulse or Part()
+        """Told of each step, which has a timeout of its own."""
         self._clock = clock
         self._on_states = on_states
         self._disconnected = on_disconnect
@@ -78,12 +84,14 @@ class Exchange:
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         """One attempt to connect, at most `timeout_s`; raises `LinkError`."""
         self._forget()
+        self.pulse.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
         await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S))
         self.last_message_at = self._clock()
 
     async def drop(self) -> None:
         """Drop the link; never raises."""
         self._forget()
+        self.pulse.step(DROP_TIMEOUT_S, "dropping the link")
         await self.link.disconnect()
 
     def _forget(self) -> None:
@@ -143,6 +151,7 @@ class Exchange:
         """Write one whole frame, ours or a guest's; raises `LinkError` as `send` does."""
         if not self.link.connected:
             raise Disconnected("the Bluetooth link is down")
+        self.pulse.step(REPLY_TIMEOUT_S, "writing to the lock")
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 await self.link.write(Channel.USDIO, frame)
@@ -156,6 +165,7 @@ class Exchange:
         away or nothing comes within `timeout_s`.
         """
         timeout_s = self.reply_timeout_s if timeout_s is None else timeout_s
+        self.pulse.step(timeout_s, "awaiting the lock's answer")
         try:
             async with asyncio.timeout(timeout_s):
                 message = await self._inbox.get()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nuki_bridge import invite_commands, lock_commands, topics
+from nuki_bridge import invite_commands, lock_commands, logs, topics
 from nuki_bridge.bridge_commands import COMMANDS, Answer
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.protocol.codes import name_of
@@ -72,7 +73,8 @@ class Intake:
         """Answer that a request is not carried out."""
         # guests can be many, and anybody who may write to the relay can be one: no line in the journal for each frame
         level = logging.DEBUG if request.kind in (Kind.RELAY, Kind.REDEEM) else logging.INFO
-        log.log(level, "%s refused: %s", _what(request), error.code)
+        with _about(request):
+            log.log(level, "%s refused: %s", _what(request), error.code)
         self._send(topics.refused(request, error.code, str(error)))
 
     def _send(self, answers: list[Publication]) -> None:
@@ -103,7 +105,8 @@ class Intake:
             work = partial(self._ask_lock, member, lock, request)
         if len(commands) >= MAX_COMMANDS:
             raise RequestError("too_many_requests", f"{MAX_COMMANDS} commands are waiting already; try again later")
-        task = self.tasks.create_task(self._answer(request, work), name=_what(request))
+        with _about(request):
+            task = self.tasks.create_task(self._answer(request, work), name=_what(request))
         commands.add(task)
         task.add_done_callback(commands.discard)
 
@@ -161,6 +164,10 @@ def _what(request: Request) -> str:
     """A request for the log, never with its arguments; names come from a topic and may hold anything."""
     name = name_of(request.action) if request.action is not None else request.command or request.kind.value
     return "".join(filter(str.isprintable, f"{request.lock or 'bridge'}: {name}"))[:100]
+
+
+def _about(request: Request) -> AbstractContextManager[None]:
+    return logs.about(request.lock, request.echo.get("transaction"))
 
 
 def _check_allowed(member: Member, request: Request) -> None:

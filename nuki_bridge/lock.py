@@ -25,6 +25,7 @@ from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestConfig, RequestData
 from nuki_bridge.protocol.session import Random, Session
+from nuki_bridge.pulse import Part
 from nuki_bridge.store import PairedLock
 from nuki_bridge.timetable import MAX_POLL_S, Timetable
 
@@ -71,6 +72,7 @@ class Lock:
         now: Callable[[], datetime],
         on_states: Callable[[Lock, KeyturnerStates | None, KeyturnerStates], None],
         on_change: Callable[[Lock], None],
+        pulse: Part | None = None,
     ) -> None:
         self.name = paired.name
         self.paired = paired
@@ -95,7 +97,10 @@ class Lock:
             clock=clock,
             on_states=self._received_states,
             on_disconnect=self._lost_link,
+            pulse=pulse,
         )
+        self.on_link: Callable[[], None] = lambda: None
+        """Called when the link came or went."""
         self.needed_until = -math.inf
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
         self._turn = asyncio.Lock()
@@ -160,6 +165,7 @@ class Lock:
     def _lost_link(self) -> None:
         self._seen_at = self.clock()  # it was there a moment ago: a short loss is not worth an "offline"
         self._report_reachable()
+        self.on_link()
         self._wake.set()
 
     def _report_reachable(self) -> None:
@@ -198,6 +204,7 @@ class Lock:
                     self._postpone_retry()
                 self._report_reachable()
                 delay = max(self._next_due() - self.clock(), 0.0)
+                self.exchange.pulse.step(delay, "the pause until something is due")
                 try:
                     async with asyncio.timeout(delay):
                         await self._wake.wait()
@@ -205,6 +212,7 @@ class Lock:
                     pass
         finally:
             await self.exchange.drop()
+            self.exchange.pulse.rest()
 
     async def _tend(self) -> None:
         """Do whatever is due now, under `_turn`."""
@@ -267,6 +275,7 @@ class Lock:
         if self.connection is Connection.PERSISTENT:
             self._due.states_at = self.clock()
         self._report_reachable()
+        self.on_link()
 
     def _postpone_retry(self) -> None:
         """Wait before the next attempt to connect, longer with each failure in a row and a little by chance."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt_connection import Connection, Message, Setup, Subscription, Version, is_topic_name
-from nuki_bridge.tcp import open_socket
+from nuki_bridge.pulse import Part
+from nuki_bridge.tcp import TIMEOUT_S, open_socket
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -56,6 +57,7 @@ class Client:
         on_connection: Callable[[bool, str | None], None],
         clock: Callable[[], float] = boottime,
         keepalive_s: int = KEEPALIVE_S,
+        pulse: Part | None = None,
     ) -> None:
         self._on_connection = on_connection
         self._keepalive_s = keepalive_s
@@ -69,6 +71,7 @@ class Client:
             on_message=on_message,
             on_ready=self._connected,
             clock=clock,
+            pulse=pulse or Part(),
         )
         self._connection: Connection | None = None
         self._versions = _Versions()
@@ -135,13 +138,24 @@ class Client:
     async def run(self) -> None:
         """Connect, stay connected and connect again until cancelled; then disconnect, without a will, in half a second
         at most.  Between attempts it waits a random time that grows from 1 s to 60 s."""
-        setup = self._setup
+        try:
+            await self._connect_for_ever()
+        finally:
+            self._setup.pulse.rest()
+
+    async def _connect_for_ever(self) -> None:
+        setup, pulse = self._setup, self._setup.pulse
+
+        def attempt() -> None:
+            pulse.step(2 * TIMEOUT_S, f"connecting to {setup.where}")
+
         failures = 0
         while True:
             version, probe = self._versions.next()
             connection = Connection(setup, version, keepalive_s=self._keepalive_s, probe=probe)
             try:
-                sock = await open_socket(setup.settings.host, setup.settings.port, setup.settings.tls)
+                attempt()
+                sock = await open_socket(setup.settings.host, setup.settings.port, setup.settings.tls, attempt)
                 self._connection = connection
                 await connection.run(sock)
             except BrokerError as error:
@@ -157,6 +171,7 @@ class Client:
             self._failed(reason)
             failures += 1
             longest_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(failures, 10))
+            pulse.step(longest_s, "the pause before the next attempt")
             await asyncio.sleep(random.uniform(longest_s / 2, longest_s))
 
     def _connected(self, connection: Connection) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
     from paho.mqtt.reasoncodes import ReasonCode
 
     from nuki_bridge.config import MqttSettings
+    from nuki_bridge.pulse import Part
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Setup:
     on_message: Callable[[Message], None]
     on_ready: Callable[[Connection], None]
     clock: Callable[[], float]
+    pulse: Part
 
     @property
     def where(self) -> str:
@@ -119,6 +121,7 @@ class Connection:
         self._drained.set()
         self._max_packet_size: int | None = None
         self._warned_of: set[str] = set()
+        self._heard_at = self._loop.time()
         self._last_ran = self._clock()
         self._stale_since: float | None = None
         self._doubt_ends = 0.0
@@ -300,9 +303,16 @@ class Connection:
         self._notice_stall()
         try:
             self._paho.loop_misc()  # pings, and ends the connection when they stay unanswered
+            self._promise()
         except Exception:
             _LOGGER.exception("MQTT: keepalive failed")
             self._end("internal error")
+
+    def _promise(self) -> None:
+        """That this runs proves little: bytes from the broker, which answers our pings, prove that both ways work."""
+        answer_s = 2 * self.keepalive_s if self.answered else ANSWER_TIMEOUT_S
+        left_s = self._heard_at + answer_s - self._loop.time()
+        self._setup.pulse.step(left_s, f"hearing from the broker at {self._setup.where}")
 
     def _notice_stall(self) -> None:
         """Runs at every tick and before anything is read.
@@ -336,6 +346,7 @@ class Connection:
     # -- told by the loop: the socket
 
     def _readable(self) -> None:
+        self._heard_at = self._loop.time()
         self._notice_stall()
         try:
             self._paho.loop_read()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os.path
-from collections.abc import AsyncIterator, Callable, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,7 +19,7 @@ from bleak.assigned_numbers import AdvertisementDataType as Part
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakDBusError
 
-from nuki_bridge.bluez import Bluez, stop_bleak_discovery, words
+from nuki_bridge.bluez import Bluez, forget_bleak_cache, stop_bleak_discovery, words
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.advertisement import Sighting, parse_advertisement
 
@@ -36,6 +36,8 @@ ABSENT_S = 25.0
 """A passive scan reports only what changes: whether a lock that was quiet for so long is there takes an active one."""
 ROLL_CALL_S = 12.0
 """Longest duration of that active scan: somewhat more than one round of BlueZ's."""
+FRESH_START = 3
+"""After so many scans in a row that did not start bleak connects to the bus anew, unless it holds links."""
 QUIET_S = 300.0
 """A scan that hears nothing at all for so long is restarted: adapters and BlueZ have been seen to get stuck."""
 
@@ -79,7 +81,7 @@ class Scanner:
     `linked`.  `on_change` is called when `adjust` has something to do.
     """
 
-    def __init__(self, bluez: Bluez, on_change: Callable[[], None], linked: Container[str]) -> None:
+    def __init__(self, bluez: Bluez, on_change: Callable[[], None], linked: Collection[str]) -> None:
         self._bluez = bluez
         self._on_change = on_change
         self._linked = linked
@@ -235,6 +237,8 @@ class Scanner:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(SCAN_S):
                 await stop_bleak_discovery(wanted.adapter)
+        if isinstance(error, TimeoutError) and self._failures % FRESH_START == 0 and not self._linked:
+            forget_bleak_cache()
         return RETRY_S * min(self._failures, 2)
 
     def _wake(self, address: str) -> None:

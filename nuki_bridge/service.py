@@ -1,45 +1,25 @@
-"""What the daemon tells whoever runs it: log lines on stderr, and systemd's readiness, status and watchdog."""
+"""What the daemon tells systemd (sd_notify(3)): that it is ready, how it is, and that it makes progress.
+
+Elsewhere nothing is told.  The log is `logs`'.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-_PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-_CHATTY = ("asyncio", "bleak", "dbus_fast")
-"""They log whole D-Bus messages at DEBUG, and with them what goes to the lock and comes from it."""
+if TYPE_CHECKING:
+    from nuki_bridge.pulse import Pulse
 
+log = logging.getLogger(__name__)
 
-class _JournalFormatter(logging.Formatter):
-    """Lines for the journal: it keeps the time itself, the priority stands in front of each line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = next((number for level, number in _PRIORITIES if record.levelno >= level), 7)
-        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
-
-
-def set_up_logging(level: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Log to stderr from `level` (`debug`, `info`, `warning`, `error`) on."""
-    handler = logging.StreamHandler(sys.stderr)
-    if _stderr_is_the_journal(environ.get("JOURNAL_STREAM", "")):
-        handler.setFormatter(_JournalFormatter("%(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for library in _CHATTY:
-        logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
-
-
-def _stderr_is_the_journal(stream: str) -> bool:
-    """Is stderr what systemd connected to the journal?  A child that redirected it inherits the variable, too."""
-    try:
-        status = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError, AttributeError):
-        return False
-    return stream == f"{status.st_dev}:{status.st_ino}"
+LOOK_S = 10.0
+"""The parts are looked at this often, or three times in the watchdog's interval if that is more often."""
+STALL_S = 1.0
+"""A look that comes so much too late shows that the whole process stood still."""
 
 
 def notifier(environ: Mapping[str, str] = os.environ) -> Callable[[str], None]:
@@ -49,18 +29,41 @@ def notifier(environ: Mapping[str, str] = os.environ) -> Callable[[str], None]:
     try:
         from systemd.daemon import notify
     except ImportError:
-        logging.getLogger(__name__).warning("systemd waits to be told, but python3-systemd is not installed")
+        log.warning("systemd waits to be told, but python3-systemd is not installed")
         return lambda line: None
     return lambda line: notify(line) and None
 
 
-async def feed_watchdog(notify: Callable[[str], None], environ: Mapping[str, str] = os.environ) -> None:
-    """Show systemd's watchdog at half its interval that the event loop runs; ends at once if there is none."""
+def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Within how many seconds systemd's watchdog wants to hear from this process; None if there is none."""
     try:
         interval_s = int(environ["WATCHDOG_USEC"]) / 1e6
         mine = int(environ.get("WATCHDOG_PID", os.getpid())) == os.getpid()
     except (KeyError, ValueError):
-        return
-    while mine and interval_s > 0:
-        notify("WATCHDOG=1")
-        await asyncio.sleep(interval_s / 2)
+        return None
+    return interval_s if mine and interval_s > 0 else None
+
+
+async def feed_watchdog(notify: Callable[[str], None], pulse: Pulse, interval_s: float | None) -> None:
+    """Feed the watchdog while the event loop runs and every part keeps its promise; until cancelled.
+
+    The time for which the whole process stood still (suspended, stopped, swapped out) counts for no part.  Where there
+    is no watchdog the log alone tells of a part that is stuck.
+    """
+    pause_s = LOOK_S if interval_s is None else min(LOOK_S, interval_s / 3)
+    told: list[str] = []
+    while True:
+        stuck = pulse.stuck()
+        if stuck != told:
+            told = stuck
+            for each in stuck:
+                log.critical("no progress any more, stuck in %s", each)
+            if not stuck:
+                log.warning("every part makes progress again")
+        if not stuck and interval_s is not None:
+            notify("WATCHDOG=1")
+        asleep_at = pulse.clock()
+        await asyncio.sleep(pause_s)
+        late_s = pulse.clock() - asleep_at - pause_s
+        if late_s > STALL_S:
+            pulse.excuse(late_s)

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0  # for each of: resolving the name, TCP to one address, the TLS handshake
 
 
-async def open_socket(host: str, port: int, tls: TlsSettings | None) -> socket.socket:
+async def open_socket(
+    host: str, port: int, tls: TlsSettings | None, attempt: Callable[[], None] = lambda: None
+) -> socket.socket:
     """A non-blocking socket connected to the first address of `host` that answers, with `tls` an `ssl.SSLSocket` whose
-    handshake is done.  Raises `BrokerError`."""
+    handshake is done.  `attempt` is called before each address, which may take 2 * `TIMEOUT_S`.  Raises `BrokerError`.
+    """
     failure: OSError | None = None
     for family, kind, protocol, _, address in await _resolve(host, port):
+        attempt()
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.broker import Broker, Peer, free_port
+from tests.integration.broker import Broker, Peer
 
 pytestmark = pytest.mark.real_time
 
@@ -355,32 +354,6 @@ async def test_without_a_broker_it_stays_up_says_so_once_and_recovers(tmp_path: 
             home.close()
     finally:
         daemon.kill()
-
-
-async def test_systemd_is_told(tmp_path: Path) -> None:
-    """READY=1 even if no broker is there, then the watchdog is fed, and STOPPING=1 at the end."""
-    pytest.importorskip("systemd.daemon")
-    daemon = Daemon(tmp_path, free_port())
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.bind(str(tmp_path / "notify"))
-        sock.setblocking(False)
-        daemon.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
-        told = ""
-
-        async def until(word: str, times: int = 1) -> None:
-            nonlocal told
-            async with asyncio.timeout(10):
-                while told.count(word) < times:
-                    told += (await asyncio.get_running_loop().sock_recv(sock, 4096)).decode() + "\n"
-
-        try:
-            await until("READY=1")
-            await until("WATCHDOG=1", 5)
-            daemon.signal(signal.SIGTERM)
-            await until("STOPPING=1")
-            assert await daemon.ended(3.0) == 0
-        finally:
-            daemon.kill()
 
 
 async def test_second_daemon_on_the_same_state_is_refused(broker: Broker, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from nuki_bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.mqtt import Message
 from nuki_bridge.protocol.codes import Action, Family
+from nuki_bridge.pulse import Pulse
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
@@ -43,6 +44,7 @@ class House:
         self.online = True
         self.accepting = True
         self.store = Store(directory)
+        self.pulse = Pulse(clock)
         self.bridge: Bridge
 
     def _publish(self, publication: Publication) -> bool:
@@ -78,6 +80,7 @@ class House:
                 random=seeded(3),
                 hostname="pi",
                 simulate=self.radio.control,
+                pulse=self.pulse,
             ),
         )
         task = asyncio.create_task(self.bridge.run())

@@ -1,0 +1,219 @@
+"""The daemon under a service manager: a real NOTIFY_SOCKET, real signals, a broker and a bluetoothd that hang."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.simulator.bluez import StandInBluez
+from tests.integration.broker import Broker, Peer, free_port
+from tests.integration.test_bluez_faults import PrivateBus
+from tests.integration.test_daemon import Daemon, Home
+
+pytestmark = pytest.mark.real_time
+pytest.importorskip("systemd.daemon")
+
+WATCHDOG_S = 1.5
+
+
+class Manager:
+    """systemd's end of the notification socket."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "notify"
+        self.heard: list[tuple[float, str]] = []
+        """Each line with the time when it came (monotonic)."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self._socket.setblocking(False)
+        self._task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while True:
+            datagram = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
+            now = time.monotonic()
+            self.heard += [(now, line) for line in datagram.decode().splitlines()]
+
+    def close(self) -> None:
+        self._task.cancel()
+        self._socket.close()
+
+    @property
+    def lines(self) -> list[str]:
+        """What was told, without the watchdog's food."""
+        return [line for _, line in self.heard if line != "WATCHDOG=1"]
+
+    @property
+    def fed_at(self) -> list[float]:
+        return [at for at, line in self.heard if line == "WATCHDOG=1"]
+
+    @property
+    def status(self) -> str:
+        return next((line for line in reversed(self.lines) if line.startswith("STATUS=")), "").removeprefix("STATUS=")
+
+    async def until(self, what: Callable[[], Any], timeout_s: float = 10.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not what():
+            assert time.monotonic() < deadline, self.heard[-30:]
+            await asyncio.sleep(0.02)
+
+    async def until_fed(self, times: int, timeout_s: float = 10.0) -> None:
+        before = len(self.fed_at)
+        await self.until(lambda: len(self.fed_at) >= before + times, timeout_s)
+
+
+@asynccontextmanager
+async def managed(daemon: Daemon, **environment: str) -> AsyncIterator[Manager]:
+    manager = Manager(daemon.directory)
+    daemon.start(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC=str(int(WATCHDOG_S * 1e6)), **environment)
+    try:
+        await manager.until(lambda: "READY=1" in manager.lines)
+        yield manager
+    finally:
+        daemon.kill()
+        manager.close()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    directory = tmp_path / "broker"
+    directory.mkdir()
+    with Broker(directory) as broker:
+        yield broker
+
+
+async def watching(broker: Broker, daemon: Daemon) -> Home:
+    peer = Peer(broker)
+    await peer.subscribe("nuki/#")
+    return Home(broker, daemon, peer)
+
+
+# -- ready, status, watchdog ------------------------------------------------------------------------------------------
+
+
+async def test_ready_without_a_broker_then_fed_then_stopping(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, free_port())
+    async with managed(daemon) as manager:
+        await manager.until_fed(4)
+        assert "no broker: connection refused" in manager.status
+        daemon.signal(signal.SIGTERM)
+        await manager.until(lambda: "STOPPING=1" in manager.lines)
+        assert await daemon.ended(3.0) == 0
+
+
+async def test_the_status_follows_locks_and_broker(broker: Broker, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, broker.port)
+    async with managed(daemon) as manager:
+        home = await watching(broker, daemon)
+        await manager.until(lambda: manager.status == "no locks; broker connected (MQTT 5); adapter virtual0")
+        await home.online()
+        await home.pair()
+        await manager.until(lambda: manager.status.startswith("1 lock: front linked; broker connected"))
+        await home.ask("front/simulate", {"out_of_range": True})
+        await manager.until(lambda: manager.status.startswith("1 lock: front in reach;"))
+        broker.stop()
+        await manager.until(lambda: "; no broker: " in manager.status)
+        home.close()
+        statuses = [(at, line) for at, line in manager.heard if line.startswith("STATUS=")]
+        assert all(line != before for (_, line), (_, before) in zip(statuses[1:], statuses, strict=False))
+
+
+async def test_the_watchdog_hears_nothing_of_a_stopped_process_and_enough_of_one_that_goes_on(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, free_port())
+    async with managed(daemon) as manager:
+        await manager.until_fed(2)
+        daemon.signal(signal.SIGSTOP)
+        await asyncio.sleep(0.2)
+        before = len(manager.fed_at)
+        await asyncio.sleep(2 * WATCHDOG_S)
+        assert len(manager.fed_at) == before
+        daemon.signal(signal.SIGCONT)
+        await manager.until_fed(4)
+        assert "no progress" not in daemon.log
+
+
+async def test_a_broker_that_hangs_is_no_reason_to_die(broker: Broker, tmp_path: Path) -> None:
+    """Its socket stays open and nothing answers any more: found by pings, tried again, and the watchdog is fed."""
+    daemon = Daemon(tmp_path, broker.port)
+    async with managed(daemon) as manager:
+        await manager.until(lambda: "broker connected" in manager.status)
+        broker.freeze()
+        try:
+            await manager.until(lambda: "no broker: " in manager.status, 45.0)
+            await manager.until_fed(4)
+            gaps = [b - a for a, b in zip(manager.fed_at, manager.fed_at[1:], strict=False)]
+            assert max(gaps) < WATCHDOG_S
+        finally:
+            broker.thaw()
+        await manager.until(lambda: "broker connected" in manager.status, 30.0)
+
+
+# -- stopping ---------------------------------------------------------------------------------------------------------
+
+
+async def test_it_stops_in_3_s_while_the_broker_hangs_and_its_will_says_offline(broker: Broker, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, broker.port)
+    async with managed(daemon) as manager:
+        await manager.until(lambda: "broker connected" in manager.status)
+        broker.freeze()
+        try:
+            started = time.monotonic()
+            daemon.signal(signal.SIGTERM)
+            assert await daemon.ended(3.0) == 0
+            assert time.monotonic() - started < 3.0
+        finally:
+            broker.thaw()
+        home = await watching(broker, daemon)
+        await home.until(lambda: home.last("bridge/state") == "offline", 30.0)
+        home.close()
+
+
+@pytest.fixture
+def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs dbus-daemon")
+    bus = PrivateBus(tmp_path)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    bus.start()
+    yield bus
+    bus.stop()
+
+
+def on_bluez(daemon: Daemon) -> None:
+    daemon.config.write_text(daemon.config.read_text().replace("backend: virtual", "backend: bluez"))
+
+
+@pytest.mark.usefixtures("bus")
+async def test_a_bluetoothd_that_hangs_is_said_and_no_reason_to_die(broker: Broker, tmp_path: Path) -> None:
+    bluez = StandInBluez()
+    bluez.add_adapter("hci0")
+    await bluez.start()
+    daemon = Daemon(tmp_path, broker.port)
+    on_bluez(daemon)
+    async with managed(daemon) as manager:
+        await manager.until(lambda: manager.status == "no locks; broker connected (MQTT 5); adapter hci0")
+        bluez.hang("GetManagedObjects", 3)
+        bluez.hang("StopDiscovery", 3)
+        bluez.power(False)  # it looks, and gets no answer
+        await manager.until(lambda: "no Bluetooth: bluetoothd does not answer" in manager.status, 15.0)
+        await manager.until_fed(4)
+        bluez.power(True)
+        await manager.until(lambda: manager.status.endswith("adapter hci0"), 40.0)
+        started = time.monotonic()
+        bluez.hang("StopDiscovery", 3)
+        daemon.signal(signal.SIGTERM)
+        assert await daemon.ended(3.0) == 0
+        assert time.monotonic() - started < 3.0
+        home = await watching(broker, daemon)
+        await home.until(lambda: home.last("bridge/state") == "offline")
+        home.close()
+    await bluez.kill()
