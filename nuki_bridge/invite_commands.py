@@ -19,6 +19,7 @@ from nuki_bridge.invitation_store import Invitation, Stage
 from nuki_bridge.invitations import LIFETIME_S
 from nuki_bridge.payload import dump
 from nuki_bridge.topics import Publication
+from nuki_bridge.which import Which
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -68,27 +69,12 @@ async def _list(call: Call) -> Answer:
 
 async def _revoke(call: Call) -> Answer:
     """End an open invitation; what it left on the lock is removed now, or as soon as the lock can be reached."""
-    row = _which(call)
+    opened = call.bridge.invitations.open_at(call.lock.paired.nuki_id)
+    rows = {each.authorization_id: each for each in opened if each.authorization_id is not None}
+    which = Which(call.arguments, "open invitation", "unknown_invitation")
+    row = rows[which.find({number: _name(call.bridge, each) for number, each in rows.items()})]
     removed = await call.bridge.invitations.revoke(call.member, row, call.timeout_s)
     return {"data": {"id": row.authorization_id, "user": _name(call.bridge, row), "removed_on_lock": removed}}
-
-
-def _which(call: Call) -> Invitation:
-    """The open invitation that is meant, by ID or by the name of its user."""
-    number, name = call.arguments.get("id"), call.arguments.get("name")
-    if (number is None) == (name is None):
-        raise RequestError("bad_request", "say which invitation: give either id or name")
-    found = [
-        each
-        for each in call.bridge.invitations.open_at(call.lock.paired.nuki_id)
-        if number in (None, each.authorization_id) and name in (None, _name(call.bridge, each))
-    ]
-    if not found:
-        raise RequestError("unknown_invitation", "there is no such open invitation; invite/list shows those there are")
-    if len(found) > 1:
-        numbers = ", ".join(str(each.authorization_id) for each in found)
-        raise RequestError("ambiguous", f"several invitations are for this name; say which by id: {numbers}")
-    return found[0]
 
 
 def _name(bridge: Bridge, row: Invitation) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from nuki_bridge.credential import credential
 from nuki_bridge.errors import RequestError
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.users import Users, Which
+from nuki_bridge.users import Users
+from nuki_bridge.which import Which
 
 if TYPE_CHECKING:
     from nuki_bridge.lock_commands import Answer, Call
@@ -27,7 +28,7 @@ async def _list(call: Call) -> Answer:
 
 
 def _which(call: Call) -> Which:
-    return Which(call.arguments.get("id"), call.arguments.get("name"))
+    return Which(call.arguments, "user", "unknown_user")
 
 
 async def _update(call: Call) -> Answer:

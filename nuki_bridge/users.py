@@ -23,6 +23,7 @@ from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.protocol.codes import ErrorCode, IdType, name_of
 from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.which import Which
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -201,10 +202,11 @@ class Users:
         """
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
-            entry = which.find(await self.read(timeout_s))
+            entries = await self.read(timeout_s)
+            entry = entries[which.find(_names(entries))]
             limit = entry.limit if entry.time_limited else None
             if "access" in changes:
-                limit = _limit(changes["access"], await self.zone(timeout_s))
+                limit = limit_of(changes["access"], await self.zone(timeout_s))
             changed = replace(
                 entry,
                 name=changes.get("rename", entry.name),
@@ -233,7 +235,8 @@ class Users:
         """Delete a user; gives its ID and name.  `own` allows to remove the bridge's own authorization."""
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
-            entry = which.find(await self.read(timeout_s))
+            entries = await self.read(timeout_s)
+            entry = entries[which.find(_names(entries))]
             self._guard(entry, "removed", own=own)
             try:
                 await self._admin.remove_entry(entry.authorization_id, deadline - self._lock.clock())
@@ -258,7 +261,7 @@ class Users:
             known = self._entries
             if known is None or self._seen != self._marks():
                 known = await self.read(timeout_s)
-            limit = _limit(wanted, await self.zone(timeout_s))
+            limit = limit_of(wanted, await self.zone(timeout_s))
             left_s = deadline - self._lock.clock()
             try:
                 made = await self._admin.invite(name, key, remote_allowed=remote, limit=limit, timeout_s=left_s)
@@ -348,36 +351,17 @@ def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int
     }
 
 
+def _names(entries: Mapping[int, AuthorizationEntry]) -> dict[int, str]:
+    return {number: each.name for number, each in entries.items()}
+
+
 def type_word(id_type: int) -> str:
     """Kind of an authorization: `app`, `bridge`, `fob`, `keypad` …"""
     return _TYPES.get(id_type) or name_of(id_type)  # type: ignore[call-overload]
 
 
-class Which:
-    """Which user somebody means: by ID, or by a name that only one has."""
-
-    def __init__(self, authorization_id: int | None, name: str | None) -> None:
-        if (authorization_id is None) == (name is None):
-            raise RequestError("bad_request", "say which user: give either id or name")
-        self._id = authorization_id
-        self._name = name
-
-    def find(self, entries: Mapping[int, AuthorizationEntry]) -> AuthorizationEntry:
-        """The one entry; raises `RequestError` `unknown_user` or `ambiguous`."""
-        if self._id is not None:
-            if self._id not in entries:
-                raise RequestError("unknown_user", f"the lock has no user with the ID {self._id}")
-            return entries[self._id]
-        found = [each for each in entries.values() if each.name == self._name]
-        if not found:
-            raise RequestError("unknown_user", "the lock has no user of this name")
-        if len(found) > 1:
-            numbers = ", ".join(str(each.authorization_id) for each in found)
-            raise RequestError("ambiguous", f"several users have this name; say which by id: {numbers}")
-        return found[0]
-
-
-def _limit(wanted: Access | None, zone: tzinfo) -> TimeLimit | None:
+def limit_of(wanted: Access | None, zone: tzinfo) -> TimeLimit | None:
+    """The time limit that a request asks for; raises `RequestError`."""
     try:
         return None if wanted is None else wanted.limit(zone)
     except ValueError as error:

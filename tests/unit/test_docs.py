@@ -129,7 +129,7 @@ def test_the_example_configuration_names_every_key() -> None:
 
 # -- error codes ------------------------------------------------------------------------------------------------------
 
-RAISING = {"RequestError": 0, "Refused": 1, "LockError": 0, "refused": 1}
+RAISING = {"RequestError": 0, "Refused": 1, "LockError": 0, "refused": 1, "Which": 2}
 """Calls that take an error code, and which argument it is."""
 PASSED_ON = {
     "client.py",
@@ -140,6 +140,7 @@ PASSED_ON = {
     "outcome.py",
     "protocol/session.py",
     "topics.py",
+    "which.py",
 }
 """Modules that also pass on a code that is found elsewhere: an exception's, a completion status's, the lock's."""
 
