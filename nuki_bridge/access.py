@@ -57,7 +57,13 @@ def check(value: Any) -> Access:
         if key not in KEYS:
             raise ValueError(f"has the unknown part {key!r:.40}; allowed: {', '.join(KEYS)}")
     given = {key: each for key, each in value.items() if each is not None}
-    readers = {"from": _moment, "until": _moment, "weekdays": _weekdays, "time_from": _time, "time_until": _time}
+    readers = {
+        "from": _moment,
+        "until": _moment,
+        "weekdays": weekdays,
+        "time_from": time_of_day,
+        "time_until": time_of_day,
+    }
     read: dict[str, Any] = {}
     for key, each in given.items():
         try:
@@ -88,13 +94,15 @@ def _moment(value: Any) -> datetime:
     return found.replace(microsecond=0)
 
 
-def _weekdays(value: Any) -> int:
+def weekdays(value: Any) -> int:
+    """A mask of the days in a list; raises `ValueError` with the rest of "NAME …"."""
     if not isinstance(value, list) or not value or any(each not in WEEKDAYS for each in value):
         raise ValueError(f"must be a list of {', '.join(WEEKDAYS)}; leave it out for every day")
     return sum(1 << 6 - WEEKDAYS.index(each) for each in set(value))
 
 
-def _time(value: Any) -> time:
+def time_of_day(value: Any) -> time:
+    """A time such as 08:00; raises `ValueError` with the rest of "NAME …"."""
     match = _TIME.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a time of day from 00:00 to 23:59, in the lock's local time")
@@ -117,11 +125,16 @@ def shown(limit: TimeLimit | None, zone: tzinfo) -> dict[str, Any] | None:
     parts = {
         "from": rfc3339(limit.since, zone),
         "until": rfc3339(limit.until, zone),
-        "weekdays": [name for place, name in enumerate(WEEKDAYS) if limit.weekdays >> 6 - place & 1],
+        "weekdays": weekdays_shown(limit.weekdays),
         "time_from": limit.time_from and f"{limit.time_from:%H:%M}",
         "time_until": limit.time_until and f"{limit.time_until:%H:%M}",
     }
     return {key: part for key, part in parts.items() if part} or None
+
+
+def weekdays_shown(mask: int) -> list[str]:
+    """The days in a mask, from Monday on; none at all means every day."""
+    return [name for place, name in enumerate(WEEKDAYS) if mask >> 6 - place & 1]
 
 
 def rfc3339(moment: datetime | None, zone: tzinfo) -> str | None:

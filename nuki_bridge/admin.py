@@ -19,6 +19,7 @@ from nuki_bridge.exchange import REPLY_TIMEOUT_S
 from nuki_bridge.lock import Lock
 from nuki_bridge.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import ErrorCode, IdType
+from nuki_bridge.protocol.keypad_codes import KeypadCodeCount
 from nuki_bridge.protocol.messages import (
     AuthorizationDataInvite,
     AuthorizationEntry,
@@ -39,6 +40,7 @@ from nuki_bridge.protocol.messages import (
     VerifySecurityPin,
 )
 from nuki_bridge.protocol.session import lock_error
+from nuki_bridge.protocol.time_control import TimeControlEntryCount
 from nuki_bridge.protocol.wire import Message, TimeLimit
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ NO_TIMEZONE = 0xFFFF
 """Timezone ID of firmware that has none."""
 
 M = TypeVar("M", bound=Message)
+Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
+"""Messages that tell how many entries follow."""
 
 
 class Admin:
@@ -86,7 +90,8 @@ class Admin:
         if pin != self._pin:
             self._pin, self._refusal = pin, None
 
-    def _usable_pin(self) -> int:
+    def usable_pin(self) -> int:
+        """The PIN to send; raises `RequestError` if none is known, or the refusal that it has met."""
         if self._pin is None:
             raise RequestError(
                 "pin_required",
@@ -122,7 +127,7 @@ class Admin:
         def request(nonce: bytes, pin: int) -> Message:
             return RequestAuthorizationEntries(offset=offset, count=count, id_type=None, nonce=nonce, security_pin=pin)
 
-        return await self._list(request, AuthorizationEntry, AuthorizationEntryCount, self._lock.clock() + timeout_s)
+        return await self.listing(request, AuthorizationEntry, AuthorizationEntryCount, self._lock.clock() + timeout_s)
 
     async def update_entry(
         self,
@@ -148,7 +153,7 @@ class Admin:
                 security_pin=pin,
             )
 
-        await self._ask(request, Status, timeout_s)
+        await self.ask(request, Status, timeout_s)
 
     async def remove_entry(self, authorization_id: int, timeout_s: float) -> None:
         """Delete an authorization; one that is not there (any more) is as good as deleted."""
@@ -157,7 +162,7 @@ class Admin:
             return RemoveAuthorizationEntry(authorization_id=authorization_id, nonce=nonce, security_pin=pin)
 
         try:
-            await self._ask(request, Status, timeout_s)
+            await self.ask(request, Status, timeout_s)
         except LockError as error:
             if error.number != ErrorCode.INVALID_AUTH_ID:
                 raise
@@ -182,7 +187,7 @@ class Admin:
                 security_pin=pin,
             )
 
-        return await self._ask(request, AuthorizationIdInvite, timeout_s, repeat=False)
+        return await self.ask(request, AuthorizationIdInvite, timeout_s, repeat=False)
 
     # -- the lock itself ----------------------------------------------------------------------------------------------
 
@@ -196,10 +201,10 @@ class Admin:
             return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
 
         try:
-            await self._ask(request, Status, timeout_s, own_pin=False)
+            await self.ask(request, Status, timeout_s, own_pin=False)
         except LockError as error:
             if pin == self._pin:
-                self._note_refusal(error)
+                self.note_refusal(error)
             raise
         self._pin, self._refusal = pin, None
 
@@ -209,7 +214,7 @@ class Admin:
         def request(nonce: bytes, old: int) -> Message:
             return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
 
-        await self._ask(request, Status, timeout_s, repeat=False)
+        await self.ask(request, Status, timeout_s, repeat=False)
         self._pin, self._refusal = pin, None
 
     async def write_config(self, config: Config, timeout_s: float) -> None:
@@ -237,7 +242,7 @@ class Admin:
                 security_pin=pin,
             )
 
-        await self._ask(request, Status, timeout_s)
+        await self.ask(request, Status, timeout_s)
 
     async def set_time(self, now: datetime, timeout_s: float) -> None:
         """Set the lock's clock."""
@@ -245,7 +250,7 @@ class Admin:
         def request(nonce: bytes, pin: int) -> Message:
             return UpdateTime(time=now, nonce=nonce, security_pin=pin)
 
-        await self._ask(request, Status, timeout_s)
+        await self.ask(request, Status, timeout_s)
 
     async def log(self, *, start: int, count: int, descending: bool, timeout_s: float) -> list[LogEntry]:
         """Up to `count` log entries beyond `start` (exclusive; 0: from the newest or oldest), in the lock's order."""
@@ -255,11 +260,11 @@ class Admin:
                 start=start, count=count, descending=descending, total_count=False, nonce=nonce, security_pin=pin
             )
 
-        return await self._list(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
+        return await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
 
     # -- exchanges ----------------------------------------------------------------------------------------------------
 
-    async def _ask(
+    async def ask(
         self,
         request: Callable[[bytes, int], Message],
         wanted: type[M],
@@ -268,12 +273,16 @@ class Admin:
         repeat: bool = True,
         own_pin: bool = True,
     ) -> M:
-        """One command with challenge and PIN; `repeat` if doing it twice does no harm when its answer gets lost."""
+        """One command with challenge and PIN; gives its answer of class `wanted`.
+
+        `request(nonce, pin)` makes the message.  `repeat` says that doing it twice does no harm when its answer gets
+        lost; otherwise that raises `OutcomeUnknown`.  `own_pin` False: the message brings a PIN of its own.
+        """
         lock, deadline = self._lock, self._lock.clock() + timeout_s
         if own_pin:
-            self._usable_pin()
+            self.usable_pin()
         async with lock.linked(deadline):
-            pin = self._usable_pin() if own_pin else 0  # while we waited it may have been refused
+            pin = self.usable_pin() if own_pin else 0  # while we waited it may have been refused
             self.edits += 1
             refused_nonce = False
             while True:
@@ -286,7 +295,7 @@ class Admin:
                     elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
                         await asyncio.sleep(BUSY_PAUSE_S)
                     else:
-                        self._note_refusal(error, own_pin=own_pin)
+                        self.note_refusal(error, own_pin=own_pin)
                         raise
                 except (LinkError, ProtocolError) as lost:
                     if not repeat or lock.clock() >= deadline:
@@ -295,24 +304,27 @@ class Admin:
                         ) from lost
                     log.debug("%s: %s; sending it again", lock.name, lost)
 
-    async def _list(
+    async def listing(
         self,
         request: Callable[[bytes, int], Message],
         entry: type[M],
-        count: type[AuthorizationEntryCount] | type[LogEntryCount],
+        count: type[Counting],
         deadline: float,
     ) -> list[M]:
-        """Every entry that the lock sends for one request, again from the start if the link broke."""
+        """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
+
+        `count` is the class of the message that may come first.  `request` is as for `ask`.
+        """
         lock = self._lock
-        self._usable_pin()
+        self.usable_pin()
         async with lock.linked(deadline):
-            pin = self._usable_pin()  # while we waited it may have been refused
+            pin = self.usable_pin()  # while we waited it may have been refused
             while True:
                 nonce = await lock.fresh_nonce(deadline)
                 try:
                     return await self._collect(request(nonce, pin), entry, count)
                 except LockError as error:
-                    self._note_refusal(error)
+                    self.note_refusal(error)
                     if error.number != ErrorCode.BAD_NONCE:
                         raise
                 except (LinkError, ProtocolError) as error:
@@ -321,9 +333,7 @@ class Admin:
                 if lock.clock() >= deadline:
                     raise TimedOut("the lock did not send its list within the deadline")
 
-    async def _collect(
-        self, request: Message, entry: type[M], count: type[AuthorizationEntryCount] | type[LogEntryCount]
-    ) -> list[M]:
+    async def _collect(self, request: Message, entry: type[M], count: type[Counting]) -> list[M]:
         """Entries up to the Status behind them; without a Status, up to a silence.
 
         The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
@@ -350,12 +360,13 @@ class Admin:
                 return found
             if isinstance(answer, entry):
                 found.append(answer)
-            elif isinstance(answer, AuthorizationEntryCount | LogEntryCount) and isinstance(answer, count):
+            elif isinstance(answer, count):
                 expected = min(answer.count, getattr(request, "count", answer.count))
                 # those of this answer, or all that there are: the sources do not agree
                 fewest = min(max(answer.count - getattr(request, "offset", 0), 0), expected)
 
-    def _note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
+    def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
+        """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""
         if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
             log.warning("%s: %s", self._lock.name, error)
             self._refusal = error if error.number == ErrorCode.BAD_PIN else None

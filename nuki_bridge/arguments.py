@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nuki_bridge import access, lock_config
+from nuki_bridge import access, keypad, lock_config, time_control
 
 Check = Callable[[Any], Any]
 """Checks one argument and gives the value to work with; raises `ValueError` with the rest of "NAME …"."""
@@ -171,6 +171,37 @@ LOCK_COMMANDS: Final[Mapping[str, Arguments]] = {
     "pin/verify": Arguments({"pin": pin}),
     "pin/set": Arguments(required={"pin": pin}),
     "time/set": Arguments({"time": access.moment}),
+    "keypad/list": Arguments({"codes": flag}),
+    "keypad/add": Arguments({"access": access.check}, {"name": keypad.code_name, "code": keypad.code}),
+    "keypad/update": Arguments(
+        {
+            "id": whole(0, 0xFFFF),
+            "name": text,
+            "rename": keypad.code_name,
+            "code": keypad.code,
+            "enabled": flag,
+            "access": access.check,
+        },
+        nullable=frozenset({"access"}),
+    ),
+    "keypad/remove": Arguments({"id": whole(0, 0xFFFF), "name": text}),
+    "timecontrol/list": Arguments(),
+    "timecontrol/add": Arguments(
+        {"weekdays": time_control.weekdays, "enabled": flag},
+        {"time": access.time_of_day, "action": time_control.action},
+    ),
+    "timecontrol/update": Arguments(
+        {
+            "time": access.time_of_day,
+            "action": time_control.action,
+            "weekdays": time_control.weekdays,
+            "enabled": flag,
+        },
+        {"id": whole(0, 0xFF)},
+    ),
+    "timecontrol/remove": Arguments(required={"id": whole(0, 0xFF)}),
+    "calibrate": Arguments(),
+    "reboot": Arguments(),
     "log/get": Arguments({"count": whole(1, 500), "before": whole(1, 0xFFFFFFFF), "after": whole(0, 0xFFFFFFFF)}),
 }
 """Requests to a lock."""

@@ -100,7 +100,8 @@ class Intake:
             if request.kind is Kind.RELAY and member.relay is not None:
                 member.relay.receive(request)
                 return
-            _check_allowed(member, request)
+            if request.action is not None:
+                member.check_allowed(request.action)
             commands = member.commands
             work = partial(self._ask_lock, member, lock, request)
         if len(commands) >= MAX_COMMANDS:
@@ -168,13 +169,3 @@ def _what(request: Request) -> str:
 
 def _about(request: Request) -> AbstractContextManager[None]:
     return logs.about(request.lock, request.echo.get("transaction"))
-
-
-def _check_allowed(member: Member, request: Request) -> None:
-    """Raises `RequestError` if the configuration does not let MQTT do this to the lock."""
-    allowed = member.settings.actions if member.settings is not None else None
-    if request.action is not None and allowed is not None and request.action not in allowed:
-        names = ", ".join(sorted(name_of(each) for each in allowed)) or "none"
-        raise RequestError(
-            "action_not_allowed", f"{member.name} does not take {name_of(request.action)} over MQTT; allowed: {names}"
-        )

@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge import invite_commands, lock_config, lock_log, report, user_commands
+from nuki_bridge import (
+    invite_commands,
+    keypad,
+    lock_config,
+    lock_log,
+    maintenance,
+    report,
+    time_control,
+    user_commands,
+)
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge import Bridge
@@ -23,13 +32,17 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a lock: `timeout_s` is what is left of its deadline."""
+    """One request to a lock: `timeout_s` is what was left of its deadline at the start."""
 
     bridge: Bridge
     member: Member
     lock: Lock
     request: Request
     timeout_s: float
+
+    def left_s(self) -> float:
+        """What is left of the deadline now; 0 at least."""
+        return max(self.request.deadline - self.lock.clock(), 0.0)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -61,5 +74,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     **invite_commands.COMMANDS,
     **lock_config.COMMANDS,
     **lock_log.COMMANDS,
+    **keypad.COMMANDS,
+    **time_control.COMMANDS,
+    **maintenance.COMMANDS,
 }
 """What each request of `arguments.LOCK_COMMANDS` does."""

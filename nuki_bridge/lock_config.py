@@ -33,6 +33,8 @@ FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
 DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
+READ_BACK_S = 5.0
+"""What was written is read back within this time, also if the request was given less."""
 REFUSED_FOR_S = 3600.0
 """A PIN that the lock has refused is not tried again for so long."""
 MAX_REFUSED_PINS = 2
@@ -161,27 +163,29 @@ async def _set(call: Call) -> Answer:
     """Change single settings; answers with all of them as the lock has them then."""
     if not call.arguments:
         raise RequestError("bad_request", f"nothing to set; allowed: {', '.join(SETTINGS)}")
-    lock, admin = call.lock, _admin(call)
+    lock, admin = call.lock, admin_in(call)
     deadline = lock.clock() + call.timeout_s
-    async with _alone(call.member.setting, call.timeout_s):
+    async with alone(call.member.setting, call.timeout_s):
         config = await lock.read_config(call.timeout_s)
         values = {SETTINGS[key].field or key: value for key, value in call.arguments.items()}
         if config.timezone_id is None and "timezone" in call.arguments:
             raise RequestError("bad_request", "timezone is not known to this lock's firmware; set timezone_offset_min")
         await admin.write_config(replace(config, **values), deadline - lock.clock())
         # It is written: reading it back may take longer than the request was given.
-        written = await lock.read_config(max(deadline - lock.clock(), 5.0))
+        written = await lock.read_config(max(deadline - lock.clock(), READ_BACK_S))
     return {"data": shown(written)}
 
 
-def _admin(call: Call) -> Admin:
+def admin_in(call: Call) -> Admin:
+    """The owner's commands to the lock that is called."""
+    """The owner's commands to the lock that is called."""
     if call.member.admin is None:
         raise RequestError("not_paired", f"{call.member.name} is not paired")
     return call.member.admin
 
 
-class _alone:
-    """One at a time: settings are written whole, two changes at once would undo each other."""
+class alone:
+    """One change at a time: settings and entries are written whole, two at once would undo each other."""
 
     def __init__(self, turn: asyncio.Lock, timeout_s: float) -> None:
         self._turn = turn
@@ -234,7 +238,7 @@ async def _verify_pin(call: Call) -> Answer:
     pin = own if pin is None else pin
     assert pin is not None
     _check_length(call, pin, exact=False)
-    async with _alone(call.member.setting, call.timeout_s):
+    async with alone(call.member.setting, call.timeout_s):
         await _try(call, pin)
         return {"data": _keep(call, pin)}
 
@@ -243,8 +247,8 @@ async def _set_pin(call: Call) -> Answer:
     """Give the lock another PIN.  An answer that got lost is cleared up by asking whether the new one is right."""
     pin = call.arguments["pin"]
     _check_length(call, pin, exact=True)
-    admin = _admin(call)
-    async with _alone(call.member.setting, call.timeout_s):
+    admin = admin_in(call)
+    async with alone(call.member.setting, call.timeout_s):
         try:
             await admin.set_pin(pin, call.timeout_s)
         except OutcomeUnknown:
@@ -262,7 +266,7 @@ async def _try(call: Call, pin: str) -> None:
             "the lock has refused this PIN already; it is tried again after an hour",
             number=ErrorCode.BAD_PIN,
         )
-    is_ours = pin == _own_pin(call.member) and _admin(call).has_pin
+    is_ours = pin == _own_pin(call.member) and admin_in(call).has_pin
     if not is_ours and sum(now < until for until in refused.values()) >= MAX_REFUSED_PINS:
         raise LockError(
             "bad_pin",
@@ -271,7 +275,7 @@ async def _try(call: Call, pin: str) -> None:
             number=ErrorCode.BAD_PIN,
         )
     try:
-        await _admin(call).verify_pin(pin, call.timeout_s)
+        await admin_in(call).verify_pin(pin, call.timeout_s)
     except LockError as error:
         if error.number == ErrorCode.BAD_PIN:
             refused[pin] = now + REFUSED_FOR_S
@@ -315,7 +319,7 @@ def _keep(call: Call, pin: str) -> dict[str, Any]:
 
 async def _set_time(call: Call) -> Answer:
     """Set the lock's clock, by default to now."""
-    lock, admin = call.lock, _admin(call)
+    lock, admin = call.lock, admin_in(call)
     given: datetime | None = call.arguments.get("time")
     deadline = lock.clock() + call.timeout_s
     config = lock.config or await lock.read_config(call.timeout_s)

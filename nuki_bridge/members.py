@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nuki_bridge.config import LockSettings, lock_name_mistake
+from nuki_bridge.errors import RequestError
+from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.store import PairedLock
 
 if TYPE_CHECKING:
     from nuki_bridge.admin import Admin
     from nuki_bridge.lock import Lock
     from nuki_bridge.lock_log import LogBook
+    from nuki_bridge.protocol.codes import Action
     from nuki_bridge.relay import Relay
     from nuki_bridge.users import Users
 
@@ -51,6 +54,15 @@ class Member:
     def connection(self) -> str:
         """How the lock is kept in touch with: `persistent` or `on-demand`."""
         return self.settings.connection if self.settings is not None else "persistent"
+
+    def check_allowed(self, action: Action) -> None:
+        """Raises `RequestError` if the configuration does not let MQTT do this to the lock."""
+        allowed = self.settings.actions if self.settings is not None else None
+        if allowed is not None and action not in allowed:
+            names = ", ".join(sorted(name_of(each) for each in allowed)) or "none"
+            raise RequestError(
+                "action_not_allowed", f"{self.name} does not take {name_of(action)} over MQTT; allowed: {names}"
+            )
 
     @property
     def address(self) -> str | None:

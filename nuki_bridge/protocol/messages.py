@@ -452,6 +452,14 @@ class RequestReboot(Message):
     security_pin: int = wire(pin, secret=True)
 
 
+@message(Command.REQUEST_CALIBRATION)
+class RequestCalibration(Message):
+    """CL: run the bolt to its ends and measure them; answered with states and a Status (34 / 36 bytes)."""
+
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
 # -- section 11: the log ----------------------------------------------------------------------------------------------
 
 

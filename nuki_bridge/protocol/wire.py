@@ -104,8 +104,8 @@ def _unpack_time(data: bytes) -> time | None:
     return time(data[0], data[1]) if data[0] < 24 and data[1] < 60 else None
 
 
-time_of_day = _fixed(2, lambda value: bytes([value.hour, value.minute]) if value else bytes(2), _unpack_time)
-"""Hour and minute in the lock's local time; None is written as 00:00."""
+time_of_day = _fixed(2, lambda value: b"\xff\xff" if value is None else bytes([value.hour, value.minute]), _unpack_time)
+"""Hour and minute in the lock's local time; None is an impossible one."""
 
 pin = Kind(
     lambda family: family.pin_size,
@@ -131,7 +131,9 @@ class TimeLimit:
 
 # midnight as a border of the day is no limit, which is also how "none" is written
 _border = _fixed(
-    2, lambda value: time_of_day.pack(value, Family.CLASSIC), lambda data: _unpack_time(data) if any(data) else None
+    2,
+    lambda value: bytes(2) if value is None else time_of_day.pack(value, Family.CLASSIC),
+    lambda data: _unpack_time(data) if any(data) else None,
 )
 _LIMIT_PARTS = ((date_time, 0, 7), (date_time, 7, 14), (u8, 14, 15), (_border, 15, 17), (_border, 17, 19))
 

@@ -68,6 +68,10 @@ class Behaviour:
     reboot_s: float = 4.0
     """How long a reboot takes; nobody sees or reaches the lock meanwhile."""
     max_users: int = 200
+    max_codes: int = 100
+    """Keypad codes; not documented."""
+    max_time_control: int = 20
+    """Time control entries; not documented."""
     counts_user_changes: bool = True
     """A change of the user table counts as one of the configuration; the document promises that only for Config."""
     tells_entry_count: bool = True
@@ -137,7 +141,8 @@ class AuditEntry:
     `authorization_id` and `name` are whoever did it, None for people at the lock.  `what` is one of: connected,
     disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited, updated, removed, entries_read,
     log_read, logging, config_set, clock_set, pin_verified, pin_set, reboot, action_received, action_refused, motor,
-    state, completed, by_hand, button, fob, keypad, auto_lock.
+    state, completed, by_hand, button, fob, keypad, auto_lock, time_control, calibration, codes_read, code_added,
+    code_updated, code_removed, time_control_read, time_control_added, time_control_updated, time_control_removed.
     """
 
     time: datetime

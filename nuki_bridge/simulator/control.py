@@ -6,6 +6,7 @@ been checked.  The answer is the lock as it is afterwards, with `audit` if that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -183,9 +184,15 @@ _KEYPAD_SOURCES = {name_of(source): source for source in KeypadSource}
 
 
 def _keypad(key: str, value: Any) -> Do:
-    """`{"action": "unlock", "code_id": 3, "name": "Lisa"}`; `accepted` false is a wrong code; without one the arrow."""
-    parts = _parts(key, value, {"action", "code_id", "source", "name", "accepted"})
+    """`{"action": "unlock", "code": "345678"}` types a code; `{"action": "unlock", "code_id": 3, "name": "Lisa"}` does
+    without one, `accepted` false is a wrong one; with neither it is the arrow."""
+    parts = _parts(key, value, {"action", "code", "code_id", "source", "name", "accepted"})
     action = _word(f"{key}.action", parts.get("action"), _KEYPAD_ACTIONS)
+    if "code" in parts:
+        if set(parts) != {"action", "code"} or not re.fullmatch("[0-9]{6}", str(parts["code"])):
+            raise ValueError(f"{key}.code: six digits, beside action alone")
+        digits = int(parts["code"])
+        return lambda lock: lock.enter_code(action, digits)
     code_id = _number(f"{key}.code_id", parts.get("code_id", 0), 0, 0xFFFF)
     source = _word(f"{key}.source", parts.get("source", "code" if "code_id" in parts else "arrow_key"), _KEYPAD_SOURCES)
     name = parts.get("name")
@@ -193,6 +200,11 @@ def _keypad(key: str, value: Any) -> Do:
         raise ValueError(f"{key}.name: a text, not {name!r}")
     accepted = _boolean(f"{key}.accepted", parts.get("accepted", True))
     return lambda lock: lock.use_keypad(action, code_id=code_id, source=source, name=name, accepted=accepted)
+
+
+def _entry_due(key: str, value: Any) -> Do:
+    number = _number(key, value, 0, 0xFF)
+    return lambda lock: lock.time_has_come(number)
 
 
 def _clock(key: str, value: Any) -> Do:
@@ -216,6 +228,7 @@ CONTROLS: dict[str, Callable[[str, Any], Do]] = {
     "press_button": _count(1, 2, lambda lock, n: lock.press_button(n)),
     "fob": _fob,
     "keypad": _keypad,
+    "time_control": _entry_due,
     "auto_lock": _if_true(lambda lock: lock.auto_lock()),
     "door_logging": _switch(lambda lock, on: lock.log_door(on)),
     "reboot": _if_true(lambda lock: lock.reboot()),

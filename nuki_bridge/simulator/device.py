@@ -28,8 +28,10 @@ from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.authorizations import Authorization, Authorizations
 from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, PinGuard, Random, Settings
 from nuki_bridge.simulator.handshake import KeyPair, SecretKey
+from nuki_bridge.simulator.keypad import Codes
 from nuki_bridge.simulator.log import Log
 from nuki_bridge.simulator.motor import Motor, Turn
+from nuki_bridge.simulator.time_control import Entries
 from nuki_bridge.simulator.transport import Timer, Transport
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class Device:
         self.rebooting = False
         self.clock_offset = timedelta()
         self.log = Log()
+        self.codes = Codes()
+        self.time_control = Entries()
         self.door_logging = True
         self.audit: list[AuditEntry] = []
         self.on_memory_changed: Callable[[], None] = lambda: None

@@ -23,6 +23,7 @@ from nuki_bridge.protocol.codes import (
     Completion,
     ErrorCode,
     IdType,
+    LogType,
     Trigger,
     name_of,
 )
@@ -233,6 +234,24 @@ class VirtualLock(Surroundings):
             self.note("completed", exchange.authorization, command=exchange.command, detail="nothing to do")
             log(Completion.SUCCESS)
             exchange.reply(COMPLETE)
+
+    def calibrate(self, exchange: Exchange) -> None:
+        """Measure where the bolt ends, for a request that has passed all other checks; raises `Refused`."""
+        if self.busy:
+            raise Refused(ErrorCode.BUSY)
+        if self.battery_critical:
+            raise Refused(ErrorCode.VOLTAGE_TOO_LOW)
+        self.motor.cancel()
+        self.note("calibration", exchange.authorization, command=exchange.command)
+        exchange.reply(requests.ACCEPTED)
+        self.mover = exchange
+
+        def done(completion: Completion) -> None:
+            data = (Action.NONE, Trigger.SYSTEM, 0, completion)
+            self.write_log(LogType.CALIBRATION, *data, by=exchange.authorization)
+            self._on_end(exchange, completion)
+
+        self.motor.calibrate(done)
 
     def states_read(self, authorization: Authorization) -> None:
         """A client asked for Keyturner States: only a Bridge's asking takes the beacon's flag down."""

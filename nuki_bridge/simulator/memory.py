@@ -1,6 +1,6 @@
 """A virtual lock's memory as a dictionary for JSON, so that it outlives its process.
 
-It holds the lock's secret key, its users' keys and its PIN: the file belongs to its owner alone.
+It holds the lock's secret key, its users' keys, its PIN and its keypad's codes: the file belongs to its owner alone.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def to_dict(lock: VirtualLock) -> dict[str, Any]:
         "door_logging": lock.door_logging,
         "next_log_index": lock.log.next_index,
         "log": lock.log.to_list(),
+        "codes": lock.codes.to_list(),
+        "time_control": lock.time_control.to_list(),
     }
 
 
@@ -104,6 +106,8 @@ def from_dict(cls: type[VirtualLock], data: dict[str, Any], behaviour: Behaviour
         lock.door_logging = data.get("door_logging", True)
         lock.log.load(data.get("log", []))
         lock.log.next_index = data.get("next_log_index", 1)
+        lock.codes.load(data.get("codes", []))
+        lock.time_control.load(data.get("time_control", []))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"this is not a virtual lock's memory: {error}") from error
     return lock

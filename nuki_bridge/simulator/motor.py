@@ -36,10 +36,24 @@ class Wait:
 
 _UNLOCK = Turn(LockState.UNLOCKING, LockState.UNLOCKED)
 _LOCK = Turn(LockState.LOCKING, LockState.LOCKED)
+_CALIBRATE = Turn(LockState.CALIBRATING, LockState.UNLOCKED)
 _UNLATCH = Turn(LockState.UNLATCHING, LockState.UNLATCHED)
 Phase = Turn | Hold | Wait
 
 REACHABLE_BY_HAND = (LockState.LOCKED, LockState.UNLOCKED, LockState.UNLATCHED)
+
+
+MOTOR_ACTIONS = frozenset(
+    {
+        Action.UNLOCK,
+        Action.LOCK,
+        Action.UNLATCH,
+        Action.LOCK_N_GO,
+        Action.LOCK_N_GO_UNLATCH,
+        Action.FULL_LOCK,
+    }
+)
+"""What `plan` knows."""
 
 
 def plan(action: Action, state: LockState) -> list[Phase]:
@@ -135,6 +149,15 @@ class Motor:
         self._done = done
         self._enter()
         return True
+
+    def calibrate(self, done: Done) -> None:
+        """Run the bolt to its ends; it rests unlocked.  As for `start`, the motor is not `busy`."""
+        self.cancel()
+        self.last_action, self.last_trigger, self.last_completion = Action.NONE, Trigger.SYSTEM, Completion.SUCCESS
+        self.trigger = Trigger.SYSTEM
+        self._phases = [_CALIBRATE]
+        self._done = done
+        self._enter()
 
     def cancel(self) -> None:
         """End the action under way where it is: a motor that turned stops in between."""

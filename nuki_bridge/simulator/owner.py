@@ -18,6 +18,7 @@ from nuki_bridge.protocol.messages import (
     LogEntryCount,
     RemoveAuthorizationEntry,
     RequestAuthorizationEntries,
+    RequestCalibration,
     RequestLogEntries,
     RequestReboot,
     SetConfig,
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
 COMPLETE = Status(status=StatusCode.COMPLETE)
 
 
-def _note(exchange: Exchange, what: str, detail: str | None = None) -> None:
+def note(exchange: Exchange, what: str, detail: str | None = None) -> None:
+    """Write a line of the audit trail for whoever asks."""
     exchange.lock.note(what, exchange.authorization, command=exchange.command, detail=detail)
 
 
-def _end_list(exchange: Exchange) -> None:
+def end_list(exchange: Exchange) -> None:
+    """Say that the list is over, unless this firmware does not."""
     if not exchange.lock.behaviour.list_end_missing:
         exchange.reply(COMPLETE)
 
@@ -57,7 +60,7 @@ def _request_entries(exchange: Exchange, request: RequestAuthorizationEntries) -
     if request.id_type is not None:
         entries = [e for e in entries if e.id_type == request.id_type]
     entries = entries[request.offset : request.offset + request.count]
-    _note(exchange, "entries_read", str(len(entries)))
+    note(exchange, "entries_read", str(len(entries)))
     if lock.behaviour.tells_entry_count:
         exchange.reply(AuthorizationEntryCount(count=len(entries)))
     for entry in entries:
@@ -75,12 +78,12 @@ def _request_entries(exchange: Exchange, request: RequestAuthorizationEntries) -
                 limit=entry.limit or (TimeLimit() if lock.behaviour.entry_tail_always else None),
             )
         )
-    _end_list(exchange)
+    end_list(exchange)
 
 
 def _remove_entry(exchange: Exchange, request: RemoveAuthorizationEntry) -> None:
     entry = exchange.lock.authorizations.remove(request.authorization_id)
-    _note(exchange, "removed", entry.label)
+    note(exchange, "removed", entry.label)
     exchange.lock.users_changed()
     exchange.reply(COMPLETE)
 
@@ -92,7 +95,7 @@ def _invite(exchange: Exchange, request: AuthorizationDataInvite) -> None:
     entry = lock.add_user(request.shared_key, request.id_type, 0, request.name, full=ErrorCode.TOO_MANY_ENTRIES)
     entry.remote_allowed = request.remote_allowed
     entry.limit = request.limit if request.time_limited else None
-    _note(exchange, "invited", entry.label)
+    note(exchange, "invited", entry.label)
     lock.users_changed()
     exchange.reply(AuthorizationIdInvite(authorization_id=entry.authorization_id, created=entry.created))
 
@@ -106,7 +109,7 @@ def _update_entry(exchange: Exchange, request: UpdateAuthorizationEntry) -> None
     entry.enabled = request.enabled
     entry.remote_allowed = request.remote_allowed
     entry.limit = request.limit if request.time_limited else None
-    _note(exchange, "updated", f"{entry.label}, {'enabled' if entry.enabled else 'disabled'}")
+    note(exchange, "updated", f"{entry.label}, {'enabled' if entry.enabled else 'disabled'}")
     exchange.lock.users_changed()
     exchange.reply(COMPLETE)
 
@@ -151,14 +154,14 @@ def _set_config(exchange: Exchange, request: SetConfig) -> None:
         setattr(settings, name, values[name])
     if not settings.pairing_enabled:
         lock.leave_pairing_mode()
-    _note(exchange, "config_set", ", ".join(changed) or "nothing new")
+    note(exchange, "config_set", ", ".join(changed) or "nothing new")
     if changed:
         lock.config_changed()
     exchange.reply(COMPLETE)
 
 
 def _verify_pin(exchange: Exchange, request: VerifySecurityPin) -> None:
-    _note(exchange, "pin_verified")
+    note(exchange, "pin_verified")
     exchange.reply(COMPLETE)
 
 
@@ -168,7 +171,7 @@ def _set_pin(exchange: Exchange, request: SetSecurityPin) -> None:
     if request.new_pin >= (1_000_000 if lock.family.pin_size == 4 else 10_000):
         raise Refused(ErrorCode.BAD_PARAMETER)
     lock.pin_guard.change(request.new_pin)
-    _note(exchange, "pin_set")
+    note(exchange, "pin_set")
     lock.on_memory_changed()
     exchange.reply(COMPLETE)
 
@@ -179,8 +182,13 @@ def _update_time(exchange: Exchange, request: UpdateTime) -> None:
         lock.set_clock(request.time)
     except (ValueError, AttributeError):
         raise Refused(ErrorCode.BAD_PARAMETER) from None
-    _note(exchange, "clock_set", lock.now().isoformat())
+    note(exchange, "clock_set", lock.now().isoformat())
     exchange.reply(COMPLETE)
+
+
+def _calibrate(exchange: Exchange, request: RequestCalibration) -> None:
+    """Answered as a lock action is: accepted, states, complete."""
+    exchange.lock.calibrate(exchange)
 
 
 def _reboot(exchange: Exchange, request: RequestReboot) -> None:
@@ -188,7 +196,7 @@ def _reboot(exchange: Exchange, request: RequestReboot) -> None:
     lock = exchange.lock
     if lock.busy:
         raise Refused(ErrorCode.BUSY)
-    _note(exchange, "reboot")
+    note(exchange, "reboot")
     exchange.reply(COMPLETE)
     lock.reboot()
 
@@ -204,14 +212,14 @@ def _enable_logging(exchange: Exchange, request: EnableLogging) -> None:
         lock.write_log(LogType.LOGGING, request.enabled, by=exchange.authorization)
         lock.log.enabled = request.enabled
         lock.on_memory_changed()
-    _note(exchange, "logging", "on" if request.enabled else "off")
+    note(exchange, "logging", "on" if request.enabled else "off")
     exchange.reply(COMPLETE)
 
 
 def _request_log(exchange: Exchange, request: RequestLogEntries) -> None:
     lock = exchange.lock
     entries = lock.log.select(request.start, descending=request.descending)
-    _note(exchange, "log_read", str(min(len(entries), request.count)))
+    note(exchange, "log_read", str(min(len(entries), request.count)))
     if request.total_count:
         exchange.reply(
             LogEntryCount(
@@ -224,7 +232,7 @@ def _request_log(exchange: Exchange, request: RequestLogEntries) -> None:
         )
     for entry in entries[: request.count]:
         exchange.reply(padded(entry) if lock.behaviour.log_data_padded else entry)
-    _end_list(exchange)
+    end_list(exchange)
 
 
 HANDLERS: tuple[tuple[type[Message], Callable[..., Any]], ...] = (
@@ -236,6 +244,7 @@ HANDLERS: tuple[tuple[type[Message], Callable[..., Any]], ...] = (
     (UpdateAuthorizationEntry, _update_entry),
     (SetConfig, _set_config),
     (UpdateTime, _update_time),
+    (RequestCalibration, _calibrate),
     (RequestReboot, _reboot),
     (EnableLogging, _enable_logging),
     (RequestLogEntries, _request_log),

@@ -1,7 +1,7 @@
 """What a virtual lock does with a decrypted request: checks in the lock's order, then one function per command.
 
 Order of the checks: known command, exact size, enabled, challenge, security PIN; then the command's own.  What the
-owner alone may do, with the security PIN, is in `owner.py`.
+owner alone may do, with the security PIN, is in `owner.py`, `keypad.py` and `time_control.py`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ from nuki_bridge.protocol.messages import (
     Status,
 )
 from nuki_bridge.protocol.wire import Message, decode
+from nuki_bridge.simulator import keypad, owner, time_control
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.owner import HANDLERS
+from nuki_bridge.simulator.motor import MOTOR_ACTIONS
 
 if TYPE_CHECKING:
     from nuki_bridge.simulator.lock import Exchange, VirtualLock
@@ -189,14 +190,6 @@ def _request_config(exchange: Exchange, request: RequestConfig) -> None:
 
 # -- section 11: actions ----------------------------------------------------------------------------------------------
 
-_MOTOR_ACTIONS = {
-    Action.UNLOCK,
-    Action.LOCK,
-    Action.UNLATCH,
-    Action.LOCK_N_GO,
-    Action.LOCK_N_GO_UNLATCH,
-    Action.FULL_LOCK,
-}
 _REFUSED_IN_LOG = {ErrorCode.TIME_NOT_ALLOWED: Completion.REJECTED, ErrorCode.BUSY: Completion.BUSY}
 
 
@@ -235,7 +228,7 @@ def _resolve(lock: VirtualLock, action: int) -> Action:
         press = lock.fob_action(presses[Action(action)])
         if press is not None:
             return press
-    elif action in _MOTOR_ACTIONS:
+    elif action in MOTOR_ACTIONS:
         return Action(action)
     raise Refused(ErrorCode.BAD_PARAMETER)
 
@@ -246,4 +239,5 @@ _READING_AND_ACTING: tuple[tuple[type[Message], Callable[..., Any]], ...] = (
     (LockAction, _lock_action),
     (SimpleLockAction, _simple_lock_action),
 )
-_HANDLERS = {kind.command: (kind, handler) for kind, handler in (*_READING_AND_ACTING, *HANDLERS)}
+_ALL = (*_READING_AND_ACTING, *owner.HANDLERS, *keypad.HANDLERS, *time_control.HANDLERS)
+_HANDLERS = {kind.command: (kind, handler) for kind, handler in _ALL}

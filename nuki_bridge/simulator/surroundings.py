@@ -17,7 +17,7 @@ from nuki_bridge.protocol.codes import (
     name_of,
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import Authorization, allows
 from nuki_bridge.simulator.behaviour import Refused, after
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.motor import REACHABLE_BY_HAND
@@ -70,6 +70,33 @@ class Surroundings(Device):
             Trigger.AUTO_LOCK,
             lambda action, completion: self.log_action(action, Trigger.AUTO_LOCK, completion),
         )
+
+    def time_has_come(self, entry_id: int) -> None:
+        """The time of a time control entry; raises `ValueError` if there is no such entry."""
+        entry = self.time_control.get(entry_id)
+        if entry is None:
+            known = ", ".join(str(each.entry_id) for each in self.time_control) or "none"
+            raise ValueError(f"the lock has no time control entry {entry_id}; it has: {known}")
+        if not entry.enabled or self.busy or not self.motor.calibrated:
+            return
+        self.note("time_control", detail=str(entry_id))
+        self._start(
+            entry.action,
+            Trigger.AUTOMATIC,
+            lambda action, completion: self.log_action(action, Trigger.AUTOMATIC, completion),
+        )
+
+    def enter_code(self, action: Action, digits: int) -> None:
+        """Type a code into the keypad: it counts if it is in the table, enabled and in its time."""
+        code = self.codes.with_digits(digits)
+        if code is None:
+            self.use_keypad(action, accepted=False)
+            return
+        allowed = code.enabled and (code.limit is None or allows(code.limit, self.now(), self.timezone_offset_min))
+        if allowed:
+            code.lock_count = min(code.lock_count + 1, 0xFFFF)
+            code.last_active = self.now()
+        self.use_keypad(action, code_id=code.code_id, name=code.name, accepted=allowed)
 
     def set_door(self, state: DoorState) -> None:
         """What the door sensor sees."""

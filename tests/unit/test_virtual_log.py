@@ -425,7 +425,7 @@ def test_a_fob_ends_a_lock_n_go_that_waits_and_its_owner_hears_of_it() -> None:
         ({"fob": {"press": 1}}, "fob: an object with id, presses"),
         ({"fob": {"id": 1}}, "authorization 1 is not a fob"),
         ({"fob": {"id": 77}}, "no authorization 77"),
-        ({"keypad": 1}, "keypad: an object with accepted, action, code_id, name, source"),
+        ({"keypad": 1}, "keypad: an object with accepted, action, code, code_id, name, source"),
         ({"keypad": {}}, "keypad.action: one of unlock, lock, unlatch, lock_n_go, not None"),
         ({"keypad": {"action": "lock", "code_id": 65536}}, "keypad.code_id: a whole number from 0 to 65535"),
         ({"keypad": {"action": "lock", "source": "nose"}}, "keypad.source: one of arrow_key, code, fingerprint"),

@@ -1,0 +1,103 @@
+"""The messages about a keypad's codes as tables (smartlock.md 11): list, add, change, remove.
+
+The code itself is a secret in each of them: it opens the door.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nuki_bridge.protocol.codes import Command
+from nuki_bridge.protocol.messages import NONCE_SIZE
+from nuki_bridge.protocol.wire import (
+    Message,
+    TimeLimit,
+    date_time,
+    flag,
+    message,
+    pin,
+    raw,
+    text,
+    time_limit,
+    u16,
+    u32,
+    wire,
+)
+
+CODE_NAME_SIZE = 20
+"""Bytes of a code's name, UTF-8."""
+
+
+@message(Command.REQUEST_KEYPAD_CODES)
+class RequestKeypadCodes(Message):
+    """CL: list codes; the count comes first (38 / 40 bytes)."""
+
+    offset: int = wire(u16)
+    count: int = wire(u16)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.KEYPAD_CODE_COUNT)
+class KeypadCodeCount(Message):
+    """SL: how many codes follow (2 bytes)."""
+
+    count: int = wire(u16)
+
+
+@message(Command.KEYPAD_CODE)
+class KeypadCode(Message):
+    """SL: one code (44 bytes, 63 with the tail); the limit counts only if `time_limited`."""
+
+    code_id: int = wire(u16)
+    code: int = wire(u32, secret=True)
+    name: str = wire(text(CODE_NAME_SIZE))
+    enabled: bool = wire(flag)
+    created: datetime | None = wire(date_time)
+    last_active: datetime | None = wire(date_time)
+    lock_count: int = wire(u16)
+    time_limited: bool = wire(flag)
+    limit: TimeLimit | None = wire(time_limit, optional=True)
+
+
+@message(Command.ADD_KEYPAD_CODE)
+class AddKeypadCode(Message):
+    """CL: a new code, enabled from the start (78 / 80 bytes)."""
+
+    code: int = wire(u32, secret=True)
+    name: str = wire(text(CODE_NAME_SIZE))
+    time_limited: bool = wire(flag)
+    limit: TimeLimit = wire(time_limit)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.KEYPAD_CODE_ID)
+class KeypadCodeId(Message):
+    """SL: the code that was made (9 bytes)."""
+
+    code_id: int = wire(u16)
+    created: datetime | None = wire(date_time)
+
+
+@message(Command.UPDATE_KEYPAD_CODE)
+class UpdateKeypadCode(Message):
+    """CL: change a code; there is no partial write (81 / 83 bytes)."""
+
+    code_id: int = wire(u16)
+    code: int = wire(u32, secret=True)
+    name: str = wire(text(CODE_NAME_SIZE))
+    enabled: bool = wire(flag)
+    time_limited: bool = wire(flag)
+    limit: TimeLimit = wire(time_limit)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
+
+
+@message(Command.REMOVE_KEYPAD_CODE)
+class RemoveKeypadCode(Message):
+    """CL: delete a code (36 / 38 bytes)."""
+
+    code_id: int = wire(u16)
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
+    security_pin: int = wire(pin, secret=True)
