@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import selectors
+import signal
 from typing import Any
 
 import pytest
@@ -49,6 +50,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever starts the tests in the background of a shell lets them ignore Ctrl-C, which programs under test inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "real_time: run this async test on the ordinary loop, with the real clock")
 
 
