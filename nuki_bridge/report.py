@@ -162,6 +162,8 @@ def rfc3339(moment: datetime, offset_min: int = 0) -> str:
 
 # -- events -----------------------------------------------------------------------------------------------------------
 
+_MEASURING = frozenset({LockState.CALIBRATING, LockState.BOOT_RUN})
+"""The lock moves its bolt to find out where it is; that is no lock action."""
 _UNDER_WAY = MOVING_STATES | {LockState.UNLOCKED_LOCK_N_GO}
 _BY_HAND = {LockState.LOCKED: "lock", LockState.UNLOCKED: "unlock", LockState.UNLATCHED: "unlatch"}
 
@@ -176,17 +178,21 @@ class Events:
         self._before: KeyturnerStates | None = None
         self._rested: KeyturnerStates | None = None
         self._moved = False
+        self._measured = False
 
     def feed(self, states: KeyturnerStates) -> list[dict[str, Any]]:
         """The events that a report tells of; none for the first one, which only says how things are."""
         before, self._before = self._before, states
         events: list[dict[str, Any]] = []
-        if states.lock_state in _UNDER_WAY:
+        if states.lock_state in _MEASURING:
+            self._measured = True
+        elif states.lock_state in _UNDER_WAY:
             self._moved = True
         else:
-            if self._moved or (self._rested is not None and _is_news(self._rested, states)):
+            is_news = not self._measured and self._rested is not None and _is_news(self._rested, states)
+            if self._moved or is_news:
                 events.append(_lock_action(states))
-            self._rested, self._moved = states, False
+            self._rested, self._moved, self._measured = states, False, False
         if before is not None and door_word(before) != door_word(states):
             events.append({"type": "door", "door": door_word(states)})
         return events

@@ -37,6 +37,8 @@ async def test_a_calibration_is_followed_to_its_end(house: House) -> None:
         states = house.on("front/state")
         assert states[-2:] == ["calibrating", "unlocked"]
         assert asked(house) == len(house.classic.movements()) == 1
+        await asyncio.sleep(60.0)
+        assert [each["type"] for each in house.events("front/event")] == ["calibration"]
 
 
 async def test_a_lock_that_says_little_is_asked_for_its_state(house: House) -> None:
