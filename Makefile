@@ -13,7 +13,8 @@ comma := ,
 VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' nuki_bridge/__init__.py)
 DEB = build/nuki-bridge_$(VERSION)_all.deb
 
-.PHONY: help run check test vm bench lint deb deps clean packages-python packages-broker packages-systemd packages-vm packages-deb packages-lintian packages-debian
+.PHONY: help run check test vm bench lint deb install uninstall deps clean packages-interpreter packages-python \
+    packages-broker packages-bluez packages-systemd packages-vm packages-deb packages-lintian packages-debian
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 28
@@ -40,6 +41,14 @@ lint: .venv/.complete ## ruff and mypy
 
 deb: $(DEB) ## the Debian package; VERSION=... gives it another version than the program's
 	@echo $(DEB)
+
+# The service cannot see into anybody's home, where other Pythons may live.
+install uninstall: PYTHON = $(shell $(call newest_enough,/usr/bin/python3 python3 python3.13 python3.12 python3.11,(3$(comma) 11)))
+install: packages-python packages-bluez ## program and service on systems without the Debian package; as root
+	@PYTHON='$(PYTHON)' systemd/install.sh install
+
+uninstall: ## takes away what install has put there, but configuration and paired locks
+	@systemd/install.sh uninstall
 
 deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-systemd packages-vm packages-deb packages-lintian ## only what the other targets install
 
@@ -80,7 +89,10 @@ endef
 
 # -- packages of the system, installed only if what they bring is missing ---------------------------------------------
 
-packages-python:
+packages-interpreter:
+	@[ -n "$(PYTHON)" ] || .ci/packages python3
+
+packages-python: packages-interpreter
 	@[ -n "$(PYTHON)" ] || { echo "nuki-bridge needs Python 3.11 or newer, and no python3 here is" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/packages $(notdir $(PYTHON))-venv
 	@{ pkg-config --exists libsystemd && command -v gcc; } >/dev/null 2>&1 \
@@ -107,8 +119,12 @@ packages-vm:
 	    command -v $$program >/dev/null || [ -x /usr/libexec/bluetooth/$$program ] \
 	    || { .ci/packages qemu-system-x86 busybox-static bluez dbus openssl; break; }; done
 
+packages-bluez:
+	@[ -n "$(DESTDIR)" ] || [ -x /usr/libexec/bluetooth/bluetoothd ] || [ -x /usr/lib/bluetooth/bluetoothd ] \
+	    || .ci/packages bluez
+
 packages-deb:
-	@.ci/packages debhelper dh-python dpkg-dev pybuild-plugin-pyproject python3-setuptools
+	@.ci/packages debhelper dh-python dpkg-dev pybuild-plugin-pyproject python3 python3-setuptools
 
 packages-lintian:
 	@.ci/packages lintian

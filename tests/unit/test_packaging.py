@@ -14,7 +14,7 @@ import nuki_bridge
 from nuki_bridge import cli
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = [*sorted((ROOT / "debian").glob("nuki-bridge.p*")), ROOT / ".ci" / "deb"]
+SCRIPTS = [*sorted((ROOT / "debian").glob("nuki-bridge.p*")), ROOT / ".ci" / "deb", ROOT / "systemd" / "install.sh"]
 DEBIAN_NAMES = {"pynacl": "python3-nacl", "pyyaml": "python3-yaml", "systemd-python": "python3-systemd"}
 """Where Debian's name is not python3- and the name on PyPI."""
 
@@ -36,6 +36,17 @@ def test_the_package_depends_on_what_the_program_imports() -> None:
             wanted.add((DEBIAN_NAMES.get(name, f"python3-{name}"), version))
     control = (ROOT / "debian" / "control").read_text()
     assert set(re.findall(r"^ (python3-[\w-]+) \(>= ([\d.]+)\),$", control, re.MULTILINE)) == wanted
+
+
+def test_make_installs_the_tools_that_the_package_is_built_with() -> None:
+    control = (ROOT / "debian" / "control").read_text()
+    wanted = re.search(r"^Build-Depends:\n((?: .*\n)+)", control, re.MULTILINE)[1]  # type: ignore[index]
+    names = (
+        wanted.replace("debhelper-compat (= 13)", "debhelper").replace("dh-sequence-python3", "dh-python").split(",")
+    )
+    recipe = re.search(r"^packages-deb:\n\t@.ci/packages (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    assert {each.strip() for each in names} - {""} | {"dpkg-dev"} == set(recipe[1].split())
 
 
 def test_the_manual_page_tells_of_every_command_and_option() -> None:
@@ -73,4 +84,11 @@ def test_unit_policy_and_scripts_name_the_same_user_and_paths() -> None:
     assert f"userdel {user} " in postrm
     state = f"/var/lib/{re.findall(r'^StateDirectory=(.*)$', unit, re.MULTILINE)[0]}"
     assert f"rm -rf {state} " in postrm
-    assert "\nExecStart=/usr/bin/nuki-bridge run" in unit
+    # What `make install` replaces by the path in the virtual environment.
+    assert len(re.findall(r"^ExecStart=/usr/bin/nuki-bridge run", unit, re.MULTILINE)) == 1
+    assert "s,/usr/bin/nuki-bridge," in (ROOT / "systemd" / "install.sh").read_text()
+
+
+def test_the_readme_names_the_package_of_this_version() -> None:
+    named = set(re.findall(r"nuki-bridge_[\w.]+\.deb", (ROOT / "README.md").read_text()))
+    assert named == {f"nuki-bridge_{nuki_bridge.__version__}_all.deb"}
