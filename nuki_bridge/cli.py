@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nuki_bridge import __version__, guest_commands, owner_commands, owner_invite
+from nuki_bridge import __version__, guest_commands, keypad_commands, owner_commands, owner_invite
 from nuki_bridge.errors import ConfigError, NukiError
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def _talk(arguments: argparse.Namespace) -> int:
         try:
             with console.progress(f"connecting to {settings.host}:{settings.port}", quiet=arguments.json):
                 await conversation.open()
-            run = {**commands.COMMANDS, **owner_commands.COMMANDS, **owner_invite.COMMANDS}[arguments.command]
+            groups = (commands, owner_commands, owner_invite, keypad_commands)
+            run = next(each.COMMANDS[arguments.command] for each in groups if arguments.command in each.COMMANDS)
             await run(conversation, arguments)
         finally:
             await conversation.close()
@@ -266,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     talk("health", "show how the daemon, its radio and its locks are")
     owner_commands.declare(talk, common)
     owner_invite.declare(talk)
+    keypad_commands.declare(talk, common)
     guest_commands.declare(lambda name, text: add(name, text, _visit, common))
     return parser
 

@@ -23,9 +23,16 @@ _TEXTS = ("name", "timezone", "dst_mode")
 """Settings whose value is a word, whatever it looks like."""
 _USER = ("id", "name", "type", "enabled", "remote", "last_active", "lock_count", "access", "pending", "self")
 _ENTRY = ("index", "time", "type", "action", "user", "source", "completion", "door", "code_id")
-_WHAT = {"users": ("list", "update", "remove", "add"), "config": ("get", "set"), "pin": ("verify", "set")}
+_LIST = ("list", "update", "remove", "add")
+_WHAT = {
+    "users": _LIST,
+    "keypad": _LIST,
+    "timecontrol": _LIST,
+    "config": ("get", "set"),
+    "pin": ("verify", "set"),
+}
 """What may stand behind LOCK, or in its place."""
-_ONLY = "may be left out if there is only one"
+ONLY = "may be left out if there is only one"
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -61,17 +68,17 @@ def declare(add: Callable[[str, str], argparse.ArgumentParser], common: argparse
     """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
     _declare_users(add("users", "list and change the users of a lock"), common)
     config = add("config", "show or change a lock's settings")
-    config.add_argument("lock", metavar="[LOCK]", help=_ONLY)
+    config.add_argument("lock", metavar="[LOCK]", help=ONLY)
     config.add_argument("what", choices=("get", "set"), nargs="?", default="get", help="default: get")
     config.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="such as pairing_enabled=false")
     log = add("log", "show what happened at a lock, the newest first")
-    log.add_argument("lock", nargs="?", metavar="LOCK", help=_ONLY)
+    log.add_argument("lock", nargs="?", metavar="LOCK", help=ONLY)
     log.add_argument("--count", type=int, metavar="N", help="how many entries (default: 20)")
     place = log.add_mutually_exclusive_group()
     place.add_argument("--before", type=int, metavar="INDEX", help="entries older than this one")
     place.add_argument("--after", type=int, metavar="INDEX", help="entries newer than this one, the oldest first")
     pin = add("pin", "tell the daemon a lock's security PIN, or change it")
-    pin.add_argument("lock", metavar="[LOCK]", help=_ONLY)
+    pin.add_argument("lock", metavar="[LOCK]", help=ONLY)
     pin.add_argument("what", choices=("verify", "set"), help="verify: it is used from then on; set: the lock's new one")
     pin.add_argument(
         "--pin-file", metavar="FILE", help="file with the PIN, - for standard input; without it you are asked"
@@ -79,18 +86,13 @@ def declare(add: Callable[[str, str], argparse.ArgumentParser], common: argparse
 
 
 def _declare_users(users: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
-    users.add_argument("lock", metavar="[LOCK]", help=_ONLY)
-    actions = users.add_subparsers(title="what to do", dest="what", metavar="list|update|remove|add")
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return actions.add_parser(name, help=text, description=text, parents=[common], allow_abbrev=False)
-
+    add = sub_commands(users, common)
     add("list", "the users, asked of the lock now (default)")
     update = add("update", "change a user; what is not named stays")
     update.add_argument("user", metavar="USER", help="ID or name")
     update.add_argument("--rename", metavar="NAME")
-    _switch(update, "enabled", "--enable", "--disable")
-    _switch(update, "remote", "--remote", "--no-remote")
+    switch(update, "enabled", "--enable", "--disable")
+    switch(update, "remote", "--remote", "--no-remote")
     access_options.declare(update)
     update.add_argument("--always", action="store_true", help="take all limits away")
     update.add_argument("--self", dest="own", action="store_true", help="even if that is the bridge itself")
@@ -110,7 +112,19 @@ def _declare_users(users: argparse.ArgumentParser, common: argparse.ArgumentPars
     )
 
 
-def _switch(parser: argparse.ArgumentParser, name: str, on: str, off: str) -> None:
+def sub_commands(
+    parser: argparse.ArgumentParser, common: argparse.ArgumentParser
+) -> Callable[[str, str], argparse.ArgumentParser]:
+    """Declare LOCK and what to do with one of its lists; gives what makes the parser of each, as for `declare`."""
+    parser.add_argument("lock", metavar="[LOCK]", help=ONLY)
+    actions = parser.add_subparsers(title="what to do", dest="what", metavar="|".join(_LIST))
+    return lambda name, text: actions.add_parser(
+        name, help=text, description=text, parents=[common], allow_abbrev=False
+    )
+
+
+def switch(parser: argparse.ArgumentParser, name: str, on: str, off: str) -> None:
+    """Declare the two options that set `name` to true and false; None is neither."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(on, dest=name, action="store_true", default=None)
     group.add_argument(off, dest=name, action="store_false", default=None)
@@ -125,7 +139,7 @@ async def users(client: Client, arguments: argparse.Namespace) -> None:
 
 
 async def _list(client: Client, arguments: argparse.Namespace) -> None:
-    await _ask(client, arguments, "users/list", {}, "asking it for its users", columns=_USER)
+    await ask(client, arguments, "users/list", {}, "asking it for its users", columns=_USER)
 
 
 async def _update(client: Client, arguments: argparse.Namespace) -> None:
@@ -139,7 +153,7 @@ async def _update(client: Client, arguments: argparse.Namespace) -> None:
         changes["access"] = access
     if not changes:
         raise RequestError("bad_arguments", "say what to change; see nuki-bridge users LOCK update --help")
-    await _ask(client, arguments, "users/update", {**_which(arguments), **changes}, "changing the user")
+    await ask(client, arguments, "users/update", {**_which(arguments), **changes}, "changing the user")
 
 
 async def _remove(client: Client, arguments: argparse.Namespace) -> None:
@@ -170,9 +184,13 @@ async def _add(client: Client, arguments: argparse.Namespace) -> None:
     console.show(found if arguments.json else text, as_json=arguments.json)
 
 
+def by_id_or_name(text: str) -> dict[str, Any]:
+    """What a request says of an entry that is meant: its ID if it is a number, else its name."""
+    return {"id": int(text)} if text.isascii() and text.isdigit() else {"name": text}
+
+
 def _which(arguments: argparse.Namespace) -> dict[str, Any]:
-    user: str = arguments.user
-    which: dict[str, Any] = {"id": int(user)} if user.isascii() and user.isdigit() else {"name": user}
+    which = by_id_or_name(arguments.user)
     return {**which, "self": True} if arguments.own else which
 
 
@@ -182,11 +200,11 @@ async def config(client: Client, arguments: argparse.Namespace) -> None:
         settings = dict(_setting(each) for each in arguments.settings)
         if not settings:
             raise RequestError("bad_arguments", "say what to set, such as pairing_enabled=false")
-        await _ask(client, arguments, "config/set", settings, "changing its settings")
+        await ask(client, arguments, "config/set", settings, "changing its settings")
     elif arguments.settings:
         raise RequestError("bad_arguments", "KEY=VALUE belongs to set")
     else:
-        await _ask(client, arguments, "config/get", {}, "asking it for its settings")
+        await ask(client, arguments, "config/get", {}, "asking it for its settings")
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -209,9 +227,7 @@ async def log(client: Client, arguments: argparse.Namespace) -> None:
     """Show a lock's log."""
     wanted = ("count", "before", "after")
     request = {key: getattr(arguments, key) for key in wanted if getattr(arguments, key) is not None}
-    await _ask(
-        client, arguments, "log/get", request, "reading its log", columns=_ENTRY, nothing="nothing is in its log"
-    )
+    await ask(client, arguments, "log/get", request, "reading its log", columns=_ENTRY, nothing="nothing is in its log")
 
 
 async def pin(client: Client, arguments: argparse.Namespace) -> None:
@@ -227,10 +243,10 @@ async def pin(client: Client, arguments: argparse.Namespace) -> None:
     else:
         raise RequestError("bad_pin_file", "give the PIN in --pin-file, - for standard input")
     done = "the PIN is right, and used from now on" if arguments.what == "verify" else "the PIN is changed"
-    await _ask(client, arguments, f"pin/{arguments.what}", {"pin": digits}, "asking it", nothing=done)
+    await ask(client, arguments, f"pin/{arguments.what}", {"pin": digits}, "asking it", nothing=done)
 
 
-async def _ask(
+async def ask(
     client: Client,
     arguments: argparse.Namespace,
     command: str,
@@ -240,6 +256,7 @@ async def _ask(
     columns: tuple[str, ...] = (),
     nothing: str = "nothing",
 ) -> None:
+    """Ask the lock and show the answer: of a list only `columns`, `nothing` in place of an empty one."""
     from nuki_bridge import commands
 
     lock = client.lock_name(arguments.lock or None)

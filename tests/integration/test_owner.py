@@ -108,6 +108,42 @@ async def test_an_evening_of_an_owner(tmp_path: Path) -> None:
         assert not re.search("(?<![0-9a-f])4711(?![0-9a-f])", heard)  # an ID in hex may hold these digits
 
 
+async def test_codes_times_and_upkeep_of_a_lock(tmp_path: Path) -> None:
+    async with owning(tmp_path) as owner:
+        assert (await owner.type("pin", "verify", "--pin-file", "-", stdin="1234\n")).status == 0
+        assert (await owner.type("keypad")).out == "no codes\n"
+        made = await owner.get("keypad", "add", "Lisa", "--code-file", "-", "--weekdays", "mo-fr", stdin="345678\n")
+        assert (made["name"], made["access"], "code" in made) == (
+            "Lisa",
+            {"weekdays": ["mo", "tu", "we", "th", "fr"]},
+            False,
+        )
+        drawn = await owner.get("keypad", "front", "add", "Tom", "--random")
+        assert re.fullmatch("(?!12)[1-9]{6}", drawn["code"])
+        assert (await owner.type("keypad", "list", "--codes")).out.split()[:3] == ["ID", "NAME", "CODE"]
+        told = {each["name"]: each["code"] for each in await owner.get("keypad", "list", "--codes")}
+        assert told == {"Lisa": "345678", "Tom": drawn["code"]}
+        changed = await owner.get("keypad", "update", "Lisa", "--always", "--disable", "--rename", "Lise")
+        assert (changed["name"], changed["enabled"], changed["access"]) == ("Lise", False, None)
+        wrong = await owner.type("keypad", "add", "Max", "--code-file", "-", stdin="123456\n")
+        assert (wrong.status, "123456" in wrong.err, "six digits" in wrong.err) == (1, False, True)
+        assert (await owner.type("keypad", "add", "Max")).status == 2
+        assert (await owner.type("keypad", "remove", "Lise")).status == 0
+        assert [each["name"] for each in await owner.get("keypad")] == ["Tom"]
+        assert "345678" not in owner.home.daemon.log
+
+        entry = await owner.get("timecontrol", "add", "22:30", "lock", "--weekdays", "sa-su")
+        assert entry == {"id": 1, "enabled": True, "weekdays": ["sa", "su"], "time": "22:30", "action": "lock"}
+        changed = await owner.get("timecontrol", "update", "1", "--action", "full-lock", "--disable")
+        assert changed == {**entry, "action": "full_lock", "enabled": False}
+        assert "22:30" in (await owner.type("timecontrol", "front")).out
+        assert (await owner.type("timecontrol", "remove", "1")).status == 0
+        assert (await owner.type("timecontrol")).out == "no entries\n"
+
+        assert (await owner.type("calibrate")).out == "front: calibrated, it is unlocked now\n"
+        assert (await owner.type("reboot")).out == "front: it starts anew\n"
+
+
 async def test_a_killed_daemon_repeats_and_loses_no_event(tmp_path: Path) -> None:
     async with owning(tmp_path) as owner:
         home = owner.home

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nuki_bridge import access_options, cli, commands, console, owner_commands, owner_invite
+from nuki_bridge import access_options, cli, commands, console, keypad_commands, owner_commands, owner_invite
 from nuki_bridge.client import parse_broker_url
 from nuki_bridge.errors import RequestError
 
@@ -87,7 +87,12 @@ class TestArguments:
     def test_every_command_that_talks_to_the_daemon_has_a_function(self) -> None:
         (subparsers,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
         talking = {name for name, parser in subparsers.choices.items() if parser.get_default("run") is cli._talk}
-        assert talking == {*commands.COMMANDS, *owner_commands.COMMANDS, *owner_invite.COMMANDS}
+        assert talking == {
+            *commands.COMMANDS,
+            *owner_commands.COMMANDS,
+            *owner_invite.COMMANDS,
+            *keypad_commands.COMMANDS,
+        }
 
     def test_a_password_in_a_misspelt_argument_is_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("status", "--brocker", "mqtt://u:secret@host") == 2
@@ -158,6 +163,9 @@ class TestOwner:
             ("config set led_enabled=on", "", "set"),
             ("config front set led_enabled=on", "front", "set"),
             ("config get front", "front", "get"),
+            ("keypad add Lisa", "", "add"),
+            ("keypad front remove 1", "front", "remove"),
+            ("timecontrol list front", "front", "list"),
             ("pin set --pin-file -", "", "set"),
             ("pin verify front", "front", "verify"),
         ],
