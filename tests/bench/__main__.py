@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--actions", type=int, default=200, help="for each contender that holds its link (%(default)s)")
     parser.add_argument("--on-demand-actions", type=int, default=16, help="for each that connects first (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=4, help="in which the contenders take turns (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
     parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
     parser.add_argument("--results", type=Path, help="keep the logs there")
@@ -41,7 +42,7 @@ def main() -> int:
         *("python", "-m", "tests.bench.guest"),
         *("--actions", str(options.actions), "--on-demand-actions", str(options.on_demand_actions)),
         *("--endurance", str(max(options.endurance, options.actions))),
-        *("--idle", str(options.idle)),
+        *("--rounds", str(options.rounds), "--idle", str(options.idle)),
         *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),
     ]
     others = Others()

@@ -35,7 +35,6 @@ RESULTS = Path(os.environ.get("VM_RESULTS", "."))
 DIRECTORY = Path(os.environ.get("TMPDIR", "/tmp")) / "bench"
 PROGRAM = Path(sys.executable).parent / "nuki-bridge"
 PYTHON = (sys.executable, "-m")
-ROUNDS = 4
 ANSWERS = 4
 """Indications of a virtual lock for one action: ACCEPTED, unlocking, unlocked, COMPLETE."""
 NAME = "front_door"
@@ -284,21 +283,21 @@ def measure(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str
     measured = {name: Measured(air, contender) for name, contender in contenders.items()}
     floors: list[dict[str, list[float]]] = []
     special: dict[str, Any] = {"idle_cpu_percent": {}}
-    for number in range(ROUNDS):
-        progress(f"round {number + 1} of {ROUNDS}: floor")
-        floors.append(floor(air, -(-options.actions // ROUNDS)))
+    for number in range(options.rounds):
+        progress(f"round {number + 1} of {options.rounds}: floor")
+        floors.append(floor(air, -(-options.actions // options.rounds)))
         for name, each in measured.items():
-            progress(f"round {number + 1} of {ROUNDS}: {name}")
+            progress(f"round {number + 1} of {options.rounds}: {name}")
             held = each.contender.wait_for in ("challenge", "confirmed")
             each.contender.start()
             each.contender.until_reachable()
-            each.turn(-(-(options.actions if held else options.on_demand_actions) // ROUNDS))
-            if isinstance(each.contender, Daemon) and number == ROUNDS - 1:
+            each.turn(-(-(options.actions if held else options.on_demand_actions) // options.rounds))
+            if isinstance(each.contender, Daemon) and number == options.rounds - 1:
                 progress(f"{name}: idle")
                 special["idle_cpu_percent"][name] = idle(each.contender, options.idle)
-            if name == "persistent" and number == ROUNDS - 1:
+            if name == "persistent" and number == options.rounds - 1:
                 progress(f"{name}: more actions")
-                more = back_to_back(air, daemons[name], options.endurance - -(-options.actions // ROUNDS))
+                more = back_to_back(air, daemons[name], options.endurance - -(-options.actions // options.rounds))
                 special["back_to_back"] = more
                 special["rss_mib"] = {"after_1": each.first_rss_mib, f"after_{options.endurance}": more["rss_mib"]}
             each.contender.stop()
@@ -327,7 +326,7 @@ def versions() -> dict[str, str]:
 def main() -> None:
     """The command line; `__main__` of this package knows the options."""
     parser = argparse.ArgumentParser()
-    for name in ("--actions", "--on-demand-actions", "--endurance"):
+    for name in ("--actions", "--on-demand-actions", "--endurance", "--rounds"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--idle", type=float, required=True)
     parser.add_argument("--pynukibt", default="")
