@@ -9,44 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import selectors
 import signal
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.virtual_time import VirtualTimeLoop
+
 # A busy machine is no fault of the code: how long an example takes is not what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-
-
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
-    """Polls the real file descriptors; instead of waiting it moves the loop's clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if ready:
-            return ready
-        if timeout is None:
-            raise RuntimeError("deadlock: every task waits and no timer is set")
-        self.now += max(timeout, 0.0)
-        return []
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop in which waiting costs nothing; `time()` starts at 1000.0."""
-
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
 
 
 def pytest_configure(config: pytest.Config) -> None:

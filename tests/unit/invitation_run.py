@@ -26,10 +26,10 @@ from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import Store
 from nuki_bridge.topics import Publication
-from tests.conftest import VirtualTimeLoop
 from tests.unit.invited import Guest, invite
 from tests.unit.rig import now
 from tests.unit.test_bridge import House
+from tests.virtual_time import VirtualTimeLoop
 
 LOCKS = "locks.json"
 TOLD = "told.jsonl"
@@ -112,6 +112,7 @@ async def life(directory: Path, end: str, doomed: Doomed) -> None:
         elif end == "revoke":
             await house.ask("front/request/invite/revoke", {"id": data["id"]})
         else:
+            house.radio.interval_s = 60.0  # nobody need look every second
             await asyncio.sleep(3700.0)
     await asyncio.sleep(8 * 24 * 3600.0)  # not running, which costs nothing
     async with Recording(directory, doomed).running():
