@@ -165,6 +165,7 @@ class Bridge:
             position=self.store.log_position(member.paired),
             keep=partial(self.store.keep_log_position, member.paired),
             tell=partial(self.publisher.event, member.name),
+            remember=partial(self._remember, member),
             listening=lambda: self.outside.protocol() is not None,
         )
         relay = member.relay = Relay(lock, users, publish=self.outside.publish, refuse=self.intake.refuse)
@@ -241,6 +242,11 @@ class Bridge:
         if member.users is not None and member.log_book is not None:
             member.users.look()
             member.log_book.feed(states)
+
+    def _remember(self, member: Member, event: dict[str, Any]) -> None:
+        """The lock's log tells of its last action, in case nothing has happened since the start."""
+        if member.last_action is None:
+            self.publisher.last_action(member, event)
 
     def _invitation_changed(self, row: Invitation) -> None:
         member = self.members.with_nuki_id(row.nuki_id)

@@ -57,7 +57,7 @@ async def _refresh(call: Call) -> Answer:
     """Ask the lock for its states and tell everything known about it."""
     await call.lock.refresh(call.timeout_s)
     call.bridge.publisher.lock(call.member, whole=True)
-    return {"data": report.status(call.lock)}
+    return {"data": report.status(call.lock, call.member.last_action)}
 
 
 async def _battery(call: Call) -> Answer:

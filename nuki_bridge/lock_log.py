@@ -118,6 +118,7 @@ class LogBook:
     """What happened at one lock; `run` it, and give it each report of the lock.
 
     `tell` publishes an event and says whether the broker will get it; `listening` says whether that can be expected.
+    `remember` gets the last lock action that the log tells of at the start; nobody is told of it.
     `position` is the index of the last entry told, None if nothing of this lock was ever told; `keep` makes it durable.
     """
 
@@ -130,6 +131,7 @@ class LogBook:
         position: int | None,
         keep: Callable[[int], None],
         tell: Callable[[Event], bool],
+        remember: Callable[[Event], None],
         listening: Callable[[], bool],
     ) -> None:
         self._lock = lock
@@ -138,6 +140,8 @@ class LogBook:
         self._position = position
         self._keep = keep
         self._tell = tell
+        self._remember = remember
+        self._has_looked_back = False
         self._listening = listening
         self._reports = report.Events()
         self._waiting: list[tuple[datetime, Event]] = []
@@ -182,11 +186,13 @@ class LogBook:
             if self._position is None:
                 self._move_to(await self._newest())
                 self._give_up_waiting()
+                await self._look_back()
                 return pause_s
             if self._may_be_cleared:
                 await self._notice_new_log(self._position)
             while await self._tell_page():
                 pass
+            await self._look_back()
         except (LockError, RequestError) as error:
             if not (isinstance(error, LockError) and error.number == ErrorCode.BUSY):
                 self._give_up_waiting()
@@ -207,6 +213,19 @@ class LogBook:
     async def _newest(self) -> int:
         newest = await self._admin.log(start=0, count=1, descending=True, timeout_s=READ_TIMEOUT_S)
         return newest[0].index if newest else 0
+
+    async def _look_back(self) -> None:
+        """Once: find the last lock action among the newest entries."""
+        if self._has_looked_back:
+            return
+        entries = await self._admin.log(start=0, count=PAGE, descending=True, timeout_s=READ_TIMEOUT_S)
+        self._has_looked_back = True
+        assert self._lock.config is not None
+        zone = access.zone_of(self._lock.config)
+        events = (told(each, zone, self._users.kind_of) for each in entries if _moves(each))
+        last = next(events, None)
+        if last is not None:
+            self._remember(_as_lock_action(last))
 
     async def _notice_new_log(self, position: int) -> None:
         """A lock that was reset begins to count anew: then everything in its log is news."""
@@ -258,8 +277,7 @@ class LogBook:
         if self._was_told_early(entry.time, event):
             return []
         if event["type"] == "keypad" and _moves(entry):
-            action = {key: each for key, each in event.items() if key != "code_id"}
-            return [event, {**action, "type": "lock_action", "trigger": "system", "state": state}]
+            return [event, {**_as_lock_action(event), "state": state}]
         return [event]
 
     # -- without the log ----------------------------------------------------------------------------------------------
@@ -293,6 +311,17 @@ def _moves(entry: LogEntry) -> bool:
     if entry.kind == LogType.LOCK_ACTION:
         return entry.data_0 not in _NO_ACTIONS and entry.data_3 not in NOT_DONE
     return entry.kind == LogType.KEYPAD_ACTION and entry.data_2 == Completion.SUCCESS
+
+
+def _as_lock_action(event: Event) -> Event:
+    """A keypad's entry as the lock action that it led to."""
+    if event["type"] != "keypad":
+        return event
+    return {
+        **{key: each for key, each in event.items() if key != "code_id"},
+        "type": "lock_action",
+        "trigger": "system",
+    }
 
 
 def _source_of_report(event: Event) -> str | None:

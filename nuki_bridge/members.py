@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.config import LockSettings, lock_name_mistake
 from nuki_bridge.errors import RequestError
@@ -46,6 +46,8 @@ class Member:
     """Held while the lock's own settings are changed."""
     refused_pins: dict[str, float] = field(default_factory=dict, repr=False)
     """PINs that the lock refused, and until when (on the bridge's clock) they are not tried again."""
+    last_action: dict[str, Any] | None = None
+    """The event of the last lock action that is known of."""
     status_essence: object = None
     status_at: float = 0.0
     status_due: asyncio.TimerHandle | None = None

@@ -118,7 +118,7 @@ class Publisher:
             member.status_due = None
         if member.lock is None:
             return  # it is paired no more
-        status = report.status(member.lock)
+        status = report.status(member.lock, member.last_action)
         essence = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
         now = self._clock()
         if whole or essence != member.status_essence or now - member.status_at >= STATUS_S:
@@ -145,6 +145,9 @@ class Publisher:
         """
         if self._left:
             return False
+        member = self._members.get(whose)
+        if member is not None and event["type"] == "lock_action":
+            self.last_action(member, event)
         told = {**event, "time": event.get("time") or report.rfc3339(self._now())}
         if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
             return True
@@ -159,6 +162,11 @@ class Publisher:
     def _tell_news(self) -> None:
         while self._news and self.event(*self._news[0]):
             self._news.popleft()
+
+    def last_action(self, member: Member, event: dict[str, Any]) -> None:
+        """This was the last action of a lock: its status says so."""
+        member.last_action = event
+        self.lock(member)
 
     def _put(self, below: str, payload: bytes) -> None:
         if not self._left:

@@ -6,9 +6,11 @@ Nothing is told that the lock has not reported itself.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from nuki_bridge import lock_config
 from nuki_bridge.payload import dump
 from nuki_bridge.protocol.codes import MOVING_STATES, DoorState, LockState, Trigger, name_of
 
@@ -34,12 +36,17 @@ _CONFIG_FIELDS = (
     "led_enabled",
     "led_brightness",
     "single_lock",
+    "fob_action_1",
+    "fob_action_2",
+    "fob_action_3",
+    "advertising_mode",
     "has_fob",
     "has_keypad",
     "has_keypad_2",
-    "advertising_mode",
 )
 """What of the configuration stands in the status; the lock's coordinates are nobody's business."""
+_LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
+"""What of an event stands in the status as the last lock action."""
 
 
 def state_word(states: KeyturnerStates) -> str:
@@ -104,11 +111,16 @@ def link(lock: Lock) -> dict[str, Any]:
     }
 
 
-def status(lock: Lock) -> dict[str, Any]:
-    """Everything known about the lock."""
+def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Everything known about the lock; `last` is the event of its last action, if one is known.
+
+    Without that the last action is what its states tell: not by whom.
+    """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
     if lock.states is not None:
         told |= _states(lock.states)
+        last = last or _lock_action(lock.states)
+        told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
     if lock.config is not None:
         told |= _config(lock.config)
     if lock.battery_report is not None:
@@ -138,7 +150,7 @@ def _config(config: Config) -> dict[str, Any]:
         "firmware": ".".join(str(each) for each in config.firmware_version),
         "hardware": ".".join(str(each) for each in config.hardware_revision),
         "device_type": config.device_type,
-        "config": {name: getattr(config, name) for name in _CONFIG_FIELDS},
+        "config": {name: each for name, each in lock_config.shown(config).items() if name in _CONFIG_FIELDS},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -338,3 +339,48 @@ async def test_what_log_get_does_not_take(house: House) -> None:
         assert await refusal(house, "log/get", before=3, after=1) == "bad_request"
         assert await refusal(house, "log/get", count=0) == "bad_request"
         assert await refusal(house, "log/get", count=501) == "bad_request"
+
+
+# -- the last one, in the status
+
+
+def last(house: House) -> tuple[str | None, str | None, str | None, str | None]:
+    told = json.loads(house.retained["nuki/front/status"])["last_lock_action"]
+    return told["action"], told["trigger"], told["source"], (told["user"] or {}).get("name")
+
+
+@pytest.mark.parametrize(
+    ("control", "expected"),
+    [
+        (BUTTON, ("unlock", "button", "button", None)),
+        (FOB, ("unlock", "automatic", "fob", "Fob")),
+        (KEYPAD, ("unlock", "system", "keypad", "Lisa")),
+    ],
+)
+async def test_the_status_tells_the_last_action_also_after_a_restart(
+    house: House, control: dict[str, Any], expected: tuple[str | None, ...]
+) -> None:
+    """Events are not retained: whoever comes later reads it there."""
+    async with house.running():
+        await house.pair(name="front")
+        do(house, **control)
+        await asyncio.sleep(20)
+        do(house, **WRONG_CODE)
+        await asyncio.sleep(70)
+        assert last(house) == expected
+    async with again(house) as restarted:
+        assert events(restarted) == []
+        assert last(restarted) == expected
+        await act(restarted, "lock")
+        assert last(restarted) == ("lock", "system", "bridge", "nuki-bridge pi")
+
+
+async def test_without_the_log_the_last_action_is_what_the_states_tell(tmp_path: Path) -> None:
+    house = House(tmp_path / "state")
+    async with house.running():
+        await house.pair(name="front")
+        do(house, turn="unlocked")
+        await asyncio.sleep(20)
+        assert last(house) == ("unlock", "manual", None, None)
+    async with again(house) as restarted:
+        assert last(restarted) == ("unlock", "manual", None, None)
