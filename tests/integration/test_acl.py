@@ -16,10 +16,16 @@ pytestmark = pytest.mark.real_time
 SHIPPED = Path(__file__).parents[2] / "etc" / "mosquitto"
 ACCOUNTS = ("nuki", "owner", "home", "guest")
 LISTENER = "listener 1883 127.0.0.1"
+EVERYBODY = ("user everybody", "topic readwrite #")
+"""An account that the test adds, to publish what is read and to read what is published."""
+OPTIONAL = "#topic write nuki/+/request/config/set"
+"""A line that is there to be taken into use."""
 
 
 class GuardedBroker(Broker):
     """mosquitto with the shipped files, as its README lines install them; only port and directory are others."""
+
+    options_used = False
 
     def start(self) -> None:
         directory = self.directory / "etc"
@@ -31,9 +37,13 @@ class GuardedBroker(Broker):
                 assert "/etc/mosquitto/" in text
                 text = text.replace(LISTENER, LISTENER.replace("1883", str(self.port)))
                 text = text.replace("_file /etc/mosquitto/", f"_file {directory}/")
+            if file.suffix == ".acl":
+                assert OPTIONAL in text.splitlines()
+                text = text.replace(OPTIONAL, OPTIONAL[1:]) if self.options_used else text
+                text = "\n".join([text, *EVERYBODY, ""])
             (directory / ("conf.d" if file.suffix == ".conf" else "") / file.name).write_text(text)
         passwords = directory / "nuki-bridge.passwd"
-        for account in ACCOUNTS:
+        for account in (*ACCOUNTS, "everybody"):
             subprocess.run(["mosquitto_passwd", "-b", str(passwords), account, password(account)], check=True)
         main = directory / "mosquitto.conf"
         user = "user root\n" if os.geteuid() == 0 else ""  # else it drops root and cannot read this directory
@@ -88,6 +98,11 @@ RELAY_OUT = [f"nuki/front/relay/{SESSION}/indicate", f"nuki/front/relay/{SESSION
 REDEEM = [f"nuki/invitation/{LOOKUP}/redeem"]
 REDEEMED = [f"nuki/invitation/{LOOKUP}/response"]
 INBOXES = {account: [f"nuki/bridge/response/{account}/{SESSION}"] for account in ("owner", "home")}
+DISCOVERY = [
+    "homeassistant/device/nuki_bridge_1a2b3c4d/config",
+    "homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config",
+]
+BIRTH = "homeassistant/status"
 ELSEWHERE = ["other/front/set", "homeassistant/lock/config", "nuki", "front/set", "nuki/front/simulate"]
 
 EVERYTHING = [
@@ -98,24 +113,26 @@ EVERYTHING = [
     *answers(OWNER_REQUESTS),
     *(RELAY_IN + RELAY_OUT + REDEEM + REDEEMED),
     *(INBOXES["owner"] + INBOXES["home"]),
+    *(*DISCOVERY, BIRTH),
     *ELSEWHERE,
 ]
 
 BELOW = {each for each in EVERYTHING if each.startswith("nuki/") or each == "nuki"}
 WRITES: dict[str, set[str]] = {
-    "nuki": BELOW,
+    "nuki": {*BELOW, *DISCOVERY},
     "owner": {*PLAIN_REQUESTS, *OWNER_REQUESTS, *INBOXES["owner"]},
-    "home": {*PLAIN_REQUESTS, *INBOXES["home"]},
+    "home": {*PLAIN_REQUESTS, *INBOXES["home"], BIRTH},
     "guest": {*RELAY_IN, *REDEEM},
 }
 READS: dict[str, set[str]] = {
-    "nuki": BELOW,
+    "nuki": {*BELOW, BIRTH},
     "owner": BELOW,
     "home": {
         *STATES,
         *("nuki/front/set", "nuki/front/simulate"),
         *answers(PLAIN_REQUESTS),
         *INBOXES["home"],
+        *(each for each in EVERYTHING if each.startswith("homeassistant/")),
     },
     "guest": {*RELAY_OUT, *REDEEMED},
 }
@@ -123,9 +140,8 @@ READS: dict[str, set[str]] = {
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 async def test_what_an_account_may_publish(guarded: GuardedBroker, account: str) -> None:
-    """Every topic is tried; the bridge, which reads all, gets those and only those that are allowed."""
-    async with guarded.peer("nuki") as reader, guarded.peer(account) as writer:
-        await reader.subscribe("nuki/#")
+    """Every topic is tried; somebody who reads all gets those and only those that are allowed."""
+    async with guarded.peer("everybody") as reader, guarded.peer(account) as writer:
         await reader.subscribe("#")
         for topic in EVERYTHING:
             writer.send(topic, account).wait_for_publish(5)
@@ -138,7 +154,7 @@ async def test_what_an_account_may_publish(guarded: GuardedBroker, account: str)
 async def test_what_an_account_may_read(guarded: GuardedBroker, account: str, retain: bool) -> None:
     """It subscribes to everything, as a whole and by name, before (or, retained, after) it is published."""
     end = sorted(READS[account])[0]
-    async with guarded.peer("nuki") as writer, guarded.peer(account) as reader:
+    async with guarded.peer("everybody") as writer, guarded.peer(account) as reader:
         if not retain:
             await subscribe_to_everything(reader)
         for topic in EVERYTHING:
@@ -162,6 +178,20 @@ async def topics_until(peer: Peer, end: str, payload: str = "end") -> set[str]:
         if (message.topic, message.payload.decode()) == (end, payload):
             return seen
         seen.add(message.topic)
+
+
+async def test_home_automation_changes_settings_only_where_the_owner_took_that_line_into_use(tmp_path: Path) -> None:
+    class WithOptions(GuardedBroker):
+        options_used = True
+
+    with WithOptions(tmp_path) as guarded:
+        async with guarded.peer("everybody") as reader, guarded.peer("home") as writer:
+            await reader.subscribe("#")
+            for topic in EVERYTHING:
+                writer.send(topic, "home").wait_for_publish(5)
+            reader.publish("nuki/front/end", "end")
+            allowed = await topics_until(reader, "nuki/front/end")
+            assert allowed - WRITES["home"] == {"nuki/front/request/config/set"}
 
 
 def test_a_stranger_gets_in_neither_without_nor_with_a_wrong_password(guarded: GuardedBroker) -> None:
