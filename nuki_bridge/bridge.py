@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge import __version__, invite_commands, lock_config, logs, report, topics
 from nuki_bridge.air import Air
+from nuki_bridge.announced import Announced
+from nuki_bridge.announcer import Announcer
 from nuki_bridge.intake import Intake
 from nuki_bridge.invitation_store import Invitation, Records
 from nuki_bridge.invitations import Invitations
@@ -78,7 +80,17 @@ class Bridge:
         self.members = Members(settings.locks, store.locks())
         self.air = Air(outside.clock)
         installation = _installation(store.app_id())
-        self.publisher = Publisher(self.base, installation, self.members, outside.publish, outside.clock, outside.now)
+        discovery = settings.mqtt.discovery
+        self.announcer = Announcer(discovery, self.base, installation, Announced(store), outside.publish)
+        self.publisher = Publisher(
+            self.base,
+            installation,
+            self.members,
+            outside.publish,
+            outside.clock,
+            outside.now,
+            self.announcer,
+        )
         self.invitations = Invitations(
             Records(store),
             self.base,
@@ -101,6 +113,7 @@ class Bridge:
     async def run(self) -> None:
         """Talk to the locks until cancelled; afterwards no link is left."""
         self.invitations.load()
+        self.announcer.start()
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self.intake.tasks = self._tasks
@@ -117,7 +130,8 @@ class Bridge:
     def filters(self) -> list[str]:
         """Topic filters to subscribe to at every connection; `outside.watch` is given more of them later."""
         commands = topics.command_filters(self.base, virtual=self.outside.simulate is not None)
-        return [*commands, f"{self.base}/bridge/info"]
+        birth = self.announcer.birth_topic()
+        return [*commands, f"{self.base}/bridge/info", *([birth] if birth else [])]
 
     def connection_changed(self, connected: bool) -> None:
         """The broker was found, with all `filters` subscribed, or lost: tell it everything anew."""

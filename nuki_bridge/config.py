@@ -279,7 +279,11 @@ def _mqtt(page: Page, node: Node, path: str) -> MqttSettings:
             page.mistake(line_of(nodes[key]), f"{path}.{key}", "needs username beside it")
     if values.get("tls") and "port" not in nodes:
         values["port"] = MQTT_TLS_PORT
-    return MqttSettings(**values)
+    settings = MqttSettings(**values)
+    if settings.discovery.enabled and f"{settings.discovery.prefix}/".startswith(f"{settings.base_topic}/"):
+        where = nodes.get("discovery") or nodes["base_topic"]
+        page.mistake(line_of(where), f"{path}.discovery.prefix", "must be a topic outside of base_topic")
+    return settings
 
 
 def _tls(page: Page, node: Node, path: str) -> TlsSettings | None:

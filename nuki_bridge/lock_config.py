@@ -223,6 +223,7 @@ def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
     def on_refused(pin: str) -> None:
         member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
         bridge.store.keep_refused_pin(paired, pin, int(bridge.outside.now().timestamp()))
+        bridge.publisher.lock(member)  # Home Assistant is offered less without a PIN, and more with one
 
     if lately and pin is not None:
         member.refused_pins.setdefault(pin, lock.clock() + REFUSED_FOR_S)
@@ -308,6 +309,7 @@ def _keep(call: Call, pin: str) -> dict[str, Any]:
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()
+    call.bridge.publisher.lock(member)
     settings = member.settings
     if settings is not None and settings.pin is not None and settings.pin.reveal() != pin:
         return {"note": "the configuration still has another PIN (pin or pin_file); change it there, too: it counts"}

@@ -21,6 +21,7 @@ from nuki_bridge.retained import Retained
 from nuki_bridge.topics import Publication
 
 if TYPE_CHECKING:
+    from nuki_bridge.announcer import Announcer
     from nuki_bridge.members import Member, Members
     from nuki_bridge.mqtt import Message
 
@@ -40,7 +41,7 @@ class Publisher:
     """Everything that the bridge publishes by itself, below `base`.
 
     `installation` tells this bridge from others: `bridge/info` carries it, so that the next start knows which retained
-    topics are its own to clear.
+    topics are its own to clear.  `announcer` tells Home Assistant of the same locks.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class Publisher:
         publish: Callable[[Publication], bool],
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        announcer: Announcer,
     ) -> None:
         self._base = base
         self._installation = installation
+        self._announcer = announcer
         self._members = members
         self._publish = publish
         self._clock = clock
@@ -70,17 +73,19 @@ class Publisher:
         if not self._left:
             self._retained.connected()
             self._tell_news()
+            self._announcer.connected()
 
     def disconnected(self) -> None:
         """Keep everything until `connected`."""
         self._retained.disconnected()
+        self._announcer.disconnected()
 
     def leave(self) -> None:
         """Publish that neither bridge nor locks can be reached, and nothing from then on."""
         for member in self._members:
             self._put(f"{member.name}/availability", OFFLINE)
         self._put("bridge/state", OFFLINE)
-        self._retained.disconnected()
+        self.disconnected()
         self._left = True
 
     # -- what there is to say -----------------------------------------------------------------------------------------
@@ -90,8 +95,10 @@ class Publisher:
         self._put("bridge/state", ONLINE)
 
     def info(self, info: dict[str, Any]) -> None:
-        """Publish `bridge/info` if it changed."""
+        """Publish `bridge/info` if it changed, and take back what Home Assistant was told of locks that are no more."""
         self._put("bridge/info", dump({**info, "id": self._installation}))
+        if not self._left:
+            self._announcer.only({each.paired.nuki_id for each in self._members if each.paired is not None})
 
     def lock(self, member: Member, *, whole: bool = False) -> None:
         """Publish what changed of a lock: `status` a little later, unless it is the first or `whole` is wanted."""
@@ -110,6 +117,8 @@ class Publisher:
             later = asyncio.get_running_loop().call_later
             member.status_due = later(STATUS_DELAY_S, self._status, member)
         self._sweep(member)
+        if not self._left:
+            self._announcer.lock(member)
 
     def _status(self, member: Member, *, whole: bool = False) -> None:
         """Publish everything that is known of a lock; with nothing but a new time only now and then, or if `whole`."""
@@ -191,7 +200,7 @@ class Publisher:
         `retain_is_kept` (MQTT 5): the flag is as published, so that what comes without it replaced nothing, and nothing
         is an echo of our own.
         """
-        if self._left or (retain_is_kept and not message.retain):
+        if self._left or self._announcer.seen(message) or (retain_is_kept and not message.retain):
             return
         if message.topic == self._topic("bridge/info") and self._was_ours(message.payload):
             return

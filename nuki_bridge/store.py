@@ -87,6 +87,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE announced (
+            topic TEXT PRIMARY KEY, -- of Home Assistant's discovery, with a retained message of ours
+            device TEXT NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

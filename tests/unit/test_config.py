@@ -216,6 +216,7 @@ def test_alias_into_its_own_mapping_ends(tmp_path: Path) -> None:
 
 # -- what is said about mistakes --------------------------------------------------------------------------------------
 
+OUTSIDE = "must be a topic outside of base_topic"
 TOPIC = "must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes"
 ADDRESS = 'must be six pairs of hex digits such as "54:D2:72:AA:BB:CC"'
 PORT = "must be a whole number from 1 to 65535, without quotes"
@@ -269,6 +270,9 @@ SLUG = "must be 1 to 32 characters out of a-z, 0-9, _ and -"
         ("mqtt: {discovery: {prefix: ha/}}", [f"1: mqtt.discovery.prefix: {TOPIC}"]),
         ("mqtt: {discovery: {enabled: 1}}", ["1: mqtt.discovery.enabled: must be true or false, without quotes"]),
         ("mqtt: {discovery: {enabled: 'true'}}", ["1: mqtt.discovery.enabled: must be true or false, without quotes"]),
+        ("mqtt: {discovery: {prefix: nuki/ha}}", [f"1: mqtt.discovery.prefix: {OUTSIDE}"]),
+        ("mqtt: {base_topic: homeassistant}", [f"1: mqtt.discovery.prefix: {OUTSIDE}"]),
+        ("mqtt: {base_topic: a/b, discovery: {prefix: a/b}}", [f"1: mqtt.discovery.prefix: {OUTSIDE}"]),
         ("mqtt: {discovery: {style: Device}}", ["1: mqtt.discovery.style: must be device or legacy"]),
         ("mqtt: {tls: ca.pem}", ["1: mqtt.tls: must be true, false or a mapping of ca, cert and key"]),
         ("mqtt:\n  tls:", ["2: mqtt.tls: must be true, false or a mapping of ca, cert and key"]),

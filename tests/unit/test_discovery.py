@@ -1,0 +1,268 @@
+"""What Home Assistant is told: the messages themselves.  That it makes of them what is meant, tests/system shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nuki_bridge import discovery, topics
+from nuki_bridge.config import DiscoverySettings
+from nuki_bridge.discovery import LockFacts
+from nuki_bridge.discovery_entities import BRIDGE_ENTITIES, LOCK_ENTITIES, lock_entity
+from nuki_bridge.mqtt import Message
+from nuki_bridge.protocol.codes import Action, LockState, name_of
+
+ALL_ACTIONS = {name_of(each) for each in Action}
+EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}
+FULL = LockFacts(
+    "front_door",
+    "Front door",
+    0x1A2B3C4D,
+    "Smart Lock 3.0 or 4th generation",
+    "3.5.11",
+    "5.1",
+    frozenset(ALL_ACTIONS | EQUIPMENT),
+)
+DEVICE = DiscoverySettings()
+LEGACY = DiscoverySettings(style="legacy")
+HERE = "0123456789abcdef"
+TOPIC = "homeassistant/device/nuki_bridge_1a2b3c4d/config"
+
+ENTITIES = [*LOCK_ENTITIES, *BRIDGE_ENTITIES]
+LOCK = lock_entity(may_open=True, old=False)
+
+
+def without(*traits: str) -> LockFacts:
+    return replace(FULL, traits=FULL.traits - set(traits))
+
+
+def message(facts: LockFacts = FULL, base: str = "nuki") -> dict[str, Any]:
+    """The one message of a lock."""
+    [(topic, payload)] = discovery.lock_messages(facts, DEVICE, base, HERE).items()
+    assert topic == TOPIC
+    found: dict[str, Any] = json.loads(payload)
+    return found
+
+
+def there(facts: LockFacts) -> set[str]:
+    """The entities that a lock has."""
+    return {key for key, each in message(facts)["components"].items() if set(each) != {"platform"}}
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+
+def test_every_topic_is_one_of_the_program() -> None:
+    """States are retained, so that Home Assistant knows them after a restart; events are not, for the same reason."""
+    known = {each.pattern: each for each in topics.TABLE}
+    configs = [LOCK, *(each.config for each in ENTITIES)]
+    used = {(key, value, each is LOCK) for each in configs for key, value in each.items() if key.endswith("topic")}
+    for key, pattern, _ in used:
+        pattern = re.sub("/request/.*", "/request/<command>", pattern)
+        assert known[pattern].direction == ("in" if key == "command_topic" else "out")
+        assert known[pattern].retained == (key != "command_topic" and pattern != "<lock>/event")
+    for entity in ENTITIES:
+        for pattern in entity.available:
+            assert known[pattern].retained
+
+
+def test_keys_are_unique_and_fit_into_a_topic() -> None:
+    for entities in (LOCK_ENTITIES, BRIDGE_ENTITIES):
+        keys = ["lock", *(each.key for each in entities)]
+        assert len(keys) == len(set(keys))
+        assert all(re.fullmatch("[a-z0-9_]+", each) for each in keys)
+
+
+def test_events_belong_to_event_entities() -> None:
+    on_events = {each.platform for each in ENTITIES if each.config.get("state_topic") == "<lock>/event"}
+    assert on_events == {"event"}
+
+
+def test_every_state_of_the_lock_has_a_meaning() -> None:
+    """Those that Home Assistant has no word for are unknown."""
+    meant = set(re.findall(r"'(\w+)': '", LOCK["value_template"]))
+    unknown = {"uncalibrated", "calibrating", "boot_run", "undefined"}
+    assert meant | unknown == {name_of(each) for each in LockState}
+    shown = set(re.findall(r": '(\w+)'", LOCK["value_template"]))
+    assert {f"state_{each}" for each in shown} == {each for each in LOCK if re.match("state_(?!topic)", each)}
+    assert all(LOCK[f"state_{each}"] == each for each in shown)
+
+
+# -- a lock -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_is_one_device_below_the_bridge() -> None:
+    told = message()
+    assert told["device"] == {
+        "identifiers": ["nuki_bridge_1a2b3c4d"],
+        "name": "Front door",
+        "manufacturer": "Nuki",
+        "model": "Smart Lock 3.0 or 4th generation",
+        "serial_number": "1A2B3C4D",
+        "sw_version": "3.5.11",
+        "hw_version": "5.1",
+        "via_device": "nuki_bridge_0123456789abcdef",
+    }
+    assert set(told["origin"]) == {"name", "sw_version"}
+    assert told["availability"] == [{"topic": "nuki/bridge/state"}, {"topic": "nuki/front_door/availability"}]
+    assert told["availability_mode"] == "all"
+
+
+def test_the_lock_entity_takes_plain_words() -> None:
+    entity = message()["components"]["lock"]
+    assert entity["platform"] == "lock"
+    assert entity["name"] is None
+    assert entity["unique_id"] == "nuki_bridge_1a2b3c4d_lock"
+    assert entity["state_topic"] == "nuki/front_door/state"
+    assert entity["command_topic"] == "nuki/front_door/set"
+    assert not entity["retain"]
+    assert not entity["optimistic"]
+    for payload, action in (("lock", Action.LOCK), ("unlock", Action.UNLOCK), ("open", Action.UNLATCH)):
+        assert asked("nuki/front_door/set", entity[f"payload_{payload}"]).action is action
+
+
+def test_commands_are_requests_that_the_bridge_takes() -> None:
+    for entity in message()["components"].values():
+        topic = entity.get("command_topic", "")
+        payloads = [entity[key] for key in ("payload_press", "payload_on", "payload_off") if key in entity]
+        assert payloads or entity["platform"] in ("lock", "number", "select") or not topic
+        for payload in payloads if topic else ():
+            request = asked(topic, payload)
+            assert request.action is not None or request.command in ("refresh", "config/set")
+            assert request.command != "config/set" or len(request.arguments) == 1
+
+
+def asked(topic: str, payload: str) -> topics.Request:
+    request = topics.parse("nuki", Message(topic, payload.encode(), retain=False, received_at=0.0))
+    assert request is not None
+    return request
+
+
+def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
+    """Another name, another base topic, another bridge: the same entities."""
+    ids = {key: each["unique_id"] for key, each in message()["components"].items() if "unique_id" in each}
+    moved = replace(FULL, name="shed", label="Shed", firmware="4.0.0")
+    again = message(moved, "home/nuki")["components"]
+    assert {key: each["unique_id"] for key, each in again.items() if "unique_id" in each} == ids
+    assert len(set(ids.values())) == len(ids) == len(LOCK_ENTITIES)  # the lock, and all but the sensor in its place
+    assert again["door"]["state_topic"] == "home/nuki/shed/door"
+
+
+@pytest.mark.parametrize(
+    ("trait", "keys"),
+    [
+        ("door", {"door"}),
+        ("battery_level", {"battery"}),
+        ("keypad_battery", {"keypad_battery_critical"}),
+        ("door_sensor_battery", {"door_sensor_battery_critical"}),
+        ("keypad", {"keypad"}),
+        ("doorbell", {"ring"}),
+        ("fob", {"fob_action_1", "fob_action_2", "fob_action_3"}),
+        ("lock_n_go", {"lock_n_go"}),
+        (
+            "pin",
+            {
+                *("pairing", "auto_unlatch", "single_lock", "button", "led", "led_brightness", "advertising_mode"),
+                *("fob_action_1", "fob_action_2", "fob_action_3", "last_user", "keypad"),
+            },
+        ),
+    ],
+)
+def test_what_a_lock_lacks_is_taken_away(trait: str, keys: set[str]) -> None:
+    """Home Assistant removes an entity that is named with its platform alone, and only then."""
+    assert there(FULL) - there(without(trait)) == keys
+    named = message(without(trait))["components"]
+    assert set(named) == {"lock", *(each.key for each in LOCK_ENTITIES)}
+    assert all(set(named[key]) == {"platform"} for key in keys)
+
+
+def test_without_unlatch_there_is_no_open() -> None:
+    assert "payload_open" not in message(without("unlatch"))["components"]["lock"]
+
+
+def test_without_any_action_of_a_lock_its_state_is_a_sensor() -> None:
+    facts = replace(FULL, traits=frozenset({"lock_n_go", "no_lock"}))
+    assert "state" not in there(FULL)
+    assert {"state", "lock_n_go"} <= there(facts)
+    assert message(facts)["components"]["lock"] == {"platform": "lock"}
+
+
+def test_settings_are_configuration_and_what_is_technical_is_diagnostic() -> None:
+    components = message()["components"].values()
+    for entity in (each for each in components if len(each) > 1):
+        is_setting = entity.get("command_topic", "").endswith("/config/set")
+        assert (entity.get("entity_category") == "config") == is_setting
+    assert message()["components"]["rssi"]["entity_category"] == "diagnostic"
+
+
+# -- the bridge -------------------------------------------------------------------------------------------------------
+
+
+def test_the_bridge_is_a_device_whose_connection_is_always_told() -> None:
+    [(topic, payload)] = discovery.bridge_messages(DEVICE, "nuki", HERE).items()
+    told = json.loads(payload)
+    assert topic == "homeassistant/device/nuki_bridge_0123456789abcdef/config"
+    assert told["device"]["identifiers"] == [message()["device"]["via_device"]]
+    assert set(told["components"]) == {"connectivity", "adapter", "version"}
+    assert "availability" not in told
+    assert "availability" not in told["components"]["connectivity"]
+    assert told["components"]["version"]["availability"] == [{"topic": "nuki/bridge/state"}]
+
+
+# -- the old form -----------------------------------------------------------------------------------------------------
+
+
+def test_in_the_old_form_each_entity_is_a_whole_message() -> None:
+    told = discovery.lock_messages(FULL, LEGACY, "nuki", HERE)
+    new = message()
+    for key in there(FULL):
+        entity = json.loads(
+            told.pop(f"homeassistant/{new['components'][key]['platform']}/nuki_bridge_1a2b3c4d/{key}/config")
+        )
+        assert entity["device"] == new["device"]
+        assert entity["unique_id"] == new["components"][key]["unique_id"]
+        assert entity["availability_mode"] == "all"
+        assert "platform" not in entity
+    assert told == {}
+
+
+def test_the_old_form_knows_nothing_of_open() -> None:
+    """Home Assistant before 2024.10 ignores states that it does not know: the lock would stay `locked`."""
+    entity = json.loads(
+        discovery.lock_messages(FULL, LEGACY, "nuki", HERE)["homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config"]
+    )
+    assert "'unlatched': 'unlocked'" in entity["value_template"]
+    assert "'unlatching': 'unlocking'" in entity["value_template"]
+    assert "state_open" not in entity
+    assert entity["payload_open"] == "unlatch"
+
+
+def test_the_form_is_seen_by_the_topic() -> None:
+    for settings in (DEVICE, LEGACY, DiscoverySettings(prefix="a/device", style="legacy")):
+        for topic in discovery.lock_messages(FULL, settings, "nuki", HERE):
+            assert discovery.style_of(topic) == settings.style
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "in_lock", "label"),
+    [
+        ("haustuer", "Haustür", "Haustür"),
+        ("front_door", "Front Door", "Front Door"),
+        ("front_door", "Nuki_1A2B3C4D", "Front door"),
+        ("front-door_2", "Front Door", "Front door 2"),
+        ("nuki_1a2b3c4d", "Nuki_1A2B3C4D", "Nuki_1A2B3C4D"),
+        ("haus_tuer", "Haus\x00\x1b\u202etür\n", "Haus tür"),
+        ("_", "", "_"),
+        ("lock_1a2b3c4d", "門", "門"),
+        ("lock_1a2b3c4d", "門" * 100, "門" * 64),
+    ],
+)
+def test_the_label_is_the_locks_own_name_where_the_topic_was_made_of_it(name: str, in_lock: str, label: str) -> None:
+    assert discovery.label(name, in_lock, 0x1A2B3C4D) == label
