@@ -59,6 +59,10 @@ Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeContr
 """Messages that tell how many entries follow."""
 
 
+def _bad_pin() -> LockError:
+    return lock_error(ErrorReport(error=ErrorCode.BAD_PIN, failed_command=0))
+
+
 class Admin:
     """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known.
 
@@ -76,7 +80,7 @@ class Admin:
         self._lock = lock
         self._pin = pin
         self._on_refused = on_refused
-        self._refusal = lock_error(ErrorReport(error=ErrorCode.BAD_PIN, failed_command=0)) if refused else None
+        self._refusal = _bad_pin() if refused else None
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
 
@@ -85,10 +89,10 @@ class Admin:
         """A PIN is known and the lock has not refused it."""
         return self._pin is not None and self._refusal is None
 
-    def use_pin(self, pin: str | None) -> None:
-        """Take another PIN from now on."""
+    def use_pin(self, pin: str | None, *, refused: bool = False) -> None:
+        """Take another PIN from now on; `refused` says that it has been tried in vain before."""
         if pin != self._pin:
-            self._pin, self._refusal = pin, None
+            self._pin, self._refusal = pin, _bad_pin() if refused else None
 
     def usable_pin(self) -> int:
         """The PIN to send; raises `RequestError` if none is known, or the refusal that it has met."""

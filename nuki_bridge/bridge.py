@@ -103,10 +103,12 @@ class Bridge:
         self.intake = Intake(self)
         self._tasks: asyncio.TaskGroup | None = None
         self._adapter_available: bool | None = None
+        self._radio_task: asyncio.Task[None] | None = None
         self.radio_known = asyncio.Event()
         """Set once the radio has said for the first time whether there is an adapter."""
         self._started_at = outside.clock()
-        self.pairing = False
+        self.pairing = asyncio.Lock()
+        """Held while a lock is paired, or while another configuration is taken into use."""
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -123,9 +125,38 @@ class Bridge:
                 work = self._again_and_again("the invitations", self.invitations.run)
                 self._tasks.create_task(work, name="invitations")
                 self.publisher.online()
-                await self._again_and_again("the radio", lambda: self.radio.run(self._sighted, self._radio_changed))
+                await self._run_radio()
         finally:
             self.publisher.disconnected()
+
+    async def _run_radio(self) -> None:
+        """Run the radio, and after `use_radio` the other one."""
+        while True:
+            radio = self.radio
+            run = partial(radio.run, self._sighted, self._radio_changed)
+            self._radio_task = asyncio.create_task(self._again_and_again("the radio", run), name="radio")
+            try:
+                await self._radio_task
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling() or radio is self.radio:
+                    raise
+
+    async def use_radio(self, radio: Radio) -> None:
+        """Take another radio: every link is dropped, and made anew over that one."""
+        for member in self.members:
+            await self.stop(member)
+        before, self.radio = self._radio_task, radio
+        if before is not None:
+            before.cancel()
+            await asyncio.wait((before,))
+        for member in self.members:
+            self.start(member)
+
+    def move(self, base: str) -> None:
+        """Have all topics below another base topic, from the next connection on."""
+        self.publisher.move(base)
+        self.base = self.invitations.base = base
 
     def filters(self) -> list[str]:
         """Topic filters to subscribe to at every connection; `outside.watch` is given more of them later."""

@@ -85,26 +85,24 @@ def _look_around(bridge: Bridge) -> AbstractContextManager[None]:
 
 async def _pair(bridge: Bridge, request: Request) -> Answer:
     """Wait for a lock in pairing mode, pair with it, keep it, and take it into use."""
-    if bridge.pairing:
-        raise RequestError("busy", "another pairing is under way; one at a time")
-    bridge.pairing = True
+    if bridge.pairing.locked():
+        raise RequestError("busy", "another pairing, or a change of the configuration, is under way; try again")
     known: Member | None = None
-    try:
-        known = _named(bridge, request.arguments)
-        if known is not None:
-            await bridge.stop(known)  # a lock that holds a link may keep quiet, also about its pairing mode
-        with _look_around(bridge):
-            heard = await _find(bridge, request.arguments, known)
-            known = bridge.members.at(heard.address) or known
+    async with bridge.pairing:
+        try:
+            known = _named(bridge, request.arguments)
             if known is not None:
-                await bridge.stop(known)  # this adapter has one link to a lock
-            member = await _pair_with(bridge, request.arguments, heard, known)
-    except Exception:
-        if known is not None:
-            bridge.start(known)
-        raise
-    finally:
-        bridge.pairing = False
+                await bridge.stop(known)  # a lock that holds a link may keep quiet, also about its pairing mode
+            with _look_around(bridge):
+                heard = await _find(bridge, request.arguments, known)
+                known = bridge.members.at(heard.address) or known
+                if known is not None:
+                    await bridge.stop(known)  # this adapter has one link to a lock
+                member = await _pair_with(bridge, request.arguments, heard, known)
+        except Exception:
+            if known is not None:
+                bridge.start(known)
+            raise
     bridge.publish_info()
     bridge.start(member)
     assert member.paired is not None
@@ -200,7 +198,7 @@ async def _unpair(bridge: Bridge, request: Request) -> Answer:
         raise RequestError("unknown_lock", f"there is no lock {name!r:.40}")
     if member.paired is None:
         raise RequestError("not_paired", f"{name} is not paired")
-    if bridge.pairing:
+    if bridge.pairing.locked():
         raise RequestError("busy", "a pairing is under way; wait for its end")
     await bridge.stop(member)
     paired, member.paired = member.paired, None

@@ -89,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from nuki_bridge import config, daemon
 
-    return asyncio.run(daemon.run(config.load(arguments.config)))
+    return asyncio.run(daemon.run(config.load(arguments.config), read=lambda: config.load(arguments.config)))
 
 
 def _check_config(arguments: argparse.Namespace) -> int:

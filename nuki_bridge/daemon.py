@@ -21,6 +21,7 @@ from nuki_bridge import __version__, logs, mqtt, status_line
 from nuki_bridge.bridge import Bridge, Outside
 from nuki_bridge.broker import Broker
 from nuki_bridge.pulse import Pulse
+from nuki_bridge.reload import Reload
 from nuki_bridge.service import feed_watchdog, notifier, watchdog_interval_s
 from nuki_bridge.store import Store
 
@@ -53,10 +54,12 @@ async def run(
     radio: Radio | None = None,
     ready: asyncio.Event | None = None,
     stop: asyncio.Event | None = None,
+    read: Callable[[], Settings] | None = None,
 ) -> int:
     """Run until SIGTERM or SIGINT; with `stop` until that is set, and signals are the caller's business.
 
-    `radio` takes the place of the one that the settings ask for.  `ready` is set once everything runs, whether or not
+    At SIGHUP the settings are those that `read` gives then, if it is given.  `radio` takes the place of the one that
+    the settings ask for.  `ready` is set once everything runs, whether or not
     broker and locks are there.  Returns the exit status; raises `StoreError` if the state directory cannot be used.
     """
     logs.set_up(settings.log_level)
@@ -64,12 +67,12 @@ async def run(
         log.warning("%s", warning)
     with closing(Store(settings.state_dir)) as store:
         store.open()
-        daemon = _Daemon(settings, store, radio, stop)
+        daemon = _Daemon(settings, store, radio, stop, read or (lambda: settings))
         if stop is None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, daemon.stop)
-            loop.add_signal_handler(signal.SIGHUP, lambda: None)
+            loop.add_signal_handler(signal.SIGHUP, daemon.reload.ask)
             loop.call_later(SETTLED_S, _settle)
         return await daemon.run(ready)
 
@@ -77,7 +80,14 @@ async def run(
 class _Daemon:
     """The objects and the order in which they start and stop."""
 
-    def __init__(self, settings: Settings, store: Store, radio: Radio | None, stop: asyncio.Event | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        radio: Radio | None,
+        stop: asyncio.Event | None,
+        read: Callable[[], Settings],
+    ) -> None:
         self._owns_process = stop is None
         self._stop = stop or asyncio.Event()
         self._restarting = False
@@ -111,6 +121,13 @@ class _Daemon:
             on_connection=self._bridge.connection_changed,
             pulse=self._pulse.part("the broker"),
         )
+        self.reload = Reload(
+            read,
+            self._bridge,
+            self._broker,
+            new_radio=lambda settings: _radio(settings, self._pulse)[0],
+            notify=self._notify,
+        )
         self._status = status_line.StatusLine(self._describe, lambda line: self._notify(f"STATUS={line}"))
 
     async def run(self, ready: asyncio.Event | None) -> int:
@@ -119,6 +136,7 @@ class _Daemon:
         bridge = asyncio.create_task(self._bridge.run(), name="bridge")
         broker = asyncio.create_task(self._connect_to_broker(), name="mqtt")
         watchdog = asyncio.create_task(feed_watchdog(self._notify, self._pulse, watchdog_interval_s()), name="watchdog")
+        reloading = asyncio.create_task(self.reload.run(), name="reload")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.sleep(0)
@@ -130,14 +148,15 @@ class _Daemon:
             await asyncio.wait((stopping, bridge, broker), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._status.close()
+            reloading.cancel()
             self._notify("STOPPING=1\nSTATUS=stopping")
             log.info("nuki-bridge stops")
             if not broker.done():
                 await self._bridge.leave()
                 bridge.cancel()  # locks that are slow to leave must not keep the broker from hearing it
                 await self._broker.drain(GOODBYE_S)
-            stopping.cancel()
-            watchdog.cancel()
+            for task in (stopping, watchdog):
+                task.cancel()
             await _end(broker, bridge)
         for task in (bridge, broker):
             if task.done() and not task.cancelled():
@@ -169,7 +188,8 @@ class _Daemon:
         self.stop()
 
     def _describe(self) -> str:
-        return status_line.describe(self._bridge.members, str(self._broker), self._bridge.radio.status)
+        line = status_line.describe(self._bridge.members, str(self._broker), self._bridge.radio.status)
+        return f"new configuration refused, see the log; {line}" if self.reload.refused else line
 
 
 def _settle() -> None:

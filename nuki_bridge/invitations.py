@@ -82,7 +82,7 @@ class Invitations:
         random: Random,
     ) -> None:
         self._records = records
-        self._base = base
+        self.base = base
         self._member_of = member_of
         self._on_change = on_change
         self._clock = clock
@@ -302,7 +302,7 @@ class Invitations:
         entry = self.entry(row)
         told = credential(
             replace(member.paired, name=member.name),
-            self._base,
+            self.base,
             authorization_id=row.authorization_id,
             shared_key=row.shared_key,
             user=row.user if entry is None else entry.name,

@@ -358,6 +358,11 @@ class Lock:
                 raise TimedOut("the command could not be sent to the lock within its deadline")
             return nonce
 
+    def keep_in_touch(self, connection: Connection) -> None:
+        """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""
+        self.connection = connection
+        self._wake.set()
+
     def look_again(self) -> None:
         """Read the states soon: somebody else may have changed them."""
         self._due.states_at = self.clock()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nuki_bridge.lock_commands import Answer, Call
     from nuki_bridge.members import Member
     from nuki_bridge.protocol.messages import Config
+    from nuki_bridge.store import PairedLock
 
 FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
@@ -215,10 +216,7 @@ def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
 
     paired, pin = member.paired, _own_pin(member)
     assert paired is not None
-    refused = bridge.store.refused_pin(paired)
-    wall_s = bridge.outside.now().timestamp()
-    # a clock that was set back since then must not make it last
-    lately = refused is not None and refused[0] == pin and abs(wall_s - refused[1]) < REFUSED_FOR_S
+    lately = _refused_lately(bridge, paired, pin)
 
     def on_refused(pin: str) -> None:
         member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
@@ -228,6 +226,25 @@ def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
     if lately and pin is not None:
         member.refused_pins.setdefault(pin, lock.clock() + REFUSED_FOR_S)
     return Admin(lock, pin, refused=lately, on_refused=on_refused)
+
+
+def use_own_pin(bridge: Bridge, member: Member) -> None:
+    """The configuration has another PIN for a lock, or none any more."""
+    if member.admin is None or member.paired is None or member.lock is None:
+        return
+    pin = _own_pin(member)
+    refused = pin is not None and member.lock.clock() < member.refused_pins.get(pin, -math.inf)
+    member.admin.use_pin(pin, refused=refused or _refused_lately(bridge, member.paired, pin))
+    for each in (member.users, member.log_book):
+        if each is not None:
+            each.look()
+
+
+def _refused_lately(bridge: Bridge, paired: PairedLock, pin: str | None) -> bool:
+    refused = bridge.store.refused_pin(paired)
+    wall_s = bridge.outside.now().timestamp()
+    # a clock that was set back since then must not make it last
+    return refused is not None and refused[0] == pin and abs(wall_s - refused[1]) < REFUSED_FOR_S
 
 
 async def _verify_pin(call: Call) -> Answer:

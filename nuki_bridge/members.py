@@ -74,6 +74,15 @@ class Member:
         return self.settings.address if self.settings is not None else None
 
 
+@dataclass(slots=True)
+class Reconfigured:
+    """What another configuration did: locks that are gone, new ones, those that stay with their settings before."""
+
+    gone: list[Member] = field(default_factory=list)
+    come: list[Member] = field(default_factory=list)
+    kept: list[tuple[Member, LockSettings | None]] = field(default_factory=list)
+
+
 class Members:
     """Every configured and every paired lock, in the order of the configuration, then by name."""
 
@@ -83,6 +92,21 @@ class Members:
         names = {each.name for each in stored}
         for lock in stored:
             self._place(lock, names - {lock.name})
+
+    def reconfigure(self, configured: Iterable[LockSettings], paired: Iterable[PairedLock]) -> Reconfigured:
+        """Take another configuration: a lock that is the same one under the same name stays the same member."""
+        new, found = Members(configured, paired), Reconfigured()
+        before, self._by_name = self._by_name, new._by_name
+        for name, member in self._by_name.items():
+            old = before.get(name)
+            if old is None or not _is_same(old, member):
+                found.come.append(member)
+                continue
+            found.kept.append((old, old.settings))
+            old.settings = member.settings
+            self._by_name[name] = old
+        found.gone = [old for name, old in before.items() if self._by_name.get(name) is not old]
+        return found
 
     def _place(self, paired: PairedLock, names: set[str]) -> None:
         """Find the configured lock that a paired one is: by its address, else by name where no address is given."""
@@ -134,6 +158,18 @@ class Members:
             suffix = f"_{number}"
             name, number = wanted[: 32 - len(suffix)] + suffix, number + 1
         return name
+
+
+def _is_same(old: Member, new: Member) -> bool:
+    """The same lock and the same authorization on it; where that is not paired yet, the same address."""
+    if old.paired is None or new.paired is None:
+        return old.paired is new.paired and old.address == new.address
+    return (old.paired.address, old.paired.nuki_id, old.paired.authorization_id, old.paired.shared_key) == (
+        new.paired.address,
+        new.paired.nuki_id,
+        new.paired.authorization_id,
+        new.paired.shared_key,
+    )
 
 
 def slug(text: str, nuki_id: int) -> str:

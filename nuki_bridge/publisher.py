@@ -80,6 +80,19 @@ class Publisher:
         self._retained.disconnected()
         self._announcer.disconnected()
 
+    def farewell(self) -> None:
+        """Publish that neither bridge nor locks can be reached, to a broker that is going to be left for another."""
+        for topic in (*(f"{member.name}/availability" for member in self._members), "bridge/state"):
+            self._publish(Publication(self._topic(topic), OFFLINE, retain=True))
+        self._retained.disconnected()
+
+    def move(self, base: str) -> None:
+        """Take back everything retained; from the next connection on it is below another base topic."""
+        before = f"{self._base}/"
+        self._retained.move(lambda topic: f"{base}/{topic.removeprefix(before)}")
+        self._base = base
+        self._strays.clear()
+
     def leave(self) -> None:
         """Publish that neither bridge nor locks can be reached, and nothing from then on."""
         for member in self._members:

@@ -45,6 +45,16 @@ class Retained:
             for each in {*self._unsent, topic}:
                 self._send(each)
 
+    def move(self, rename: Callable[[str], str]) -> None:
+        """Clear every topic, and publish it under another name from the next `connected` on."""
+        if self._connected:
+            for topic in (topic for topic, payload in self._wanted.items() if payload):
+                self._publish(Publication(topic, b"", retain=True))
+        self.disconnected()
+        self._wanted = {rename(topic): payload for topic, payload in self._wanted.items() if payload}
+        self._sent_at.clear()
+        self._repaired_at.clear()
+
     def connected(self) -> None:
         """Publish everything, cleared topics as well: the broker may have lost it, or missed it while we were away."""
         self._connected = True

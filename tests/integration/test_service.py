@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -97,6 +100,21 @@ async def watching(broker: Broker, daemon: Daemon) -> Home:
     return Home(broker, daemon, peer)
 
 
+@pytest.fixture
+def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs dbus-daemon")
+    bus = PrivateBus(tmp_path)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    bus.start()
+    yield bus
+    bus.stop()
+
+
+def on_bluez(daemon: Daemon) -> None:
+    daemon.config.write_text(daemon.config.read_text().replace("backend: virtual", "backend: bluez"))
+
+
 # -- ready, status, watchdog ------------------------------------------------------------------------------------------
 
 
@@ -157,6 +175,121 @@ async def test_a_broker_that_hangs_is_no_reason_to_die(broker: Broker, tmp_path:
         await manager.until(lambda: "broker connected" in manager.status, 30.0)
 
 
+# -- another configuration --------------------------------------------------------------------------------------------
+
+
+async def reloaded(daemon: Daemon, manager: Manager, text: str) -> None:
+    """Write the configuration and send SIGHUP; returns once that has been dealt with."""
+    before = manager.lines.count("READY=1")
+    daemon.config.write_text(text)
+    daemon.signal(signal.SIGHUP)
+    await manager.until(lambda: manager.lines.count("READY=1") > before)
+    told = [line for line in manager.lines if not line.startswith("STATUS=")]
+    assert told[-3] == "RELOADING=1"
+    assert re.fullmatch(r"MONOTONIC_USEC=\d+", told[-2])
+
+
+def found_by_check_config(file: Path) -> list[str]:
+    command = [sys.executable, "-m", "nuki_bridge", "check-config", "--config", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
+
+
+async def reconnects(home: Home) -> dict[str, int]:
+    """How often each lock was connected to."""
+    locks = (await home.ask("bridge/request/health"))["data"]["locks"]
+    return {each["name"]: each["reconnects"] for each in locks if each["connected"]}
+
+
+async def test_sighup_changes_what_changed_and_keeps_links(broker: Broker, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, broker.port)
+    async with managed(daemon) as manager:
+        home = await watching(broker, daemon)
+        await home.online()
+        await home.pair()
+        links = await reconnects(home)
+        assert links == {"front": 1}
+        text = daemon.config.read_text()
+        await reloaded(daemon, manager, f"{text}locks: [{{name: front, actions: [lock]}}, {{name: gate}}]\n")
+        assert (await home.ask("front/set", "unlock"))["error"] == "action_not_allowed"
+        await home.until(lambda: home.last("gate/availability") == "offline")
+        await manager.until(lambda: manager.status.startswith("2 locks: front linked, gate not paired;"))
+        await reloaded(daemon, manager, text.replace("log_level: debug", "log_level: warning"))
+        await home.until(lambda: home.last("gate/availability") == "")
+        written = len(daemon.log)
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+        assert len(daemon.log) == written
+        assert await reconnects(home) == links
+        assert home.on("bridge/state").count("offline") == 0
+        home.close()
+
+
+async def test_sighup_refuses_mistakes_as_check_config_does(broker: Broker, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, broker.port)
+    async with managed(daemon) as manager:
+        home = await watching(broker, daemon)
+        await home.online()
+        await home.pair()
+        links = await reconnects(home)
+        text = daemon.config.read_text()
+        await reloaded(daemon, manager, text + "locks: [{name: Front Door}]\nfoo: 1\n")
+        mistakes = found_by_check_config(daemon.config)
+        assert len(mistakes) == 2
+        assert [line for line in mistakes if line not in daemon.log] == []
+        await manager.until(lambda: manager.status.startswith("new configuration refused, see the log; 1 lock: "))
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+        await reloaded(daemon, manager, text)
+        await manager.until(lambda: manager.status.startswith("1 lock: front linked;"))
+        assert await reconnects(home) == links
+        home.close()
+
+
+async def test_sighup_to_another_broker_keeps_links_and_says_goodbye(broker: Broker, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with Broker(tmp_path / "other", users={"bridge": "hunter2", "me": "me"}) as other:
+        daemon = Daemon(tmp_path, broker.port)
+        (tmp_path / "mqtt-password").write_text("wrong\n")
+        async with managed(daemon) as manager:
+            home = await watching(broker, daemon)
+            await home.online()
+            await home.pair()
+            text = daemon.config.read_text()
+            moved = text.replace(f"port: {broker.port}", f"port: {other.port}, username: bridge")
+            moved = moved.replace("username: bridge", "username: bridge, password_file: mqtt-password")
+            await reloaded(daemon, manager, moved)
+            await home.until(lambda: home.last("bridge/state") == "offline")
+            assert home.last("front/availability") == "offline"
+            await manager.until(lambda: "no broker: the broker at" in manager.status)
+            (tmp_path / "mqtt-password").write_text("hunter2\n")
+            await reloaded(daemon, manager, moved)
+            peer = Peer(other, username="me", password="me")
+            await peer.subscribe("nuki/#")
+            there = Home(other, daemon, peer)
+            await there.online()
+            await there.until(lambda: there.last("front/availability") == "online")
+            assert (await there.ask("front/set", "unlock"))["status"] == "ok"
+            assert await reconnects(there) == {"front": 1}
+            assert "hunter2" not in daemon.log
+            home.close()
+            there.close()
+
+
+@pytest.mark.usefixtures("bus")
+async def test_sighup_to_another_adapter(broker: Broker, tmp_path: Path) -> None:
+    bluez = StandInBluez()
+    bluez.add_adapter("hci0")
+    bluez.add_adapter("hci1")
+    await bluez.start()
+    daemon = Daemon(tmp_path, broker.port)
+    on_bluez(daemon)
+    async with managed(daemon) as manager:
+        await manager.until(lambda: manager.status.endswith("MQTT 5); adapter hci0"))
+        text = daemon.config.read_text()
+        await reloaded(daemon, manager, text.replace("backend: bluez", "backend: bluez, adapter: hci1"))
+        await manager.until(lambda: manager.status.endswith("MQTT 5); adapter hci1"))
+        await manager.until_fed(3)
+    await bluez.kill()
+
+
 # -- stopping ---------------------------------------------------------------------------------------------------------
 
 
@@ -175,21 +308,6 @@ async def test_it_stops_in_3_s_while_the_broker_hangs_and_its_will_says_offline(
         home = await watching(broker, daemon)
         await home.until(lambda: home.last("bridge/state") == "offline", 30.0)
         home.close()
-
-
-@pytest.fixture
-def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("needs dbus-daemon")
-    bus = PrivateBus(tmp_path)
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
-    bus.start()
-    yield bus
-    bus.stop()
-
-
-def on_bluez(daemon: Daemon) -> None:
-    daemon.config.write_text(daemon.config.read_text().replace("backend: virtual", "backend: bluez"))
 
 
 @pytest.mark.usefixtures("bus")

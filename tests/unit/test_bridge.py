@@ -84,7 +84,7 @@ class House:
             ),
         )
         task = asyncio.create_task(self.bridge.run())
-        await asyncio.sleep(0)
+        await self.bridge.radio_known.wait()
         self.bridge.connection_changed(self.online)
         try:
             yield self
