@@ -105,4 +105,6 @@ def _journal_handler(send: Callable[..., None] | None = None) -> logging.Handler
             vars(bare).update(_about.get({}))
             super().emit(bare)
 
-    return Handler(sender_function=send_fields, SYSLOG_IDENTIFIER="nuki-bridge")
+    handler: logging.Handler = Handler(sender_function=send_fields, SYSLOG_IDENTIFIER="nuki-bridge")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler

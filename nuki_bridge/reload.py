@@ -73,8 +73,11 @@ class Reload:
             self._bridge.outside.changed()
 
     async def _once(self) -> None:
+        before = self._bridge.settings.path
         try:
             new = self._read()
+            if before is not None and new.path is None:  # all defaults: right at a start, a mishap now
+                raise ConfigError([f"{before}: there is no such file any more"])
         except ConfigError as error:
             self.refused = True
             for mistake in error.mistakes:

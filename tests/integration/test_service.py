@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import signal
@@ -335,3 +336,60 @@ async def test_a_bluetoothd_that_hangs_is_said_and_no_reason_to_die(broker: Brok
         await home.until(lambda: home.last("bridge/state") == "offline")
         home.close()
     await bluez.kill()
+
+
+# -- what never lets go -----------------------------------------------------------------------------------------------
+
+HANGS = """
+import asyncio, sys
+from nuki_bridge import broker, bridge, cli, pulse
+
+async def never(*_):
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+pulse.SLACK_S = 0.5
+{patch}
+sys.exit(cli.main(["run", "--config", {config!r}]))
+"""
+"""A daemon of which one part hangs, whoever gives it up."""
+
+
+class Hanging(Daemon):
+    def __init__(self, directory: Path, port: int, patch: str) -> None:
+        super().__init__(directory, port)
+        self._program = HANGS.format(patch=patch, config=str(self.config))
+
+    def start(self, **environment: str) -> None:
+        with (self.directory / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", self._program], stdout=log, stderr=log, env={**os.environ, **environment}
+            )
+
+
+async def test_it_stops_in_3_s_and_says_offline_whatever_hangs(broker: Broker, tmp_path: Path) -> None:
+    daemon = Hanging(tmp_path, broker.port, "bridge.Bridge._run_radio = never")
+    async with managed(daemon) as manager:
+        home = await watching(broker, daemon)
+        await home.online()
+        started = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert await daemon.ended(3.0) == 0
+        assert time.monotonic() - started < 3.0
+        await home.until(lambda: home.last("bridge/state") == "offline")
+        assert "STOPPING=1" in manager.lines
+        home.close()
+
+
+async def test_a_part_that_hangs_starves_the_watchdog_and_is_named(broker: Broker, tmp_path: Path) -> None:
+    """The event loop runs on, so that the process looks alive."""
+    daemon = Hanging(tmp_path, broker.port, "broker.mqtt.open_socket = never; broker.mqtt.TIMEOUT_S = 0.5")
+    async with managed(daemon) as manager:
+        await manager.until(lambda: "no progress any more" in daemon.log)
+        fed = len(manager.fed_at)
+        await asyncio.sleep(2 * WATCHDOG_S)
+        assert len(manager.fed_at) == fed
+        assert f"stuck in the broker: connecting to 127.0.0.1:{broker.port}" in daemon.log

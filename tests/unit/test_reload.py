@@ -146,6 +146,18 @@ async def test_a_configuration_with_mistakes_is_refused_and_the_old_one_stays(
         assert not both.reload.refused
 
 
+async def test_a_file_that_is_gone_is_a_mishap_and_no_wish_for_the_defaults(
+    both: Reloading, caplog: pytest.LogCaptureFixture
+) -> None:
+    both.settings = both.house.settings = replace(both.settings, path=Path("/etc/nuki-bridge/config.yaml"))
+    async with both.running():
+        await pair_both(both)
+        await both.use(locks=(), path=None)
+        assert messages(caplog, logging.ERROR)[0] == "/etc/nuki-bridge/config.yaml: there is no such file any more"
+        assert (await both.house.ask("front/set", "unlock"))["status"] == "ok"
+        assert both.house.bridge.settings.locks == (FRONT, SHED)
+
+
 async def test_the_log_level_changes_at_once(both: Reloading) -> None:
     root = logging.getLogger()
     before = root.level
