@@ -70,11 +70,18 @@ class Announcer:
     def start(self) -> None:
         """Read what earlier runs have published and announce the bridge; raises `StoreError`."""
         self._announced.load()
-        bridge = discovery.bridge_id(self._installation)
-        if self._settings.enabled:
-            self._want(bridge, discovery.bridge_messages(self._settings, self._base, self._installation))
-        else:
-            self._want(bridge, {})
+        self._announce_bridge()
+
+    def _announce_bridge(self) -> None:
+        enabled = self._settings.enabled
+        messages = discovery.bridge_messages(self._settings, self._base, self._installation) if enabled else {}
+        self._want(discovery.bridge_id(self._installation), messages)
+
+    def use(self, settings: DiscoverySettings, base: str) -> None:
+        """Take other settings or another base topic: announce the bridge anew, and each lock at its next `lock`."""
+        self._settings, self._base = settings, base
+        self._facts.clear()
+        self._announce_bridge()
 
     def connected(self) -> None:
         """Publish everything, the bridge first: the locks' devices refer to it."""

@@ -31,7 +31,7 @@ from nuki_bridge.topics import Publication
 from nuki_bridge.users import Users
 
 if TYPE_CHECKING:
-    from nuki_bridge.config import Settings
+    from nuki_bridge.config import DiscoverySettings, Settings
     from nuki_bridge.link import Radio, RadioStatus
     from nuki_bridge.mqtt import Message
     from nuki_bridge.protocol.advertisement import Sighting
@@ -157,6 +157,14 @@ class Bridge:
         """Have all topics below another base topic, from the next connection on."""
         self.publisher.move(base)
         self.base = self.invitations.base = base
+
+    def announce(self, settings: DiscoverySettings) -> None:
+        """Announce everything to Home Assistant anew, with these settings and below the present base topic."""
+        self.announcer.use(settings, self.base)
+        for member in self.members:
+            self.publisher.lock(member)
+        if birth := self.announcer.birth_topic():
+            self.outside.watch([birth])
 
     def filters(self) -> list[str]:
         """Topic filters to subscribe to at every connection; `outside.watch` is given more of them later."""

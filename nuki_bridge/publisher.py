@@ -92,6 +92,7 @@ class Publisher:
         self._retained.move(lambda topic: f"{base}/{topic.removeprefix(before)}")
         self._base = base
         self._strays.clear()
+        self._announcer.disconnected()
 
     def leave(self) -> None:
         """Publish that neither bridge nor locks can be reached, and nothing from then on."""

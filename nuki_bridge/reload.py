@@ -144,14 +144,15 @@ class Reload:
 
     async def _mqtt(self, old: MqttSettings, new: MqttSettings) -> None:
         bridge = self._bridge
-        if replace(old, discovery=new.discovery) == new:
-            return
-        if old.base_topic != new.base_topic:
-            bridge.move(new.base_topic)
-        else:
-            bridge.publisher.farewell()
-        await self._broker.drain(FAREWELL_S)
-        self._broker.change(new)
+        if replace(old, discovery=new.discovery) != new:
+            if old.base_topic != new.base_topic:
+                bridge.move(new.base_topic)
+            else:
+                bridge.publisher.farewell()
+            await self._broker.drain(FAREWELL_S)
+            self._broker.change(new)
+        if (old.base_topic, old.discovery) != (new.base_topic, new.discovery):
+            bridge.announce(new.discovery)
 
 
 def _what_can_change(old: Settings, new: Settings) -> Settings:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.config import BluetoothSettings, LockSettings, MqttSettings, Secret, Settings
+from nuki_bridge.config import BluetoothSettings, DiscoverySettings, LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.reload import Reload
@@ -307,7 +307,31 @@ async def test_another_base_topic_takes_everything_along(both: Reloading) -> Non
         both.house.bridge.connection_changed(True)
         assert both.house.retained["home/doors/front/state"] == "locked"
         assert both.house.retained["home/doors/bridge/state"] == "online"
-        assert all(each.startswith("home/doors/") for each in both.house.bridge.filters())
+        assert not [each for each in both.house.bridge.filters() if each.startswith("nuki/")]
+        found = {topic: payload for topic, payload in both.house.retained.items() if topic.startswith("homeassistant/")}
+        assert len(found) == 3
+        assert all('"home/doors/' in payload and '"nuki/' not in payload for payload in found.values())
+        assert (both.link("front"), both.link("shed")) == links
+
+
+async def test_discovery_is_switched_off_and_on_without_another_connection(both: Reloading) -> None:
+    def announced() -> list[str]:
+        return sorted(topic for topic in both.house.retained if topic.startswith(("homeassistant/", "ha/")))
+
+    async with both.running():
+        await pair_both(both)
+        await asyncio.sleep(10.0)
+        links, before = (both.link("front"), both.link("shed")), announced()
+        assert len(before) == 3
+        mqtt = both.settings.mqtt
+        await both.use(mqtt=replace(mqtt, discovery=DiscoverySettings(enabled=False)))
+        assert announced() == []
+        await both.use(mqtt=replace(mqtt, discovery=DiscoverySettings(prefix="ha")))
+        assert announced() == [topic.replace("homeassistant/", "ha/") for topic in before]
+        assert "ha/status" in both.house.watched
+        await both.use(mqtt=mqtt)
+        assert announced() == before
+        assert both.broker.changes == []
         assert (both.link("front"), both.link("shed")) == links
 
 
