@@ -599,6 +599,24 @@ async def test_a_clock_set_back_prolongs_no_life(house: House, monkeypatch: pyte
         assert names(house) == []
 
 
+@pytest.mark.parametrize("jump", [timedelta(days=-30), timedelta(days=30)])
+async def test_a_clock_that_jumps_leaves_the_guest_ten_minutes_and_nobody_else_any(
+    house: House, monkeypatch: pytest.MonkeyPatch, jump: timedelta
+) -> None:
+    async with house.running():
+        await paired(house)
+        guest = Guest((await invite(house))["code"])
+        first = guest.redeem(house)
+        monkeypatch.setattr(house.bridge.invitations, "_now", lambda: now() + jump)
+        assert Guest(guest.code).redeem(house) == "redeemed"
+        await asyncio.sleep(300.0)
+        assert guest.redeem(house) == first
+        await asyncio.sleep(302.0)
+        assert guest.redeem(house) in ("redeemed", "unknown")
+        assert bytes.fromhex(first["shared_key"]) not in database(house)
+        assert names(house) == ["Anna"], "who has redeemed stays, whatever the clock shows"
+
+
 async def test_restarts_with_a_clock_set_back_prolong_no_life(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house.running():
         await paired(house)

@@ -87,6 +87,28 @@ async def test_two_hundred_users_are_listed_in_pages_and_hold_up_nobody(house: H
         assert steps[steps.index("action_received") :].count("entries_read") >= 8, "it waited for the whole list"
 
 
+async def test_every_kind_of_user_has_its_word(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        for kind in (IdType.APP, IdType.FOB, IdType.KEYPAD, IdType.KEYPAD_2):
+            add(house, f"the {kind.name}", kind)
+        told = {each["name"]: each["type"] for each in await ask(house, "users/list")}
+        assert "bridge" in told.values()
+        assert told["the APP"] == "app"
+        assert told["the FOB"] == "fob"
+        assert told["the KEYPAD"] == told["the KEYPAD_2"] == "keypad"
+
+
+@pytest.mark.parametrize("name", ["#", "a/+/b", '"; DROP', "{}", "🗝 Anna", " Anna ", "null", "7"])
+async def test_any_printable_name_comes_back_as_it_is(house: House, name: str) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        made = await ask(house, "users/add", name=name)
+        assert made["user"] == name
+        assert [each["name"] for each in await ask(house, "users/list")][1:] == [name]
+        assert await ask(house, "users/remove", name=name) == {"id": made["authorization_id"], "name": name}
+
+
 @pytest.mark.parametrize("end_missing", [False, True])
 @pytest.mark.parametrize("count_told", [False, True])
 @pytest.mark.parametrize("users", [1, 20, 39, 40, 41])
@@ -234,6 +256,9 @@ async def test_the_bridge_itself_is_guarded(house: House) -> None:
         {"id": 5, "rename": "x" * 33},
         {"id": 5, "rename": ""},
         {"id": 5, "rename": "a\nb"},
+        {"id": 5, "rename": "a\x1b[2Jb"},
+        {"id": 5, "rename": "a\u202eb"},
+        {"id": 5, "rename": ["a"]},
         {"id": 5, "enabled": 1},
         {"id": "5", "enabled": True},
         {"id": -1, "enabled": True},
