@@ -76,6 +76,12 @@ def _bad_url(sentence: str) -> RequestError:
     return RequestError("bad_broker_url", sentence)
 
 
+def not_allowed(settings: MqttSettings, topic: str) -> RequestError:
+    """The broker's access list keeps this account from publishing on `topic`."""
+    who = f"the account {settings.username}" if settings.username else "somebody who does not log in"
+    return RequestError("broker_forbids", f"the broker does not let {who} publish on {topic}; use another account")
+
+
 class Client:
     """One conversation with a running daemon, from `open` to `close`.  Made on a running event loop."""
 
@@ -95,6 +101,7 @@ class Client:
             subscriptions=lambda: [mqtt.Subscription(self._topic(each)) for each in self._filters],
             on_message=self._on_message,
             on_connection=self._on_connection,
+            on_refused=self._on_refused,
         )
         loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = loop.create_future()
@@ -263,7 +270,8 @@ class Client:
             self._over.set_result(error)
 
     def _no_daemon(self, what: str) -> BridgeOffline:
-        return BridgeOffline(f"no nuki-bridge is running on this broker ({self._topic('bridge/state')} {what})")
+        unread = ", or this account may not read it" if what == "is empty" else ""
+        return BridgeOffline(f"no nuki-bridge is running on this broker ({self._topic('bridge/state')} {what}{unread})")
 
     def _topic(self, topic: str) -> str:
         return f"{self._base}/{topic}"
@@ -273,6 +281,10 @@ class Client:
             self._end(BrokerError(reason or "the connection to the broker is gone"))
         elif not self._connected.done():
             self._connected.set_result(None)
+
+    def _on_refused(self, topic: str) -> None:
+        if topic != self._topic(self._inbox):  # that one is only a marker
+            self._end(not_allowed(self._settings, topic))
 
     def _on_message(self, message: mqtt.Message) -> None:
         topic = message.topic.removeprefix(f"{self._base}/")

@@ -44,7 +44,8 @@ class Client:
     `will` (topic, payload) is published, retained at QoS 1, by the broker when the connection ends without our doing.
     `subscriptions` is asked anew at every connection.  `on_connection(True, None)` is called when all of them are in
     place, `on_connection(False, reason)` when the connection is lost and when an attempt fails for another reason than
-    the last.  `on_message` and `on_connection` are called on the loop and must not block; what they raise is logged.
+    the last; `on_refused(topic)` for a message that the access list keeps from `topic`, if the broker says so (MQTT 5).
+    They and `on_message` are called on the loop and must not block; what they raise is logged.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Client:
         subscriptions: Callable[[], Iterable[Subscription]] | Iterable[Subscription],
         on_message: Callable[[Message], None],
         on_connection: Callable[[bool, str | None], None],
+        on_refused: Callable[[str], None] = lambda topic: None,
         clock: Callable[[], float] = boottime,
         keepalive_s: int = KEEPALIVE_S,
         pulse: Part | None = None,
@@ -70,6 +72,7 @@ class Client:
             subscriptions=lambda: tuple(subscriptions() if callable(subscriptions) else subscriptions),
             on_message=on_message,
             on_ready=self._connected,
+            on_refused=on_refused,
             clock=clock,
             pulse=pulse or Part(),
         )

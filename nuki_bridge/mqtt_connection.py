@@ -87,6 +87,7 @@ class Setup:
     subscriptions: Callable[[], tuple[Subscription, ...]]
     on_message: Callable[[Message], None]
     on_ready: Callable[[Connection], None]
+    on_refused: Callable[[str], None]
     clock: Callable[[], float]
     pulse: Part
 
@@ -467,6 +468,7 @@ class Connection:
             self._drained.set()
         if reason.is_failure:
             self._warn_once(f"the broker refused a message to {topic!r}: {reason.getName()}")
+            self._setup.on_refused(topic)
 
     def _on_message(self, received: MQTTMessage) -> None:
         self._notice_stall()

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nuki_bridge import mqtt
+from nuki_bridge.client import not_allowed
 from nuki_bridge.errors import BrokerError, Disconnected, LinkError, NukiError, RequestError
 from nuki_bridge.link import Channel, OnData, RadioStatus
 
@@ -43,6 +44,7 @@ class Post:
             subscriptions=(),
             on_message=self._on_message,
             on_connection=self._on_connection,
+            on_refused=lambda topic: self.end(not_allowed(settings, topic)),
         )
         loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = loop.create_future()

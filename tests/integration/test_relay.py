@@ -297,6 +297,19 @@ async def test_one_account_cannot_act_for_another_guest(tmp_path: Path) -> None:
         assert locked.status == 0, locked
 
 
+async def test_an_account_that_may_not_ask_is_told_so_at_once(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        for account, arguments, code in (
+            ("home", ("users", "list"), "broker_forbids"),
+            ("home", ("invite", "--name", "Ben"), "broker_forbids"),
+            ("guest", ("lock",), "bridge_offline"),
+            ("owner", ("redeem", "0" * 16), "broker_forbids"),
+        ):
+            refused = await call(*arguments, "--broker", house.broker.url(account), HOME=str(tmp_path))
+            assert (refused.status, f"({code})" in refused.err) == (1, True), refused
+            assert password(account) not in refused.err
+
+
 async def owner_invites(broker: GuardedBroker) -> str:
     """As the command line asks: over an inbox of its own."""
     async with broker.peer("owner") as owner:
