@@ -254,6 +254,35 @@ def test_modules_named_in_a_page_exist(page: Path) -> None:
     assert not missing
 
 
+def all_tests() -> set[str]:
+    files = (ROOT / "tests").rglob("test_*.py")
+    return {
+        name for file in files for name in re.findall(r"^\s*(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+
+
+@each_of_ours
+def test_tests_named_in_a_page_exist(page: Path) -> None:
+    """A page that says which test shows something stops saying so when there is no such test any more."""
+    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+    assert named - all_tests() == set()
+
+
+def test_each_claim_of_the_threat_model_names_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert len(headings) == 5
+    for heading, section in zip(headings, re.split(r"^## .+$", text, flags=re.MULTILINE)[1:], strict=True):
+        claims = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| Cannot")]
+        assert claims, f"{heading} claims nothing"
+        assert [line for line in claims if "`test_" not in line] == []
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", README.read_text()))
+    assert {str(page.relative_to(ROOT)) for page in OURS if page.parent.name == "docs"} - linked == set()
+
+
 def test_the_architecture_names_every_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     files = [each for each in PACKAGE.rglob("*.py") if each.stem not in ("__init__", "__main__")]
