@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from bleak import BleakClient
+from bleak.backends.bluezdbus import manager as bleak_manager
 
 from nuki_bridge import ble, gatt, scan
 from nuki_bridge.ble import BluezLink, BluezRadio
@@ -383,6 +384,31 @@ async def test_a_start_of_the_scan_that_got_no_answer_is_taken_back(monkeypatch:
         r.bluez.add_adapter()
         await r.seen()
         assert r.bluez.calls["StopDiscovery"] >= 1
+
+
+async def test_bleak_connects_to_the_bus_anew_after_starts_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be bleak's own connection that is stuck."""
+    monkeypatch.setattr(scan, "SCAN_S", 0.1)
+    async with rig(adapters=()) as r:
+        r.bluez.hang("StartDiscovery", scan.FRESH_START)
+        r.bluez.add_adapter()
+        await until(lambda: r.bluez.calls["StartDiscovery"] == scan.FRESH_START)
+        before = bleak_manager._global_instances[asyncio.get_running_loop()]
+        await r.seen()
+        assert bleak_manager._global_instances[asyncio.get_running_loop()] is not before
+        await r.works()
+
+
+async def test_a_scan_that_does_not_start_costs_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "SCAN_S", 0.1)
+    async with rig() as r:
+        await r.connected()
+        r.bluez.hang("StartDiscovery", 2 * scan.FRESH_START)
+        before = r.bluez.calls["StartDiscovery"]
+        with r.radio.look_around():
+            await until(lambda: r.bluez.calls["StartDiscovery"] >= before + 2 * scan.FRESH_START)
+        await r.works()
+        assert r.losses == 0
 
 
 async def test_a_refused_stop_of_the_scan_does_not_leave_bluez_deaf() -> None:
@@ -912,6 +938,23 @@ async def test_a_bluetoothd_that_does_not_answer_is_asked_again(monkeypatch: pyt
         await r.bluez.start()
         await until(lambda: "does not answer" in (r.radio.status.reason or ""))
         await r.seen()
+
+
+async def test_a_question_that_got_no_answer_is_asked_again_over_a_new_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be our own connection to the bus that is stuck."""
+    monkeypatch.setattr("nuki_bridge.bluez.CALL_S", 0.3)
+    async with rig() as r:
+        await r.connected()
+        before = r.radio.bluez._bus
+        r.bluez.hang("GetManagedObjects")
+        r.bluez.power(False)
+        await until(lambda: any("does not answer" in (each.reason or "") for each in r.statuses))
+        r.bluez.power(True)
+        await until(lambda: r.radio.status.available)
+        assert r.radio.bluez._bus is not before
+        await r.works()
 
 
 async def test_the_system_bus_may_die_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
