@@ -51,15 +51,17 @@ class StatusLine:
         self._told = ""
         self._told_at = -math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def look(self) -> None:
         """Something that is in the line may have changed."""
-        if self._timer is None:
+        if self._timer is None and not self._closed:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(self._told_at + PAUSE_S - loop.time(), 0.0), self._due)
 
     def close(self) -> None:
         """Tell nothing any more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
 

@@ -380,7 +380,7 @@ async def test_it_stops_in_3_s_and_says_offline_whatever_hangs(broker: Broker, t
         assert await daemon.ended(3.0) == 0
         assert time.monotonic() - started < 3.0
         await home.until(lambda: home.last("bridge/state") == "offline")
-        assert "STOPPING=1" in manager.lines
+        assert manager.lines[-2:] == ["STOPPING=1", "STATUS=stopping"]
         home.close()
 
 

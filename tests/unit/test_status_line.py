@@ -115,5 +115,6 @@ async def test_nothing_is_told_once_closed() -> None:
     line = StatusLine(lambda: "late", told.append)
     line.look()
     line.close()
+    line.look()
     await asyncio.sleep(PAUSE_S)
     assert told == []
