@@ -192,6 +192,8 @@ class Peer:
         self._paho.max_inflight_messages_set(1000)
         if username is not None:
             self._paho.username_pw_set(username, password)
+        self.sent: set[tuple[str, bytes]] = set()
+        """Topics and payloads that this client published."""
         self._acknowledged = asyncio.Event()
         self._paho.on_message = lambda _client, _data, message: self._call(self._queue.put_nowait, message)
         self._paho.on_subscribe = lambda *_: self._call(self._acknowledged.set)
@@ -229,6 +231,7 @@ class Peer:
         packed = Properties(PacketTypes.PUBLISH)
         for name, value in properties.items():
             setattr(packed, name, value)
+        self.sent.add((topic, payload.encode() if isinstance(payload, str) else bytes(payload)))
         return self._paho.publish(topic, payload, 1, retain, packed)
 
     async def next(self, timeout_s: float = 5) -> MQTTMessage:

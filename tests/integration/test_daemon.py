@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.documented import mistake
 from tests.integration.broker import Broker, Peer
 
 pytestmark = pytest.mark.real_time
@@ -86,19 +87,25 @@ class Home:
         self.peer = peer
         self.heard: list[tuple[str, str, bytes | None]] = []
         """Topic without the base, payload, correlation data; in the order in which they came."""
+        self._undocumented: set[str] = set()
         self._task = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         while True:
             message = await self.peer.next(3600)
             correlation = getattr(message.properties, "CorrelationData", None)
+            if (message.topic, message.payload) not in self.peer.sent:
+                wrong = mistake(message.topic, message.payload, retained=message.retain)
+                self._undocumented |= {wrong} if wrong is not None else set()
             self.heard.append(
                 (message.topic.removeprefix("nuki/"), message.payload.decode(errors="replace"), correlation)
             )
 
     def close(self) -> None:
+        """Everything that the daemon published must stand in docs/asyncapi.yaml."""
         self._task.cancel()
         self.peer.close()
+        assert self._undocumented == set()
 
     def last(self, topic: str) -> str | None:
         return next((payload for each, payload, _ in reversed(self.heard) if each == topic), None)

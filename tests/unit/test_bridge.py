@@ -22,6 +22,7 @@ from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock, Store
 from nuki_bridge.topics import Publication
+from tests.documented import mistake
 from tests.unit.rig import clock, now
 
 CLASSIC = "54:D2:72:2B:3C:4D"
@@ -40,6 +41,7 @@ class House:
         self.retained: dict[str, str] = {}
         self.watched: list[str] = []
         self.restarts = 0
+        self.undocumented: list[str] = []
         self.protocol = "5"
         self.online = True
         self.accepting = True
@@ -51,6 +53,11 @@ class House:
         if not (self.online and self.accepting):
             return False
         self.published.append(publication)
+        wrong = mistake(
+            publication.topic, publication.payload, retained=publication.retain, base=self.settings.mqtt.base_topic
+        )
+        if wrong is not None:
+            self.undocumented.append(wrong)
         if publication.retain:
             self.retained[publication.topic] = publication.payload.decode()
             if not publication.payload:
@@ -93,6 +100,7 @@ class House:
             await asyncio.wait((task,))
             self.store.close()
             assert task.cancelled()
+            assert self.undocumented == []
 
     def send(self, below: str, payload: Any = b"", **fields: Any) -> None:
         """A message for the bridge; a dictionary goes as JSON."""
