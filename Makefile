@@ -31,6 +31,13 @@ test: deps ## everything: lint, unit and integration tests, the Debian package, 
 vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
 
+.PHONY: test-system test-node-red packages-node
+test-system: .venv/.complete packages-broker .cache/node-red/.complete ## with real programs of others
+	@.ci/test node-red
+
+test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the Node-RED flow in a real Node-RED; the description of the topics in its parser
+	@.ci/test node-red
+
 bench: deps ## measure latency, processor time and memory in a virtual machine
 	@.venv/bin/python -m tests.bench
 
@@ -87,6 +94,15 @@ endef
 	$(call venv,.venv-pynukibt,$(PYTHON),-r tests/requirements-pynukibt.txt)
 	@touch $@
 
+# -- programs from npm, in the versions that package.json there names -------------------------------------------------
+
+.cache/node-red/.complete: tests/system/package.json | packages-node
+	@echo "== installing into .cache/node-red"
+	@rm -rf .cache/node-red && mkdir -p .cache/node-red && cp $< .cache/node-red
+	@npm install --prefix .cache/node-red --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error >/dev/null || { \
+	    echo "npm could not install what .cache/node-red needs (see above)" >&2; exit 1; }
+	@touch $@
+
 # -- packages of the system, installed only if what they bring is missing ---------------------------------------------
 
 packages-interpreter:
@@ -128,3 +144,6 @@ packages-deb:
 
 packages-lintian:
 	@.ci/packages lintian
+
+packages-node:
+	@{ command -v node && command -v npm; } >/dev/null || .ci/packages nodejs npm
