@@ -146,6 +146,7 @@ def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
         f"{SHARED}/CHANGELOG.md": "CHANGELOG.md",
         f"{SHARED}/docs/operations.md": "docs/operations.md",
         f"{SHARED}/examples/mosquitto/nuki-bridge.acl": "etc/mosquitto/nuki-bridge.acl",
+        f"{SHARED}/examples/node-red/flows.json": "etc/node-red/flows.json",
     }.items():
         assert package.contents[name] == (ROOT / source).read_bytes(), name
     others = ("etc/nuki-bridge/config.yaml", "usr/bin/nuki-bridge", "usr/share/man/man1/nuki-bridge.1.gz")
