@@ -181,7 +181,11 @@ def _qr_text(link: str) -> str:
 
     text = io.StringIO()
     segno.make_qr(link, error="m").terminal(text, border=2, compact=True)
-    return text.getvalue().rstrip("\n")
+    lines = text.getvalue().rstrip("\n").split("\n")
+    if sys.stdout.isatty():
+        # white on black whatever the terminal's colours are: many a phone does not read an inverted code
+        lines = [f"\x1b[38;5;231;48;5;16m{line}\x1b[0m" for line in lines]
+    return "\n".join(lines)
 
 
 def _check_new(file: Path) -> None:

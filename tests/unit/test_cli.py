@@ -128,6 +128,16 @@ class TestOwner:
         for line in ("--json users front list", "users --json front list", "users front list --json"):
             assert cli.parse(line.split()).json
 
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_a_qr_code_is_light_on_dark_in_every_terminal(
+        self, terminal: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+        lines = owner_invite._qr_text("nuki-bridge:invite?code=0000-0000-0000-0000").splitlines()
+        assert len(lines) > 15
+        assert all(line.startswith("\x1b[38;5;231;48;5;16m") and line.endswith("\x1b[0m") for line in lines) is terminal
+        assert ("\x1b" in "".join(lines)) is terminal
+
     @pytest.mark.parametrize(
         ("access", "words"),
         [
