@@ -50,7 +50,9 @@ RATE_S = 10.0
 IDLE_S = 30.0
 """A session without a frame in either direction ends after this."""
 MAX_SESSIONS = 64
-"""Sessions at one lock."""
+"""Sessions at one lock,"""
+MAX_COUNTED = 1000
+"""and those whose frames are counted."""
 CHALLENGE_S = 60.0
 """So long after the lock's last challenge for it an authorization's command is passed on."""
 
@@ -77,7 +79,6 @@ class _Session:
     request: Request
     active_at: float
     frames: deque[Request] = field(default_factory=deque)
-    arrivals: deque[float] = field(default_factory=deque)
     admitted: bool = False
     linked: bool = False
     """Something of it was written over the present link."""
@@ -116,6 +117,7 @@ class Relay:
         self._publish = publish
         self._refuse = refuse
         self._sessions: dict[str, _Session] = {}
+        self._arrivals: dict[str, deque[float]] = {}  # session: its last frames, also those of one that has ended
         self._turns = 0
         self._served: dict[int, int] = {}  # authorization ID: the number of its last turn
         self._challenged: dict[int, float] = {}  # authorization ID: when the lock sent it a challenge on this link
@@ -130,15 +132,13 @@ class Relay:
         self._end_idle_sessions()
         if not re.fullmatch(r"[0-9A-Fa-f]{32}", request.session):
             raise RequestError("bad_request", "a session is named by 32 hex digits")
+        self._count(request.session, now)
         session = self._sessions.get(request.session)
-        if session is not None:
-            self._count(session, now)
         number = _checked(request.payload)
         if number == self._lock.paired.authorization_id:
             raise RequestError("own_authorization", "this is the bridge's own authorization, which it does not share")
         if session is None:
-            session = self._open(number, request, now)
-            self._count(session, now)
+            session = self._open(number, request)
         elif session.authorization_id != number:
             raise RequestError("bad_frame", "this session belongs to another authorization")
         session.active_at = now
@@ -146,23 +146,26 @@ class Relay:
         session.frames.append(request)
         self._wake.set()
 
-    def _open(self, number: int, request: Request, now: float) -> _Session:
+    def _open(self, number: int, request: Request) -> _Session:
         if len(self._sessions) >= MAX_SESSIONS:
             served = self._turn.session if self._turn is not None else None
             idle = [name for name, each in self._sessions.items() if not (each.proven or each.frames or each is served)]
             if not idle:
                 raise RequestError("too_many_requests", f"{MAX_SESSIONS} sessions are open at this lock; try later")
             del self._sessions[idle[0]]
-        session = self._sessions[request.session] = _Session(number, request, now)
+        session = self._sessions[request.session] = _Session(number, request, request.received_at)
         return session
 
-    @staticmethod
-    def _count(session: _Session, now: float) -> None:
-        while session.arrivals and now - session.arrivals[0] >= RATE_S:
-            session.arrivals.popleft()
-        if len(session.arrivals) >= RATE:
+    def _count(self, name: str, now: float) -> None:
+        arrivals = self._arrivals.pop(name, deque())
+        while arrivals and now - arrivals[0] >= RATE_S:
+            arrivals.popleft()
+        self._arrivals[name] = arrivals  # the newest last
+        while len(self._arrivals) > MAX_COUNTED:
+            del self._arrivals[next(iter(self._arrivals))]
+        if len(arrivals) >= RATE:
             raise RequestError("too_many_requests", f"a session may send {RATE} frames in {RATE_S:g} s")
-        session.arrivals.append(now)
+        arrivals.append(now)
 
     def _end_idle_sessions(self) -> None:
         now = self._lock.clock()

@@ -118,6 +118,29 @@ async def test_a_wrong_key_ends_the_session_with_what_waits_in_it(tmp_path: Path
         assert await anna.challenge()
 
 
+@pytest.mark.parametrize("kind", ["wrong key", "unknown", "own", "malformed"])
+async def test_the_rate_holds_for_frames_that_are_refused_too(tmp_path: Path, kind: str) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        number = {"unknown": 4711, "own": house.member.paired.authorization_id}.get(kind, anna.number)
+        eve = stranger(house, number)
+        for _ in range(30):
+            eve.write(b"junk" if kind == "malformed" else CHALLENGE)
+            await asyncio.sleep(0.2)
+        assert eve.errors().count("too_many_requests") == 10
+        await asyncio.sleep(10.0)
+        eve.write(b"junk")
+        assert eve.errors()[-1] == "bad_frame"
+
+
+async def test_sessions_that_are_counted_do_not_use_up_memory(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        for number in range(3000):
+            house.send(f"front/relay/{number:032x}/write", b"junk")
+        assert len(house.member.relay._arrivals) <= 1000
+
+
 async def test_one_guest_with_many_sessions_holds_up_the_others_for_one_turn(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         eve, ben = house.guest("Eve"), house.guest("Ben")
