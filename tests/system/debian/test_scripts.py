@@ -1,0 +1,197 @@
+"""What dpkg and the package's scripts do to users, modes and files, in a copy of Debian 13 where no service runs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm import debian
+
+BUILD = debian.PROJECT / "build"
+
+CONFIG = "/etc/nuki-bridge/config.yaml"
+STATE = "/var/lib/nuki-bridge"
+HIGHER = "9.1.0"
+_LAYER = """
+mkdir -p /scratch/upper /scratch/work /scratch/merged
+mount -t overlay overlay -o lowerdir=/,upperdir=/scratch/upper,workdir=/scratch/work /scratch/merged
+cd /scratch/merged
+mount -t proc proc proc
+mount --rbind /dev dev
+mkdir -p repository packages
+mount --bind /repository repository
+mount --bind /packages packages
+exec chroot . sh -euc "$1"
+"""
+"""Runs a script on the files of the Debian system; what it changes is kept beside them, in /scratch."""
+
+
+class Scratch:
+    """A Debian 13 of its own."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        self._binds = {folder: "/scratch", repository: "/repository", BUILD: "/packages"}
+
+    def attempt(self, script: str) -> tuple[int, str]:
+        """Exit status of a shell script run by root, and all that it said."""
+        command = debian.inside("sh", "-euc", _LAYER, "layer", script, binds=self._binds)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.returncode, done.stdout
+
+    def run(self, script: str) -> str:
+        """What a script says that has to succeed."""
+        status, said = self.attempt(script)
+        assert status == 0, said
+        return said
+
+    def owner(self, path: str) -> str:
+        """Mode, user and group of a file, such as `640 root nuki-bridge`; a link's own."""
+        return self.run(f"stat -c '%a %U %G' {path}").strip()
+
+    def exists(self, path: str) -> bool:
+        return self.attempt(f"test -e {path} || test -L {path}")[0] == 0
+
+
+def built(*version: str) -> Path:
+    """The package as `make deb` builds it, with `VERSION=...` of another version."""
+    done = subprocess.run(["make", "deb", *version], cwd=debian.PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return debian.PROJECT / done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def deb() -> Path:
+    return built()
+
+
+@pytest.fixture(scope="module")
+def system(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
+    folder = tmp_path_factory.mktemp("debian")
+    yield Scratch(folder, debian.repository(deb))
+    subprocess.run([*debian.AS_ROOT, "rm", "-rf", "--one-file-system", folder], check=True)
+
+
+def install(system: Scratch, package: str, *options: str) -> str:
+    """Install a file below build/ by apt, which takes everything else from files, too."""
+    return system.run(
+        "echo 'deb [trusted=yes] file:/repository ./' >/etc/apt/sources.list; rm -rf /etc/apt/sources.list.d/*;"
+        "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update;"
+        f"apt-get -qq --yes --allow-downgrades --reinstall {' '.join(options)} install /packages/{package}"
+    )
+
+
+def test_while_it_is_unpacked_the_configuration_is_roots_alone(system: Scratch, deb: Path) -> None:
+    system.run(f"dpkg --force-depends --unpack /packages/{deb.name}")
+    assert system.owner(f"{CONFIG}.dpkg-new") == "640 root root"
+    system.run("dpkg --purge nuki-bridge")
+
+
+def test_installed_the_configuration_is_the_services_to_read(system: Scratch, deb: Path) -> None:
+    install(system, deb.name)
+    assert system.owner(CONFIG) == "640 root nuki-bridge"
+    as_user = "setpriv --reuid {0} --regid {0} --clear-groups nuki-bridge check-config"
+    assert system.run(as_user.format("nuki-bridge")) == f"{CONFIG} is valid\n"
+    assert "Permission denied" in system.attempt(as_user.format("nogroup").replace("reuid nogroup", "reuid nobody"))[1]
+
+
+def test_nobody_can_log_in_as_the_services_user(system: Scratch) -> None:
+    user = system.run("getent passwd nuki-bridge").strip().split(":")
+    assert int(user[2]) < 1000
+    assert user[5:] == [STATE, "/usr/sbin/nologin"]
+    assert system.run("passwd -S nuki-bridge").split()[1] == "L"
+    assert system.run("id -Gn nuki-bridge").split() == ["nuki-bridge"]
+
+
+def test_configuring_it_twice_changes_nothing(system: Scratch) -> None:
+    everything = f"stat -c '%n %a %U %G %Y' /etc/nuki-bridge {CONFIG}; getent passwd; getent group"
+    before = system.run(everything)
+    system.run(
+        "for i in 1 2; do DPKG_MAINTSCRIPT_NAME=postinst DPKG_MAINTSCRIPT_PACKAGE=nuki-bridge"
+        " /var/lib/dpkg/info/nuki-bridge.postinst configure 0.0.1; done"
+    )
+    assert system.run(everything) == before
+
+
+def test_it_is_enabled(system: Scratch) -> None:
+    assert system.run("systemctl is-enabled nuki-bridge").strip() == "enabled"
+
+
+def test_an_upgrade_keeps_configuration_state_and_their_modes(system: Scratch) -> None:
+    system.run(
+        f"echo 'mqtt: {{password: \"my-own\"}}' >{CONFIG}; install -d -m 700 -o nuki-bridge -g nuki-bridge {STATE};"
+        f"echo keys >{STATE}/nuki-bridge.db"
+    )
+    install(system, built(f"VERSION={HIGHER}").name)
+    assert system.run("dpkg-query -W -f '${Version}' nuki-bridge") == HIGHER
+    assert "my-own" in system.run(f"cat {CONFIG}")
+    assert system.owner(CONFIG) == "640 root nuki-bridge"
+    assert system.run(f"cat {STATE}/nuki-bridge.db") == "keys\n"
+
+
+def test_a_new_configuration_in_place_of_a_changed_one_leaves_the_old_one_unreadable(
+    system: Scratch, deb: Path
+) -> None:
+    """What dpkg puts aside holds the password."""
+    system.run(
+        f"dpkg-deb -R /packages/{deb.name} /tmp/other; echo '# new' >>/tmp/other{CONFIG};"
+        "sed -i 's/^Version:.*/Version: 9.2/' /tmp/other/DEBIAN/control; dpkg-deb -b /tmp/other /tmp/other.deb;"
+        "dpkg --force-confnew -i /tmp/other.deb"
+    )
+    assert "my-own" not in system.run(f"cat {CONFIG}")
+    assert "my-own" in system.run(f"cat {CONFIG}.dpkg-old")
+    assert [system.owner(CONFIG), system.owner(f"{CONFIG}.dpkg-old")] == ["640 root nuki-bridge"] * 2
+
+
+def test_an_owner_set_by_the_administrator_stays(system: Scratch, deb: Path) -> None:
+    system.run(f"dpkg-statoverride --update --add root root 0600 {CONFIG}")
+    install(system, deb.name)
+    assert system.owner(CONFIG) == "600 root root"
+    system.run(f"dpkg-statoverride --remove {CONFIG}; chown root:adm {CONFIG}")
+    install(system, deb.name)
+    assert system.owner(CONFIG) == "600 root adm"
+
+
+def test_a_configuration_that_is_a_link_is_left_alone(system: Scratch, deb: Path) -> None:
+    system.run(f"mv {CONFIG} /root/mine.yaml; chown root:root /root/mine.yaml; ln -s /root/mine.yaml {CONFIG}")
+    install(system, deb.name)
+    assert system.owner("/root/mine.yaml") == "600 root root"
+    assert system.run(f"readlink {CONFIG}") == "/root/mine.yaml\n"
+    system.run(f"rm {CONFIG}; mv /root/mine.yaml {CONFIG}")
+
+
+def test_a_unit_that_hides_the_packages_is_told_of(system: Scratch, deb: Path) -> None:
+    system.run("echo '[Service]' >/etc/systemd/system/nuki-bridge.service")
+    assert "hides this package's unit" in install(system, deb.name)
+    system.run("rm /etc/systemd/system/nuki-bridge.service")
+
+
+def test_removal_keeps_configuration_and_keys(system: Scratch) -> None:
+    system.run("apt-get -qq --yes remove nuki-bridge")
+    assert not system.exists("/usr/bin/nuki-bridge")
+    assert not system.exists("/usr/lib/python3/dist-packages/nuki_bridge")
+    assert system.exists(CONFIG)
+    assert system.run(f"cat {STATE}/nuki-bridge.db") == "keys\n"
+
+
+def test_purge_removes_what_is_the_services_and_follows_no_link(system: Scratch) -> None:
+    system.run(
+        "mkdir /precious; echo mine >/precious/file; echo secret >/etc/nuki-bridge/mqtt-password;"
+        f"ln -s /precious {STATE}/link; ln -s /precious/file {STATE}/nuki-bridge.db-wal; chown -Rh nuki-bridge: {STATE}"
+    )
+    system.run("dpkg --purge nuki-bridge")
+    assert not system.exists(STATE)
+    assert not system.exists("/etc/nuki-bridge")
+    assert system.attempt("getent passwd nuki-bridge || getent group nuki-bridge")[0] != 0
+    assert system.run("cat /precious/file") == "mine\n"
+
+
+def test_purge_of_a_state_directory_that_is_a_link_takes_the_link(system: Scratch, deb: Path) -> None:
+    install(system, deb.name)
+    system.run(f"ln -s /precious {STATE}; dpkg --purge nuki-bridge")
+    assert not system.exists(STATE)
+    assert system.run("cat /precious/file") == "mine\n"
