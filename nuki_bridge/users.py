@@ -39,6 +39,8 @@ SYNC_S = 3600.0
 PROBE_S = 300.0
 """Over a held link it is looked this often whether the list has become longer or shorter."""
 READ_TIMEOUT_S = 30.0
+SETTLE_S = 2.0
+"""A change of our own seldom comes alone: the list is read so long after the first, or as soon as somebody needs it."""
 RELIABLE_S = 300.0
 """A guest is let in by a list that is not older than this,"""
 RELIABLE_UNKNOWN_S = 5.0
@@ -66,6 +68,7 @@ class Users:
         self._publish = publish
         self._entries: dict[int, AuthorizationEntry] | None = None
         self._read_at = -math.inf
+        self._probed_at = -math.inf
         self._stale_at = math.inf
         self._believed_after_s = RELIABLE_UNKNOWN_S
         """How old the list must be for somebody's word against it to have it read again."""
@@ -100,8 +103,9 @@ class Users:
 
     def look(self) -> None:
         """The lock has reported, or it has come or gone."""
-        if self._seen is not None and self._seen != self._marks():
-            self._errand.soon()
+        seen, marks = self._seen, self._marks()
+        if seen is not None and seen != marks:
+            self._errand.soon(SETTLE_S if seen[0] == marks[0] else 0.0)
         self._errand.look()
 
     def doubt(self) -> None:
@@ -141,7 +145,7 @@ class Users:
         due_at = self._read_at + SYNC_S
         now = self._lock.clock()
         due = self._entries is None or self._seen != self._marks() or now >= min(due_at, self._stale_at)
-        if due or await self._has_other_length():
+        if due or (now >= self._probed_at + PROBE_S and await self._has_other_length()):
             await self.read(READ_TIMEOUT_S)
             due_at = self._lock.clock() + SYNC_S
         return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
@@ -151,6 +155,7 @@ class Users:
         known = self._entries or {}
         if not known or not self._lock.connected:
             return False
+        self._probed_at = self._lock.clock()
         found = await self._admin.page(len(known) - 1, 2, READ_TIMEOUT_S)
         return len(found) != 1 or found[0].authorization_id not in known
 
@@ -179,6 +184,7 @@ class Users:
         entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
         before, self._entries = self._entries, {each.authorization_id: each for each in entries}
         self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
+        self._probed_at = self._read_at
         if before is None or _who_may(before) != _who_may(self._entries):
             self._believed_after_s = RELIABLE_UNKNOWN_S
         self.show()
@@ -298,7 +304,7 @@ class Users:
             try:
                 yield
             finally:
-                self._errand.soon()  # what we publish meanwhile is what we wrote; now comes what the lock has
+                self._errand.soon(SETTLE_S)  # what we publish meanwhile is what we wrote, then what the lock has
 
     @asynccontextmanager
     async def _alone(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AsyncIterator[None]:

@@ -356,6 +356,23 @@ async def test_firmware_that_does_not_count_users_is_looked_at_now_and_then(hous
         assert published(house)[1]["name"] == "Anna B"
 
 
+async def test_changes_of_our_own_in_a_row_have_the_list_read_once_afterwards(house: House) -> None:
+    """Otherwise a hundred invitations would read a hundred lists, each longer than the last."""
+    async with house.running():
+        await house.pair(name="front")
+        await asyncio.sleep(5.0)
+        before = sum(each.what == "entries_read" for each in house.classic.audit)
+        for number in range(20):
+            answer = await house.ask("front/request/invite/create", {"name": f"Guest {number}"})
+            assert answer["status"] == "ok"
+        during = sum(each.what == "entries_read" for each in house.classic.audit)
+        assert during - before <= 2
+        await asyncio.sleep(5.0)
+        after = sum(each.what == "entries_read" for each in house.classic.audit)
+        assert after - during <= 4  # two pages, at most twice
+        assert len(published(house)) == 21
+
+
 async def test_nothing_is_published_while_nothing_changes(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
