@@ -146,9 +146,9 @@ def advertising_data(manufacturer: Mapping[int, bytes], service: Mapping[str, by
 
 
 class Air:
-    """The medium with its adapter and its locks; used on one running event loop.
+    """The medium with its adapters and its locks; used on one running event loop.
 
-    `adapter_address` is the adapter's public address; `duplicates` is its habit (see `DuplicateFilter`).
+    `adapter_address` is the first adapter's public address; `duplicates` is their habit (see `DuplicateFilter`).
     """
 
     def __init__(self, *, adapter_address: str = "B8:27:EB:00:00:01", duplicates: DuplicateFilter = "address") -> None:
@@ -156,47 +156,53 @@ class Air:
         self.duplicates: DuplicateFilter = duplicates
         self.peripherals: list[Peripheral] = []
         self._link = Medium()  # type: ignore[no-untyped-call]
-        self._adapter: AdapterController | None = None
-        self._vhci: HciTransport | None = None
+        self._adapters: dict[str, tuple[AdapterController, HciTransport]] = {}
 
     @property
-    def plugged_in(self) -> bool:
-        """The kernel has the adapter."""
-        return self._adapter is not None
+    def adapter(self) -> AdapterController | None:
+        """What stands behind the first adapter while the kernel has it."""
+        found = self._adapters.get(self.adapter_address)
+        return found[0] if found else None
 
     @property
     def scan(self) -> Literal["active", "passive"] | None:
-        """How the adapter scans now."""
-        if self._adapter is None or not self._adapter.le_scan_enable:
+        """How the first adapter scans now."""
+        adapter = self.adapter
+        if adapter is None or not adapter.le_scan_enable:
             return None
-        return "active" if self._adapter.le_scan_type == 1 else "passive"
+        return "active" if adapter.le_scan_type == 1 else "passive"
 
     @property
     def active_scans(self) -> int:
-        """How often an active scan was begun since the adapter was plugged in."""
-        return 0 if self._adapter is None else self._adapter.active_scans
+        """How often an active scan was begun since the first adapter was plugged in."""
+        return 0 if self.adapter is None else self.adapter.active_scans
 
-    async def plug_in(self) -> None:
-        """Give the kernel the adapter, as by plugging it in; raises `OSError` without /dev/vhci or the right to it."""
-        if self._adapter is not None:
+    async def plug_in(self, address: str | None = None) -> None:
+        """Give the kernel the adapter, as by plugging it in; with an `address` of its own another one beside it.
+
+        Raises `OSError` without /dev/vhci or the right to it.
+        """
+        address = address or self.adapter_address
+        if address in self._adapters:
             return
-        self._vhci = await open_vhci_transport(None)
-        self._adapter = AdapterController(
+        vhci = await open_vhci_transport(None)
+        controller = AdapterController(
             duplicates=self.duplicates,
-            host_source=self._vhci.source,
-            host_sink=self._vhci.sink,
+            host_source=vhci.source,
+            host_sink=vhci.sink,
             link=self._link,
-            public_address=self.adapter_address,
+            public_address=address,
         )
+        self._adapters[address] = controller, vhci
 
-    async def unplug(self) -> None:
-        """Take the adapter away from the kernel; its links end for the locks after the supervision timeout."""
-        if self._adapter is None or self._vhci is None:
-            return
-        self._adapter.forget_everything()
-        self._link.remove_controller(self._adapter)
-        vhci, self._vhci, self._adapter = self._vhci, None, None
-        await vhci.close()
+    async def unplug(self, address: str | None = None) -> None:
+        """Take an adapter away from the kernel; its links end for the locks after the supervision timeout."""
+        found = self._adapters.pop(address or self.adapter_address, None)
+        if found is not None:
+            controller, vhci = found
+            controller.forget_everything()
+            self._link.remove_controller(controller)
+            await vhci.close()
 
     async def add(self, lock: Lock, *, max_mtu: int = MAX_MTU, interval_s: float = 0.4) -> Peripheral:
         """Put a lock on the air; returns when it advertises (if it does).
@@ -210,7 +216,8 @@ class Air:
 
     async def close(self) -> None:
         """Remove everything."""
-        await self.unplug()
+        for address in list(self._adapters):
+            await self.unplug(address)
         for peripheral in self.peripherals:
             await peripheral.stop()
         self.peripherals.clear()

@@ -124,7 +124,7 @@ class Stage:
         `confirmed`: all that the lock sent has been.  `challenge`: somebody holds a challenge that nothing has used,
         too.  `no link`: nobody is connected.  `scan`: and the adapter scans.
         """
-        adapter = self.air._adapter
+        adapter = self.air.adapter
         assert adapter is not None
         if what in ("confirmed", "challenge"):
             await self._until(self._all_confirmed)
