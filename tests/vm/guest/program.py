@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,26 @@ PROGRAM = Path(sys.executable).parent / "nuki-bridge"
 class Program:
     """`nuki-bridge run` with a configuration of its own; `async with` starts and ends it.
 
+    `account` is more of the configuration's `mqtt` and `peer` connects the observer, where the broker asks who comes.
     `retained` is the newest payload of every topic below `nuki/`, `log` everything that was received, in order.
     """
 
-    def __init__(self, directory: Path, broker: Broker, *, bluetooth: str = "{}", locks: str = "[]") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        broker: Broker,
+        *,
+        bluetooth: str = "{}",
+        locks: str = "[]",
+        account: str = "",
+        peer: Callable[[], Peer] | None = None,
+    ) -> None:
         self.directory = directory
         self.broker = broker
+        self._connect = peer or (lambda: Peer(broker))
         self.config = directory / "config.yaml"
         self.config.write_text(
-            f"mqtt: {{host: 127.0.0.1, port: {broker.port}}}\n"
+            f"mqtt: {{host: 127.0.0.1, port: {broker.port}{account}}}\n"
             f"bluetooth: {bluetooth}\nlocks: {locks}\nstate_dir: {directory}/state\nlog_level: debug\n"
         )
         self.log: list[tuple[str, str]] = []
@@ -43,7 +55,7 @@ class Program:
         self._listener: asyncio.Task[None]
 
     async def __aenter__(self) -> Program:
-        self._peer = Peer(self.broker)
+        self._peer = self._connect()
         await self._peer.subscribe("nuki/#")
         self._listener = asyncio.create_task(self._listen())
         await self.start()
@@ -80,7 +92,8 @@ class Program:
     async def _listen(self) -> None:
         while True:
             message = await self._peer.next(3600)
-            topic, payload = message.topic.removeprefix("nuki/"), message.payload.decode()
+            topic = message.topic.removeprefix("nuki/")
+            payload = message.payload.decode(errors="replace")  # what guests send is encrypted
             self.log.append((topic, payload))
             self.retained[topic] = payload
             self._changed.set()
@@ -98,6 +111,13 @@ class Program:
                 f"{topic} did not become {payload!r} within {timeout_s} s, it is {self.retained.get(topic)!r}"
             ) from None
         return time.monotonic() - start
+
+    async def heard(self, condition: Callable[[list[tuple[str, str]]], object], timeout_s: float = 60) -> None:
+        """Wait until `condition` is true of what was received since now."""
+        start = len(self.log)
+        async with asyncio.timeout(timeout_s):
+            while not condition(self.log[start:]):
+                await self._changed.wait()
 
     async def ask(self, topic: str, arguments: dict[str, Any], answer: str, timeout_s: float) -> dict[str, Any]:
         """Publish JSON with a transaction of our own and return the answer to it."""
