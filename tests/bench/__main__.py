@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,9 @@ def main() -> int:
     )
     parser.add_argument("--actions", type=int, default=200, help="for each contender that holds its link (%(default)s)")
     parser.add_argument("--on-demand-actions", type=int, default=16, help="for each that connects first (%(default)s)")
+    parser.add_argument("--guest-actions", type=int, default=40, help="through the relay (%(default)s)")
+    parser.add_argument("--users", type=int, default=200, help="of the lock when they are listed (%(default)s)")
+    parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
     parser.add_argument("--rounds", type=int, default=4, help="in which the contenders take turns (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
@@ -38,9 +42,12 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="keep the logs there")
     parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no machine outlives us
     command = [
         *("python", "-m", "tests.bench.guest"),
         *("--actions", str(options.actions), "--on-demand-actions", str(options.on_demand_actions)),
+        *("--guest-actions", str(options.guest_actions)),
+        *("--users", str(options.users), "--invitations", str(options.invitations)),
         *("--endurance", str(max(options.endurance, options.actions))),
         *("--rounds", str(options.rounds), "--idle", str(options.idle)),
         *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),

@@ -31,6 +31,8 @@ INTERVAL_S = 0.1
 PAUSE_S = 0.1
 """Before everything that is measured, for everybody alike: people do not act within 0.1 s of their last action."""
 POLL_S = 0.005
+CALM_S = 1.0
+"""A silence on the link after which everybody has done what an action brings with it."""
 
 
 class TimedLock(VirtualLock):
@@ -56,6 +58,7 @@ class Stage:
         self.echo = EchoDevice(ECHO_ADDRESS, 0x01020304)
         self.peripheral: Peripheral
         self.packets: list[tuple[int, int]] = []
+        self.last_packet_ns = 0
 
     async def start(self) -> None:
         """Plug everything in."""
@@ -67,7 +70,8 @@ class Stage:
 
         def counted(pdu: bytes) -> None:
             if len(pdu) > 4 and pdu[2:4] == b"\x04\x00":
-                self.packets.append((pdu[4], time.monotonic_ns()))
+                self.last_packet_ns = time.monotonic_ns()
+                self.packets.append((pdu[4], self.last_packet_ns))
             count(pdu)
 
         controller.count = counted  # type: ignore[method-assign]
@@ -98,6 +102,17 @@ class Stage:
             "lock_public_key": self.lock.keys.public.hex(),
         }
 
+    async def fill(self, count: int) -> None:
+        """Give the lock users until it has so many; with 0 take them away again."""
+        lock = self.lock
+        for each in lock.authorizations if not count else ():
+            if each.name.startswith("Somebody"):
+                lock.authorizations.remove(each.authorization_id)
+        while len(lock.authorizations) < count:
+            name = f"Somebody {len(lock.authorizations)}"
+            lock.add_user(secrets.token_bytes(32), IdType.APP, 0, name, full=ErrorCode.MAX_USER)
+        lock.users_changed()
+
     async def ready(self, wait: str) -> str:
         """Wait, then note everything from now on; gives the action that will turn the motor."""
         await self.wait(wait)
@@ -122,14 +137,16 @@ class Stage:
         """Wait until what an action brings with it is over.
 
         `confirmed`: all that the lock sent has been.  `challenge`: somebody holds a challenge that nothing has used,
-        too.  `no link`: nobody is connected.  `scan`: and the adapter scans.
+        too.  `calm`: nothing was sent for a while.  `no link`: nobody is connected.  `scan`: and the adapter scans.
         """
         adapter = self.air.adapter
         assert adapter is not None
-        if what in ("confirmed", "challenge"):
+        if what in ("confirmed", "challenge", "calm"):
             await self._until(self._all_confirmed)
         else:
             await self._until(lambda: not self.lock.links and not self.peripheral.links)
+        if what == "calm":
+            await self._until(lambda: time.monotonic_ns() - self.last_packet_ns > CALM_S * 1e9)
         if what == "challenge":
             await self._until(lambda: self._has_challenge() and self._all_confirmed())
         if what == "scan":
@@ -156,6 +173,7 @@ async def main() -> None:
         await serve(
             show=stage.show,
             hold_button=stage.hold_button,
+            fill=stage.fill,
             authorize=stage.authorize,
             ready=stage.ready,
             seen=stage.seen,

@@ -25,6 +25,7 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from tests.bench import sharing
 from tests.bench.air import ADDRESS, ECHO_ADDRESS
 from tests.bench.child import Child, Process
 from tests.bench.table import spread
@@ -51,13 +52,17 @@ class Watcher:
         self._paho.connect("127.0.0.1", port)
 
     def _on_connect(self, *_: object) -> None:
-        for topic in (f"{NAME}/result", f"{NAME}/availability", "bridge/state", "bridge/response/pair"):
+        for topic in (
+            *(f"{NAME}/result", f"{NAME}/availability", "bridge/state", "bridge/response/pair"),
+            *(f"{NAME}/response/users/list", f"{NAME}/response/invite/create", "invitation/+/response"),
+        ):
             self._paho.subscribe(f"nuki/{topic}", 0)
 
     def _on_message(self, _client: object, _data: object, message: MQTTMessage) -> None:
-        self.heard.append((time.monotonic_ns(), message.topic.removeprefix("nuki/"), message.payload.decode()))
+        payload = message.payload.decode(errors="replace")  # a credential is sealed
+        self.heard.append((time.monotonic_ns(), message.topic.removeprefix("nuki/"), payload))
 
-    def publish(self, topic: str, payload: str) -> int:
+    def publish(self, topic: str, payload: str | bytes) -> int:
         """Publish at QoS 0, as mosquitto_pub and Home Assistant do; gives the moment before."""
         self.heard.clear()
         now = time.monotonic_ns()
@@ -80,15 +85,15 @@ class Watcher:
 class Daemon:
     """The installed program with a configuration of its own."""
 
-    def __init__(self, watcher: Watcher, port: int, connection: str) -> None:
+    def __init__(self, watcher: Watcher, port: int, connection: str, *, pin: str | None = None) -> None:
         self.wait_for = "challenge" if connection == "persistent" else "scan"
         self.online: list[float] = []
         self.process: Process
         self._watcher = watcher
-        self._config = DIRECTORY / f"{connection}.yaml"
+        self._config = DIRECTORY / f"{connection}{'' if pin is None else '-with-pin'}.yaml"
         self._config.write_text(
             f"mqtt: {{host: 127.0.0.1, port: {port}}}\nstate_dir: {DIRECTORY}/state\n"
-            f"locks: [{{name: {NAME}, connection: {connection}}}]\n"
+            f"locks: [{{name: {NAME}, connection: {connection}{'' if pin is None else f', pin: {pin!r}'}}}]\n"
         )
 
     def start(self) -> None:
@@ -279,19 +284,23 @@ def measure(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str
         told = air.ask("authorize", name=name)
         contenders[f"{name} held"] = Client(command, told, linked=True)
         contenders[f"{name} alone"] = Client(command, told, linked=False)
+    owners = Daemon(watcher, broker.port, "persistent", pin=sharing.PIN)
+    client = Client((*PYTHON, "tests.bench.relayed"), air.ask("authorize", name="relay"), linked=True)
+    contenders["relay"] = sharing.Guest(owners, client, broker.port, f"nuki/{NAME}")
     daemons["persistent"].pair(air)
     measured = {name: Measured(air, contender) for name, contender in contenders.items()}
     floors: list[dict[str, list[float]]] = []
     special: dict[str, Any] = {"idle_cpu_percent": {}}
+    counts = {"challenge": options.actions, "confirmed": options.actions, "calm": options.guest_actions}
     for number in range(options.rounds):
         progress(f"round {number + 1} of {options.rounds}: floor")
         floors.append(floor(air, -(-options.actions // options.rounds)))
         for name, each in measured.items():
             progress(f"round {number + 1} of {options.rounds}: {name}")
-            held = each.contender.wait_for in ("challenge", "confirmed")
+            count = counts.get(each.contender.wait_for, options.on_demand_actions)
             each.contender.start()
             each.contender.until_reachable()
-            each.turn(-(-(options.actions if held else options.on_demand_actions) // options.rounds))
+            each.turn(-(-count // options.rounds))
             if isinstance(each.contender, Daemon) and number == options.rounds - 1:
                 progress(f"{name}: idle")
                 special["idle_cpu_percent"][name] = idle(each.contender, options.idle)
@@ -300,6 +309,10 @@ def measure(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str
                 more = back_to_back(air, daemons[name], options.endurance - -(-options.actions // options.rounds))
                 special["back_to_back"] = more
                 special["rss_mib"] = {"after_1": each.first_rss_mib, f"after_{options.endurance}": more["rss_mib"]}
+            if name == "relay" and number == options.rounds - 1:
+                progress("users and invitations")
+                special["listing"] = sharing.list_users(air, watcher, NAME, options.users)
+                special["inviting"] = sharing.invite_and_redeem(air, watcher, NAME, options.invitations)
             each.contender.stop()
     progress("done")
     return {
@@ -326,7 +339,8 @@ def versions() -> dict[str, str]:
 def main() -> None:
     """The command line; `__main__` of this package knows the options."""
     parser = argparse.ArgumentParser()
-    for name in ("--actions", "--on-demand-actions", "--endurance", "--rounds"):
+    counts = ("--actions", "--on-demand-actions", "--guest-actions", "--endurance", "--users", "--invitations")
+    for name in (*counts, "--rounds"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--idle", type=float, required=True)
     parser.add_argument("--pynukibt", default="")

@@ -11,6 +11,7 @@ _NAMES = {
     "back_to_back": "  back to back",
     "bare held": "bare client, link held",
     "pynukibt held": "pyNukiBT, link held",
+    "relay": "guest through the relay",
     "on-demand": "nuki-bridge, on-demand",
     "bare alone": "bare client, no link",
     "pynukibt alone": "pyNukiBT, no link",
@@ -21,7 +22,8 @@ from a client's call, until the lock has accepted the action, has sent COMPLETE,
 client's end. Writes: before the motor starts. ATT: round trips until the result / in all. CPU: of the process, for each
 action, in the virtual machine. The motor takes no time. Without a link, connecting waits for an advertisement, one
 every 100 ms. Persistent: each action begins when the lock has seen the next challenge asked for and confirmed; back to
-back: each begins at the last one's result. On-demand: when the last link is gone and the scan runs again."""
+back: each begins at the last one's result. On-demand: when the last link is gone and the scan runs again. Relay: from
+the guest's call, challenge and action by way of broker and bridge, when the link has been silent for a second."""
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -69,10 +71,19 @@ def _ms(value: dict[str, float], floor: dict[str, float]) -> str:
     return f"{value['median']:.1f} ({value['min']:.1f}-{value['max']:.0f}) {ratio:5.2f}x"
 
 
+def _range(value: dict[str, float]) -> str:
+    return f"{value['median']:.0f} ms ({value['min']:.0f}-{value['max']:.0f})"
+
+
 def _more(results: dict[str, Any]) -> list[str]:
     online = results["online_ms"]
     machine = results["machine"]
+    listing, inviting = results["listing"], results["inviting"]
     return [
+        f"listing {listing['users']} users: {_range(listing['link_ms'])} on the link, "
+        f"{_range(listing['answer_ms'])} until the answer, {listing['att']['median']:g} ATT round trips",
+        f"{inviting['invitations']} invitations: {_range(inviting['create_ms'])} to make one, "
+        f"{_range(inviting['redeem_ms'])} to redeem one, {inviting['create_s'] + inviting['redeem_s']:.1f} s in all",
         f"daemon, from process start to online: {online['median']:.0f} ms ({online['min']:.0f}-{online['max']:.0f})",
         f"floor in each round: {', '.join(f'{each:.1f}' for each in results['floor_rounds_ms'])} ms",
         f"something else kept {machine['others']:.2f} of {machine['processors']} processors busy (best is 0)",
@@ -83,6 +94,7 @@ def _aims(results: dict[str, Any]) -> list[str]:
     floor = results["floor_echo_ms"]["median"]
     persistent, on_demand, bare = (results[each] for each in ("persistent", "on-demand", "bare alone"))
     idle, rss = results["idle_cpu_percent"], results["rss_mib"]
+    relayed_ms = results["relay"]["accepted_ms"]["median"] - results["bare held"]["accepted_ms"]["median"]
     first, last = rss.values()
     aims = [
         ("ATT writes before the motor starts, persistent", persistent["writes_before_motor"]["median"], 1, ""),
@@ -93,6 +105,13 @@ def _aims(results: dict[str, Any]) -> list[str]:
             on_demand["accepted_ms"]["median"] / bare["accepted_ms"]["median"],
             1.1,
             "x bare client without a link",
+        ),
+        ("a guest's action to accepted, more through the relay than directly", relayed_ms, 10, "ms"),
+        (
+            f"listing {results['listing']['users']} users",
+            results["listing"]["link_ms"]["median"] / 1000,
+            3,
+            "s of link time",
         ),
         ("daemon's memory after " + " / ".join(key[6:] for key in rss), max(first, last), 40, "MiB resident"),
         ("  growing by", (last - first) * 1.048576, 1, "MB"),
