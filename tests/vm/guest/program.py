@@ -119,11 +119,13 @@ class Program:
             while not condition(self.log[start:]):
                 await self._changed.wait()
 
-    async def ask(self, topic: str, arguments: dict[str, Any], answer: str, timeout_s: float) -> dict[str, Any]:
-        """Publish JSON with a transaction of our own and return the answer to it."""
+    async def ask(
+        self, topic: str, arguments: dict[str, Any], answer: str, timeout_s: float, **properties: Any
+    ) -> dict[str, Any]:
+        """Publish JSON with a transaction of our own and return the answer to it; `properties` are MQTT 5's."""
         transaction = next(self._numbers)
         seen = len(self.log)
-        self._peer.send(f"nuki/{topic}", json.dumps({**arguments, "transaction": transaction}))
+        self._peer.send(f"nuki/{topic}", json.dumps({**arguments, "transaction": transaction}), **properties)
         async with asyncio.timeout(timeout_s):
             while True:
                 for heard, payload in self.log[seen:]:
@@ -137,6 +139,7 @@ class Program:
         """A request such as `bridge/request/scan`."""
         return await self.ask(topic, arguments, topic.replace("/request/", "/response/"), timeout_s)
 
-    async def act(self, lock: str, action: str, timeout_s: float = 90) -> dict[str, Any]:
-        """A lock action through `<lock>/set`."""
-        return await self.ask(f"{lock}/set", {"action": action}, f"{lock}/result", timeout_s)
+    async def act(self, lock: str, action: str, timeout_s: float = 90, expiry_s: int | None = None) -> dict[str, Any]:
+        """A lock action through `<lock>/set`, which may be carried out within `expiry_s` (MQTT 5's message expiry)."""
+        expiry = {} if expiry_s is None else {"MessageExpiryInterval": expiry_s}
+        return await self.ask(f"{lock}/set", {"action": action}, f"{lock}/result", timeout_s, **expiry)
