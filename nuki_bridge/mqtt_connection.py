@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import BrokerError
+from nuki_bridge.freshness import Freshness
 
 if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
     from paho.mqtt.client import Client as PahoClient
@@ -31,8 +32,6 @@ _LOGGER = logging.getLogger(__name__)
 ANSWER_TIMEOUT_S = 10.0  # from CONNECT to the last SUBACK
 CLOSE_TIMEOUT_S = 0.5
 TICK_S = 1.0
-STALL_S = 2.0  # a loop that stood still for longer makes the age of what it then reads unknown,
-DOUBT_S = 10.0  # but for no longer than this, or steady traffic would keep the doubt alive
 MAX_PACKET_SIZE = 64 * 1024  # the broker drops larger ones in silence, so well above what is refused with an answer
 MAX_PENDING = 1000  # messages, and
 MAX_PENDING_SIZE = 1024 * 1024  # bytes of payload that wait for the broker before `publish` refuses more
@@ -123,11 +122,7 @@ class Connection:
         self._max_packet_size: int | None = None
         self._warned_of: set[str] = set()
         self._heard_at = self._loop.time()
-        self._last_ran = self._clock()
-        self._stale_since: float | None = None
-        self._doubt_ends = 0.0
-        self._fence: int | None = None
-        self._seen_before_fence = False
+        self.freshness = Freshness(self._clock, self._send_fence)
 
     @property
     def open(self) -> bool:
@@ -316,33 +311,16 @@ class Connection:
         self._setup.pulse.step(left_s, f"hearing from the broker at {self._setup.where}")
 
     def _notice_stall(self) -> None:
-        """Runs at every tick and before anything is read.
-
-        After a stall messages lie in our socket and, since the broker sends only so many unacknowledged ones, behind
-        it in the broker.  All of them were published at an unknown time since the loop last ran.  They are through
-        when the broker answers a request and sent no message between that request and its answer: the fence.
-        """
-        now = self._clock()
-        last_ran, self._last_ran = self._last_ran, now
-        stood_still_s = now - last_ran
-        if stood_still_s <= STALL_S or not self.accepted:
-            return
-        if self._stale_since is None:
-            self._stale_since = last_ran
-        self._doubt_ends = self._loop.time() + DOUBT_S
-        if self._fence is None:
-            self._send_fence()
-        self._seen_before_fence = True  # what the fence's answer follows may have come after a second stall
-        _LOGGER.debug("MQTT: stood still for %.1f s", stood_still_s)
+        stood_still_s = self.freshness.look(connected=self.accepted)
         if stood_still_s > 1.5 * self.keepalive_s:
             # The broker has given us up, and its farewell may have been lost while the network was down.  One more tick
             # to read what came before.
             self._loop.call_later(TICK_S, self._end, f"we stood still for {stood_still_s:.0f} s")
 
-    def _send_fence(self) -> None:
+    def _send_fence(self) -> int | None:
         # UNSUBSCRIBE from what nobody subscribed to is the one request that changes nothing and is always answered.
-        self._seen_before_fence = False
-        _, self._fence = self._paho.unsubscribe(f"{self._setup.client_id}/fence")
+        _, number = self._paho.unsubscribe(f"{self._setup.client_id}/fence")
+        return number
 
     # -- told by the loop: the socket
 
@@ -453,13 +431,7 @@ class Connection:
 
     def _on_unsubscribe(self, mid: int, _reasons: Sequence[ReasonCode], _properties: Properties) -> None:
         self._notice_stall()
-        if mid != self._fence:
-            return
-        self._fence = None
-        if self._seen_before_fence and self._loop.time() < self._doubt_ends:
-            self._send_fence()
-        else:
-            self._stale_since = None
+        self.freshness.answered(mid)
 
     def _on_publish(self, mid: int, reason: ReasonCode, _properties: Properties) -> None:
         topic, size = self._pending.pop(mid, ("", 0))
@@ -472,7 +444,7 @@ class Connection:
 
     def _on_message(self, received: MQTTMessage) -> None:
         self._notice_stall()
-        self._seen_before_fence = True
+        received_at = self.freshness.message()
         try:
             topic = received.topic
         except UnicodeDecodeError:
@@ -483,7 +455,7 @@ class Connection:
             topic=topic,
             payload=bytes(received.payload),
             retain=bool(received.retain),
-            received_at=self._last_ran if self._stale_since is None else self._stale_since,
+            received_at=received_at,
             response_topic=response_topic if is_topic_name(response_topic) else None,
             correlation_data=properties.get("CorrelationData"),
             message_expiry_s=properties.get("MessageExpiryInterval"),

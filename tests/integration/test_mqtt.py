@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client as Paho
 
-from nuki_bridge import mqtt, mqtt_connection, tcp
+from nuki_bridge import freshness, mqtt, mqtt_connection, tcp
 from nuki_bridge.config import MqttSettings, Secret, TlsSettings
 from nuki_bridge.mqtt import Client, Message, Subscription
 from tests.integration.broker import Broker, Peer, free_port, make_ca
@@ -288,7 +288,7 @@ async def test_messages_published_while_the_loop_stood_still_are_as_old_as_that(
         assert [int(message.payload) for message in stale] == list(range(50))
         assert all(stopped_at - 1.1 <= message.received_at <= stopped_at for message in stale)
 
-        await eventually(lambda: run.client._connection and run.client._connection._stale_since is None)
+        await eventually(lambda: run.client._connection and run.client._connection.freshness.stale_since is None)
         sent_at = clock()
         peer.publish("stall", b"now")
         assert (await run.next()).received_at >= sent_at
@@ -298,7 +298,7 @@ async def test_messages_published_while_the_loop_stood_still_are_as_old_as_that(
 async def test_steady_traffic_after_a_stall_is_believed_in_the_end(
     shared: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_connection, "DOUBT_S", 0.2)
+    monkeypatch.setattr(freshness, "DOUBT_S", 0.2)
     clock = JumpingClock()
     async with running(shared, subscribed("steady"), clock=clock) as run, Peer(shared) as peer:
         await run.until(True)
@@ -324,7 +324,7 @@ async def test_a_stall_without_messages_leaves_later_ones_fresh(
         connection = run.client._connection
         assert connection is not None
         clock.jumped = 10.0
-        await eventually(lambda: "stood still" in caplog.text and connection._stale_since is None)
+        await eventually(lambda: "stood still" in caplog.text and connection.freshness.stale_since is None)
         sent_at = clock()
         peer.publish("quiet", b"")
         assert (await run.next()).received_at >= sent_at

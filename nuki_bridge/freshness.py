@@ -1,0 +1,65 @@
+"""How old the messages of a connection are: what was published while the event loop stood still is read afterwards.
+
+After a stall (suspend, SIGSTOP, swap) messages lie in our socket and, since the broker sends only so many that are not
+acknowledged, behind it in the broker.  All of them were published at an unknown time since the loop last ran.  They are
+through when the broker answers a request and sent no message between that request and its answer: the fence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+_LOGGER = logging.getLogger(__name__)
+
+STALL_S = 2.0
+"""A loop that stood still for longer makes the age of what it then reads unknown,"""
+DOUBT_S = 10.0
+"""but for no longer than this, or steady traffic would keep the doubt alive."""
+
+
+class Freshness:
+    """Of one connection; `send_fence` asks the broker something and gives the request's number."""
+
+    def __init__(self, clock: Callable[[], float], send_fence: Callable[[], int | None]) -> None:
+        self.stale_since: float | None = None
+        """When the loop last ran, on `clock`, while what is read now may have been published at any time since."""
+        self._clock = clock
+        self._send_fence = send_fence
+        self._last_ran = clock()
+        self._doubt_ends = 0.0
+        self._fence: int | None = None
+        self._message_came = False  # since the fence was sent
+
+    def look(self, *, connected: bool) -> float:
+        """To be called now and then, and before anything is read; gives for how long the loop stood still, 0 if not."""
+        now = self._clock()
+        last_ran, self._last_ran = self._last_ran, now
+        stood_still_s = now - last_ran
+        if stood_still_s <= STALL_S or not connected:
+            return 0.0
+        _LOGGER.debug("MQTT: stood still for %.1f s", stood_still_s)
+        if self.stale_since is None:
+            self.stale_since = last_ran
+        self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_S
+        if self._fence is None:
+            self._fence = self._send_fence()
+        self._message_came = True  # what the fence's answer follows may have come after a second stall
+        return stood_still_s
+
+    def message(self) -> float:
+        """A message was read: since when it may have been published, on `clock`."""
+        self._message_came = True
+        return self._last_ran if self.stale_since is None else self.stale_since
+
+    def answered(self, number: int) -> None:
+        """The broker answered the request of this number."""
+        if number != self._fence:
+            return
+        self._fence = None
+        if self._message_came and asyncio.get_running_loop().time() < self._doubt_ends:
+            self._message_came = False
+            self._fence = self._send_fence()
+        else:
+            self.stale_since = None
