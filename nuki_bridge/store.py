@@ -1,116 +1,18 @@
-"""Durable state in SQLite: the locks that are paired, and this installation's app ID; tables of others beside them.
+"""What the daemon keeps over its restarts: the locks that are paired, and this installation's app ID.
 
-A method that changes something has made it durable when it returns.  A database that is damaged, foreign or newer is
-refused and left as it is, byte for byte.  The daemon alone opens the store, one daemon for each directory.  What the
-records mean is for others to know.
+The file it lies in is `database.py`'s; others keep tables of their own in it.  What the records mean is for others to
+know.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import logging
-import os
-import sqlite3
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from nuki_bridge.database import DAMAGED, Database
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.codes import Family, IdType
-
-_log = logging.getLogger(__name__)
-
-FILE_NAME = "nuki-bridge.db"
-APPLICATION_ID = 0x4E756B69
-"""Marks the file as ours, in its header: "Nuki"."""
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """
-        CREATE TABLE lock (
-            name TEXT PRIMARY KEY,
-            address TEXT NOT NULL,
-            nuki_id INTEGER NOT NULL,
-            family TEXT NOT NULL,
-            authorization_id INTEGER NOT NULL,
-            shared_key BLOB NOT NULL CHECK (length(shared_key) = 32),
-            app_id INTEGER NOT NULL,
-            uuid BLOB NOT NULL CHECK (length(uuid) = 16),
-            id_type INTEGER NOT NULL,
-            paired_at INTEGER NOT NULL, -- Unix seconds
-            pin TEXT
-        ) STRICT
-        """,
-        "CREATE TABLE installation (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
-    ),
-    (
-        """
-        CREATE TABLE invitation (
-            number INTEGER PRIMARY KEY,
-            nuki_id INTEGER NOT NULL,
-            lookup BLOB NOT NULL UNIQUE CHECK (length(lookup) = 16),
-            key BLOB CHECK (length(key) = 32), -- NULL once it is of no more use, like shared_key and client
-            shared_key BLOB CHECK (length(shared_key) = 32),
-            client BLOB,
-            stage TEXT NOT NULL,
-            authorization_id INTEGER,
-            entry_created INTEGER, -- Unix seconds on the lock's clock, like asked
-            asked INTEGER NOT NULL,
-            user TEXT NOT NULL,
-            remote INTEGER NOT NULL,
-            time_limit BLOB CHECK (length(time_limit) = 19),
-            created INTEGER NOT NULL, -- Unix seconds on our clock, like expires and ended
-            expires INTEGER NOT NULL,
-            seconds_left INTEGER NOT NULL,
-            ended INTEGER,
-            on_lock INTEGER NOT NULL -- an authorization that must go is, or may be, on the lock
-        ) STRICT
-        """,
-    ),
-    (
-        """
-        CREATE TABLE log_position (
-            lock TEXT PRIMARY KEY REFERENCES lock (name) ON DELETE CASCADE,
-            nuki_id INTEGER NOT NULL,
-            position INTEGER NOT NULL -- index of the last log entry that was told
-        ) STRICT
-        """,
-        """
-        CREATE TABLE refused_pin (
-            lock TEXT PRIMARY KEY REFERENCES lock (name) ON DELETE CASCADE,
-            pin TEXT NOT NULL,
-            refused_at INTEGER NOT NULL -- Unix seconds
-        ) STRICT
-        """,
-    ),
-    (
-        """
-        CREATE TABLE announced (
-            topic TEXT PRIMARY KEY, -- of Home Assistant's discovery, with a retained message of ours
-            device TEXT NOT NULL
-        ) STRICT
-        """,
-    ),
-)
-"""The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
-
-_HEADER_SIZE = 100
-_HEADER_MAGIC = b"SQLite format 3\0"
-_DAMAGED = "is damaged; restore it from a backup, or move it away and pair the locks again"
-
-_REASONS = {
-    sqlite3.SQLITE_FULL: "cannot be written, the disk is full; free some space",
-    sqlite3.SQLITE_READONLY: "cannot be written; make it writable for the user that runs nuki-bridge",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the owner and mode of its directory",
-    sqlite3.SQLITE_BUSY: "is locked by another program; close that one",
-    sqlite3.SQLITE_IOERR: "cannot be read or written; check the disk and its free space",
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,50 +39,17 @@ class PairedLock:
 _COLUMNS = tuple(each.name for each in fields(PairedLock))
 
 
-class Store:
-    """The database in one directory; `open` before use.  Every method raises `StoreError`."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._path = directory / FILE_NAME
-        self._open_db: sqlite3.Connection | None = None
-        self._directory_fd: int | None = None
-
-    def open(self) -> None:
-        """Open the database; creates directory (0700) and file (0600), upgrades an older schema.
-
-        Raises `StoreError` if another daemon uses the directory, or if the database cannot be used.
-        """
-        try:
-            with self._plainly():
-                self._claim_directory()
-                if not os.path.lexists(self._path):
-                    self._create()
-                self._refuse_unusable()
-                self._connect()
-        except BaseException:
-            self.close()
-            raise
-        self._wipe_old_pages()
-
-    def close(self) -> None:
-        """Close the database and let go of the directory; does nothing when closed."""
-        db, self._open_db = self._open_db, None
-        if db is not None:
-            with contextlib.suppress(sqlite3.Error):  # whatever was to be kept is on the disk already
-                db.close()
-        fd, self._directory_fd = self._directory_fd, None
-        if fd is not None:
-            os.close(fd)
+class Store(Database):
+    """The records in one directory's database; `open` before use.  Every method raises `StoreError`."""
 
     def locks(self) -> list[PairedLock]:
         """Every paired lock, by name."""
-        with self._plainly():
-            rows = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name").fetchall()
+        with self.plainly():
+            rows = self.db.execute(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name").fetchall()
         try:
             return [_from_row(row) for row in rows]
         except (ValueError, OverflowError):
-            raise StoreError(f"{self._path} {_DAMAGED}") from None
+            raise StoreError(f"{self.path} {DAMAGED}") from None
 
     def save_lock(self, lock: PairedLock) -> None:
         """Keep `lock`, in place of one of the same name."""
@@ -189,29 +58,29 @@ class Store:
             f"INSERT INTO lock ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
             f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}"
         )
-        with self._plainly():
-            self._db.execute(statement, _to_row(lock))
-        self._wipe_old_pages()
+        with self.plainly():
+            self.db.execute(statement, _to_row(lock))
+        self.wipe_old_pages()
 
     def remove_lock(self, name: str) -> bool:
         """Forget the lock and its key; False if there is none of that name."""
-        with self._plainly():
-            removed = self._db.execute("DELETE FROM lock WHERE name = ?", (name,)).rowcount > 0
-        self._wipe_old_pages()
+        with self.plainly():
+            removed = self.db.execute("DELETE FROM lock WHERE name = ?", (name,)).rowcount > 0
+        self.wipe_old_pages()
         return removed
 
     def log_position(self, lock: PairedLock) -> int | None:
         """Index of the last entry of this lock's log that was told; None if none ever was."""
-        with self._plainly():
-            rows = self._db.execute(
+        with self.plainly():
+            rows = self.db.execute(
                 "SELECT position FROM log_position WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
             ).fetchall()
         return int(rows[0][0]) if rows else None
 
     def keep_log_position(self, lock: PairedLock, position: int) -> None:
         """Remember it; does nothing if the lock is not paired any more."""
-        with self._plainly():
-            self._db.execute(
+        with self.plainly():
+            self.db.execute(
                 "INSERT INTO log_position SELECT name, nuki_id, ? FROM lock WHERE name = ? AND nuki_id = ?"
                 " ON CONFLICT (lock) DO UPDATE SET nuki_id = excluded.nuki_id, position = excluded.position",
                 (position, lock.name, lock.nuki_id),
@@ -219,186 +88,36 @@ class Store:
 
     def refused_pin(self, lock: PairedLock) -> tuple[str, int] | None:
         """The PIN that this lock has refused, and when (Unix seconds)."""
-        with self._plainly():
-            rows = self._db.execute("SELECT pin, refused_at FROM refused_pin WHERE lock = ?", (lock.name,)).fetchall()
+        with self.plainly():
+            rows = self.db.execute("SELECT pin, refused_at FROM refused_pin WHERE lock = ?", (lock.name,)).fetchall()
         return (str(rows[0][0]), int(rows[0][1])) if rows else None
 
     def keep_refused_pin(self, lock: PairedLock, pin: str, now: int) -> None:
         """Remember it; does nothing if the lock is not paired any more."""
-        with self._plainly():
-            self._db.execute(
+        with self.plainly():
+            self.db.execute(
                 "INSERT INTO refused_pin SELECT name, ?, ? FROM lock WHERE name = ?"
                 " ON CONFLICT (lock) DO UPDATE SET pin = excluded.pin, refused_at = excluded.refused_at",
                 (pin, now, lock.name),
             )
-        self._wipe_old_pages()
+        self.wipe_old_pages()
 
     def forget_refused_pin(self, lock: PairedLock) -> None:
         """The lock has taken a PIN."""
-        with self._plainly():
-            self._db.execute("DELETE FROM refused_pin WHERE lock = ?", (lock.name,))
-        self._wipe_old_pages()
+        with self.plainly():
+            self.db.execute("DELETE FROM refused_pin WHERE lock = ?", (lock.name,))
+        self.wipe_old_pages()
 
     def app_id(self) -> int:
         """The ID under which this installation pairs: 1..0xFFFFFFFF, chosen at random once."""
         import secrets
 
-        with self._plainly():
-            self._db.execute(
+        with self.plainly():
+            self.db.execute(
                 "INSERT OR IGNORE INTO installation VALUES ('app_id', ?)", (1 + secrets.randbelow(0xFFFFFFFF),)
             )
-            [(app_id,)] = self._db.execute("SELECT value FROM installation WHERE key = 'app_id'").fetchall()
+            [(app_id,)] = self.db.execute("SELECT value FROM installation WHERE key = 'app_id'").fetchall()
         return int(app_id)
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The database, for whoever keeps a table of its own: all statements in the block become durable, or none."""
-        with self._plainly():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # some errors have rolled back already
-                    self._db.execute("ROLLBACK")
-                raise
-        self._wipe_old_pages()
-
-    # -- inside -------------------------------------------------------------------------------------------------------
-
-    @property
-    def _db(self) -> sqlite3.Connection:
-        if self._open_db is None:
-            raise StoreError(f"{self._path} is not open")
-        return self._open_db
-
-    @contextlib.contextmanager
-    def _plainly(self) -> Iterator[None]:
-        """Tell the errors of SQLite and of the system in a sentence for the operator."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits only refine
-            raise StoreError(f"{self._path} {_REASONS.get(code, f'cannot be used: {error}')}") from error
-        except OSError as error:
-            raise StoreError(f"{error.filename or self._path} cannot be used: {error.strerror}") from error
-
-    def _claim_directory(self) -> None:
-        with contextlib.suppress(FileExistsError):
-            self._directory.mkdir(mode=0o700, parents=True)
-        fd = self._directory_fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        mode = stat.S_IMODE(os.fstat(fd).st_mode)
-        if mode & 0o077:
-            # Never close a directory that others live in, such as /var/lib.
-            if all(entry.startswith("nuki-bridge") for entry in os.listdir(self._directory)):
-                os.chmod(self._directory, 0o700)
-            elif mode & 0o022:
-                raise StoreError(
-                    f"{self._directory} can be written by other users and holds other files; give state_dir a directory"
-                    " of its own, or make it private with chmod 0700"
-                )
-            else:
-                _log.warning(
-                    "%s can be read by other users and holds other files; better give state_dir a directory of its own",
-                    self._directory,
-                )
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the kernel however this process ends
-        except BlockingIOError:
-            raise StoreError(
-                f"{self._directory} is in use by another nuki-bridge; stop that one, or give this one its own state_dir"
-            ) from None
-
-    def _create(self) -> None:
-        """Make an empty database under another name first, so that a half-made one never has the name that counts."""
-        if self._size_of("-wal"):
-            raise StoreError(f"{self._path} is missing, but {FILE_NAME}-wal is there; restore a backup of both")
-        new = f"{self._path}.new"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
-        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
-            db.execute("PRAGMA journal_mode = MEMORY")
-            _migrate(db, 0)
-        os.replace(new, self._path)
-        assert self._directory_fd is not None
-        os.fsync(self._directory_fd)
-
-    def _refuse_unusable(self) -> None:
-        """Look at the database without touching it.
-
-        Version and application ID in the header are true before SQLite has opened the file: they change only outside
-        WAL mode (see `_connect`), so none is waiting in the log.
-        """
-        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            header = file.read(_HEADER_SIZE)
-        if len(header) < _HEADER_SIZE or not header.startswith(_HEADER_MAGIC):
-            raise StoreError(f"{self._path} {_DAMAGED} (it is not an SQLite database)")
-        version = int.from_bytes(header[60:64], "big")
-        application_id = int.from_bytes(header[68:72], "big")
-        if application_id != APPLICATION_ID:
-            raise StoreError(
-                f"{self._path} belongs to another program; move it away, or give state_dir a directory of its own"
-            )
-        if version == 0:
-            raise StoreError(f"{self._path} {_DAMAGED} (it has no schema version)")
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"{self._path} was written by a newer nuki-bridge (schema {version}, this one knows {len(MIGRATIONS)});"
-                " install that version again"
-            )
-        self._refuse_damaged()
-
-    def _refuse_damaged(self) -> None:
-        if self._size_of("-journal"):
-            mode = "rw"  # an upgrade was cut off; only a writer can roll it back
-        elif self._size_of("-wal"):
-            mode = "ro"  # the log counts; a reader never moves it into the database
-        else:
-            mode = "ro&immutable=1"  # creates no files beside it
-        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
-            if db.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
-                raise StoreError(f"{self._path} {_DAMAGED}")
-
-    def _size_of(self, suffix: str) -> int:
-        try:
-            return os.stat(f"{self._path}{suffix}").st_size
-        except FileNotFoundError:
-            return 0
-
-    def _connect(self) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):  # new ones take the mode of the database
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(f"{self._path}{suffix}", 0o600)
-        db = self._open_db = sqlite3.connect(self._path, timeout=1.0, isolation_level=None)
-        for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL", "temp_store = MEMORY"):
-            db.execute(f"PRAGMA {pragma}")
-        [(version,)] = db.execute("PRAGMA user_version").fetchall()
-        if version < len(MIGRATIONS):
-            db.execute("PRAGMA journal_mode = DELETE")
-            _migrate(db, version)
-        [(mode,)] = db.execute("PRAGMA journal_mode = WAL").fetchall()
-        if mode != "wal":
-            raise StoreError(f"{self._path} is on a file system without write-ahead logs; use a local disk")
-
-    def _wipe_old_pages(self) -> None:
-        """Empty the log, where pages with replaced or deleted keys outlive `secure_delete`."""
-        try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:  # what was asked is durable; the next change wipes again
-            _log.warning("%s: the log could not be emptied yet: %s", self._path, error)
-
-
-def _migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring the schema from `version` to the newest in one transaction."""
-    with db:
-        db.execute("BEGIN IMMEDIATE")
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def _to_row(lock: PairedLock) -> list[Any]:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import StoreError
 from nuki_bridge.invitation_code import key, lookup, read_code
 from nuki_bridge.invitation_store import Records
 from nuki_bridge.simulator.radio import VirtualRadio
-from nuki_bridge.store import FILE_NAME
 from tests.unit import rig
 from tests.unit.invited import Guest, invite, names, open_ones, settle
 from tests.unit.rig import clock, now

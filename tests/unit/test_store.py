@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from nuki_bridge import store as store_module
+from nuki_bridge import database
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.store import PairedLock, Store
@@ -149,7 +149,7 @@ def test_app_id_is_chosen_once_for_each_installation(tmp_path: Path) -> None:
 def test_log_is_synchronous_and_deletion_secure(directory: Path) -> None:
     with opened(directory) as store:
         pragmas = ("journal_mode", "synchronous", "secure_delete", "foreign_keys")
-        values = [store._db.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in pragmas]
+        values = [store.db.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in pragmas]
     assert values == ["wal", 2, 1, 1]
 
 
@@ -380,7 +380,7 @@ def test_symbolic_link_is_refused(directory: Path) -> None:
 def test_row_that_makes_no_sense_is_told_as_damage(directory: Path) -> None:
     with opened(directory) as store:
         store.save_lock(LOCK)
-        store._db.execute("UPDATE lock SET family = 'padlock'")
+        store.db.execute("UPDATE lock SET family = 'padlock'")
         with pytest.raises(StoreError, match="is damaged"):
             store.locks()
 
@@ -400,36 +400,36 @@ NEXT = ("CREATE TABLE extra (x INTEGER) STRICT", "INSERT INTO extra VALUES (7)")
 
 def test_older_database_is_upgraded_with_its_locks(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(directory)
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, NEXT))
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
     for _ in range(2):
         with opened(directory) as store:
             assert store.locks() == [LOCK]
-            assert store._db.execute("SELECT x FROM extra").fetchall() == [(7,)]
-            assert store._db.execute("PRAGMA user_version").fetchone() == (len(store_module.MIGRATIONS),)
+            assert store.db.execute("SELECT x FROM extra").fetchall() == [(7,)]
+            assert store.db.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
 
 
 def test_new_database_runs_every_migration(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, NEXT))
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
     with opened(directory) as store:
-        assert store._db.execute("SELECT x FROM extra").fetchall() == [(7,)]
+        assert store.db.execute("SELECT x FROM extra").fetchall() == [(7,)]
 
 
 def test_upgrade_that_fails_changes_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(directory)
-    released = store_module.MIGRATIONS
-    monkeypatch.setattr(store_module, "MIGRATIONS", (*released, NEXT, ("INSERT INTO absent VALUES (1)",)))
+    released = database.MIGRATIONS
+    monkeypatch.setattr(database, "MIGRATIONS", (*released, NEXT, ("INSERT INTO absent VALUES (1)",)))
     with pytest.raises(StoreError, match="no such table: absent"):
         Store(directory).open()
-    monkeypatch.setattr(store_module, "MIGRATIONS", released)
+    monkeypatch.setattr(database, "MIGRATIONS", released)
     with opened(directory) as store:
         assert store.locks() == [LOCK]
-        assert store._db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
+        assert store.db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
 
 
 def test_upgrade_that_is_killed_is_done_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(directory)
     code = """
-import nuki_bridge.store as module
+import nuki_bridge.database as module
 class Steps(tuple):
     def __iter__(self):
         yield from super().__iter__()
@@ -445,13 +445,13 @@ store.open()
     assert (directory / "nuki-bridge.db-journal").exists()
     with opened(directory) as store:
         assert store.locks() == [LOCK]
-        assert store._db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
+        assert store.db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_newer_database_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
     code = """
-import nuki_bridge.store as module
+import nuki_bridge.database as module
 module.MIGRATIONS = module.MIGRATIONS + (("CREATE TABLE extra (x)",),)
 store.open(); store.app_id()
 print('open', flush=True)
@@ -464,10 +464,10 @@ signal.pause()
         assert (directory / "nuki-bridge.db-wal").stat().st_size > 0
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(store_module, "MIGRATIONS", (*store_module.MIGRATIONS, NEXT))
+            patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
             saved(directory)
     told = refused(directory)
-    known = len(store_module.MIGRATIONS)
+    known = len(database.MIGRATIONS)
     assert f"was written by a newer nuki-bridge (schema {known + 1}, this one knows {known})" in told
 
 
@@ -561,7 +561,7 @@ def test_disk_without_space_is_told_and_the_next_attempt_works(directory: Path) 
 
 def test_full_database_is_told(directory: Path) -> None:
     with opened(directory) as store:
-        store._db.execute("PRAGMA max_page_count = 1")
+        store.db.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="the disk is full; free some space"):
             store.save_lock(replace(LOCK, pin="0" * 100_000))
 
@@ -571,9 +571,9 @@ def test_log_that_cannot_be_emptied_is_a_warning_not_a_failure(
 ) -> None:
     with opened(directory) as store, caplog.at_level(logging.WARNING):
         store.save_lock(LOCK)
-        store._db.execute("BEGIN IMMEDIATE")  # a checkpoint inside of a transaction fails
+        store.db.execute("BEGIN IMMEDIATE")  # a checkpoint inside of a transaction fails
         assert store.remove_lock(LOCK.name)
-        store._db.execute("COMMIT")
+        store.db.execute("COMMIT")
         assert store.locks() == []
     assert "could not be emptied yet" in caplog.text
 
