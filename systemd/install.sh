@@ -69,7 +69,7 @@ install_program() {
 }
 
 install_service() {
-    install -D -m 644 etc/dbus/nuki-bridge.conf "$root$policy"
+    install -D -m 644 systemd/dbus-1/nuki-bridge.conf "$root$policy"
     install -d "$root${unit%/*}" "$root${config%/*}"
     sed "s,/usr/bin/nuki-bridge,$venv/bin/nuki-bridge," systemd/nuki-bridge.service >"$root$unit"
     chmod 644 "$root$unit"

@@ -14,7 +14,7 @@ import pytest
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
-POLICY = Path(__file__).parents[2] / "etc" / "dbus" / "nuki-bridge.conf"
+POLICY = Path(__file__).parents[2] / "systemd" / "dbus-1" / "nuki-bridge.conf"
 _BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>

@@ -141,7 +141,7 @@ def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
     for name, source in {
         "usr/lib/systemd/system/nuki-bridge.service": "systemd/nuki-bridge.service",
         "usr/lib/sysusers.d/nuki-bridge.conf": "systemd/sysusers.d/nuki-bridge.conf",
-        "usr/share/dbus-1/system.d/nuki-bridge.conf": "etc/dbus/nuki-bridge.conf",
+        "usr/share/dbus-1/system.d/nuki-bridge.conf": "systemd/dbus-1/nuki-bridge.conf",
         f"{SHARED}/README.md": "README.md",
         f"{SHARED}/CHANGELOG.md": "CHANGELOG.md",
         f"{SHARED}/docs/operations.md": "docs/operations.md",
@@ -154,6 +154,13 @@ def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
     places = (LIBRARY, SHARED, "usr/lib/systemd/system/", "usr/lib/sysusers.d/", "usr/share/dbus-1/system.d/")
     assert [name for name in package.contents if not name.startswith(places) and name not in others] == []
     assert not {each.split("/")[0] for each in package.files} - {"", ".", "etc", "usr"}
+
+
+def test_everything_to_copy_from_is_an_example(package: Package) -> None:
+    wanted = {str(each.relative_to(ROOT / "etc")) for each in (ROOT / "etc").rglob("*") if each.is_file()}
+    assert {"config.yaml", "mosquitto/nuki-bridge.conf"} <= wanted
+    prefix = f"{SHARED}/examples/"
+    assert {name.removeprefix(prefix) for name in package.contents if name.startswith(prefix)} == wanted
 
 
 def test_nothing_was_compiled_and_nothing_of_the_workplace_is_inside(package: Package) -> None:

@@ -55,7 +55,7 @@ def test_the_service_starts_that_program(installed: Path) -> None:
     original = (ROOT / "systemd" / "nuki-bridge.service").read_text()
     assert unit == original.replace("ExecStart=/usr/bin/", "ExecStart=/opt/nuki-bridge/bin/")
     policy = (installed / "etc/dbus-1/system.d/nuki-bridge.conf").read_bytes()
-    assert policy == (ROOT / "etc" / "dbus" / "nuki-bridge.conf").read_bytes()
+    assert policy == (ROOT / "systemd" / "dbus-1" / "nuki-bridge.conf").read_bytes()
 
 
 def test_the_service_can_read_the_program_and_others_not_the_configuration(installed: Path) -> None:

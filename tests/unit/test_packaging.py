@@ -78,7 +78,7 @@ def test_unit_policy_and_scripts_name_the_same_user_and_paths() -> None:
     unit = (ROOT / "systemd" / "nuki-bridge.service").read_text()
     user = (ROOT / "systemd" / "sysusers.d" / "nuki-bridge.conf").read_text().splitlines()[-1].split()[1]
     assert f"\nUser={user}\n" in unit
-    assert f'<policy user="{user}">' in (ROOT / "etc" / "dbus" / "nuki-bridge.conf").read_text()
+    assert f'<policy user="{user}">' in (ROOT / "systemd" / "dbus-1" / "nuki-bridge.conf").read_text()
     postinst, postrm = ((ROOT / "debian" / f"nuki-bridge.{name}").read_text() for name in ("postinst", "postrm"))
     assert f"chgrp {user} " in postinst
     assert f"userdel {user} " in postrm
