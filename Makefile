@@ -62,8 +62,9 @@ deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages
 clean: ## remove everything that make has made here
 	rm -rf .venv .venv-debian13 .venv-pynukibt .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
+# The folders are among them, because their time changes when a file is gone.
 $(DEB): .ci/deb CHANGELOG.md LICENSE README.md pyproject.toml setup.cfg \
-        $(shell find debian docs etc nuki_bridge systemd -type f -not -name '*.pyc') | packages-deb
+        $(shell find debian docs etc nuki_bridge systemd -not -name '*.pyc' -not -name __pycache__) | packages-deb
 	@.ci/deb '$(VERSION)'
 
 # -- virtual environments; a stamp says what is inside ----------------------------------------------------------------
