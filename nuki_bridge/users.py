@@ -67,6 +67,7 @@ class Users:
         self._admin = admin
         self._publish = publish
         self._entries: dict[int, AuthorizationEntry] | None = None
+        self._kinds: dict[int, str] = {}  # also of users that are gone: the log names them, and IDs are not given anew
         self._read_at = -math.inf
         self._probed_at = -math.inf
         self._stale_at = math.inf
@@ -89,6 +90,8 @@ class Users:
         known = self.get(authorization_id)
         if known is not None:
             return type_word(known.id_type)
+        if authorization_id in self._kinds:
+            return self._kinds[authorization_id]
         paired = self._lock.paired
         return type_word(paired.id_type) if authorization_id == paired.authorization_id else None
 
@@ -185,6 +188,7 @@ class Users:
         before, self._entries = self._entries, {each.authorization_id: each for each in entries}
         self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
         self._probed_at = self._read_at
+        self._kinds.update((number, type_word(each.id_type)) for number, each in self._entries.items())
         if before is None or _who_may(before) != _who_may(self._entries):
             self._believed_after_s = RELIABLE_UNKNOWN_S
         self.show()

@@ -15,7 +15,7 @@ import pytest
 
 from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import StoreError
-from nuki_bridge.invitation_code import key, lookup, read_code
+from nuki_bridge.invitation_code import key, lookup, read_code, seal
 from nuki_bridge.invitation_store import Records
 from nuki_bridge.simulator.radio import VirtualRadio
 from tests.unit import rig
@@ -47,6 +47,11 @@ def database(house: House) -> bytes:
     """Every byte of the database and its log."""
     directory = house.settings.state_dir
     return b"".join(file.read_bytes() for file in sorted(directory.iterdir()) if FILE_NAME in file.name)
+
+
+def sealed(guest: Guest, content: bytes) -> bytes:
+    """What somebody with the code, and no good intention, may send."""
+    return seal(key(guest.code), content, bytes(24))
 
 
 def in_range(house: House, there: bool) -> None:
@@ -340,6 +345,12 @@ async def test_a_request_that_does_not_open_changes_nothing(house: House) -> Non
             guest.request(client="short"),
             guest.request(client=5),
             guest.request(client=None),
+            sealed(guest, b"[" * 8000),
+            sealed(guest, b'{"client":' + b"9" * 8000 + b"}"),
+            sealed(guest, b'{"client":' + b'{"client":' * 1000),
+            sealed(guest, bytes(8000)),
+            sealed(guest, b'"client"'),
+            sealed(guest, b""),
             b'{"client":"' + b"0" * 32 + b'"}',
         ):
             assert guest.redeem(house, payload) == "unknown"

@@ -139,6 +139,17 @@ async def test_a_guest_unlocks_end_to_end(tmp_path: Path) -> None:
         assert house.retained["nuki/front/state"] == "unlocked"
 
 
+async def test_the_log_knows_what_kind_of_user_it_was_who_is_gone(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.act(Action.UNLOCK)
+        await asyncio.sleep(5.0)
+        assert (await house.ask("front/request/users/remove", {"name": "Anna"}))["status"] == "ok"
+        await house.ask("front/request/users/list")
+        [entry] = (await house.ask("front/request/log/get", {"count": 1}))["data"]
+        assert (entry["user"]["name"], entry["source"]) == ("Anna", "app")
+
+
 async def test_frames_pass_unchanged_and_those_of_others_stay_away(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         anna, ben = house.guest("Anna"), house.guest("Ben")
