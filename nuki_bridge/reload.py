@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nuki_bridge.broker import Broker
     from nuki_bridge.config import LockSettings
     from nuki_bridge.link import Radio
-    from nuki_bridge.members import Member
+    from nuki_bridge.members import Member, Reconfigured
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +100,15 @@ class Reload:
     async def apply(self, new: Settings) -> list[str]:
         """Take these settings into use; gives what changed, in words without values.  Raises `StoreError`."""
         bridge, old = self._bridge, self._bridge.settings
+        paired = bridge.store.locks()  # before anything is changed: it may fail
         new = _what_can_change(old, new)
         changes = [f"{name} changed" for name in ("log_level",) if getattr(old, name) != getattr(new, name)]
         logs.set_level(new.log_level)
         bridge.settings = new
+        changes += await self._locks(bridge.members.reconfigure(new.locks, paired))
         if new.bluetooth != old.bluetooth:
             changes.append("another adapter")
             await bridge.use_radio(self._new_radio(new))
-        changes += await self._locks(new)
         if new.mqtt != old.mqtt:
             changes.append("mqtt changed")
             await self._mqtt(old.mqtt, new.mqtt)
@@ -116,9 +117,8 @@ class Reload:
 
     # -- locks --------------------------------------------------------------------------------------------------------
 
-    async def _locks(self, new: Settings) -> list[str]:
+    async def _locks(self, found: Reconfigured) -> list[str]:
         bridge = self._bridge
-        found = bridge.members.reconfigure(new.locks, bridge.store.locks())
         for member in found.gone:
             await bridge.stop(member)
             bridge.publisher.clear(member.name)

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from nuki_bridge.config import BluetoothSettings, DiscoverySettings, LockSettings, MqttSettings, Secret, Settings
-from nuki_bridge.errors import ConfigError
+from nuki_bridge.errors import ConfigError, StoreError
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.reload import Reload
 from nuki_bridge.simulator.radio import VirtualRadio
+from nuki_bridge.store import PairedLock
 from tests.unit.rig import now
 from tests.unit.test_bridge import CLASSIC, ULTRA, House
 
@@ -156,6 +157,24 @@ async def test_a_file_that_is_gone_is_a_mishap_and_no_wish_for_the_defaults(
         assert messages(caplog, logging.ERROR)[0] == "/etc/nuki-bridge/config.yaml: there is no such file any more"
         assert (await both.house.ask("front/set", "unlock"))["status"] == "ok"
         assert both.house.bridge.settings.locks == (FRONT, SHED)
+
+
+async def test_a_database_that_cannot_be_read_changes_nothing(
+    both: Reloading, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with both.running():
+        await pair_both(both)
+
+        def fail() -> list[PairedLock]:
+            raise StoreError("nuki-bridge.db is locked by another program; close that one")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(both.house.store, "locks", fail)
+            await both.use(locks=(replace(FRONT, actions=frozenset({Action.LOCK})), SHED))
+        assert "cannot be taken into use: nuki-bridge.db is locked" in caplog.text
+        assert (await both.house.ask("front/set", "unlock"))["status"] == "ok"
+        await both.use()
+        assert (await both.house.ask("front/set", "unlock"))["error"] == "action_not_allowed"
 
 
 async def test_the_log_level_changes_at_once(both: Reloading) -> None:
