@@ -35,7 +35,7 @@ vm: deps ## only the virtual machines with a real bluetoothd
 test-system: .venv/.complete packages-broker .cache/node-red/.complete ## with real programs of others
 	@.ci/test node-red
 
-test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the Node-RED flow in a real Node-RED; the description of the topics in its parser
+test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the flow in a real Node-RED; docs/asyncapi.yaml in its official parser
 	@.ci/test node-red
 
 bench: deps ## measure latency, processor time and memory in a virtual machine
