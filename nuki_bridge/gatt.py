@@ -116,9 +116,8 @@ class BluezLink:
             limit_s = timeout_s + DISCONNECT_S
             client = BleakClient(device, disconnected_callback=self._lost, timeout=limit_s)
             try:
-                with self._translated("connecting"):
-                    async with self._radio.scanner.paused():
-                        await client.connect()
+                with self._translated("connecting"), self._radio.scanner.paused():
+                    await client.connect()
             except NotFound:
                 # Some time after an attempt has failed BlueZ drops the device, even in the middle of the next one.
                 if await self._radio.bluez.device(self.address) is not None:

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 import os.path
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -93,6 +93,7 @@ class Scanner:
         self._way: _Way | None = None
         self._changing = asyncio.Lock()
         self._paused = 0
+        self._stopping: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._no_monitors = False
         self._started_at = self._heard_at = 0.0
@@ -139,18 +140,27 @@ class Scanner:
         finally:
             self._expected[address].discard(event)
 
-    @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """No active scan meanwhile: connecting would wait for its next round, as adapters leave out repetitions."""
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No active scan meanwhile: connecting would wait for its next round, as adapters leave out repetitions.
+
+        The end of the scan is asked for at once, and not waited for: connecting begins with a greeting of the bus, and
+        bluetoothd has stopped the scan by then.
+        """
         self._paused += 1
+        stopping = asyncio.create_task(self._pause(), name="scan-pause")
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopping.discard)
         try:
-            async with self._changing:
-                if not self.passive:
-                    await self._stop()
             yield
         finally:
             self._paused -= 1
             self._on_change()
+
+    async def _pause(self) -> None:
+        async with self._changing:
+            if self._paused and not self.passive:
+                await self._stop()
 
     def forget(self) -> None:
         """After a loss: neither the scan nor what was heard is there any more."""
