@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.freshness import Freshness
+from nuki_bridge.tcp import acknowledge
 
 if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
     from paho.mqtt.client import Client as PahoClient
@@ -332,6 +333,8 @@ class Connection:
             # What TLS has decrypted already does not make the socket readable again.
             while not self._closed.is_set() and getattr(self._sock, "pending", int)() > 0:
                 self._paho.loop_read()
+            if not self._closed.is_set():
+                acknowledge(self._sock)
         except Exception:
             _LOGGER.debug("MQTT: unreadable packet", exc_info=True)
             self._lost("the broker sent something that is not MQTT")

@@ -82,6 +82,16 @@ async def _resolve(host: str, port: int) -> list[Any]:
     return answer.result()
 
 
+def acknowledge(sock: socket.socket) -> None:
+    """Acknowledge what has been read now, and not up to 40 ms later as the kernel would.
+
+    A broker that has not switched Nagle's algorithm off (mosquitto has not unless told to) keeps the next message back
+    until then: a command that follows upon an answer, or the lock's answer to a guest.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # it is gone, or this is no Linux
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 async def _start_tls(sock: socket.socket, host: str, port: int, tls: TlsSettings) -> ssl.SSLSocket:
     context = _tls_context(tls)
     try:
