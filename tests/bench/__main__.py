@@ -8,6 +8,7 @@ Timings count only on a machine that does nothing else: the load it had is part 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
 from tests.vm import rig
 
@@ -53,6 +55,8 @@ def main() -> int:
         *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),
     ]
     others = Others()
+    print("bench: the relay on this machine itself", file=sys.stderr, flush=True)
+    native = asyncio.run(measure_natively(options.guest_actions))
     with tempfile.TemporaryDirectory(prefix="nuki-bridge-bench-") as temporary:
         results = options.results or Path(temporary)
         try:
@@ -74,6 +78,7 @@ def main() -> int:
             return 1
         measured: dict[str, Any] = json.loads((results / "bench.json").read_text())
     measured |= {
+        "native": native,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processors": os.cpu_count(), "architecture": platform.machine(), "others": others.processors()},
     }

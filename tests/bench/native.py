@@ -1,0 +1,110 @@
+"""The relay as it runs on this machine: daemon and mosquitto are processes of their own, the lock is in the daemon.
+
+What remains is what the relay itself costs: no radio, no emulated processor.  The moment that counts is the one at
+which the lock's motor starts, as the lock notes it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nuki_bridge.link import Channel, Link
+from nuki_bridge.protocol.codes import ErrorCode, IdType
+from nuki_bridge.protocol.wire import Message
+from nuki_bridge.simulator.behaviour import Behaviour
+from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.radio import VirtualRadio
+from tests.bench.bare import Bare
+from tests.bench.relayed import Relayed
+from tests.bench.table import spread
+from tests.integration.broker import Broker, Peer
+from tests.integration.test_daemon import CLASSIC, Daemon, Home
+
+CALM_S = 1.5
+"""Between two actions: the daemon reads the lock's states and its log after each."""
+
+
+class InMemory(Bare):
+    """A client at the lock's side of the virtual radio."""
+
+    _link: Link
+
+    async def reach(self, lock: VirtualLock) -> None:
+        """Connect to a lock in this process."""
+        radio = VirtualRadio([lock])
+        self._link = radio.link(self.address, lambda _, frame: self._arrived.put_nowait(frame), lambda: None)
+        await self._link.connect(1.0)
+
+    async def _send(self, message: Message) -> None:
+        await self._link.write(Channel.USDIO, self._session.send(message))
+
+
+async def measure(actions: int) -> dict[str, Any]:
+    """Milliseconds until the motor starts: of a guest through the relay, of the bridge's own action, and directly."""
+    with tempfile.TemporaryDirectory(prefix="nuki-bridge-bench-") as temporary:
+        directory = Path(temporary)
+        (directory / "broker").mkdir()
+        with Broker(directory / "broker", options=("log_type none",)) as broker:
+            daemon = Daemon(directory, broker.port, f'locks:\n  - {{name: front, address: "{CLASSIC}", pin: "1234"}}\n')
+            daemon.config.write_text(daemon.config.read_text().replace("log_level: debug", "log_level: info"))
+            async with Peer(broker) as peer:
+                await peer.subscribe("nuki/#")
+                home = Home(broker, daemon, peer)
+                daemon.start()
+                try:
+                    relay, own = await _at_home(home, actions)
+                finally:
+                    home.close()
+                    daemon.kill()
+    return {"relay_ms": spread(relay), "own_ms": spread(own), "direct_ms": spread(await _directly(actions))}
+
+
+async def _at_home(home: Home, actions: int) -> tuple[list[float], list[float]]:
+    await home.online()
+    await home.pair()
+    await home.ask("front/simulate", {"motor_s": 0})
+    made = (await home.ask("front/request/users/add", {"name": "Guest"}))["data"]
+    guest = Relayed(CLASSIC)
+    await guest.use(made["authorization_id"], 0, made["shared_key"], "", "")
+    await guest.reach(home.broker.port, "nuki/front")
+    await guest.connect()
+    relay, own = [], []
+    for _ in range(actions):
+        await asyncio.sleep(CALM_S)
+        start = time.time()
+        await guest.act("UNLOCK", linked=True)
+        relay.append((_motor(await home.audit()) - start) * 1000)
+        await asyncio.sleep(CALM_S)
+        start = time.time()
+        await home.ask("front/set", json.dumps({"action": "lock"}))
+        own.append((_motor(await home.audit()) - start) * 1000)
+    await guest.disconnect()
+    return relay, own
+
+
+async def _directly(actions: int) -> list[float]:
+    lock = VirtualLock(CLASSIC, 0x1A2B3C4D, pin=1234, behaviour=Behaviour(motor_s=0.0))
+    key = secrets.token_bytes(32)
+    client = InMemory(CLASSIC)
+    await client.reach(lock)
+    user = lock.add_user(key, IdType.APP, 1, "Guest", full=ErrorCode.MAX_USER)
+    await client.use(user.authorization_id, 1, key.hex(), "", "")
+    took = []
+    for number in range(actions):
+        start = time.time()
+        await client.act("LOCK" if number % 2 else "UNLOCK", linked=True)
+        took.append((_motor([each.as_dict() for each in lock.audit]) - start) * 1000)
+    return took
+
+
+def _motor(audit: list[dict[str, Any]]) -> float:
+    """When the motor was started last, in Unix seconds."""
+    last = next(each for each in reversed(audit) if each["what"] == "motor")
+    return datetime.fromisoformat(last["time"]).timestamp()
