@@ -46,7 +46,9 @@ lint: .venv/.complete ## ruff and mypy
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
+# The newest package in build/ is the one that was asked for last.
 deb: $(DEB) ## the Debian package; VERSION=... gives it another version than the program's
+	@touch $(DEB)
 	@echo $(DEB)
 
 # The service cannot see into anybody's home, where other Pythons may live.

@@ -126,7 +126,9 @@ def test_an_upgrade_keeps_configuration_state_and_their_modes(system: Scratch) -
         f"echo 'mqtt: {{password: \"my-own\"}}' >{CONFIG}; install -d -m 700 -o nuki-bridge -g nuki-bridge {STATE};"
         f"echo keys >{STATE}/nuki-bridge.db"
     )
-    install(system, built(f"VERSION={HIGHER}").name)
+    higher = built(f"VERSION={HIGHER}")
+    install(system, higher.name)
+    higher.unlink()
     assert system.run("dpkg-query -W -f '${Version}' nuki-bridge") == HIGHER
     assert "my-own" in system.run(f"cat {CONFIG}")
     assert system.owner(CONFIG) == "640 root nuki-bridge"
