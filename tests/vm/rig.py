@@ -8,19 +8,15 @@ bluetoothd run there; a controller and a lock come from `nuki_bridge.simulator.p
 appears as it comes, its exit status is ours.  In the guest `VM_RESULTS` names a directory whose content stays behind
 in the `--results` directory; the logs of the guest's kernel and bluetoothd lie there, too.
 
-The first run downloads and unpacks the kernel into `.cache/vm`; `VM_KERNEL` names the package of another one.  Nothing
-has a fixed port or name: several machines run beside each other.
+Nothing has a fixed port or name: several machines run beside each other.  `kernel` says what is booted; a machine with
+a whole system of its own is in `machine`.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
-import hashlib
-import lzma
 import os
-import re
 import selectors
 import shlex
 import shutil
@@ -29,24 +25,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from tests.vm.kernel import COMMAND_LINE, QEMU, RigError, boot_files, shared
+
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
-CACHE = PROJECT / ".cache" / "vm"
-MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "bluetooth", "hci_vhci", "virtio-rng")
-"""Modules the guest needs beside what is built in; theirs come along."""
 NEEDED = ("qemu-system-x86_64", "dpkg-deb", "/bin/busybox", "/usr/libexec/bluetooth/bluetoothd", "dbus-daemon")
-BROKEN_KERNELS = ("linux-image-6.1.0-56-amd64",)
-"""Kernels in which bluetoothd dies of a kernel BUG (`hci_chan_del`) as soon as a connection fails while it is made."""
 TIMED_OUT = 124
 """Exit status when the time was up, as with timeout(1)."""
-
-
-class RigError(Exception):
-    """The virtual machine cannot be built or did not come up; the text says why."""
 
 
 def run(
@@ -68,7 +57,7 @@ def run(
     for program in NEEDED:
         if shutil.which(program) is None:
             raise RigError(f"{program} is missing; `make deps` installs what the virtual machine needs")
-    kernel, initramfs = _boot_files()
+    kernel, initramfs = boot_files()
     with contextlib.ExitStack() as stack:
         if results is None:
             results = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nuki-bridge-vm-")))
@@ -114,13 +103,10 @@ def _command_script(command: Sequence[str], python: Path | None, environment: di
 def _run_qemu(kernel: Path, initramfs: Path, results: Path, timeout_s: float, output: IO[bytes]) -> int | None:
     """Run the machine until it switches itself off; returns QEMU's exit status, None if the time was up before."""
     arguments = [
-        "qemu-system-x86_64",
-        *("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off", "-smp", "2", "-m", "2048"),
-        *("-kernel", str(kernel), "-initrd", str(initramfs)),
-        *("-append", "console=ttyS0 quiet panic=-1 rdinit=/init nokaslr mitigations=off random.trust_cpu=on"),
-        *("-virtfs", "local,path=/,mount_tag=rootfs,security_model=none,readonly=on,multidevs=remap"),
-        *("-virtfs", f"local,path={_escaped(results)},mount_tag=results,security_model=none,multidevs=remap"),
-        *("-nodefaults", "-display", "none", "-no-reboot", "-nic", "none", "-device", "virtio-rng-pci"),
+        *(*QEMU, "-m", "2048", "-no-reboot"),
+        *("-kernel", str(kernel), "-initrd", str(initramfs), "-append", COMMAND_LINE),
+        *shared(Path("/"), "rootfs"),
+        *shared(results, "results", writable=True),
         *("-serial", f"file:{results / 'kernel.log'}"),
         *("-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"),
     ]
@@ -132,10 +118,6 @@ def _run_qemu(kernel: Path, initramfs: Path, results: Path, timeout_s: float, ou
         finally:
             # Also on Ctrl-C: no machine outlives us.
             qemu.kill()
-
-
-def _escaped(path: Path) -> str:
-    return str(path.resolve()).replace(",", ",,")
 
 
 def _pump(source: IO[bytes], output: IO[bytes], deadline: float) -> bool:
@@ -155,116 +137,7 @@ def _pump(source: IO[bytes], output: IO[bytes], deadline: float) -> bool:
     return True
 
 
-# -- kernel and initramfs ---------------------------------------------------------------------------------------------
-
-
-def _boot_files() -> tuple[Path, Path]:
-    """Kernel image and initramfs, made when they are missing; safe while another rig does the same."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with _locked(CACHE / "lock"):
-        tree = _kernel_tree()
-        kernel = next((tree / "boot").glob("vmlinuz-*"))
-        init = (HERE / "init.sh").read_bytes()
-        busybox = Path("/bin/busybox").read_bytes()
-        digest = hashlib.sha256(init + busybox + repr(MODULES).encode()).hexdigest()[:16]
-        initramfs = tree / f"initramfs-{digest}.cpio"
-        if not initramfs.exists():
-            unfinished = initramfs.with_suffix(".part")
-            unfinished.write_bytes(_initramfs(init, busybox, _modules(tree)))
-            unfinished.rename(initramfs)
-        return kernel, initramfs
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _kernel_tree() -> Path:
-    """The unpacked kernel package, downloaded when no kernel is there yet."""
-    wanted = os.environ.get("VM_KERNEL")
-    ready = sorted(path.parent for path in CACHE.glob(f"{wanted or '*'}/complete"))
-    usable = [tree for tree in ready if wanted or tree.name not in BROKEN_KERNELS]
-    if usable:
-        return usable[-1]
-    package = wanted or _kernel_package()
-    print(f"vm: downloading {package}", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        _output("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package, cwd=folder)
-        deb = next(Path(folder).glob("*.deb"))
-        unpacked = Path(folder) / "tree"
-        _output("dpkg-deb", "-x", str(deb), str(unpacked))
-        (unpacked / "complete").touch()
-        tree = CACHE / package
-        shutil.rmtree(tree, ignore_errors=True)
-        unpacked.rename(tree)
-    return tree
-
-
-def _kernel_package() -> str:
-    """The newest kernel that apt knows and that is not known to be broken."""
-    known = re.findall(r"^Depends: (linux-image-\S+)", _output("apt-cache", "show", "linux-image-amd64"), re.MULTILINE)
-    for package in known:
-        if package not in BROKEN_KERNELS:
-            return str(package)
-    raise RigError(f"apt knows no usable kernel (linux-image-amd64), only {known}; run `apt-get update` first")
-
-
-def _output(*command: str, cwd: str | None = None) -> str:
-    try:
-        return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise RigError(f"{command[0]} failed: {getattr(error, 'stderr', None) or error}") from error
-
-
-def _modules(tree: Path) -> dict[str, bytes]:
-    """The wanted modules with everything they depend on, in loading order.
-
-    Each module names those it needs in its own `.modinfo`; what has no file is built into the kernel.
-    """
-    files = {path.name.split(".ko")[0].replace("-", "_"): path for path in tree.glob("lib/modules/**/*.ko*")} or {
-        path.name.split(".ko")[0].replace("-", "_"): path for path in tree.glob("usr/lib/modules/**/*.ko*")
-    }
-    order: dict[str, bytes] = {}
-
-    def add(name: str) -> None:
-        name = name.replace("-", "_")
-        path = files.get(name)
-        if path is None or name in order:
-            return
-        content = path.read_bytes()
-        if path.suffix == ".xz":
-            content = lzma.decompress(content)
-        found = re.search(rb"\0depends=([^\0]*)\0", content)
-        for needed in found[1].decode().split(",") if found and found[1] else ():
-            add(needed)
-        order[name] = content
-
-    for module in MODULES:
-        add(module)
-    return order
-
-
-def _initramfs(init: bytes, busybox: bytes, modules: dict[str, bytes]) -> bytes:
-    entries: list[tuple[str, int, bytes]] = [
-        *((folder, 0o040755, b"") for folder in ("bin", "modules")),
-        ("init", 0o100755, init),
-        ("bin/busybox", 0o100755, busybox),
-        ("modules/order", 0o100644, "\n".join(modules).encode()),
-        *((f"modules/{name}.ko", 0o100644, content) for name, content in modules.items()),
-        ("TRAILER!!!", 0, b""),
-    ]
-    return b"".join(_cpio_entry(number, *entry) for number, entry in enumerate(entries, start=1))
-
-
-def _cpio_entry(number: int, name: str, mode: int, content: bytes) -> bytes:
-    """One file of a cpio archive in the `newc` format: a header of hexadecimal fields, name and content padded to 4."""
-    encoded = name.encode() + b"\0"
-    fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(encoded), 0)
-    header = b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
-    return header + b"\0" * (-len(header) % 4) + content + b"\0" * (-len(content) % 4)
+# -- the command line -------------------------------------------------------------------------------------------------
 
 
 def main() -> int:
