@@ -31,9 +31,12 @@ test: deps ## everything: lint, unit and integration tests, the Debian package, 
 vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
 
-.PHONY: test-system test-node-red packages-node
-test-system: .venv/.complete packages-broker .cache/node-red/.complete ## with real programs of others
-	@.ci/test node-red
+.PHONY: test-system test-debian test-node-red packages-node
+test-system: .venv/.complete packages-broker packages-deb packages-debian .cache/node-red/.complete ## with real programs of others
+	@.ci/test node-red debian
+
+test-debian: .venv/.complete packages-deb packages-debian ## the package on Debian 13 in a virtual machine, from its installation to its purge
+	@.ci/test debian
 
 test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the flow in a real Node-RED; docs/asyncapi.yaml in its official parser
 	@.ci/test node-red

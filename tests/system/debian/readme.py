@@ -1,0 +1,27 @@
+"""The commands of README.md, as a person copies them from it."""
+
+from __future__ import annotations
+
+import re
+
+from tests.vm.debian import PROJECT
+
+
+def blocks(section: str) -> list[list[str]]:
+    """The commands of each shell block in a section, without their comments."""
+    found = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", _text(), re.MULTILINE | re.DOTALL)
+    assert found, f"README.md has no section {section!r}"
+    shell = re.findall(r"^ *```sh\n(.*?)^ *```", found[1], re.MULTILINE | re.DOTALL)
+    assert shell, f"README.md has no shell commands in {section!r}"
+    lines = [[re.sub(r"(^|\s+)#.*", "", line).strip() for line in block.splitlines()] for block in shell]
+    return [[line for line in block if line] for block in lines]
+
+
+def inline(command: str) -> str:
+    """The command, which must stand in README.md between backticks."""
+    assert f"`{command}`" in _text(), f"README.md does not name `{command}`"
+    return command
+
+
+def _text() -> str:
+    return (PROJECT / "README.md").read_text()
