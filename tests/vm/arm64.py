@@ -58,13 +58,14 @@ def _folder(deb: Path) -> Path:
     if shutil.which(EMULATOR) is None:
         raise DebianError(f"{EMULATOR} is missing; `make packages-debian` installs what this needs")
     folder = debian.CACHE / f"arm64-{digest(base.parent.name, output('dpkg-deb', '-f', str(deb), 'Depends'))}"
+    update = debian.inside(*_APT, "update", binds={folder: "/mnt"})
     with locked():
         if not (folder / "updated").exists():
             say("asking apt about arm64")
             for name in ("state/lists/partial", "cache/archives/partial"):
                 (folder / "apt" / name).mkdir(parents=True, exist_ok=True)
             (folder / "apt" / "status").touch()
-            output(*debian.inside(*_APT, "update", binds={folder: "/mnt"}))
+            output(*update)
             (folder / "updated").touch()
     return folder
 
