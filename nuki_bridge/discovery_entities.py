@@ -77,7 +77,15 @@ LOCK_KEY: Final = "lock"
 
 
 def _sensor(name: str, topic: str, template: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "state_topic": topic, "value_template": template, **more}
+    return {"name": name, "state_topic": topic, "value_template": _if_json(template), **more}
+
+
+def _if_json(template: str, otherwise: str = "") -> str:
+    """Topics are cleared when a lock goes, shortly before its entities are gone: then there is no JSON."""
+    if "value_json" not in template:
+        return template
+    last = f"{{% else %}}{otherwise}" if otherwise else ""
+    return f"{{% if value_json is defined %}}{template}{last}{{% endif %}}"
 
 
 def _binary(name: str, topic: str, expression: str, device_class: str, **more: Any) -> dict[str, Any]:
@@ -93,7 +101,14 @@ def _last(name: str, what: str, icon: str, **more: Any) -> dict[str, Any]:
 
 def _setting(name: str, key: str, icon: str, template: str, **more: Any) -> dict[str, Any]:
     topics = {"state_topic": STATUS, "command_topic": CONFIG_SET}
-    return {"name": name, "icon": icon, "entity_category": "config", **topics, "value_template": template, **more}
+    return {
+        "name": name,
+        "icon": icon,
+        "entity_category": "config",
+        **topics,
+        "value_template": _if_json(template),
+        **more,
+    }
 
 
 def _switch(name: str, key: str, icon: str) -> dict[str, Any]:
@@ -187,7 +202,7 @@ LOCK_ENTITIES: Final = (
             "action",
             "mdi:history",
             json_attributes_topic=STATUS,
-            json_attributes_template="{{ value_json.last_lock_action | default({}, true) | to_json }}",
+            json_attributes_template=_if_json("{{ value_json.last_lock_action | default({}, true) | to_json }}", "{}"),
         ),
     ),
     Entity("last_user", "sensor", _last("Last user", "user.name", "mdi:account"), ("pin",)),
