@@ -1,0 +1,392 @@
+"""A real Home Assistant beside a real mosquitto with the shipped access list, the daemon and its virtual locks.
+
+It is told of nothing but the broker.  What a service call does is looked up in the virtual lock's own audit trail.  The
+tests build on each other: they are one story, told in the order of this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from nuki_bridge import __version__, discovery
+from tests.integration.test_acl import GuardedBroker, password
+from tests.integration.test_daemon import CLASSIC, Daemon, Home
+from tests.system.home_assistant import HomeAssistant, running, until
+
+pytestmark = pytest.mark.real_time
+
+LOCK = "lock.front_door"
+DISCOVERY = "homeassistant/device/nuki_bridge_1a2b3c4d/config"
+ENTITIES = {
+    LOCK: "locked",
+    "binary_sensor.front_door_door": "off",
+    "sensor.front_door_battery": "84",
+    "binary_sensor.front_door_battery_critical": "off",
+    "binary_sensor.front_door_charging": "off",
+    "sensor.front_door_last_action": "none",
+    "sensor.front_door_last_user": "unknown",
+    "sensor.front_door_last_trigger": "system",
+    "button.front_door_lock_n_go": "unknown",
+    "button.front_door_refresh": "unknown",
+    "sensor.front_door_signal_strength": "-58",
+    "binary_sensor.front_door_connection": "on",
+    "switch.front_door_bluetooth_pairing": "on",
+    "switch.front_door_auto_unlatch": "off",
+    "switch.front_door_single_lock": "off",
+    "switch.front_door_button": "on",
+    "switch.front_door_led": "on",
+    "number.front_door_led_brightness": "3",
+    "select.front_door_advertising_mode": "automatic",
+}
+BRIDGE = {
+    "binary_sensor.nuki_bridge_connection": "on",
+    "binary_sensor.nuki_bridge_bluetooth_adapter": "on",
+    "sensor.nuki_bridge_version": __version__,
+}
+FOB = {1: "unlock", 2: "lock", 3: "lock_n_go"}
+ALWAYS = {"binary_sensor.front_door_connection", *BRIDGE}
+"""Entities that do not depend on the lock."""
+
+
+class House:
+    """Broker, daemon and Home Assistant, for the whole file; `watching` gives an observer for one test."""
+
+    def __init__(self, broker: GuardedBroker, daemon: Daemon, home_assistant: HomeAssistant) -> None:
+        self.broker = broker
+        self.daemon = daemon
+        self.ha = home_assistant
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[Home]:
+        peer = self.broker.peer("everybody")
+        await peer.subscribe("nuki/#")
+        await peer.subscribe("homeassistant/#")
+        home = Home(self.broker, self.daemon, peer)
+        try:
+            yield home
+        finally:
+            home.close()
+
+    def configure(self, discovery: str = "") -> None:
+        self.daemon.config.write_text(
+            f'mqtt: {{host: 127.0.0.1, port: {self.broker.port}, username: nuki, password: "{password("nuki")}",'
+            f" discovery: {{{discovery}}}}}\n"
+            "bluetooth: {backend: virtual}\n"
+            f"state_dir: {self.daemon.directory}/state\n"
+        )
+
+    def forms(self) -> set[str]:
+        """The forms of the topics that the bridge would take back."""
+        with contextlib.closing(sqlite3.connect(self.daemon.directory / "state" / "nuki-bridge.db")) as db:
+            return {discovery.style_of(topic) for (topic,) in db.execute("SELECT topic FROM announced")}
+
+    async def stop_daemon(self, how: int = signal.SIGTERM) -> None:
+        self.daemon.signal(how)
+        await self.daemon.ended(10)
+
+    async def has(self, expected: dict[str, str], *, exactly: bool = True) -> None:
+        """Wait until Home Assistant has these entities, `exactly`: and no other, in these states."""
+
+        def differs() -> dict[str, Any]:
+            found = {entity: each["state"] for entity, each in self.ha.entities().items()}
+            keys = {*found, *expected} if exactly else {*expected}
+            return {key: (found.get(key), expected.get(key)) for key in keys if found.get(key) != expected.get(key)}
+
+        await asyncio.to_thread(until, lambda: not differs(), or_say=lambda: f"{differs()}\n{self.ha.log[-3000:]}")
+
+    async def shows(self, entity: str, *states: str | None) -> str | None:
+        return await asyncio.to_thread(self.ha.until, entity, *states)
+
+    async def call(self, domain: str, service: str, entity: str, **data: Any) -> None:
+        await asyncio.to_thread(self.ha.call, domain, service, entity, **data)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    directory = tmp_path_factory.mktemp("house")
+    for name in ("broker", "daemon"):
+        (directory / name).mkdir()
+
+    class WithSettings(GuardedBroker):
+        options_used = True  # the line of the access list that lets Home Assistant change settings
+
+    with WithSettings(directory / "broker") as broker, running(directory / "home-assistant") as home_assistant:
+        daemon = Daemon(directory / "daemon", broker.port)
+        house = House(broker, daemon, home_assistant)
+        house.configure()
+        daemon.start()
+        try:
+            yield house
+        finally:
+            daemon.kill()
+
+
+# -- found ------------------------------------------------------------------------------------------------------------
+
+
+async def test_lock_and_bridge_are_found_by_discovery_alone(house: House) -> None:
+    house.ha.add_mqtt(house.broker.port, "home", password("home"))
+    async with house.watching() as home:
+        await home.online()
+        await home.ask("bridge/request/pair", {"address": CLASSIC, "name": "front_door", "pin": "1234"})
+        await home.ask("front_door/simulate", {"motor_s": 0.5})
+        await house.has({**ENTITIES, **BRIDGE})
+    device = house.ha.template(f"device_id('{LOCK}')")
+    told = {
+        each: house.ha.template(f"device_attr('{device}', '{each}')")
+        for each in ("name", "manufacturer", "model", "serial_number", "sw_version", "via_device_id")
+    }
+    assert told == {
+        "name": "Front door",
+        "manufacturer": "Nuki",
+        "model": "Smart Lock 3.0 or 4th generation",
+        "serial_number": "1A2B3C4D",
+        "sw_version": "3.5.11",
+        "via_device_id": house.ha.template("device_id('sensor.nuki_bridge_version')"),
+    }
+    assert house.ha.attributes(LOCK)["supported_features"] == 1  # open
+
+
+# -- the lock ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("service", "on_the_way", "end", "movement"),
+    [
+        ("unlock", "unlocking", "unlocked", "unlock: unlocking"),
+        ("open", "opening", "open", "unlatch: unlatching"),
+        ("lock", "locking", "locked", "lock: locking"),
+    ],
+)
+async def test_a_service_call_turns_the_motor_once(
+    house: House, service: str, on_the_way: str, end: str, movement: str
+) -> None:
+    async with house.watching() as home:
+        before = await turns(home)
+        shown = asyncio.create_task(house.shows(LOCK, on_the_way))
+        await house.call("lock", service, LOCK)
+        assert await shown == on_the_way
+        await house.shows(LOCK, end)
+        if end == "open":
+            await house.shows(LOCK, "unlocked")  # the latch springs back
+        assert (await turns(home))[len(before) :] == [movement]
+        await house.shows("sensor.front_door_last_action", "unlatch" if service == "open" else service)
+        await until_async(lambda: str(house.ha.state("sensor.front_door_last_user")).startswith("nuki-bridge"))
+
+
+async def turns(home: Home) -> list[str]:
+    """What the motor was started for, by the lock's own audit trail."""
+    return [each["detail"] for each in await home.audit("front_door") if each["what"] == "motor"]
+
+
+async def until_async(what: Any, say: Any = str) -> None:
+    await asyncio.to_thread(until, what, or_say=say)
+
+
+async def test_the_state_follows_a_turn_by_hand(house: House) -> None:
+    async with house.watching() as home:
+        await home.ask("front_door/simulate", {"turn": "unlocked"})
+        await house.shows(LOCK, "unlocked")
+        await house.shows("sensor.front_door_last_trigger", "manual")
+        await house.shows("sensor.front_door_last_user", "unknown")
+        await home.ask("front_door/simulate", {"turn": "locked"})
+        await house.shows(LOCK, "locked")
+
+
+async def test_a_blocked_motor_is_jammed(house: House) -> None:
+    async with house.watching() as home:
+        await home.ask("front_door/simulate", {"block_motor": True})
+        await house.call("lock", "unlock", LOCK)
+        await house.shows(LOCK, "jammed")
+        await home.ask("front_door/simulate", {"block_motor": False})
+        await house.call("lock", "lock", LOCK)
+        await house.shows(LOCK, "locked")
+
+
+async def test_lock_n_go_and_refresh_are_buttons(house: House) -> None:
+    async with house.watching() as home:
+        before = await turns(home)
+        await house.call("button", "press", "button.front_door_lock_n_go")
+        await house.shows(LOCK, "unlocked")
+        assert (await turns(home))[len(before)].startswith("lock_n_go: ")
+        await home.until(lambda: home.last("front_door/result"), 60.0)
+        await house.shows(LOCK, "locked")
+        await house.call("button", "press", "button.front_door_refresh")
+        await home.until(lambda: home.last("front_door/response/refresh"))
+
+
+# -- what else it shows -----------------------------------------------------------------------------------------------
+
+
+async def test_door_and_battery(house: House) -> None:
+    async with house.watching() as home:
+        await home.ask("front_door/simulate", {"door": "open", "battery": 14})
+        await home.ask("front_door/request/refresh")
+        expected = {"binary_sensor.front_door_door": "on", "sensor.front_door_battery": "14"}
+        await house.has({**expected, "binary_sensor.front_door_battery_critical": "on"}, exactly=False)
+        await home.ask("front_door/simulate", {"door": "closed", "battery": 84})
+        await home.ask("front_door/request/refresh")
+        await house.has({each: ENTITIES[each] for each in expected}, exactly=False)
+
+
+async def test_a_keypad_that_is_added_brings_its_events(house: House) -> None:
+    async with house.watching() as home:
+        await home.ask("front_door/simulate", {"keypad": {"action": "unlock", "code_id": 3, "name": "Lisa"}})
+        await house.shows(LOCK, "unlocked")
+        await house.shows("sensor.front_door_last_user", "Lisa")
+        await home.ask("front_door/request/config/get")
+        await house.shows("event.front_door_keypad", "unknown")
+        for accepted, kind in ((True, "unlock"), (False, "invalid_code")):
+            keypad = {"action": "unlock", "code_id": 3, "name": "Lisa", "accepted": accepted}
+            await home.ask("front_door/simulate", {"turn": "locked", "keypad": keypad})
+            await home.ask("front_door/request/refresh")
+            await asyncio.to_thread(
+                until,
+                lambda kind=kind: house.ha.attributes("event.front_door_keypad")["event_type"] == kind,
+                90.0,
+                or_say=lambda: f"{house.ha.attributes('event.front_door_keypad')}\n{home.on('front_door/event')}",
+            )
+        attributes = house.ha.attributes("event.front_door_keypad")
+        assert (attributes["action"], attributes["source"], attributes["user"]) == ("unlock", "code", "Lisa")
+        await house.call("lock", "lock", LOCK)
+        await house.shows(LOCK, "locked")
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entity", "service", "data", "state", "setting"),
+    [
+        ("switch.front_door_bluetooth_pairing", "turn_off", {}, "off", {"pairing_enabled": False}),
+        ("switch.front_door_bluetooth_pairing", "turn_on", {}, "on", {"pairing_enabled": True}),
+        ("switch.front_door_auto_unlatch", "turn_on", {}, "on", {"auto_unlatch": True}),
+        ("switch.front_door_single_lock", "turn_on", {}, "on", {"single_lock": True}),
+        ("switch.front_door_button", "turn_off", {}, "off", {"button_enabled": False}),
+        ("switch.front_door_led", "turn_off", {}, "off", {"led_enabled": False}),
+        ("number.front_door_led_brightness", "set_value", {"value": 5}, "5", {"led_brightness": 5}),
+        (
+            "select.front_door_advertising_mode",
+            "select_option",
+            {"option": "slow"},
+            "slow",
+            {"advertising_mode": "slow"},
+        ),
+    ],
+)
+async def test_settings_are_changed_in_the_lock(
+    house: House, entity: str, service: str, data: dict[str, Any], state: str, setting: dict[str, Any]
+) -> None:
+    async with house.watching() as home:
+        await house.call(entity.partition(".")[0], service, entity, **data)
+        await house.shows(entity, state)
+        told = (await home.ask("front_door/request/config/get"))["data"]
+        assert {key: told[key] for key in setting} == setting
+
+
+# -- away and back ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_lock_out_of_reach_is_unavailable(house: House) -> None:
+    async with house.watching() as home:
+        await home.ask("front_door/simulate", {"out_of_range": True})
+        await asyncio.to_thread(house.ha.until, LOCK, "unavailable", timeout_s=120.0)
+        found = {entity: each["state"] for entity, each in house.ha.entities().items()}
+        assert {entity for entity, state in found.items() if state != "unavailable"} == ALWAYS
+        assert found["binary_sensor.front_door_connection"] == "off"
+        await home.ask("front_door/simulate", {"out_of_range": False})
+        await asyncio.to_thread(house.ha.until, LOCK, "locked", timeout_s=120.0)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_entities_go_with_the_bridge_and_come_back(house: House, how: int) -> None:
+    await house.stop_daemon(how)
+    await house.shows(LOCK, "unavailable")
+    found = {entity: each["state"] for entity, each in house.ha.entities().items()}
+    available = {entity: state for entity, state in found.items() if state != "unavailable"}
+    assert available == {"binary_sensor.nuki_bridge_connection": "off"}
+    house.daemon.start()
+    await asyncio.to_thread(house.ha.until, LOCK, "locked", timeout_s=60.0)
+    await house.has(BRIDGE, exactly=False)
+
+
+async def test_after_a_restart_of_home_assistant_everything_is_known(house: House) -> None:
+    """Also the last action, whose event came and went; and discovery, although the broker has lost it."""
+    async with house.watching() as home:
+        await home.ask("front_door/simulate", {"fob": 1})
+        await house.shows(LOCK, "unlocked")
+        await house.shows("sensor.front_door_last_user", "Fob")
+        await house.has({f"select.front_door_fob_action_{n}": word for n, word in FOB.items()}, exactly=False)
+        before = {entity: each["state"] for entity, each in house.ha.entities().items()}
+        await asyncio.to_thread(house.ha.stop)
+        home.peer.publish(DISCOVERY, b"", retain=True)
+        await asyncio.to_thread(house.ha.start)
+        await house.shows(LOCK, "unlocked")
+        after = {entity: each["state"] for entity, each in house.ha.entities().items()}
+        assert json.loads(home.last(DISCOVERY) or "{}")["components"]
+        moving = re.compile("button|event")
+        assert {each: state for each, state in after.items() if not moving.match(each)} == {
+            each: state for each, state in before.items() if not moving.match(each)
+        }
+        assert house.ha.attributes("sensor.front_door_last_action")["source"] == "fob"
+
+
+# -- forms, and the end -----------------------------------------------------------------------------------------------
+
+
+async def test_from_one_form_to_the_other_and_back_the_entities_stay(house: House) -> None:
+    """With the IDs and names that they had; in the old form the lock knows no `open`."""
+    before = set(house.ha.entities())
+    device = house.ha.template(f"device_id('{LOCK}')")
+    for style in ("legacy", "device"):
+        await house.stop_daemon()
+        house.configure(f"style: {style}")
+        house.daemon.start()
+        async with house.watching() as home:
+            legacy = "homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config"
+            new, old = (legacy, DISCOVERY) if style == "legacy" else (DISCOVERY, legacy)
+            await home.until(lambda new=new, old=old: home.last(new) and home.last(old) in ("", None), 60.0)
+            await asyncio.to_thread(house.ha.until, LOCK, "unlocked", timeout_s=60.0)
+            await until_async(lambda: set(house.ha.entities()) == before, lambda: set(house.ha.entities()) ^ before)
+            assert house.ha.template(f"device_id('{LOCK}')") == device
+            await house.call("lock", "open", LOCK)
+            await home.until(lambda: home.last("front_door/state") == "unlatched")
+            await house.shows(LOCK, "unlocked")
+            await until_async(lambda style=style: house.forms() == {style})  # what was cleared is forgotten
+
+
+async def test_switched_off_everything_disappears_and_on_again_it_is_back(house: House) -> None:
+    before = set(house.ha.entities())
+    for settings, expected in (("enabled: false", set()), ("", before)):
+        await house.stop_daemon()
+        house.configure(settings)
+        house.daemon.start()
+        await until_async(lambda expected=expected: set(house.ha.entities()) == expected, lambda: house.ha.log[-3000:])
+
+
+async def test_an_unpaired_lock_disappears(house: House) -> None:
+    async with house.watching() as home:
+        await home.online()
+        await house.shows(LOCK, "unlocked")
+        device = house.ha.template(f"device_id('{LOCK}')")
+        await home.ask("bridge/request/unpair", {"name": "front_door"})
+        await house.has(BRIDGE)
+        assert house.ha.template(f"device_attr('{device}', 'name')") is None
+
+
+def test_home_assistant_had_nothing_to_complain_of(house: House) -> None:
+    """But for how it was started here, and for the way back to the old form, where it has no components to clean up."""
+    time.sleep(1.0)  # for its log to be written
+    expected = ("Skipping pip installation", "No device components to cleanup")
+    assert [each for each in house.ha.complaints() if not any(part in each for part in expected)] == []
