@@ -31,12 +31,15 @@ test: deps ## everything: lint, unit and integration tests, the Debian package, 
 vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
 
-.PHONY: test-system test-debian test-node-red packages-node
+.PHONY: test-system test-debian test-home-assistant test-node-red packages-node
 test-system: .venv/.complete packages-broker packages-deb packages-debian .cache/node-red/.complete ## with real programs of others
-	@.ci/test node-red debian
+	@.ci/test node-red debian home-assistant
 
 test-debian: .venv/.complete packages-deb packages-debian ## the package on Debian 13 in a virtual machine, from its installation to its purge
 	@.ci/test debian
+
+test-home-assistant: .venv/.complete packages-broker packages-debian ## a real Home Assistant on Debian 13 finds and drives a virtual lock
+	@.ci/test home-assistant
 
 test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the flow in a real Node-RED; docs/asyncapi.yaml in its official parser
 	@.ci/test node-red
