@@ -84,7 +84,7 @@ TABLE: Final = (
     ),
     _in("<lock>/set", "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action` and `transaction`"),
     _out("<lock>/result", "the outcome of a lock action, as JSON"),
-    _in("<lock>/request/<command>", "a request to the lock, as JSON; see below"),
+    _in("<lock>/request/<command>", "a request to the lock, as JSON"),
     _out("<lock>/response/<command>", "the answer to such a request, as JSON"),
     _in("<lock>/relay/<session>/write", "a guest's message to the lock, encrypted end to end (binary)"),
     _out("<lock>/relay/<session>/indicate", "the lock's message to that guest, likewise"),

@@ -74,7 +74,7 @@ def test_the_topic_table_is_that_of_the_program() -> None:
 
 def test_the_request_table_is_that_of_the_program() -> None:
     documented = {}
-    for request, takes, _ in tables(README, "Request"):
+    for request, takes, _ in tables(ROOT / "docs" / "requests.md", "Request"):
         documented[code(request)] = set(re.findall(r"`([^`]+)`", takes))
     commands = {f"bridge/request/{name}": each for name, each in arguments.BRIDGE_COMMANDS.items()}
     commands |= {f"<lock>/request/{name}": each for name, each in arguments.LOCK_COMMANDS.items()}
