@@ -40,7 +40,9 @@ PROBE_S = 300.0
 """Over a held link it is looked this often whether the list has become longer or shorter."""
 READ_TIMEOUT_S = 30.0
 SETTLE_S = 2.0
-"""A change of our own seldom comes alone: the list is read so long after the first, or as soon as somebody needs it."""
+"""A change of our own seldom comes alone: the list is read so long after the last, or as soon as somebody needs it,"""
+SETTLE_TIMES = 15
+"""and is put off so many times at most."""
 RELIABLE_S = 300.0
 """A guest is let in by a list that is not older than this,"""
 RELIABLE_UNKNOWN_S = 5.0
@@ -70,6 +72,7 @@ class Users:
         self._kinds: dict[int, str] = {}  # also of users that are gone: the log names them, and IDs are not given anew
         self._read_at = -math.inf
         self._probed_at = -math.inf
+        self._put_off = (0, 0)  # our own changes when the reading was put off last, and how many times it was
         self._stale_at = math.inf
         self._believed_after_s = RELIABLE_UNKNOWN_S
         """How old the list must be for somebody's word against it to have it read again."""
@@ -106,9 +109,8 @@ class Users:
 
     def look(self) -> None:
         """The lock has reported, or it has come or gone."""
-        seen, marks = self._seen, self._marks()
-        if seen is not None and seen != marks:
-            self._errand.soon(SETTLE_S if seen[0] == marks[0] else 0.0)
+        if self._seen is not None and self._seen != self._marks():
+            self._errand.soon()
         self._errand.look()
 
     def doubt(self) -> None:
@@ -145,6 +147,8 @@ class Users:
 
     async def _sync(self) -> float:
         """Read what may have changed; gives the seconds until the next time."""
+        if self._still_changing():
+            return SETTLE_S
         due_at = self._read_at + SYNC_S
         now = self._lock.clock()
         due = self._entries is None or self._seen != self._marks() or now >= min(due_at, self._stale_at)
@@ -152,6 +156,14 @@ class Users:
             await self.read(READ_TIMEOUT_S)
             due_at = self._lock.clock() + SYNC_S
         return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
+
+    def _still_changing(self) -> bool:
+        """Nothing but our own changes calls for a reading, and another one has come since that was looked at last."""
+        (count, edits), (known, times) = self._marks(), self._put_off
+        if self._seen is None or self._seen[0] != count or self._seen[1] == edits or edits == known:
+            return False
+        self._put_off = edits, times + 1
+        return times < SETTLE_TIMES
 
     async def _has_other_length(self) -> bool:
         """Ask for the last entry and one more: cheap, and it finds what firmware may not count as a change."""
@@ -188,6 +200,7 @@ class Users:
         before, self._entries = self._entries, {each.authorization_id: each for each in entries}
         self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
         self._probed_at = self._read_at
+        self._put_off = seen[1], 0
         self._kinds.update((number, type_word(each.id_type)) for number, each in self._entries.items())
         if before is None or _who_may(before) != _who_may(self._entries):
             self._believed_after_s = RELIABLE_UNKNOWN_S
@@ -308,7 +321,7 @@ class Users:
             try:
                 yield
             finally:
-                self._errand.soon(SETTLE_S)  # what we publish meanwhile is what we wrote, then what the lock has
+                self._errand.soon()  # what we publish meanwhile is what we wrote, then what the lock has
 
     @asynccontextmanager
     async def _alone(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AsyncIterator[None]:
