@@ -26,6 +26,9 @@ from tests.integration.broker import Broker, Peer, free_port
 
 pytestmark = pytest.mark.real_time
 
+AT_ONCE_S = 12.0
+"""Far more than a busy machine takes, far less than the 30 s for which an answer is awaited."""
+
 Answer = Callable[[dict[str, Any]], Any]
 """Makes an answer's `data` from a request; may raise `Refusal`."""
 
@@ -349,7 +352,7 @@ async def test_a_daemon_that_dies_meanwhile_leaves_the_outcome_open(broker: Brok
         daemon.before = lambda topic, request: daemon.peer.send("nuki/bridge/state", "offline", retain=True)
         shown = await call("unlock", "--broker", url(broker))
         assert shown.status == 1
-        assert shown.seconds < 5
+        assert shown.seconds < AT_ONCE_S
         assert "went offline" in shown.err
         assert "nobody knows now whether front_door has carried it out" in shown.err
 
@@ -359,7 +362,7 @@ async def test_a_broker_that_dies_meanwhile_leaves_the_outcome_open(broker: Brok
         daemon.before = lambda topic, request: broker.stop()
         shown = await call("unlock", "--broker", url(broker))
         assert shown.status == 1
-        assert shown.seconds < 5
+        assert shown.seconds < AT_ONCE_S
         assert shown.err.count("\n") == 1
         assert "nobody knows now whether front_door has carried it out" in shown.err
 
@@ -386,7 +389,7 @@ async def test_without_a_daemon_it_says_so_at_once(broker: Broker, state: str | 
     for command in ("locks", "unlock", "watch"):
         shown = await call(command, "--broker", url(broker))
         assert shown.status == 1
-        assert shown.seconds < 3
+        assert shown.seconds < AT_ONCE_S
         assert shown.err.startswith("nuki-bridge: no nuki-bridge is running on this broker (nuki/bridge/state is ")
         assert shown.err.count("\n") == 1
 
@@ -394,7 +397,7 @@ async def test_without_a_daemon_it_says_so_at_once(broker: Broker, state: str | 
 async def test_without_a_broker_it_says_so_at_once(tmp_path: Path) -> None:
     shown = await call("locks", "--broker", f"mqtt://localhost:{free_port()}")
     assert shown.status == 1
-    assert shown.seconds < 3
+    assert shown.seconds < AT_ONCE_S
     assert shown.err.count("\n") == 1
     assert "localhost" in shown.err
 
@@ -409,7 +412,7 @@ async def test_a_wrong_password_is_final_and_not_shown(tmp_path: Path) -> None:
     with Broker(tmp_path, users={"anna": "right"}) as broker:
         shown = await call("locks", "--broker", url(broker, "anna:hunter2@"))
         assert shown.status == 1
-        assert shown.seconds < 3
+        assert shown.seconds < AT_ONCE_S
         assert shown.err.count("\n") == 1
         assert "hunter2" not in shown.err
         async with scripted_daemon(broker, username="anna", password="right") as daemon:
@@ -452,7 +455,7 @@ async def test_an_interrupt_ends_it_quietly_at_once(broker: Broker, number: sign
         interrupted = time.monotonic()
         process.process.send_signal(number)
         shown = await process.end()
-        assert time.monotonic() - interrupted < 2
+        assert time.monotonic() - interrupted < AT_ONCE_S
         assert shown.status == (130 if number is signal.SIGINT else -number)
         assert "Traceback" not in shown.err
 
