@@ -131,8 +131,6 @@ class Publisher:
             later = asyncio.get_running_loop().call_later
             member.status_due = later(STATUS_DELAY_S, self._status, member)
         self._sweep(member)
-        if not self._left:
-            self._announcer.lock(member)
 
     def _status(self, member: Member, *, whole: bool = False) -> None:
         """Publish everything that is known of a lock; with nothing but a new time only now and then, or if `whole`."""
@@ -147,6 +145,8 @@ class Publisher:
         if whole or essence != member.status_essence or now - member.status_at >= STATUS_S:
             member.status_essence, member.status_at = essence, now
             self._put(f"{member.name}/status", dump(status))
+        if not self._left:
+            self._announcer.lock(member)
 
     def invitations(self, member: Member, told: list[dict[str, Any]]) -> None:
         """Publish a lock's open invitations if they changed."""

@@ -108,8 +108,10 @@ async def test_a_changed_lock_is_announced_again(home: Home) -> None:
         await home.pair(name="front")
         assert "pairing" not in home.components()
         await home.ask("front/request/pin/verify", {"pin": "1234"})
+        await asyncio.sleep(1.0)  # with the status, a moment after the lock's reports
         assert "pairing" in home.components()
         await home.ask("front/request/config/set", {"name": "FRONT"})
+        await asyncio.sleep(1.0)
         assert json.loads(home.retained[LOCK])["device"]["name"] == "FRONT"
         assert len(home.told()) == 3
 
@@ -353,6 +355,7 @@ async def test_the_old_form_is_taken_back_entity_by_entity(tmp_path: Path) -> No
         assert len(home.announced()) <= 1 + len(LOCK_ENTITIES) + len(BRIDGE_ENTITIES)
         home.classic.pin_guard.pin = 4321
         await home.ask("front/request/config/set", {"led_enabled": False})
+        await asyncio.sleep(1.0)  # with the status, a moment after the lock's reports
         assert switch not in home.announced()
         assert LEGACY_LOCK in home.announced()
         assert home.told(switch)[1:] == [""]  # removed, not migrated
