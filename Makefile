@@ -33,7 +33,7 @@ vm: deps ## only the virtual machines with a real bluetoothd
 
 .PHONY: test-system test-debian test-home-assistant test-node-red packages-node
 test-system: .venv/.complete packages-broker packages-deb packages-debian .cache/node-red/.complete ## with real programs of others
-	@.ci/test node-red debian home-assistant
+	@.ci/test debian node-red home-assistant
 
 test-debian: .venv/.complete packages-deb packages-debian ## the package on Debian 13 in a virtual machine, from its installation to its purge
 	@.ci/test debian
