@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from nuki_bridge.action import BUSY_PAUSE_S
@@ -109,29 +110,16 @@ class Admin:
     # -- authorizations -----------------------------------------------------------------------------------------------
 
     async def entries(self, timeout_s: float) -> list[AuthorizationEntry]:
-        """Every authorization of the lock, by ID, however many pages it takes.
-
-        Each page begins with the last entry of the one before: an answer that is empty because there are no more could
-        not be told from one that got lost, with firmware that tells neither how many there are nor where they end.
-        """
+        """Every authorization of the lock, by ID; raises as `listing`."""
         deadline = self._lock.clock() + timeout_s
-        found: dict[int, AuthorizationEntry] = {}
-        offset = 0
-        while True:
-            page = await self.page(offset, PAGE, deadline - self._lock.clock())
-            news = [entry for entry in page if entry.authorization_id not in found]
-            found.update((entry.authorization_id, entry) for entry in news)
-            if len(page) < PAGE or not news:
-                return [found[number] for number in sorted(found)]
-            offset += PAGE - 1
+        kinds = AuthorizationEntry, AuthorizationEntryCount
+        found = await self.pages(_request_entries, *kinds, lambda entry: entry.authorization_id, deadline)
+        return [found[number] for number in sorted(found)]
 
     async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
         """Up to `count` authorizations from place `offset` on, in the lock's order."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return RequestAuthorizationEntries(offset=offset, count=count, id_type=None, nonce=nonce, security_pin=pin)
-
-        return await self.listing(request, AuthorizationEntry, AuthorizationEntryCount, self._lock.clock() + timeout_s)
+        request, deadline = partial(_request_entries, offset, count), self._lock.clock() + timeout_s
+        return await self.listing(request, AuthorizationEntry, AuthorizationEntryCount, deadline)
 
     async def update_entry(
         self,
@@ -308,6 +296,30 @@ class Admin:
                         ) from lost
                     log.debug("%s: %s; sending it again", lock.name, lost)
 
+    async def pages(
+        self,
+        request: Callable[[int, int, bytes, int], Message],
+        entry: type[M],
+        count: type[Counting],
+        number: Callable[[M], int],
+        deadline: float,
+    ) -> dict[int, M]:
+        """Every entry of a long list by its `number`, however many pages it takes; others get their turn in between.
+
+        `request(offset, count, nonce, pin)` asks for a page.  Each begins with the last entry of the one before: an
+        answer that is empty because there are no more could not be told from one that got lost, with firmware that
+        tells neither how many there are nor where they end.  Raises as `listing`.
+        """
+        found: dict[int, M] = {}
+        offset = 0
+        while True:
+            page = await self.listing(partial(request, offset, PAGE), entry, count, deadline)
+            news = {number(each): each for each in page if number(each) not in found}
+            found.update(news)
+            if len(page) < PAGE or not news:
+                return found
+            offset += PAGE - 1
+
     async def listing(
         self,
         request: Callable[[bytes, int], Message],
@@ -376,3 +388,7 @@ class Admin:
             self._refusal = error if error.number == ErrorCode.BAD_PIN else None
             if self._refusal is not None and self._pin is not None:
                 self._on_refused(self._pin)
+
+
+def _request_entries(offset: int, count: int, nonce: bytes, pin: int) -> Message:
+    return RequestAuthorizationEntries(offset=offset, count=count, id_type=None, nonce=nonce, security_pin=pin)

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from nuki_bridge.lock_commands import Answer, Call
     from nuki_bridge.protocol.wire import Message
 
-PAGE = 20
-"""Codes asked for at a time, so that others get their turn in between."""
-
 
 # -- arguments --------------------------------------------------------------------------------------------------------
 
@@ -66,20 +63,13 @@ def code_name(value: Any) -> str:
 # -- the lock's list --------------------------------------------------------------------------------------------------
 
 
-async def read(admin: Admin, clock: Callable[[], float], timeout_s: float) -> dict[int, KeypadCode]:
-    """Every code by its ID, however many pages it takes; raises as `Admin.listing`."""
-    deadline = clock() + timeout_s
-    found: dict[int, KeypadCode] = {}
-    while True:
+async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
+    """Every code by its ID, until `deadline` on the lock's clock; raises as `Admin.pages`."""
 
-        def request(nonce: bytes, pin: int, offset: int = len(found)) -> Message:
-            return RequestKeypadCodes(offset=offset, count=PAGE, nonce=nonce, security_pin=pin)
+    def request(offset: int, count: int, nonce: bytes, pin: int) -> Message:
+        return RequestKeypadCodes(offset=offset, count=count, nonce=nonce, security_pin=pin)
 
-        page = await admin.listing(request, KeypadCode, KeypadCodeCount, deadline)
-        news = {each.code_id: each for each in page if each.code_id not in found}
-        found.update(news)
-        if len(page) < PAGE or not news:
-            return found
+    return await admin.pages(request, KeypadCode, KeypadCodeCount, lambda code: code.code_id, deadline)
 
 
 def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[str, Any]:
@@ -106,7 +96,7 @@ async def _zone(call: Call) -> tzinfo:
 async def _list(call: Call) -> Answer:
     """All codes, by their IDs; the codes themselves only if `codes` is true."""
     zone = await _zone(call)
-    entries = await read(lock_config.admin_in(call), call.lock.clock, call.left_s())
+    entries = await read(lock_config.admin_in(call), call.request.deadline)
     with_code = call.arguments.get("codes", False)
     return {"data": [shown(entries[number], zone, with_code=with_code) for number in sorted(entries)]}
 
@@ -131,7 +121,7 @@ async def _add(call: Call) -> Answer:
         try:
             made = await admin.ask(request, KeypadCodeId, call.left_s(), repeat=False)
         except OutcomeUnknown:
-            entries = await read(admin, call.lock.clock, lock_config.READ_BACK_S)
+            entries = await read(admin, call.lock.clock() + lock_config.READ_BACK_S)
             found = next((each for each in entries.values() if each.code == digits and each.name == name), None)
             if found is None:
                 raise NotExecuted("the lock's answer got lost, and it has no such code") from None
@@ -158,7 +148,7 @@ async def _update(call: Call) -> Answer:
         raise RequestError("bad_request", "nothing to change; give rename, code, enabled or access")
     admin, zone = lock_config.admin_in(call), await _zone(call)
     async with lock_config.alone(call.member.setting, call.left_s()):
-        entries = await read(admin, call.lock.clock, call.left_s())
+        entries = await read(admin, call.request.deadline)
         entry = entries[which.find(_names(entries))]
         limit = entry.limit if entry.time_limited else None
         if "access" in given:
@@ -193,7 +183,7 @@ async def _remove(call: Call) -> Answer:
     which = Which(call.arguments, "keypad code", "unknown_keypad_code")
     admin = lock_config.admin_in(call)
     async with lock_config.alone(call.member.setting, call.left_s()):
-        entries = await read(admin, call.lock.clock, call.left_s())
+        entries = await read(admin, call.request.deadline)
         entry = entries[which.find(_names(entries))]
 
         def request(nonce: bytes, pin: int) -> Message:
