@@ -140,9 +140,9 @@ packages-systemd:
 
 packages-vm: export PATH := $(PATH):/usr/sbin
 packages-vm:
-	@for program in qemu-system-x86_64 busybox bluetoothd dbus-daemon openssl; do \
+	@for program in busybox bluetoothd dbus-daemon openssl qemu-system-x86_64 gcc flex bison bc xz; do \
 	    command -v $$program >/dev/null || [ -x /usr/libexec/bluetooth/$$program ] \
-	    || { .ci/packages qemu-system-x86 busybox-static bluez dbus openssl; break; }; done
+	    || { .ci/packages busybox-static bluez dbus openssl qemu-system-x86 gcc libc6-dev flex bison bc xz-utils; break; }; done
 
 packages-bluez:
 	@[ -n "$(DESTDIR)" ] || [ -x /usr/libexec/bluetooth/bluetoothd ] || [ -x /usr/lib/bluetooth/bluetoothd ] \

@@ -1,4 +1,4 @@
-"""What a virtual machine boots: a kernel of Debian, and an initramfs with the modules that the machine needs.
+"""What a machine of QEMU boots: a kernel of Debian, and an initramfs with the modules that the machine needs.
 
 The kernel's package is unpacked, not installed.  `tree` keeps one in `.cache/vm`, the newest that apt knows here;
 `VM_KERNEL` names the package of another one.
@@ -13,11 +13,13 @@ import lzma
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
@@ -33,7 +35,9 @@ QEMU = (
     *("-nodefaults", "-display", "none", "-nic", "none", "-device", "virtio-rng-pci"),
 )
 """A machine without hardware acceleration, network or display."""
-COMMAND_LINE = "console=ttyS0 quiet panic=-1 rdinit=/init nokaslr mitigations=off random.trust_cpu=on"
+COMMAND_LINE = (
+    "console=ttyS0 quiet panic=-1 rdinit=/init nokaslr mitigations=off random.trust_cpu=on VM_OUTPUT=/dev/ttyS1"
+)
 """Of the kernel; its log is on the first serial port."""
 
 
@@ -47,7 +51,7 @@ def boot_files(kernel: Path | None = None, modules: Sequence[str] = MODULES) -> 
     `kernel` is an unpacked package, by default the one in `.cache/vm`.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
-    with _locked(CACHE / "lock"):
+    with locked(CACHE / "lock"):
         unpacked = kernel or tree()
         init = (HERE / "init.sh").read_bytes()
         busybox = Path("/bin/busybox").read_bytes()
@@ -68,7 +72,20 @@ def shared(path: Path, tag: str, *, writable: bool = False) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def machine(command: Sequence[str], *, stderr: IO[bytes] | int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a machine; stdout is a pipe.  At the end of the block, however it comes, no process of it is left."""
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=stderr, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else has the lock at `path` meanwhile."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -84,10 +101,10 @@ def tree() -> Path:
     package = wanted or _kernel_package()
     print(f"vm: downloading {package}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        _output("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package, cwd=folder)
+        output("apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package, cwd=folder)
         deb = next(Path(folder).glob("*.deb"))
         unpacked = Path(folder) / "tree"
-        _output("dpkg-deb", "-x", str(deb), str(unpacked))
+        output("dpkg-deb", "-x", str(deb), str(unpacked))
         (unpacked / "complete").touch()
         tree = CACHE / package
         shutil.rmtree(tree, ignore_errors=True)
@@ -97,14 +114,15 @@ def tree() -> Path:
 
 def _kernel_package() -> str:
     """The newest kernel that apt knows and that is not known to be broken."""
-    known = re.findall(r"^Depends: (linux-image-\S+)", _output("apt-cache", "show", "linux-image-amd64"), re.MULTILINE)
+    known = re.findall(r"^Depends: (linux-image-\S+)", output("apt-cache", "show", "linux-image-amd64"), re.MULTILINE)
     for package in known:
         if package not in BROKEN_KERNELS:
             return str(package)
     raise RigError(f"apt knows no usable kernel (linux-image-amd64), only {known}; run `apt-get update` first")
 
 
-def _output(*command: str, cwd: str | None = None) -> str:
+def output(*command: str, cwd: str | None = None) -> str:
+    """What a command says; raises `RigError` with its errors if it fails."""
     try:
         return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:

@@ -1,15 +1,16 @@
 """Runs a command in a virtual machine that has what the machine at hand may lack: a kernel with Bluetooth.
 
-    python -m tests.vm.rig [--python PYTHON] [--timeout SECONDS] [--results DIR] -- COMMAND...
+    python -m tests.vm.rig [--python PYTHON] [--timeout SECONDS] [--results DIR] [--machine KIND] -- COMMAND...
 
-QEMU without hardware acceleration boots Debian's kernel in seconds.  The guest sees the host's files, read-only under
+There are two kinds of it: a kernel that runs as a process (`uml`), and one that QEMU emulates (`kernel`), slower but
+of any kind.  Either boots in seconds, without hardware acceleration.  The guest sees the host's files, read-only under
 an overlay in memory, and so has this clone and its virtual environments under the same paths.  dbus-daemon and
 bluetoothd run there; a controller and a lock come from `nuki_bridge.simulator.peripheral`.  The output of the command
 appears as it comes, its exit status is ours.  In the guest `VM_RESULTS` names a directory whose content stays behind
 in the `--results` directory; the logs of the guest's kernel and bluetoothd lie there, too.
 
-Nothing has a fixed port or name: several machines run beside each other.  `kernel` says what is booted; a machine with
-a whole system of its own is in `machine`.
+Nothing has a fixed port or name: several machines run beside each other.  A machine with a whole system of its own is
+in `machine`.
 """
 
 from __future__ import annotations
@@ -21,21 +22,25 @@ import selectors
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal, get_args
 
-from tests.vm.kernel import COMMAND_LINE, QEMU, RigError, boot_files, shared
+from tests.vm import uml
+from tests.vm.kernel import COMMAND_LINE, QEMU, RigError, boot_files, machine, shared
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
-NEEDED = ("qemu-system-x86_64", "dpkg-deb", "/bin/busybox", "/usr/libexec/bluetooth/bluetoothd", "dbus-daemon")
+NEEDED = ("dpkg-deb", "/bin/busybox", "/usr/libexec/bluetooth/bluetoothd", "dbus-daemon")
 TIMED_OUT = 124
 """Exit status when the time was up, as with timeout(1)."""
+
+Kind = Literal["auto", "uml", "qemu"]
+"""Which machine; by default the kernel in user mode where there can be one.  `VM_MACHINE` in the environment says so,
+too."""
 
 
 def run(
@@ -47,17 +52,16 @@ def run(
     environment: dict[str, str] | None = None,
     bluetoothd_options: str = "",
     output: IO[bytes] | None = None,
+    kind: Kind = "auto",
+    skip_time: bool = True,
 ) -> int:
     """Run `command` as root in a fresh virtual machine, in the project's directory; returns its exit status.
 
     `python` is an interpreter whose directory comes first in `PATH`; `output` gets stdout and stderr of the command
-    (default: our stdout).  After `timeout_s` seconds the machine is stopped and the status is 124.  Raises `RigError`
-    if the guest never gets as far as the command.
+    (default: our stdout).  After `timeout_s` seconds the machine is stopped and the status is 124.  With `skip_time`
+    a machine that can (`uml`) has no time pass while nobody does anything.  Raises `RigError` if the guest never gets
+    as far as the command.
     """
-    for program in NEEDED:
-        if shutil.which(program) is None:
-            raise RigError(f"{program} is missing; `make deps` installs what the virtual machine needs")
-    kernel, initramfs = boot_files()
     with contextlib.ExitStack() as stack:
         if results is None:
             results = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nuki-bridge-vm-")))
@@ -66,7 +70,8 @@ def run(
         shutil.copy(HERE / "guest.sh", results / "guest.sh")
         (results / "bluetoothd.options").write_text(bluetoothd_options)
         (results / "command.sh").write_text(_command_script(command, python, environment or {}))
-        ended = _run_qemu(kernel, initramfs, results, timeout_s, output or sys.stdout.buffer)
+        command_line = _machine(kind, results, stack, skip_time)
+        ended = _run(command_line, results / "kernel.log", timeout_s, output or sys.stdout.buffer)
         if ended is None:
             return TIMED_OUT
         try:
@@ -74,7 +79,7 @@ def run(
         except (OSError, ValueError):
             log = (results / "kernel.log").read_text(errors="replace") if (results / "kernel.log").exists() else ""
             raise RigError(
-                f"the virtual machine ended before the command (QEMU's status {ended}); its kernel said:\n{log[-3000:]}"
+                f"the virtual machine ended before the command (status {ended}); its kernel said:\n{log[-3000:]}"
             ) from None
 
 
@@ -100,24 +105,42 @@ def _command_script(command: Sequence[str], python: Path | None, environment: di
 # -- the machine ------------------------------------------------------------------------------------------------------
 
 
-def _run_qemu(kernel: Path, initramfs: Path, results: Path, timeout_s: float, output: IO[bytes]) -> int | None:
-    """Run the machine until it switches itself off; returns QEMU's exit status, None if the time was up before."""
-    arguments = [
+def _machine(kind: Kind, results: Path, stack: contextlib.ExitStack, skip_time: bool) -> list[str]:
+    """The command that boots the machine, once all that it needs is there."""
+    if kind == "auto":
+        kind = os.environ.get("VM_MACHINE", "auto")  # type: ignore[assignment]
+    if kind not in get_args(Kind):
+        raise RigError(f"VM_MACHINE is {kind!r}, but must be one of {', '.join(get_args(Kind))}")
+    for program in (*NEEDED, *(("qemu-system-x86_64",) if kind == "qemu" else ())):
+        if shutil.which(program) is None:
+            raise RigError(f"{program} is missing; `make deps` installs what the virtual machine needs")
+    if kind != "qemu":
+        try:
+            return uml.arguments(uml.kernel(), results, stack, skip_time=skip_time)
+        except uml.Unavailable as error:
+            if kind == "uml":
+                raise
+            print(f"vm: {error}; QEMU takes its place, which takes longer", file=sys.stderr, flush=True)
+            return _machine("qemu", results, stack, skip_time)
+    kernel, initramfs = boot_files()
+    return [
         *(*QEMU, "-m", "2048", "-no-reboot"),
         *("-kernel", str(kernel), "-initrd", str(initramfs), "-append", COMMAND_LINE),
         *shared(Path("/"), "rootfs"),
         *shared(results, "results", writable=True),
-        *("-serial", f"file:{results / 'kernel.log'}"),
-        *("-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"),
+        *("-serial", "file:/dev/stderr", "-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"),
     ]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as qemu:
-        assert qemu.stdout is not None
-        try:
-            timed_out = _pump(qemu.stdout, output, time.monotonic() + timeout_s)
-            return None if timed_out else qemu.wait(10)
-        finally:
-            # Also on Ctrl-C: no machine outlives us.
-            qemu.kill()
+
+
+def _run(command: Sequence[str], log: Path, timeout_s: float, output: IO[bytes]) -> int | None:
+    """Run the machine until it switches itself off; returns its exit status, None if the time was up before.
+
+    What it says on stderr, the kernel's words, goes to `log`.
+    """
+    with log.open("wb") as kernel_log, machine(command, stderr=kernel_log) as process:
+        assert process.stdout is not None
+        timed_out = _pump(process.stdout, output, time.monotonic() + timeout_s)
+        return None if timed_out else process.wait(10)
 
 
 def _pump(source: IO[bytes], output: IO[bytes], deadline: float) -> bool:
@@ -146,6 +169,7 @@ def main() -> int:
     parser.add_argument("--python", type=Path, help="interpreter whose directory comes first in the guest's PATH")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
     parser.add_argument("--results", type=Path, metavar="DIR", help="keep what the guest writes to $VM_RESULTS")
+    parser.add_argument("--machine", choices=get_args(Kind), default="auto", help="kind of machine (%(default)s)")
     parser.add_argument("--bluetoothd", default="", metavar="OPTIONS", help="e.g. --bluetoothd=--experimental")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     options = parser.parse_args()
@@ -158,6 +182,7 @@ def main() -> int:
             timeout_s=options.timeout,
             results=options.results,
             bluetoothd_options=options.bluetoothd,
+            kind=options.machine,
         )
     except RigError as error:
         print(f"vm: {error}", file=sys.stderr)
