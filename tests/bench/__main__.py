@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
     parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
     parser.add_argument("--results", type=Path, help="keep the logs there")
+    parser.add_argument("--machine", choices=("qemu", "uml"), default="qemu", help="kind of machine (%(default)s)")
     parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no machine outlives us
@@ -66,6 +67,8 @@ def main() -> int:
                 timeout_s=options.timeout,
                 results=results,
                 output=sys.stderr.buffer,
+                kind=options.machine,
+                skip_time=False,
             )
         except rig.RigError as error:
             print(f"bench: {error}", file=sys.stderr)
