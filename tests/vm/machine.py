@@ -149,6 +149,11 @@ class Machine:
         answer: dict[str, Any] = self._ask(PATIENCE_S, lock=controls or {"status": True})["lock"]
         return answer
 
+    def scan(self) -> str | None:
+        """How the adapter scans now: active, passive or not at all."""
+        kind: str | None = self._ask(PATIENCE_S, scan=True)["scan"]
+        return kind
+
     def audit(self) -> list[dict[str, Any]]:
         """The lock's audit trail since the machine is there, over every reboot."""
         return [json.loads(line) for line in self.run("cat /var/lib/virtual-lock/audit.jsonl").splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 from tests.vm.debian import PROJECT
 
@@ -23,5 +24,11 @@ def inline(command: str) -> str:
     return command
 
 
-def _text() -> str:
-    return (PROJECT / "README.md").read_text()
+def override(page: str) -> str:
+    """What a page tells to enter in `systemctl edit`: its one block of `ini`."""
+    [block] = re.findall(r"^ *```ini\n(.*?)^ *```", _text(page), re.MULTILINE | re.DOTALL)
+    return textwrap.dedent(block)
+
+
+def _text(page: str = "README.md") -> str:
+    return (PROJECT / page).read_text()

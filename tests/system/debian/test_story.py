@@ -179,6 +179,23 @@ def test_the_journal_is_searched_by_lock_and_transaction(machine: Machine, every
     turns(machine, "lock", "lock: locking")
 
 
+def test_where_bluetoothd_offers_it_the_scan_is_passive_as_the_guide_says(machine: Machine, everything: Watch) -> None:
+    """Only there: BlueZ has its advertisement monitors still among what is experimental."""
+    drop_in, restart = "/etc/systemd/system/bluetooth.service.d/override.conf", "systemctl restart bluetooth"
+    assert machine.scan() == "active"
+    machine.run(f"install -D /dev/stdin {drop_in}; systemctl daemon-reload", text=readme.override("docs/battery.md"))
+    machine.run(restart)
+    machine.until(lambda: machine.scan() == "passive", "a passive scan")
+    retained(machine, f"{LOCK}/availability", "online")
+    seen = len(everything.lines)
+    machine.lock(turn="unlocked")
+    everything.until(f"nuki/{LOCK}/state unlocked", since=seen)
+    turns(machine, "lock", "lock: locking")
+    machine.run(f"rm {drop_in}; systemctl daemon-reload; {restart}")
+    machine.until(lambda: machine.scan() == "active", "an active scan")
+    retained(machine, f"{LOCK}/availability", "online")
+
+
 def test_it_is_hardened(machine: Machine) -> None:
     report = machine.run("systemd-analyze security nuki-bridge --no-pager")
     found = re.search(r"Overall exposure level for nuki-bridge.service: ([\d.]+)", report)

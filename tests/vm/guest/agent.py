@@ -8,6 +8,7 @@ repeat:
     {"id": 1, "run": ["cat"], "text": "stdin"}    answered by {"id": 1, "status": 0, "output": "stdout and stderr"}
     {"id": 2, "run": […], "lines": true}          before that by {"id": 2, "line": "…"} for each line of its output
     {"id": 3, "lock": {"hold_button": true}}      a control of the virtual lock, answered by {"id": 3, "lock": {…}}
+    {"id": 4, "scan": true}                       answered by {"id": 4, "scan": "active"}, or "passive", or null
 
 The lock has its own Bluetooth controller on the air around the machine's adapter.  Its memory and its audit trail are
 in `DIRECTORY`: the lock on a door does not forget when a computer nearby is started anew.
@@ -43,7 +44,7 @@ class Door:
         directory.mkdir(parents=True, exist_ok=True)
         self._memory = directory / "memory.json"
         self._audit = directory / "audit.jsonl"
-        self._air = Air()
+        self.air = Air()
         self.lock: VirtualLock
 
     async def appear(self) -> None:
@@ -51,8 +52,8 @@ class Door:
         self.lock = load_locks(self._memory)[0] if self._memory.exists() else VirtualLock(ADDRESS, NUKI_ID, pin=PIN)
         self.lock.audit = Trail(self._audit)
         self.lock.on_memory_changed = self.save
-        await self._air.add(self.lock, interval_s=0.2)
-        await self._air.plug_in()
+        await self.air.add(self.lock, interval_s=0.2)
+        await self.air.plug_in()
 
     def save(self) -> None:
         """Write the lock's memory down."""
@@ -97,6 +98,8 @@ class Agent:
             if "lock" in request:
                 answer = {"lock": self._door.lock.control(request["lock"])}
                 self._door.save()
+            elif "scan" in request:
+                answer = {"scan": self._door.air.scan}
             else:
                 answer = await self._run(number, **request)
         except (OSError, ValueError) as error:
