@@ -947,6 +947,7 @@ async def test_a_question_that_got_no_answer_is_asked_again_over_a_new_connectio
     monkeypatch.setattr("nuki_bridge.bluez.CALL_S", 0.3)
     async with rig() as r:
         await r.connected()
+        await r.scanning()  # else it may be bleak, about to scan, that gets no answer
         before = r.radio.bluez._bus
         r.bluez.hang("GetManagedObjects")
         r.bluez.power(False)
