@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nuki_bridge.invitation_code import key, read_code
+from tests.unit import invitation_run
 from tests.unit.invitation_run import CLIENT, LOCKS, TOLD, Doomed, Recording
 from tests.unit.invited import Guest, names, open_ones
 
-ROOT = Path(__file__).parents[2]
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([invitation_run.__name__])  # imports take longer than a life
 MOMENTS = ("commit", "done", "lock")
 
 
 def run(directory: Path, end: str, step: int, moment: str) -> bool:
     """Live until the given step; False if there are not that many."""
     directory.mkdir()
-    command = [sys.executable, "-m", "tests.unit.invitation_run", str(directory), end, str(step), moment]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    return ended.returncode != 0
+    process = PROCESSES.Process(target=invitation_run.main, args=(directory, end, step, moment))
+    process.start()
+    process.join(60)
+    status = process.exitcode
+    process.kill()
+    process.join()
+    assert status in (0, -signal.SIGKILL), "none within 60 s" if status is None else "see its traceback in stderr"
+    return status != 0
 
 
 def told(directory: Path) -> list[tuple[str, bytes]]:

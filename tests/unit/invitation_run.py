@@ -1,12 +1,4 @@
-"""One life of an invitation in a process of its own, which kills itself at a chosen durable step.
-
-    python -m tests.unit.invitation_run DIRECTORY END STEP MOMENT
-
-`END` is what is done with the invitation: redeem, revoke or expire.  The process gets SIGKILL at its `STEP`-th
-transaction with the database after pairing, at `MOMENT`: commit (everything said but COMMIT), done, or lock
-(just after the lock's memory, which outlives the process, has changed for the `STEP`-th time).  What it told the world
-goes to `told.jsonl` in `DIRECTORY` as it leaves.  Time is virtual.
-"""
+"""One life of an invitation, for a process of its own, which kills itself at a chosen durable step."""
 
 from __future__ import annotations
 
@@ -16,7 +8,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,8 +110,15 @@ async def life(directory: Path, end: str, doomed: Doomed) -> None:
         await asyncio.sleep(5.0)
 
 
-if __name__ == "__main__":
-    chosen = Doomed(int(sys.argv[3]), sys.argv[4])
-    doom(chosen)
+def main(directory: Path, end: str, step: int, moment: str) -> None:
+    """Live in virtual time, and be killed.
+
+    `end` is what is done with the invitation: redeem, revoke or expire.  The process gets SIGKILL at its `step`-th
+    transaction with the database after pairing, at `moment`: commit (everything said but COMMIT), done, or lock
+    (just after the lock's memory, which outlives the process, has changed for the `step`-th time).  What it told the
+    world goes to `told.jsonl` in `directory` as it leaves.
+    """
+    doomed = Doomed(step, moment)
+    doom(doomed)
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(life(Path(sys.argv[1]), sys.argv[2], chosen))
+        runner.run(life(directory, end, doomed))
