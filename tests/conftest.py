@@ -25,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # Whoever starts the tests in the background of a shell lets them ignore Ctrl-C, which programs under test inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "real_time: run this async test on the ordinary loop, with the real clock")
+    config.addinivalue_line("markers", "slow: mostly waits, and begins first, beside what other processes do meanwhile")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(tryfirst=True)

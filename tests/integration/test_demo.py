@@ -126,6 +126,7 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_what_the_guide_says_works_as_it_stands(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await started(running)
@@ -172,6 +173,7 @@ async def test_the_door_is_shared_as_the_guide_says(tmp_path: Path) -> None:
         assert re.search(r"^\d+ +Anna +app +yes +yes .* no +no$", out, re.MULTILINE), out
 
 
+@pytest.mark.slow
 async def test_commands_against_the_true_daemon(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await started(running)

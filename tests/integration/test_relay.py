@@ -221,6 +221,7 @@ async def test_guest_and_bridge_act_at_the_same_time(tmp_path: Path) -> None:
         assert not [each for each in await house.audit() if each["what"] == "action_refused"]
 
 
+@pytest.mark.slow
 async def test_without_a_bridge_the_guest_is_told_so(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         assert (await house.guest("redeem", await house.invite())).status == 0

@@ -160,6 +160,7 @@ async def test_the_watchdog_hears_nothing_of_a_stopped_process_and_enough_of_one
         assert "no progress" not in daemon.log
 
 
+@pytest.mark.slow
 async def test_a_broker_that_hangs_is_no_reason_to_die(broker: Broker, tmp_path: Path) -> None:
     """Its socket stays open and nothing answers any more: found by pings, tried again, and the watchdog is fed."""
     daemon = Daemon(tmp_path, broker.port)
@@ -311,6 +312,7 @@ async def test_it_stops_in_3_s_while_the_broker_hangs_and_its_will_says_offline(
         home.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bus")
 async def test_a_bluetoothd_that_hangs_is_said_and_no_reason_to_die(broker: Broker, tmp_path: Path) -> None:
     bluez = StandInBluez()
