@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.vm.kernel import CACHE, HERE, RigError, locked, machine, output
@@ -109,14 +110,19 @@ def arguments(program: Path, results: Path, stack: contextlib.ExitStack, *, skip
 
 
 def _processor(stack: contextlib.ExitStack) -> int:
-    """The host's processor that fewest machines use."""
+    """A processor of the host that no other machine uses; waits until there is one, which costs less than sharing."""
     processors = sorted(os.sched_getaffinity(0))
-    for processor in processors:
-        file = stack.enter_context((CACHE / f"processor-{processor}").open("w"))
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return processor
-    return processors[os.getpid() % len(processors)]
+    while True:
+        for processor in processors:
+            file = (CACHE / f"processor-{processor}").open("w")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+            else:
+                stack.callback(file.close)
+                return processor
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
