@@ -48,14 +48,19 @@ def kernel() -> Path:
     """
     recipe = _CONFIG.read_bytes() + repr(SOURCE).encode()
     program = CACHE / f"uml-{SOURCE[1]}-{hashlib.sha256(recipe).hexdigest()[:8]}"
+    unusable = program.with_name(f"{program.name}-does-not-run")
     CACHE.mkdir(parents=True, exist_ok=True)
     with locked(CACHE / "uml.lock"):
+        if unusable.exists():
+            raise Unavailable(f"a kernel in user mode did not run here (remove {unusable} to have it tried again)")
         if not program.exists():
             _check()
             print(f"vm: building a kernel in user mode from {SOURCE[0]} {SOURCE[1]}", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=CACHE, prefix="building-") as folder:
                 built = _build(Path(folder))
-                _try(built)
+                if not _runs(built):
+                    unusable.touch()
+                    raise Unavailable("a kernel in user mode does not run here; is ptrace forbidden?")
                 built.rename(program)
     return program
 
@@ -84,16 +89,15 @@ def _build(folder: Path) -> Path:
     return folder / "linux"
 
 
-def _try(program: Path) -> None:
-    """Have it boot once: a container may forbid what it needs of the host."""
+def _runs(program: Path) -> bool:
+    """Whether it boots: a container may forbid what it needs of the host."""
     with tempfile.TemporaryDirectory(prefix="nuki-bridge-vm-") as folder:
         (Path(folder) / "guest.sh").write_text("echo booted >/run/vm/booted\n/bin/busybox poweroff -f\n")
         with contextlib.ExitStack() as stack:
             command = arguments(program, Path(folder), stack)
             with machine(command, stderr=subprocess.DEVNULL) as process, contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=60)
-        if not (Path(folder) / "booted").exists():
-            raise Unavailable("a kernel in user mode does not run here; is ptrace forbidden?")
+        return (Path(folder) / "booted").exists()
 
 
 def arguments(program: Path, results: Path, stack: contextlib.ExitStack, *, skip_time: bool = True) -> list[str]:
