@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nuki_bridge import __version__, cli
+from nuki_bridge import __version__
+from nuki_bridge.command_line import cli
 
 END = r"""
 .SH FILES

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import ConfigError
+from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, string, text
 
@@ -30,8 +31,6 @@ ACTIONS: Mapping[str, Action] = {
     if action not in (Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION)
 } | {"open": Action.UNLATCH}
 """Names that `actions` may list, in lower case."""
-
-_RESERVED_NAMES = ("bridge", "invitation")
 
 
 # -- what others read -------------------------------------------------------------------------------------------------
@@ -149,17 +148,6 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     page.warn_of_inline_secret()
     values.setdefault("state_dir", _default_state_dir(environ))
     return Settings(**values, path=page.path, warnings=tuple(page.warnings))
-
-
-def lock_name_mistake(name: str) -> str | None:
-    """What keeps `name` from being a lock's name, as the rest of a sentence; None if nothing does."""
-    if not re.fullmatch(r"[a-z0-9_-]{1,32}", name):
-        return "must be 1 to 32 characters out of a-z, 0-9, _ and -"
-    if re.fullmatch(r"[0-9a-f]{8}", name):
-        return "must not be 8 hex digits, because those are Nuki IDs"
-    if name in _RESERVED_NAMES:
-        return f"must not be one of the reserved words {', '.join(_RESERVED_NAMES)}"
-    return None
 
 
 def _default_state_dir(environ: Mapping[str, str]) -> Path:

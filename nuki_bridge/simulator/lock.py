@@ -15,8 +15,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import BadFrame
-from nuki_bridge.link import Channel
 from nuki_bridge.protocol.codes import (
     Action,
     Command,

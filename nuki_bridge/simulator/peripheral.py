@@ -22,7 +22,7 @@ from bumble.transport.common import AsyncPipeSink
 from bumble.transport.common import Transport as HciTransport
 from bumble.transport.vhci import open_vhci_transport
 
-from nuki_bridge.link import Channel
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import (
     KEYTURNER_GDIO,
     KEYTURNER_SERVICE,

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nuki_bridge.bluetooth.link import Channel, Link, OnData, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
-from nuki_bridge.link import Channel, Link, OnData, RadioStatus
 from nuki_bridge.protocol.advertisement import Sighting, parse_advertisement
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from nuki_bridge.link import Channel
+from nuki_bridge.bluetooth.link import Channel
 
 
 class Timer(Protocol):

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nuki_bridge.link import Channel, Link
+from nuki_bridge.bluetooth.link import Channel, Link
 from nuki_bridge.protocol.codes import ErrorCode, IdType
 from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.behaviour import Behaviour

@@ -11,10 +11,10 @@ import asyncio
 import sys
 from typing import Any
 
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.config import MqttSettings
-from nuki_bridge.link import Channel
+from nuki_bridge.guest.relay_link import Post, RelayLink, RelayRadio
 from nuki_bridge.protocol.wire import Message
-from nuki_bridge.relay_link import Post, RelayLink, RelayRadio
 from tests.bench.bare import Bare
 from tests.bench.child import serve
 

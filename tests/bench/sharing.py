@@ -7,8 +7,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.invitation_code import key, lookup, read_code, seal
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
+from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
 from tests.bench.table import spread
 
 if TYPE_CHECKING:

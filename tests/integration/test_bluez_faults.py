@@ -19,10 +19,10 @@ import pytest
 from bleak import BleakClient
 from bleak.backends.bluezdbus import manager as bleak_manager
 
-from nuki_bridge import ble, gatt, scan
-from nuki_bridge.ble import BluezLink, BluezRadio
+from nuki_bridge.bluetooth import gatt, radio, scan
+from nuki_bridge.bluetooth.link import Channel, RadioStatus
+from nuki_bridge.bluetooth.radio import BluezLink, BluezRadio
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
-from nuki_bridge.link import Channel, RadioStatus
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.advertisement import APPLE, Sighting, beacon_data
 from nuki_bridge.protocol.codes import Family
@@ -86,9 +86,9 @@ def private_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBus
 @pytest.fixture(autouse=True)
 def _on_private_bus(private_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", private_bus.address)
-    monkeypatch.setattr(ble, "REOPEN_S", 0.05)
-    monkeypatch.setattr(ble, "SETTLE_S", 0.05)
-    monkeypatch.setattr(ble, "DISCONNECT_S", 0.5)
+    monkeypatch.setattr(radio, "REOPEN_S", 0.05)
+    monkeypatch.setattr(radio, "SETTLE_S", 0.05)
+    monkeypatch.setattr(radio, "DISCONNECT_S", 0.5)
     monkeypatch.setattr(gatt, "DISCONNECT_S", 0.5)
     monkeypatch.setattr(scan, "RETRY_S", 0.05)
 
@@ -536,7 +536,7 @@ async def test_after_an_attempt_that_was_given_up_the_kernel_gets_time_to_settle
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With a passive scan nothing tells when it has: the next attempt waits, however short its own timeout."""
-    monkeypatch.setattr(ble, "GIVING_UP_S", 0.5)
+    monkeypatch.setattr(radio, "GIVING_UP_S", 0.5)
     async with rig(monitors=True) as r:
         await r.seen()
         r.bluez.hang("Connect")
@@ -860,7 +860,7 @@ async def test_a_powered_off_adapter_is_respected_and_used_again_when_it_is_on()
 
 
 async def test_the_steps_of_an_adapter_that_comes_up_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ble, "SETTLE_S", 0.3)
+    monkeypatch.setattr(radio, "SETTLE_S", 0.3)
     async with rig(adapters=()) as r:
         r.bluez.add_adapter(powered=False)
         await asyncio.sleep(0.1)
@@ -932,7 +932,7 @@ async def test_waits_for_bluetoothd() -> None:
 
 
 async def test_a_bluetoothd_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nuki_bridge.bluez.CALL_S", 0.1)
+    monkeypatch.setattr("nuki_bridge.bluetooth.bluez.CALL_S", 0.1)
     async with rig(start=False) as r:
         r.bluez.hang("GetManagedObjects")
         await r.bluez.start()
@@ -944,7 +944,7 @@ async def test_a_question_that_got_no_answer_is_asked_again_over_a_new_connectio
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It may be our own connection to the bus that is stuck."""
-    monkeypatch.setattr("nuki_bridge.bluez.CALL_S", 0.3)
+    monkeypatch.setattr("nuki_bridge.bluetooth.bluez.CALL_S", 0.3)
     async with rig() as r:
         await r.connected()
         await r.scanning()  # else it may be bleak, about to scan, that gets no answer

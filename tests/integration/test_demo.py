@@ -250,7 +250,7 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 async def test_without_mosquitto_it_says_how_to_install_it(tmp_path: Path) -> None:
     code = (
         "import shutil, sys; shutil.which = lambda *a, **k: None\n"
-        "from nuki_bridge.cli import main; sys.exit(main(['demo']))"
+        "from nuki_bridge.command_line.cli import main; sys.exit(main(['demo']))"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
     _, err = await process.communicate()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.invitation_code import key, read_code
+from nuki_bridge.sharing.invitation_code import key, read_code
 from tests.unit import invitation_run
 from tests.unit.invitation_run import CLIENT, LOCKS, TOLD, Doomed, Recording
 from tests.unit.invited import Guest, names, open_ones

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from paho.mqtt.client import Client as Paho
 
-from nuki_bridge import freshness, mqtt, mqtt_connection, tcp
 from nuki_bridge.config import MqttSettings, Secret, TlsSettings
-from nuki_bridge.mqtt import Client, Message, Subscription
+from nuki_bridge.mqtt import connection, freshness, mqtt, tcp
+from nuki_bridge.mqtt.mqtt import Client, Message, Subscription
 from tests.integration.broker import Broker, Peer, free_port, make_ca
 
 WILL = ("nuki/bridge/state", b"offline")
@@ -212,7 +212,7 @@ async def test_no_local_leaves_out_own_messages(shared: Broker) -> None:
 async def test_payload_over_16_kib_is_passed_on_and_one_over_the_packet_size_kept_away(shared: Broker) -> None:
     async with running(shared, subscribed("big")) as run, Peer(shared) as peer:
         await run.until(True)
-        peer.publish("big", bytes(mqtt_connection.MAX_PACKET_SIZE + 1))
+        peer.publish("big", bytes(connection.MAX_PACKET_SIZE + 1))
         peer.publish("big", bytes(60_000))
         assert len((await run.next()).payload) == 60_000
 
@@ -344,7 +344,8 @@ async def test_after_a_long_sleep_the_connection_is_made_anew(shared: Broker) ->
 CHILD = """
 import asyncio, sys
 from nuki_bridge.config import MqttSettings
-from nuki_bridge.mqtt import Client, Subscription
+from nuki_bridge.mqtt.message import Subscription
+from nuki_bridge.mqtt.mqtt import Client
 async def main():
     client = Client(
         MqttSettings(host="127.0.0.1", port=int(sys.argv[1])), will=("child/state", b"offline"),
@@ -443,8 +444,8 @@ async def test_frozen_broker_is_noticed(broker: Broker) -> None:
 async def test_broker_that_never_answers_connect_is_given_up(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(mqtt_connection, "ANSWER_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(mqtt_connection, "TICK_S", 0.05)
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connection, "TICK_S", 0.05)
     broker.freeze()
     async with running(broker) as run:
         reason = await run.until(False)
@@ -841,8 +842,8 @@ async def test_refused_subscription_is_named_and_not_fatal(
 async def test_what_is_not_mqtt_ends_the_attempt_and_nothing_else(
     noise: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_connection, "ANSWER_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(mqtt_connection, "TICK_S", 0.05)
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connection, "TICK_S", 0.05)
     async with Script(lambda packet: noise) as script, running(script.port) as run:
         assert await run.until(False)
         await eventually(lambda: len(script.versions) >= 3)
@@ -899,7 +900,7 @@ async def test_shorter_keepalive_of_the_broker_is_obeyed() -> None:
 
 
 def test_module_does_not_load_paho_before_it_connects() -> None:
-    code = "import sys, nuki_bridge.mqtt; print([m for m in ('paho.mqtt', 'http', 'email') if m in sys.modules])"
+    code = "import sys, nuki_bridge.mqtt.mqtt; print([m for m in ('paho.mqtt', 'http', 'email') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 

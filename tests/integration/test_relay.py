@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.invitation_code import key, lookup, read_code, seal
+from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
 from tests.integration.test_acl import GuardedBroker, password
 from tests.integration.test_cli import Process, Result, call, start
 from tests.integration.test_daemon import CLASSIC, Daemon, Home

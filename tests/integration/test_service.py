@@ -344,7 +344,10 @@ async def test_a_bluetoothd_that_hangs_is_said_and_no_reason_to_die(broker: Brok
 
 HANGS = """
 import asyncio, sys
-from nuki_bridge import broker, bridge, cli, pulse
+from nuki_bridge import pulse
+from nuki_bridge.bridge import bridge
+from nuki_bridge.command_line import cli
+from nuki_bridge.daemon import broker
 
 async def never(*_):
     while True:

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge import __version__, discovery
+from nuki_bridge import __version__
+from nuki_bridge.home_assistant import discovery
 from tests.integration.test_acl import GuardedBroker, password
 from tests.integration.test_daemon import CLASSIC, Daemon, Home
 from tests.system.home_assistant import HomeAssistant, running, until

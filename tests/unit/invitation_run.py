@@ -16,7 +16,7 @@ from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import Store
-from nuki_bridge.topics import Publication
+from nuki_bridge.topics.topics import Publication
 from tests.unit.invited import Guest, invite
 from tests.unit.rig import now
 from tests.unit.test_bridge import House

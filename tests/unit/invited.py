@@ -7,7 +7,7 @@ import json
 import secrets
 from typing import Any
 
-from nuki_bridge.invitation_code import key, lookup, read_code, seal, unseal
+from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal, unseal
 from tests.unit.test_bridge import House
 
 

@@ -1,4 +1,4 @@
-"""A virtual lock, our side of it, and virtual time: what tests of `lock.py` and `pairing.py` share."""
+"""A virtual lock, our side of it, and virtual time: what tests of `lock/lock.py` and `lock/pairing.py` share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nuki_bridge.lock import Connection, Lock
-from nuki_bridge.pairing import PairOptions, pair
+from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.simulator.behaviour import Behaviour, seeded

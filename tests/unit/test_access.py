@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuki_bridge import access
+from nuki_bridge.owner import access
 from nuki_bridge.protocol.wire import TimeLimit
 from nuki_bridge.simulator import timezones
 

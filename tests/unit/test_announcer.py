@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge import announcer
 from nuki_bridge.config import DiscoverySettings, LockSettings, MqttSettings
-from nuki_bridge.discovery_entities import BRIDGE_ENTITIES, LOCK_ENTITIES
 from nuki_bridge.errors import StoreError
-from nuki_bridge.mqtt import Message
+from nuki_bridge.home_assistant import announcer
+from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
+from nuki_bridge.mqtt.mqtt import Message
 from nuki_bridge.protocol.codes import Action
 from tests.unit.rig import clock
 from tests.unit.test_bridge import CLASSIC, ULTRA, House

@@ -1,4 +1,4 @@
-"""Which way imports point (docs/architecture.md): a module may import those to its right, never to its left."""
+"""Which way imports point (docs/architecture.md): what lies above may import what lies below."""
 
 from __future__ import annotations
 
@@ -11,52 +11,102 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "nuki_bridge"
 
-FORBIDDEN = {
-    "errors": {"*"},
-    "protocol": {"*", "-protocol", "-errors"},
-    "link": {"*", "-protocol", "-errors"},
-    "payload": {"*"},
-    "exchange": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
-    "action": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
-    "timetable": {"lock", "exchange", "mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
-    "lock": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
-    "admin": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator"},
-    "pairing": {"mqtt", "ble", "bluez", "bridge", "daemon", "config", "topics", "simulator", "lock"},
-    "ble": {"mqtt", "lock", "bridge", "daemon", "topics", "store", "simulator"},
-    "bluez": {"mqtt", "lock", "bridge", "daemon", "topics", "store", "simulator", "ble"},
-    "mqtt": {"ble", "bluez", "lock", "bridge", "daemon", "topics", "store", "simulator", "protocol"},
-    "store": {"ble", "bluez", "mqtt", "lock", "bridge", "daemon", "topics", "simulator"},
-    "topics": {"ble", "bluez", "mqtt_connection", "bridge", "daemon", "store", "simulator"},
-    "bridge": {"ble", "bluez", "daemon", "cli", "simulator"},
-    "simulator": {"lock", "exchange", "action", "pairing", "bridge", "daemon", "mqtt", "ble", "store", "config"},
+LAYERS = (
+    "errors",
+    "pulse",
+    "logs",
+    "lock_name",
+    "protocol",
+    "yamlpage",
+    "config",
+    "database",
+    "store",
+    "mqtt",
+    "bluetooth",
+    "simulator",
+    "lock",
+    "owner",
+    "topics",
+    "sharing",
+    "home_assistant",
+    "bridge",
+    "guest",
+    "daemon",
+    "command_line",
+)
+"""Folders and single modules: what runs in one imports only what stands before it."""
+
+MAY_IMPORT = {
+    "protocol": {"errors"},
+    "mqtt": {"errors", "pulse"},
+    "bluetooth": {"errors", "pulse", "protocol"},
+    "bluetooth/link": {"protocol"},
+    "simulator": {"errors", "protocol", "bluetooth/link"},
+    "lock": {"errors", "pulse", "protocol", "bluetooth/link", "store"},
+    "mqtt/payload": set(),
 }
-"""Top-level modules that a module may not import; `*` is everything but those marked `-`."""
+"""All that these may import, what is there for the types alone included (but the settings' types for MQTT)."""
 
 
-def imported(module: str) -> set[str]:
-    """Top-level modules of the package that `module` (a file or a folder) imports, lazily or not."""
-    path = PACKAGE / module
-    files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-    names: set[str] = set()
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nuki_bridge"):
-                assert node.module is not None
-                parts = node.module.split(".")
-                names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-            elif isinstance(node, ast.Import):
-                names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("nuki_bridge.")}
-    return names - {module, "__version__"}
+def unit_of(name: str) -> str:
+    """`folder/module`, or `module` if it lies in no folder, out of a dotted name."""
+    _, first, *rest = name.split(".")
+    return f"{first}/{rest[0]}" if rest and (PACKAGE / first).is_dir() else first
 
 
-@pytest.mark.parametrize("module", FORBIDDEN)
-def test_imports_point_one_way(module: str) -> None:
-    rules = FORBIDDEN[module]
-    if "*" in rules:
-        allowed = {rule[1:] for rule in rules if rule.startswith("-")}
-        assert imported(module) <= allowed
-    else:
-        assert not imported(module) & rules
+def imported(unit: str, *, types: bool) -> dict[str, set[str]]:
+    """What of the package each file of `unit` imports, lazily or not, as `folder/module` or `module`.
+
+    `types`: also what is imported under `TYPE_CHECKING`.
+    """
+    path = PACKAGE / unit
+    found: dict[str, set[str]] = {}
+    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]:
+        tree = ast.parse(file.read_text())
+        skipped = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+        names: set[str] = set()
+        for node in ast.walk(tree):
+            if not types and id(node) in skipped:
+                continue
+            if isinstance(node, ast.Import):
+                names |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                names |= {f"{node.module}.{each.name}" for each in node.names}
+        ours = {unit_of(name) for name in names if name.startswith("nuki_bridge.")}
+        found[str(file.relative_to(PACKAGE))] = ours - {"__version__"}
+    return found
+
+
+def test_every_folder_and_module_has_its_layer() -> None:
+    units = {each.stem for each in PACKAGE.iterdir() if each.suffix == ".py" or (each / "__init__.py").exists()}
+    assert units - {"__init__", "__main__"} == set(LAYERS)
+
+
+@pytest.mark.parametrize("unit", LAYERS)
+def test_imports_point_one_way(unit: str) -> None:
+    before = {*LAYERS[: LAYERS.index(unit)], unit}
+    for file, names in imported(unit, types=False).items():
+        assert {name for name in names if name.split("/")[0] not in before} == set(), file
+
+
+@pytest.mark.parametrize("unit", MAY_IMPORT)
+def test_what_is_below_does_not_know_what_is_above(unit: str) -> None:
+    allowed = MAY_IMPORT[unit] | {unit} | ({"config"} if unit == "mqtt" else set())
+    for file, names in imported(unit, types=True).items():
+        assert {name for name in names if not {name, name.split("/")[0]} & allowed} == set(), file
+
+
+def test_bluetooth_and_mqtt_meet_in_the_daemon_alone() -> None:
+    """Between them stands the bridge, which knows links and messages, not BlueZ and no broker."""
+    outside = {*(f"bluetooth/{each}" for each in ("radio", "gatt", "scan", "bluez")), "mqtt/mqtt", "mqtt/connection"}
+    for unit in ("lock", "owner", "topics", "sharing", "home_assistant", "bridge"):
+        for file, names in imported(unit, types=False).items():
+            assert names & outside == set(), file
 
 
 def test_the_protocol_does_no_io() -> None:
@@ -79,10 +129,10 @@ def test_the_virtual_lock_shares_no_behaviour_with_the_client() -> None:
         assert "protocol.session" not in text
 
 
-@pytest.mark.parametrize("module", ["ble", "mqtt", "simulator", "http", "email", "yaml", "sqlite3"])
+@pytest.mark.parametrize("module", ["bluetooth", "mqtt", "daemon", "simulator", "http", "email", "yaml", "sqlite3"])
 def test_the_command_line_loads_only_what_it_needs(module: str) -> None:
     """`--help` must answer at once on a small computer."""
-    code = "import sys, nuki_bridge.cli; print('\\n'.join(sys.modules))"
+    code = "import sys, nuki_bridge.command_line.cli; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert f"nuki_bridge.{module}" not in loaded
     assert module not in loaded

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import nuki_bridge
-from nuki_bridge import arguments, report, topics
+from nuki_bridge.lock import words as lock_words
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.simulator.control import CONTROLS
+from nuki_bridge.topics import arguments, topics
 from tests.documented import channels, document, mistake, validator
 
 COMMANDS = {"bridge": arguments.BRIDGE_COMMANDS, "<lock>": arguments.LOCK_COMMANDS}
@@ -133,7 +134,7 @@ def words(name: str) -> list[str]:
 
 def test_states_and_actions_are_those_of_the_program() -> None:
     assert words("LockState") == [each.name.lower() for each in LockState]
-    assert set(words("DoorState")) == {*report._DOOR_WORDS.values(), "unknown"}
+    assert set(words("DoorState")) == {*lock_words._DOOR_WORDS.values(), "unknown"}
     assert set(words("Action")) == set(topics.ACTIONS)
 
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.bridge import Bridge, Outside
+from nuki_bridge.bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
-from nuki_bridge.mqtt import Message
+from nuki_bridge.mqtt.mqtt import Message
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.pulse import Pulse
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock, Store
-from nuki_bridge.topics import Publication
+from nuki_bridge.topics.topics import Publication
 from tests.documented import mistake
 from tests.unit.rig import clock, now
 

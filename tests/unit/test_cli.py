@@ -12,8 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from nuki_bridge import access_options, cli, commands, console, keypad_commands, owner_commands, owner_invite
-from nuki_bridge.client import parse_broker_url
+from nuki_bridge.command_line import (
+    access_options,
+    cli,
+    commands,
+    console,
+    keypad_commands,
+    owner_commands,
+    owner_invite,
+)
+from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.errors import RequestError
 
 
@@ -271,7 +279,7 @@ class TestBrokerUrl:
     @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
     def test_a_password_in_the_command_line_is_hidden_from_ps(self) -> None:
         code = (
-            "import sys; from nuki_bridge import cli;"
+            "import sys; from nuki_bridge.command_line import cli;"
             "cli._hide_password(sys.argv[2]); print(open('/proc/self/cmdline').read())"
         )
         url = "mqtt://secret:secret%40@localhost/nuki"
@@ -433,6 +441,7 @@ class TestConsole:
 
 def test_the_daemon_does_not_load_the_client_side() -> None:
     """It has 40 MiB for everything."""
-    code = "import sys, nuki_bridge.cli; nuki_bridge.cli.parse(['run']); print(*sys.modules)"
+    code = "import sys; from nuki_bridge.command_line import cli; cli.parse(['run']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"nuki_bridge.client", "nuki_bridge.commands", "nuki_bridge.console", "asyncio"} & set(loaded)
+    needless = {f"nuki_bridge.command_line.{each}" for each in ("client", "commands", "console")} | {"asyncio"}
+    assert needless & set(loaded) == set()

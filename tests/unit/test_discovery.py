@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge import discovery, topics
 from nuki_bridge.config import DiscoverySettings
-from nuki_bridge.discovery import LockFacts
-from nuki_bridge.discovery_entities import BRIDGE_ENTITIES, LOCK_ENTITIES, lock_entity
-from nuki_bridge.mqtt import Message
+from nuki_bridge.home_assistant import discovery
+from nuki_bridge.home_assistant.discovery import LockFacts
+from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, lock_entity
+from nuki_bridge.mqtt.mqtt import Message
 from nuki_bridge.protocol.codes import Action, LockState, name_of
+from nuki_bridge.topics import topics
 
 ALL_ACTIONS = {name_of(each) for each in Action}
 EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 import nuki_bridge
-from nuki_bridge import arguments, cli, config, topics
+from nuki_bridge import config
+from nuki_bridge.command_line import cli
 from nuki_bridge.errors import NukiError
 from nuki_bridge.protocol.codes import Completion, ErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
+from nuki_bridge.topics import arguments, topics
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nuki_bridge"
@@ -132,15 +134,15 @@ def test_the_example_configuration_names_every_key() -> None:
 RAISING = {"RequestError": 0, "Refused": 1, "LockError": 0, "refused": 1, "Which": 2}
 """Calls that take an error code, and which argument it is."""
 PASSED_ON = {
-    "client.py",
-    "guest.py",
-    "guest_commands.py",
-    "intake.py",
-    "relay_link.py",
-    "outcome.py",
+    "bridge/intake.py",
+    "command_line/client.py",
+    "command_line/guest_commands.py",
+    "guest/guest.py",
+    "guest/relay_link.py",
+    "lock/outcome.py",
+    "owner/which.py",
     "protocol/session.py",
-    "topics.py",
-    "which.py",
+    "topics/topics.py",
 }
 """Modules that also pass on a code that is found elsewhere: an exception's, a completion status's, the lock's."""
 

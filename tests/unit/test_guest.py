@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge import credential_file, guest
-from nuki_bridge.credential import credential
-from nuki_bridge.credential_file import Credential
 from nuki_bridge.errors import AdapterUnavailable, LockError, NukiError, RequestError
+from nuki_bridge.guest import credential_file, guest
+from nuki_bridge.guest.credential_file import Credential
+from nuki_bridge.guest.relay_link import read_error
+from nuki_bridge.lock.credential import credential
 from nuki_bridge.protocol.codes import Action, ErrorCode, Family, IdType, LockState
-from nuki_bridge.relay_link import read_error
 from tests.unit.rig import Rig
 
 KEY = bytes(range(32))

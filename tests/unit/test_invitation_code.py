@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from nuki_bridge import invitation_code
 from nuki_bridge.errors import BadFrame
-from nuki_bridge.invitation_code import ALPHABET, key, link, lookup, make_code, read_code, seal, shown, unseal
+from nuki_bridge.sharing import invitation_code
+from nuki_bridge.sharing.invitation_code import ALPHABET, key, link, lookup, make_code, read_code, seal, shown, unseal
 
 CODE = "0123456789ABCDEF"
 

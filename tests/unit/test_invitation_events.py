@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.invitation_code import key, lookup
+from nuki_bridge.sharing.invitation_code import key, lookup
 from tests.unit.invited import Guest, invite
 from tests.unit.rig import now
 from tests.unit.test_bridge import House

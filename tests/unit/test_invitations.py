@@ -15,8 +15,8 @@ import pytest
 
 from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import StoreError
-from nuki_bridge.invitation_code import key, lookup, read_code, seal
-from nuki_bridge.invitation_store import Records
+from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
+from nuki_bridge.sharing.invitation_store import Records
 from nuki_bridge.simulator.radio import VirtualRadio
 from tests.unit import rig
 from tests.unit.invited import Guest, invite, names, open_ones, settle

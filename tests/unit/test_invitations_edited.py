@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.admin import Admin
+from nuki_bridge.lock.admin import Admin
 from tests.unit.invited import Guest, invite, names, open_ones, settle
 from tests.unit.test_bridge import CLASSIC, House
 

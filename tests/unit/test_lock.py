@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from nuki_bridge.errors import AdapterUnavailable, LockError, TimedOut
-from nuki_bridge.lock import Connection
-from nuki_bridge.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, DoorState, Family, IdType, LockState
 from tests.unit.rig import ADDRESS, Rig, clock
 

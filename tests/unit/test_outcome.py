@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.outcome import Verdict, ended, judge
+from nuki_bridge.lock.outcome import Verdict, ended, judge
 from nuki_bridge.protocol.codes import Action as A
 from nuki_bridge.protocol.codes import Completion, LockState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nuki_bridge
-from nuki_bridge import cli
+from nuki_bridge.command_line import cli
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [*sorted((ROOT / "debian").glob("nuki-bridge.p*")), ROOT / ".ci" / "deb", ROOT / "systemd" / "install.sh"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nuki_bridge.errors import LinkError, LockError, NotFound, RequestError
-from nuki_bridge.pairing import PairOptions, pair
+from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.simulator.behaviour import seeded
 from tests.unit.rig import ADDRESS, NUKI_ID, Rig, clock, now

@@ -17,12 +17,12 @@ from typing import Any
 import paho.mqtt.client
 import pytest
 
-from nuki_bridge import mqtt
-from nuki_bridge.ble import BluezRadio
+from nuki_bridge.bluetooth.link import RadioStatus
+from nuki_bridge.bluetooth.radio import BluezRadio
 from nuki_bridge.config import LockSettings, MqttSettings
 from nuki_bridge.errors import BrokerError
-from nuki_bridge.link import RadioStatus
-from nuki_bridge.mqtt import KEEPALIVE_S
+from nuki_bridge.mqtt import mqtt
+from nuki_bridge.mqtt.mqtt import KEEPALIVE_S
 from nuki_bridge.pulse import SLACK_S, Pulse
 from tests.unit.rig import clock
 from tests.unit.test_bridge import CLASSIC, House

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.credential_file import Credential
 from nuki_bridge.errors import RequestError
-from nuki_bridge.guest import Redemption
-from nuki_bridge.invitation_code import key, lookup, seal, unseal
+from nuki_bridge.guest.credential_file import Credential
+from nuki_bridge.guest.guest import Redemption
+from nuki_bridge.sharing.invitation_code import key, lookup, seal, unseal
 from tests.unit.test_guest import data
 
 CODE = "0123456789ABCDEF"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.config import LockSettings, Secret
-from nuki_bridge.link import Channel
 from nuki_bridge.protocol.codes import Action, Command, Family, IdType, LockState
 from nuki_bridge.protocol.frames import authorization_id
 from nuki_bridge.protocol.messages import (

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from nuki_bridge.config import BluetoothSettings, DiscoverySettings, LockSettings, MqttSettings, Secret, Settings
+from nuki_bridge.daemon.reload import Reload
 from nuki_bridge.errors import ConfigError, StoreError
 from nuki_bridge.protocol.codes import Action
-from nuki_bridge.reload import Reload
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock
 from tests.unit.rig import now

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from nuki_bridge.daemon.service import LOOK_S, feed_watchdog, watchdog_interval_s
 from nuki_bridge.pulse import SLACK_S, Pulse
-from nuki_bridge.service import LOOK_S, feed_watchdog, watchdog_interval_s
 
 
 def clock() -> float:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from nuki_bridge.bluetooth.link import RadioStatus
+from nuki_bridge.bridge.members import Member
 from nuki_bridge.config import LockSettings
+from nuki_bridge.daemon.status_line import PAUSE_S, StatusLine, describe
 from nuki_bridge.errors import LockError
-from nuki_bridge.link import RadioStatus
-from nuki_bridge.members import Member
-from nuki_bridge.status_line import PAUSE_S, StatusLine, describe
 from tests.unit.test_bridge import CLASSIC, ULTRA, House
 
 CONNECTED = "broker connected (MQTT 5)"

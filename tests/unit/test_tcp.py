@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from nuki_bridge.tcp import acknowledge
+from nuki_bridge.mqtt.tcp import acknowledge
 
 
 def test_what_was_read_is_acknowledged_at_once() -> None:

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from nuki_bridge.lock.timetable import CONFIG_RETRY_S, MAX_POLL_S, REQUERY_S, SAFETY_POLL_S, Timetable
 from nuki_bridge.protocol.codes import LockState, NukiState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
-from nuki_bridge.timetable import CONFIG_RETRY_S, MAX_POLL_S, REQUERY_S, SAFETY_POLL_S, Timetable
 
 
 def states(lock_state: LockState) -> KeyturnerStates:

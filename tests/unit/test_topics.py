@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuki_bridge import topics
-from nuki_bridge.mqtt import Message
+from nuki_bridge.mqtt.mqtt import Message
 from nuki_bridge.protocol.codes import Action
-from nuki_bridge.topics import Kind, Refused, Request, parse
+from nuki_bridge.topics import topics
+from nuki_bridge.topics.topics import Kind, Refused, Request, parse
 
 
 def message(topic: str, payload: bytes | str = b"", **fields: Any) -> Message:

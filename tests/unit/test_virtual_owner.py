@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.link import Channel
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState
 from nuki_bridge.protocol.frames import authorization_id, open_frame
 from nuki_bridge.protocol.messages import (

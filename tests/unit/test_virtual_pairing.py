@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import LockError
-from nuki_bridge.link import Channel
 from nuki_bridge.protocol import crypto
 from nuki_bridge.protocol.advertisement import parse_advertisement
 from nuki_bridge.protocol.codes import (

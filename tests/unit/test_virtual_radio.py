@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from nuki_bridge.bluetooth.link import Channel, Link, Radio, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, StoreError, TimedOut
-from nuki_bridge.link import Channel, Link, Radio, RadioStatus
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState
 from nuki_bridge.protocol.frames import Reassembler

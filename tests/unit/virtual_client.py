@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.link import Channel
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType, LockState, StatusCode
 from nuki_bridge.protocol.crypto import e1
 from nuki_bridge.protocol.frames import crc, open_frame, open_plain, seal

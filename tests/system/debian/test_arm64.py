@@ -48,6 +48,6 @@ def test_the_configuration_of_the_package_is_right_and_a_wrong_one_is_not(tree: 
 
 
 def test_every_library_of_the_daemon_can_be_loaded(tree: Path) -> None:
-    modules = "nuki_bridge.daemon, nuki_bridge.ble, nuki_bridge.store, systemd.journal, segno"
+    modules = "nuki_bridge.daemon.daemon, nuki_bridge.bluetooth.radio, nuki_bridge.store, systemd.journal, segno"
     said = debian.output(*arm64.program(tree, "-c", f"import platform, {modules}; print(platform.machine())"))
     assert said.strip() == "aarch64"

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.ble import BluezRadio
+from nuki_bridge.bluetooth.radio import BluezRadio
 from nuki_bridge.errors import LockError
-from nuki_bridge.pairing import PairOptions, pair
+from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, StatusCode
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, LockAction, RequestData, Status
 from nuki_bridge.protocol.session import Session

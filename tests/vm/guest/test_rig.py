@@ -19,7 +19,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
-from nuki_bridge.link import Channel
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.advertisement import APPLE
 from nuki_bridge.protocol.codes import KEYTURNER_GDIO, KEYTURNER_USDIO, PAIRING_SERVICE
 from nuki_bridge.simulator.medium import DuplicateFilter

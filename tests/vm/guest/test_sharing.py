@@ -24,8 +24,8 @@ import pytest
 if not os.environ.get("VM_RESULTS"):
     pytest.skip("runs in the virtual machine: python -m tests.vm.rig -- pytest tests/vm/guest", allow_module_level=True)
 
-from nuki_bridge.invitation_code import read_code
 from nuki_bridge.protocol.codes import Action
+from nuki_bridge.sharing.invitation_code import read_code
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock

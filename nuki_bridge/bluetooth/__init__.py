@@ -1,0 +1,1 @@
+"""Bluetooth LE through BlueZ: the radio that carries a lock's bytes."""

@@ -1,0 +1,253 @@
+"""One GATT connection to one lock, through bleak.
+
+Errors of bleak, D-Bus and asyncio end here and leave as `LinkError`.  One attempt each: retries and back-off, and the
+meaning of the bytes, are `lock/lock.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from bleak import BleakClient
+from bleak.exc import BleakDeviceNotFoundError
+
+from nuki_bridge.bluetooth.bluez import words
+from nuki_bridge.bluetooth.link import Channel, OnData
+from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
+from nuki_bridge.protocol import codes
+from nuki_bridge.protocol.codes import Family
+
+if TYPE_CHECKING:
+    from nuki_bridge.bluetooth.radio import BluezRadio
+
+log = logging.getLogger(__name__)
+
+WRITE_S = 10.0
+"""Longest wait for a write to be confirmed; ATT itself would wait 30 s."""
+DISCONNECT_S = 5.0
+"""Longest wait for a disconnect; BlueZ takes 2 s when all is well."""
+
+_FAMILIES = {
+    codes.OPENER_PAIRING_GDIO: Family.OPENER,
+    codes.PAIRING_GDIO_ULTRA: Family.ULTRA,
+    codes.PAIRING_GDIO: Family.CLASSIC,
+}
+_CHANNELS = {
+    Channel.PAIRING: tuple(_FAMILIES),
+    Channel.GDIO: (codes.OPENER_GDIO, codes.KEYTURNER_GDIO),
+    Channel.USDIO: (codes.OPENER_USDIO, codes.KEYTURNER_USDIO),
+}
+"""Characteristics of each channel; the first that a lock has counts."""
+
+
+class BluezLink:
+    """A GATT connection through bleak; see `link.Link`."""
+
+    def __init__(self, radio: BluezRadio, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> None:
+        self.address = address
+        self._radio = radio
+        self._on_data = on_data
+        self._on_disconnect = on_disconnect
+        self._client: BleakClient | None = None
+        self._family: Family | None = None
+        self._characteristics: dict[Channel, Any] = {}
+        self._stage: Literal["waiting", "looking", "connecting"] = "waiting"
+        self._given_up_at: float | None = None
+
+    @property
+    def connected(self) -> bool:
+        """The link is up and subscribed."""
+        return self._client is not None
+
+    @property
+    def family(self) -> Family | None:
+        """Family told by the characteristics found at the last `connect`; None before the first."""
+        return self._family
+
+    @property
+    def rssi(self) -> int | None:
+        """Signal strength last seen in dBm, if any."""
+        return self._radio.scanner.rssi(self.address)
+
+    async def connect(self, timeout_s: float, *, pairing: bool = False) -> None:
+        """Connect, discover and enable indications; one attempt, see `link.Link`."""
+        if self._radio.links.setdefault(self.address, self) is not self or self.connected:
+            raise LinkError(f"{self.address}: there is a link already")
+        client = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                client = await self._connected_client(timeout_s)
+                await self._subscribe(client, pairing)
+                self._client = client
+                self._given_up_at = None
+        except BaseException as error:
+            if isinstance(error, TimeoutError | asyncio.CancelledError) and self._stage == "connecting":
+                self._given_up_at = asyncio.get_running_loop().time()
+            if client is not None:
+                await self._release(client)
+            if isinstance(error, _StaleServices):
+                # What BlueZ remembers of the lock's GATT table is wrong or incomplete: have it discovered anew.
+                with contextlib.suppress(LinkError):
+                    await self._radio.bluez.remove(self.address)
+            if not isinstance(error, TimeoutError):
+                raise
+            if self._stage == "looking":
+                raise NotFound(f"{self.address}: not seen within {timeout_s:g} s; is it in range?") from error
+            raise TimedOut(f"{self.address}: not connected within {timeout_s:g} s") from error
+        finally:
+            if not self.connected:
+                self._radio.links.pop(self.address, None)
+
+    async def _connected_client(self, timeout_s: float) -> BleakClient:
+        self._stage = "waiting"
+        if self._given_up_at is not None:
+            await self._radio.settled(self.address, self._given_up_at, timeout_s / 2)
+        while True:
+            self._stage = "looking"
+            device = await self._radio.find(self.address)
+            self._stage = "connecting"
+            # At our timeout bleak asks BlueZ to disconnect and waits for ever; its own ends that.
+            limit_s = timeout_s + DISCONNECT_S
+            client = BleakClient(device, disconnected_callback=self._lost, timeout=limit_s)
+            try:
+                with self._translated("connecting"), self._radio.scanner.paused():
+                    await client.connect()
+            except NotFound:
+                # Some time after an attempt has failed BlueZ drops the device, even in the middle of the next one.
+                if await self._radio.bluez.device(self.address) is not None:
+                    raise
+            else:
+                return client
+
+    async def _subscribe(self, client: BleakClient, pairing: bool) -> None:
+        """Tell the family and the channels from the characteristics, and enable indications."""
+        found = {one.uuid: one for service in client.services for one in service.characteristics}
+        self._family = next((family for uuid, family in _FAMILIES.items() if uuid in found), self._family)
+        self._characteristics = {
+            channel: next((found[uuid] for uuid in uuids if uuid in found), None)
+            for channel, uuids in _CHANNELS.items()
+        }
+        wanted = [Channel.PAIRING] if pairing else [Channel.USDIO]
+        for channel in wanted:
+            if self._characteristics[channel] is None:
+                raise _StaleServices(f"{self.address}: the lock shows no {channel.value} characteristic")
+        if not pairing and self._characteristics[Channel.GDIO] is not None:
+            wanted.append(Channel.GDIO)  # only errors arrive there
+        # Side by side: BlueZ gets the second request while it waits for the lock's answer to the first.
+        results = await asyncio.gather(*(self._enable(client, each) for each in wanted), return_exceptions=True)
+        for error in filter(None, results):
+            raise error
+        if not client.is_connected:
+            raise Disconnected(f"{self.address}: disconnected while enabling indications")
+
+    async def _enable(self, client: BleakClient, channel: Channel) -> None:
+        """Enable indications."""
+        try:
+            with self._translated("enabling indications"):
+                await client.start_notify(self._characteristics[channel], partial(self._indicated, channel))
+        except Disconnected as error:
+            if not isinstance(error.__cause__, EOFError):
+                raise
+            log.debug("%s: EOFError on enabling %s; indications arrive all the same", self.address, channel.value)
+
+    def _indicated(self, channel: Channel, _: Any, value: bytearray) -> None:
+        log.debug("%s: %d bytes from %s", self.address, len(value), channel.value)
+        self._on_data(channel, bytes(value))
+
+    async def write(self, channel: Channel, data: bytes) -> None:
+        """Write one whole message with response; see `link.Link`."""
+        client = self._client
+        if client is None:
+            raise Disconnected(f"{self.address}: not connected")
+        characteristic = self._characteristics[channel]
+        if characteristic is None:
+            raise LinkError(f"{self.address}: the lock has no {channel.value} characteristic")
+        log.debug("%s: %d bytes to %s", self.address, len(data), channel.value)
+        try:
+            async with asyncio.timeout(WRITE_S):
+                with self._translated("writing"):
+                    await client.write_gatt_char(characteristic, data, response=True)
+        except TimeoutError as error:
+            raise TimedOut(f"{self.address}: a write was not confirmed within {WRITE_S:g} s") from error
+
+    async def disconnect(self) -> None:
+        """Drop the link; never raises, does nothing when it is down."""
+        client = self._client
+        if client is not None:
+            await self._release(client)
+
+    async def _release(self, client: BleakClient) -> None:
+        """Disconnect; if BlueZ does not, the next attempt finds its connection and drops it."""
+        try:
+            async with asyncio.timeout(DISCONNECT_S):
+                await client.disconnect()
+        except Exception as error:
+            log.debug("%s: disconnecting: %s", self.address, words(error))
+        finally:
+            if self._client is client:
+                self._lost(client)
+
+    def _lost(self, client: BleakClient) -> None:
+        """The connection of `client` is gone, by us or by the lock, perhaps in the middle of `connect`."""
+        # This also ends what waits for an answer of BlueZ, which may never come.
+        self._radio.close(client)
+        if self._client is client:
+            self._client = None
+            self._radio.links.pop(self.address, None)
+            self._on_disconnect()
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """Turn what bleak, dbus-fast and the bus raise into `LinkError`; timeouts pass."""
+        try:
+            yield
+        except (LinkError, TimeoutError):
+            raise
+        except Exception as error:
+            kind, text = _explain(error)
+            raise kind(f"{self.address}: {doing} failed: {text}") from error
+
+
+class _StaleServices(LinkError):
+    """The GATT table that BlueZ knows does not fit the lock."""
+
+
+def _explain(error: Exception) -> tuple[type[LinkError], str]:
+    """Class and words for an error of bleak or D-Bus."""
+    text = words(error)
+    name = getattr(error, "dbus_error", "")
+    if isinstance(error, BleakDeviceNotFoundError) or "not found" in text:
+        return NotFound, text
+    if name in _GONE:
+        return AdapterUnavailable, f"bluetoothd or its adapter went away ({text})"
+    if "InProgress" in name or "AlreadyConnected" in name or "already in progress" in text:
+        return LinkError, f"BlueZ is still busy with an earlier attempt ({text})"
+    if _BAD_HANDLE.search(text):
+        return _StaleServices, f"the lock's services have changed ({text})"
+    if isinstance(error, EOFError | OSError):
+        return Disconnected, f"the connection to BlueZ was closed ({text})"
+    if isinstance(error, KeyError):
+        # bleak's copy of the table keeps characteristics that BlueZ has replaced, and looks for them ever after.
+        return _StaleServices, "the lock's services have changed"
+    if isinstance(error, AssertionError | AttributeError):
+        # What bleak stumbles over when the device disconnects under its feet.
+        return Disconnected, "the connection broke off"
+    if "onnected" in text or "NotConnected" in name:
+        return Disconnected, text
+    return LinkError, text
+
+
+_GONE = (
+    "org.bluez.Error.NotReady",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.NoReply",
+    "org.freedesktop.DBus.Error.Disconnected",
+)
+_BAD_HANDLE = re.compile(r"ATT error: 0x(01|0a)\b|Invalid Handle|Attribute Not Found", re.IGNORECASE)

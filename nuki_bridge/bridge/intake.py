@@ -1,0 +1,174 @@
+"""What the bridge is asked: a message in, a command carried out, its answer out.
+
+Each command runs as a task of its own, so that a slow lock holds up nobody else; a lock takes its commands in the order
+in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nuki_bridge import logs
+from nuki_bridge.bridge import lock_commands
+from nuki_bridge.bridge.bridge_commands import COMMANDS, Answer
+from nuki_bridge.errors import NukiError, RequestError, TimedOut
+from nuki_bridge.protocol.codes import name_of
+from nuki_bridge.sharing import invite_commands
+from nuki_bridge.topics import topics
+from nuki_bridge.topics.topics import Kind, Publication, Refused, Request
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.bridge import Bridge
+    from nuki_bridge.bridge.members import Member
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.mqtt.mqtt import Message
+
+log = logging.getLogger(__name__)
+
+MAX_COMMANDS = 20
+"""Commands of one lock, and requests to the bridge, that may be under way or wait; more are refused."""
+LEAVE_S = 0.5
+"""How long commands that are given up at the end may take to answer."""
+
+
+class Intake:
+    """Takes the messages of one bridge; `tasks` is where its commands run, and None as long as none are taken."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.tasks: asyncio.TaskGroup | None = None
+        self._bridge = bridge
+        self._requests: set[asyncio.Task[None]] = set()
+        self._leaving = False
+
+    async def leave(self) -> None:
+        """Give up what is under way, with an answer, and take nothing from then on."""
+        self._leaving = True
+        commands = [*self._requests, *(task for member in self._bridge.members for task in member.commands)]
+        for task in commands:
+            task.cancel()
+        if commands:
+            await asyncio.wait(commands, timeout=LEAVE_S)
+
+    def handle(self, message: Message) -> None:
+        """Take in one message; every answer comes later, by itself."""
+        try:
+            request = topics.parse(self._bridge.base, message)
+        except Refused as error:
+            self.refuse(error.request, error)
+            if error.code == "retained_command" and error.request.kind in (Kind.RELAY, Kind.REDEEM):
+                # A guest's topic is a new one each time: nobody would ever remove what is retained there.
+                self._bridge.outside.publish(Publication(message.topic, b"", retain=True))
+            return
+        if request is None:
+            self._bridge.publisher.seen(message, retain_is_kept=self._bridge.outside.protocol() == "5")
+            return
+        try:
+            self._accept(request)
+        except RequestError as error:
+            self.refuse(request, error)
+
+    def refuse(self, request: Request, error: NukiError) -> None:
+        """Answer that a request is not carried out."""
+        # guests can be many, and anybody who may write to the relay can be one: no line in the journal for each frame
+        level = logging.DEBUG if request.kind in (Kind.RELAY, Kind.REDEEM) else logging.INFO
+        with _about(request):
+            log.log(level, "%s refused: %s", _what(request), error.code)
+        self._send(topics.refused(request, error.code, str(error)))
+
+    def _send(self, answers: list[Publication]) -> None:
+        for answer in answers:
+            if not self._bridge.outside.publish(answer):
+                log.debug("an answer on %r did not go out", answer.topic)
+
+    def _accept(self, request: Request) -> None:
+        """Make a request a task, or raise `RequestError`."""
+        if self.tasks is None or self._leaving:
+            raise RequestError("stopped", "the bridge is stopping")
+        commands = self._requests
+        work: Callable[[], Awaitable[Answer]]
+        if request.kind is Kind.REDEEM:
+            invite_commands.redeem(self._bridge, request)
+            return
+        if request.kind is Kind.SIMULATE:
+            work = partial(self._simulate, request)
+        elif request.lock is None:
+            work = partial(COMMANDS[request.command], self._bridge, request)
+        else:
+            member, lock = self._member(request.lock)
+            if request.kind is Kind.RELAY and member.relay is not None:
+                member.relay.receive(request)
+                return
+            if request.action is not None:
+                member.check_allowed(request.action)
+            commands = member.commands
+            work = partial(self._ask_lock, member, lock, request)
+        if len(commands) >= MAX_COMMANDS:
+            raise RequestError("too_many_requests", f"{MAX_COMMANDS} commands are waiting already; try again later")
+        with _about(request):
+            task = self.tasks.create_task(self._answer(request, work), name=_what(request))
+        commands.add(task)
+        task.add_done_callback(commands.discard)
+
+    def _member(self, name: str) -> tuple[Member, Lock]:
+        member = self._bridge.members.get(name)
+        if member is None:
+            known = ", ".join(each.name for each in self._bridge.members) or "none"
+            raise RequestError("unknown_lock", f"there is no lock of this name; the bridge knows: {known}")
+        if member.lock is None:
+            raise RequestError("not_paired", f"{name} is not paired; pair it first (bridge/request/pair)")
+        return member, member.lock
+
+    async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]]) -> None:
+        """Do the work and publish what came of it."""
+        started = self._bridge.outside.clock()
+        try:
+            if started >= request.deadline:
+                raise TimedOut("the command came too late to be carried out")
+            answers = topics.done(request, **await work())
+            said = f"done in {self._bridge.outside.clock() - started:.1f} s"
+        except NukiError as error:
+            said = f"{error.code} ({error})"
+            answers = topics.refused(request, error.code, str(error))
+        except asyncio.CancelledError:
+            self._send(topics.refused(request, "stopped", "the bridge stopped before the outcome was known"))
+            raise
+        except Exception:
+            log.exception("internal error in %s", _what(request))
+            said = "internal error"
+            answers = topics.refused(request, "internal", "internal error of the bridge; its log tells more")
+        self._send(answers)  # first of all: somebody waits for it
+        log.info("%s: %s", _what(request), said)
+
+    async def _ask_lock(self, member: Member, lock: Lock, request: Request) -> Answer:
+        left = request.deadline - self._bridge.outside.clock()
+        if request.action is not None:
+            outcome = await lock.perform(request.action, left)
+            return {"completion": outcome.completion}
+        call = lock_commands.Call(self._bridge, member, lock, request, left)
+        return await lock_commands.COMMANDS[request.command](call)
+
+    async def _simulate(self, request: Request) -> Answer:
+        """Control a virtual lock, by its name here or by its Nuki ID."""
+        if self._bridge.outside.simulate is None or request.lock is None:
+            raise RequestError("unknown_command", "there are no virtual locks here")
+        member = self._bridge.members.get(request.lock)
+        which = member.address if member is not None and member.address else request.lock
+        try:
+            return {"data": self._bridge.outside.simulate({**request.arguments, "lock": which})}
+        except ValueError as error:
+            raise RequestError("bad_request", str(error)) from None
+
+
+def _what(request: Request) -> str:
+    """A request for the log, never with its arguments; names come from a topic and may hold anything."""
+    name = name_of(request.action) if request.action is not None else request.command or request.kind.value
+    return "".join(filter(str.isprintable, f"{request.lock or 'bridge'}: {name}"))[:100]
+
+
+def _about(request: Request) -> AbstractContextManager[None]:
+    return logs.about(request.lock, request.echo.get("transaction"))

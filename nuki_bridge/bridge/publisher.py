@@ -1,0 +1,257 @@
+"""The bridge's own topics: what is retained of bridge and locks, what became of it at the broker, and the events.
+
+It publishes what it is given and keeps the broker's copy right; what there is to say is `report`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.bridge import report
+from nuki_bridge.bridge.report import OFFLINE, ONLINE
+from nuki_bridge.lock import words
+from nuki_bridge.lock_name import lock_name_mistake
+from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.topics import topics
+from nuki_bridge.topics.retained import Retained
+from nuki_bridge.topics.topics import Publication
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.members import Member, Members
+    from nuki_bridge.home_assistant.announcer import Announcer
+    from nuki_bridge.mqtt.mqtt import Message
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 60.0
+"""`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
+STATUS_DELAY_S = 0.1
+"""It waits so long for more: the reports of one movement come in a row, and the state and the result of an action need
+not wait for a long text."""
+
+MAX_NEWS = 100
+"""Events that wait for the broker at most; the oldest make room."""
+
+
+class Publisher:
+    """Everything that the bridge publishes by itself, below `base`.
+
+    `installation` tells this bridge from others: `bridge/info` carries it, so that the next start knows which retained
+    topics are its own to clear.  `announcer` tells Home Assistant of the same locks.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        installation: str,
+        members: Members,
+        publish: Callable[[Publication], bool],
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        announcer: Announcer,
+    ) -> None:
+        self._base = base
+        self._installation = installation
+        self._announcer = announcer
+        self._members = members
+        self._publish = publish
+        self._clock = clock
+        self._now = now
+        self._retained = Retained(publish, clock)
+        self._strays: set[str] = set()
+        self._news: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MAX_NEWS)
+        self._left = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def connected(self) -> None:
+        """Publish everything retained."""
+        if not self._left:
+            self._retained.connected()
+            self._tell_news()
+            self._announcer.connected()
+
+    def disconnected(self) -> None:
+        """Keep everything until `connected`."""
+        self._retained.disconnected()
+        self._announcer.disconnected()
+
+    def farewell(self) -> None:
+        """Publish that neither bridge nor locks can be reached, to a broker that is going to be left for another."""
+        for topic in (*(f"{member.name}/availability" for member in self._members), "bridge/state"):
+            self._publish(Publication(self._topic(topic), OFFLINE, retain=True))
+        self._retained.disconnected()
+
+    def move(self, base: str) -> None:
+        """Take back everything retained; from the next connection on it is below another base topic."""
+        before = f"{self._base}/"
+        self._retained.move(lambda topic: f"{base}/{topic.removeprefix(before)}")
+        self._base = base
+        self._strays.clear()
+        self._announcer.disconnected()
+
+    def leave(self) -> None:
+        """Publish that neither bridge nor locks can be reached, and nothing from then on."""
+        for member in self._members:
+            self._put(f"{member.name}/availability", OFFLINE)
+        self._put("bridge/state", OFFLINE)
+        self.disconnected()
+        self._left = True
+
+    # -- what there is to say -----------------------------------------------------------------------------------------
+
+    def online(self) -> None:
+        """The bridge is there."""
+        self._put("bridge/state", ONLINE)
+
+    def info(self, info: dict[str, Any]) -> None:
+        """Publish `bridge/info` if it changed, and take back what Home Assistant was told of locks that are no more."""
+        self._put("bridge/info", dump({**info, "id": self._installation}))
+        if not self._left:
+            self._announcer.only({each.paired.nuki_id for each in self._members if each.paired is not None})
+
+    def lock(self, member: Member, *, whole: bool = False) -> None:
+        """Publish what changed of a lock: `status` a little later, unless it is the first or `whole` is wanted."""
+        lock = member.lock
+        if lock is None:
+            self._put(f"{member.name}/availability", OFFLINE)
+            return
+        had_door = bool(self._retained.get(self._topic(f"{member.name}/door")))
+        for kind, payload in report.lock_payloads(lock, had_door=had_door).items():
+            self._put(f"{member.name}/{kind}", payload)
+        if lock.states is None:
+            return
+        if whole or member.status_essence is None:
+            self._status(member, whole=whole)
+        elif member.status_due is None:
+            later = asyncio.get_running_loop().call_later
+            member.status_due = later(STATUS_DELAY_S, self._status, member)
+        self._sweep(member)
+
+    def _status(self, member: Member, *, whole: bool = False) -> None:
+        """Publish everything that is known of a lock; with nothing but a new time only now and then, or if `whole`."""
+        if member.status_due is not None:
+            member.status_due.cancel()
+            member.status_due = None
+        if member.lock is None:
+            return  # it is paired no more
+        status = report.status(member.lock, member.last_action)
+        essence = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
+        now = self._clock()
+        if whole or essence != member.status_essence or now - member.status_at >= STATUS_S:
+            member.status_essence, member.status_at = essence, now
+            self._put(f"{member.name}/status", dump(status))
+        if not self._left:
+            self._announcer.lock(member)
+
+    def invitations(self, member: Member, told: list[dict[str, Any]]) -> None:
+        """Publish a lock's open invitations if they changed."""
+        self._put(f"{member.name}/invitations", dump(told))
+
+    def clear(self, name: str) -> None:
+        """Take back everything retained of a lock that is gone."""
+        for topic in topics.retained_topics(self._base, name):
+            self._retained.put(topic, b"")
+
+    def users(self, member: Member, users: list[dict[str, Any]]) -> None:
+        """Publish the users of a lock if they changed."""
+        self._put(f"{member.name}/users", dump(users))
+
+    def event(self, whose: str, event: dict[str, Any]) -> bool:
+        """Publish an event of a lock, or of the `bridge`; its time is now unless it brings one.
+
+        Gives whether the broker will get it.
+        """
+        if self._left:
+            return False
+        member = self._members.get(whose)
+        if member is not None and event["type"] == "lock_action":
+            self.last_action(member, event)
+        told = {**event, "time": event.get("time") or words.rfc3339(self._now())}
+        if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
+            return True
+        log.debug("nobody to tell of a %s event", event.get("type"))
+        return False
+
+    def news(self, whose: str, event: dict[str, Any]) -> None:
+        """Publish an event that brings its time; one that the broker does not get now it gets when it is back."""
+        self._news.append((whose, event))
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        while self._news and self.event(*self._news[0]):
+            self._news.popleft()
+
+    def last_action(self, member: Member, event: dict[str, Any]) -> None:
+        """This was the last action of a lock: its status says so."""
+        member.last_action = event
+        self.lock(member)
+
+    def _put(self, below: str, payload: bytes) -> None:
+        if not self._left:
+            self._retained.put(self._topic(below), payload)
+
+    def _topic(self, below: str) -> str:
+        return f"{self._base}/{below}"
+
+    # -- what became of it --------------------------------------------------------------------------------------------
+
+    def watched(self) -> Iterable[str]:
+        """Topic filters for what the bridge retains, but for `bridge/info`.
+
+        To be subscribed to after `connected`: what the broker delivers then is what it got just before.  `bridge/info`
+        on the other hand must be seen before it is replaced.
+        """
+        return [each for each in topics.retained_filters(self._base) if each != self._topic("bridge/info")]
+
+    def seen(self, message: Message, *, retain_is_kept: bool) -> None:
+        """The broker shows a topic that we, or somebody else, published to.
+
+        `retain_is_kept` (MQTT 5): the flag is as published, so that what comes without it replaced nothing, and nothing
+        is an echo of our own.
+        """
+        if self._left or self._announcer.seen(message) or (retain_is_kept and not message.retain):
+            return
+        if message.topic == self._topic("bridge/info") and self._was_ours(message.payload):
+            return
+        if self._retained.seen(message.topic, message.payload, echoes=not retain_is_kept) or not message.payload:
+            return
+        for member in self._members:
+            if message.topic in topics.retained_topics(self._base, member.name):
+                self._strays.add(message.topic)
+                if member.lock is None or member.lock.states is not None:
+                    self._sweep(member)
+
+    def _sweep(self, member: Member) -> None:
+        """Clear what an earlier run left behind and the lock, now that it has reported, has nothing to say on."""
+        for topic in self._strays.intersection(topics.retained_topics(self._base, member.name)):
+            if topic.endswith("/users") and member.admin is not None and member.admin.has_pin:
+                continue  # its turn comes when the list has been read
+            self._strays.discard(topic)
+            if self._retained.get(topic) is None:
+                self._retained.put(topic, b"")
+
+    def _was_ours(self, payload: bytes) -> bool:
+        """Is this a `bridge/info` of this installation?  Then clear the topics of locks that are no more."""
+        names = _locks_in(payload, self._installation)
+        for name in names or ():
+            if self._members.get(name) is None:
+                self.clear(name)
+        return names is not None
+
+
+def _locks_in(payload: bytes, installation: str) -> list[str] | None:
+    """Names of locks in a `bridge/info` of that installation; None if it is somebody else's."""
+    try:
+        info = json.loads(payload)
+        if info["id"] != installation:
+            return None
+        return [each["name"] for each in info["locks"] if lock_name_mistake(each["name"]) is None]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

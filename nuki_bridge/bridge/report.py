@@ -1,0 +1,124 @@
+"""What the bridge tells of a lock: its retained topics, its status, its battery; pure functions.
+
+Nothing is told that the lock has not reported itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.lock import words
+from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner import lock_config
+from nuki_bridge.protocol.codes import DoorState, name_of
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
+    from nuki_bridge.store import PairedLock
+
+ONLINE = b"online"
+OFFLINE = b"offline"
+
+_CONFIG_FIELDS = (
+    "auto_unlatch",
+    "pairing_enabled",
+    "button_enabled",
+    "led_enabled",
+    "led_brightness",
+    "single_lock",
+    "fob_action_1",
+    "fob_action_2",
+    "fob_action_3",
+    "advertising_mode",
+    "has_fob",
+    "has_keypad",
+    "has_keypad_2",
+)
+"""What of the configuration stands in the status; the lock's coordinates are nobody's business."""
+_LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
+"""What of an event stands in the status as the last lock action."""
+
+
+def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
+    """The payloads of a lock's retained topics by their last level, without `status`.
+
+    A door that is unavailable counts as "no sensor" unless there was one before (`had_door`).
+    """
+    payloads = {"availability": ONLINE if lock.reachable else OFFLINE}
+    states = lock.states
+    if states is None:
+        return payloads
+    payloads["state"] = words.state_word(states).encode()
+    door = words.door_word(states)
+    if door is not None and (had_door or states.door_state != DoorState.UNAVAILABLE):
+        payloads["door"] = door.encode()
+    payloads["battery"] = dump(words.battery(states))
+    return payloads
+
+
+def battery_report(report: BatteryReport) -> dict[str, Any]:
+    """A battery report; the units are in the names."""
+    values = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
+    return {**values, "last_action": words.name_or_none(report.last_action)}
+
+
+def identity(paired: PairedLock) -> dict[str, Any]:
+    """Which lock it is."""
+    return {"nuki_id": f"{paired.nuki_id:08X}", "address": paired.address, "family": paired.family.value}
+
+
+def link(lock: Lock) -> dict[str, Any]:
+    """How the radio link is."""
+    return {
+        "reachable": lock.reachable,
+        "connected": lock.connected,
+        "rssi": lock.rssi,
+        "updated": words.lock_time(lock),
+        "fault": None if lock.fault is None else {"code": lock.fault.code, "message": str(lock.fault)},
+    }
+
+
+def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Everything known about the lock; `last` is the event of its last action, if one is known.
+
+    Without that the last action is what its states tell: not by whom.
+    """
+    told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
+    if lock.states is not None:
+        told |= _states(lock.states)
+        last = last or words.lock_action(lock.states)
+        told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
+    if lock.config is not None:
+        told |= _config(lock.config)
+    if lock.battery_report is not None:
+        told["battery_report"] = battery_report(lock.battery_report)
+    return told
+
+
+def _states(states: KeyturnerStates) -> dict[str, Any]:
+    return {
+        "state": words.state_word(states),
+        "door": words.door_word(states),
+        "nuki_state": name_of(states.nuki_state),
+        "trigger": name_of(states.trigger),
+        "last_action": words.name_or_none(states.last_action),
+        "last_trigger": words.name_or_none(states.last_trigger),
+        "last_completion": words.name_or_none(states.last_completion),
+        "lock_n_go_timer_s": states.lock_n_go_timer,
+        "night_mode": states.night_mode_active,
+        "battery": words.battery(states),
+        "timezone_offset_min": states.timezone_offset_min,
+    }
+
+
+def _config(config: Config) -> dict[str, Any]:
+    return {
+        "name_in_lock": config.name,
+        "firmware": ".".join(str(each) for each in config.firmware_version),
+        "hardware": ".".join(str(each) for each in config.hardware_revision),
+        "device_type": config.device_type,
+        "config": {name: each for name, each in lock_config.shown(config).items() if name in _CONFIG_FIELDS},
+    }

@@ -1,0 +1,1 @@
+"""The `nuki-bridge` command."""

@@ -1,0 +1,194 @@
+"""`nuki-bridge demo`: everything on this machine and nothing left behind.
+
+A private mosquitto on a loopback port, the daemon with its virtual locks in this process, one of them paired over MQTT
+like a real one, and then its states as they change.  All files are in one temporary directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nuki_bridge.command_line import commands
+from nuki_bridge.command_line.client import BridgeOffline, Client
+from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
+from nuki_bridge.daemon import daemon
+from nuki_bridge.errors import BrokerError
+from nuki_bridge.simulator.backend import default_locks
+
+HOST = "127.0.0.1"
+LOCK = "front_door"
+PIN = "1234"
+START_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 1.0
+
+_GUIDE = """\
+nuki-bridge demo: broker {url}, virtual lock {lock}
+
+Paste into a second terminal:
+  {program} status
+  {program} unlock {lock}
+  mosquitto_sub -p {port} -v -t 'nuki/#'
+  mosquitto_pub -p {port} -t nuki/{lock}/set -m lock
+  mosquitto_pub -p {port} -t nuki/{lock}/set -m lock_n_go
+Turn it by hand (which shows within 10 s, like with a real lock), or get in its way:
+  mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"turn": "unlocked"}}'
+  mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"block_motor": true}}'
+Share it: invite Anna, redeem her code, and open the door with what she has got then:
+  {program} invite --name Anna
+  {program} redeem
+  {program} guest unlock
+  {program} users
+Pair the second virtual lock (its security PIN is 123456):
+  {program} pair --name shed
+
+Ctrl-C ends everything. Until then, what happens at the lock:"""
+
+
+async def run(port: int | None) -> int:
+    """Run the demo until SIGINT, SIGTERM or SIGHUP; the broker listens on `port`, else on a free one.
+
+    Returns the exit status.  Raises `BrokerError` if mosquitto is not there or does not start.
+    """
+    interrupted = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    with TemporaryDirectory(prefix="nuki-bridge-demo-") as directory:
+        async with _broker(Path(directory), _free(port or 0)) as settings:
+            return await _play(settings, Path(directory) / "state", interrupted)
+
+
+async def _play(broker: MqttSettings, state_dir: Path, interrupted: asyncio.Event) -> int:
+    settings = Settings(
+        mqtt=broker, bluetooth=BluetoothSettings(backend="virtual"), state_dir=state_dir, log_level="warning"
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(daemon.run(settings, stop=stop), name="daemon")
+    showing = asyncio.create_task(_show(broker, default_locks(state_dir)[0].address), name="show")
+    waiting = asyncio.create_task(interrupted.wait(), name="interrupted")
+    try:
+        await asyncio.wait((running, showing, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if showing.done() and not interrupted.is_set():
+            await showing  # why it ended
+    finally:
+        # The daemon last, so that it can still say goodbye to the broker.
+        for task in (showing, waiting):
+            task.cancel()
+        await asyncio.wait((showing, waiting))
+        stop.set()
+        status = await running
+    return status
+
+
+async def _show(broker: MqttSettings, address: str) -> None:
+    """Pair the lock, say what can be tried, and print what changes."""
+    client = await _connected(broker)
+    try:
+        await client.ask("bridge", "pair", {"name": LOCK, "address": address, "pin": PIN})
+        url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
+        program = f"{_program()} --broker {url}"
+        print(_GUIDE.format(url=url, lock=LOCK, port=broker.port, program=program), flush=True)
+        await commands.watch(client, argparse.Namespace(lock=None, json=False))
+    finally:
+        await client.close()
+
+
+async def _connected(broker: MqttSettings) -> Client:
+    """A conversation with the daemon, as soon as it is there; raises `BridgeOffline` if it does not come."""
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
+    while True:
+        client = Client(broker)
+        try:
+            await client.open()
+            return client
+        except BridgeOffline:
+            await client.close()
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        except BaseException:
+            await client.close()
+            raise
+        await asyncio.sleep(0.1)
+
+
+def _program() -> str:
+    """How this program was started, so that a shell in any directory can do it again."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m nuki_bridge"
+    on_path = shutil.which(program.name)
+    if on_path is not None and os.path.samefile(on_path, program):
+        return program.name
+    return shlex.quote(str(program.absolute()))
+
+
+# -- the broker -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _broker(directory: Path, port: int) -> AsyncIterator[MqttSettings]:
+    """A mosquitto that serves this machine alone and keeps nothing."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise BrokerError("the demo needs mosquitto; install it with: sudo apt install mosquitto mosquitto-clients")
+    configuration = directory / "mosquitto.conf"
+    configuration.write_text(
+        f"listener {port} {HOST}\nallow_anonymous true\npersistence false\nlog_dest stderr\nlog_type error\n"
+    )
+    log = directory / "mosquitto.log"
+    with log.open("wb") as output:
+        # In a session of its own: Ctrl-C in the terminal must reach the daemon first, not the broker under it.
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *("-c", str(configuration)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        if not await _listens(process, port):
+            reason = log.read_text(errors="replace").strip().splitlines()
+            raise BrokerError(f"mosquitto does not start on port {port}: {reason[-1] if reason else 'no reason given'}")
+        yield MqttSettings(host=HOST, port=port)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _listens(process: asyncio.subprocess.Process, port: int) -> bool:
+    for _ in range(int(START_TIMEOUT_S / 0.05)):
+        if process.returncode is not None:
+            return False
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection(HOST, port)
+            writer.close()
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def _free(port: int) -> int:
+    """`port`, 0 for any, if nobody listens there; else raises `BrokerError`."""
+    try:
+        with socket.create_server((HOST, port)) as server:
+            free: int = server.getsockname()[1]
+            return free
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise BrokerError(f"port {port} cannot be used: {reason}") from None

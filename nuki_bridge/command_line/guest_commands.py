@@ -1,0 +1,170 @@
+"""The commands of an invited person, who has a broker account for guests and no access to the bridge.
+
+Their arguments are declared here, too; `broker` in each of them reads the common options (`cli`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nuki_bridge.errors import RequestError
+
+if TYPE_CHECKING:
+    from nuki_bridge.config import MqttSettings
+    from nuki_bridge.guest.credential_file import Credential
+    from nuki_bridge.lock.lock import Lock
+
+Broker = Callable[[str | None], "tuple[MqttSettings, str | None]"]
+"""The broker to use, given the URL that a credential remembers; and its URL, if it was given as one."""
+
+ACTIONS = ("lock", "unlock", "unlatch", "lock-n-go")
+
+T = TypeVar("T")
+
+
+def declare(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
+    redeem = add("redeem", "redeem an invitation on this device")
+    redeem.add_argument(
+        "code",
+        metavar="CODE",
+        nargs="?",
+        help="the invitation's code or link; better left out, it is asked for then (- or no terminal: read from "
+        "standard input): others on this machine can see a command line until the program has hidden the code",
+    )
+    redeem.add_argument(
+        "--credential", type=Path, metavar="FILE", help="where to keep the credential; must not be there yet"
+    )
+    guest = add("guest", "use a lock with a redeemed invitation")
+    guest.epilog = "Without --broker it is the one that the invitation was redeemed with."
+    guest.add_argument("action", choices=(*ACTIONS, "status"), metavar="ACTION", help=f"{', '.join(ACTIONS)} or status")
+    guest.add_argument("lock", nargs="?", metavar="LOCK", help="may be left out if there is only one credential")
+    guest.add_argument("--credential", type=Path, metavar="FILE", help="default: the one kept by redeem")
+    guest.add_argument(
+        "--bluetooth", action="store_true", help="directly, near the door, without the bridge and without a broker"
+    )
+    guest.add_argument("--adapter", metavar="NAME", help="with --bluetooth: such as hci0 (default: the first powered)")
+
+
+async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
+    """Get the credential of an invitation and keep it."""
+    from nuki_bridge.command_line import console
+    from nuki_bridge.guest import credential_file
+    from nuki_bridge.guest.guest import Redemption
+    from nuki_bridge.guest.relay_link import Post
+    from nuki_bridge.sharing.invitation_code import read_code
+
+    try:
+        redemption = Redemption(read_code(_code(arguments.code)))
+    except ValueError as error:
+        raise RequestError("bad_code", str(error)) from None
+    if arguments.credential is not None:
+        credential_file.refuse_existing(arguments.credential)
+    settings, url = broker(None)
+    post = Post(settings)
+    try:
+        with console.progress("asking the bridge for the credential", quiet=arguments.json):
+            await post.open()
+            credential = await redemption.ask(post, settings.base_topic)
+    finally:
+        await post.close()
+    path = arguments.credential or credential_file.directory() / f"{credential.name}.json"
+    try:
+        credential_file.store(path, credential, url)
+    except RequestError as error:
+        raise RequestError(error.code, f"{error}; call this again within 10 minutes with --credential FILE") from None
+    redemption.done()
+    found = {"lock": credential.name, "user": credential.user, "remote": credential.remote, "credential": str(path)}
+    where = "" if arguments.credential is None else f" --credential {path}"
+    text = f"{credential.name}: {credential.user} can use this lock now, for example: nuki-bridge guest unlock{where}"
+    console.show(found if arguments.json else text, as_json=arguments.json)
+
+
+def _code(argument: str | None) -> str:
+    if argument not in (None, "-"):
+        assert argument is not None
+        return argument
+    if sys.stdin.isatty():
+        print("The invitation's code: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline(500)
+
+
+async def guest(arguments: argparse.Namespace, broker: Broker) -> None:
+    """Act on the lock, or tell its state, with a credential."""
+    from nuki_bridge.command_line import console
+    from nuki_bridge.guest import credential_file
+
+    credential = credential_file.load(arguments.credential or credential_file.find(arguments.lock))
+    if arguments.lock not in (None, credential.name) and arguments.credential is not None:
+        raise RequestError("unknown_lock", f"this credential is for {credential.name}")
+    name, action = credential.name, arguments.action
+    with console.progress(f"{name}: waiting for {action}", quiet=arguments.json) as tell:
+        if action == "status":
+            console.show(await _status(arguments, credential, broker), as_json=arguments.json)
+            return
+        completion = await _act(arguments, credential, broker, tell)
+    word = action.replace("-", "_")
+    result = {"lock": name, "action": word, "status": "ok", "completion": completion}
+    console.show(result if arguments.json else f"{name}: {word}: {completion}", as_json=arguments.json)
+
+
+async def _status(arguments: argparse.Namespace, credential: Credential, broker: Broker) -> dict[str, Any]:
+    from nuki_bridge.guest.guest import SEND_TIMEOUT_S
+    from nuki_bridge.lock import words
+
+    states = await _with_lock(
+        arguments, credential, broker, lambda lock: lock.refresh(SEND_TIMEOUT_S), lambda state: None
+    )
+    return {
+        "lock": credential.name,
+        "state": words.state_word(states),
+        "door": words.door_word(states),
+        "battery": words.battery(states),
+    }
+
+
+async def _act(
+    arguments: argparse.Namespace, credential: Credential, broker: Broker, tell: Callable[[str], None]
+) -> str:
+    from nuki_bridge.guest.guest import SEND_TIMEOUT_S
+    from nuki_bridge.protocol.codes import Action
+
+    action = Action[arguments.action.replace("-", "_").upper()]
+    outcome = await _with_lock(
+        arguments,
+        credential,
+        broker,
+        lambda lock: lock.perform(action, SEND_TIMEOUT_S),
+        lambda state: tell(f"{credential.name}: {state}"),
+    )
+    return outcome.completion
+
+
+async def _with_lock(
+    arguments: argparse.Namespace,
+    credential: Credential,
+    broker: Broker,
+    work: Callable[[Lock], Awaitable[T]],
+    on_state: Callable[[str], None],
+) -> T:
+    from nuki_bridge.guest import guest
+    from nuki_bridge.lock import words
+
+    def on_states(states: Any) -> None:
+        on_state(words.state_word(states))
+
+    if arguments.bluetooth:
+        from nuki_bridge.bluetooth.radio import BluezRadio
+
+        return await guest.over_radio(BluezRadio(arguments.adapter), credential, work, on_states)
+    return await guest.over_relay(broker(credential.broker)[0], credential, work, on_states)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Broker], Coroutine[Any, Any, None]]] = {
+    "redeem": redeem,
+    "guest": guest,
+}

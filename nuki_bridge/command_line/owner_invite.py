@@ -1,0 +1,209 @@
+"""The owner's command `invite`: make an invitation and show its code, list the open ones, revoke one.
+
+The code is printed here and nowhere else: on the terminal, as a QR code, and into a file only if one is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.command_line import access_options
+from nuki_bridge.errors import RequestError
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+_DOING = ("list", "revoke")
+_COLUMNS = ("id", "user", "expires", "remote", "access")
+_KINDS = (".svg", ".png")
+_USAGE = (
+    "nuki-bridge invite [LOCK] --name NAME …, nuki-bridge invite list [LOCK], or nuki-bridge invite revoke [LOCK] WHO"
+)
+
+
+def declare(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
+    parser = add("invite", "invite somebody to use a lock, list open invitations, revoke one")
+    parser.epilog = f"{_USAGE}. WHO is the ID or the name of who was invited."
+    parser.add_argument(
+        "words", nargs="*", metavar="LOCK | list | revoke", help="LOCK may be left out if there is only one"
+    )
+    parser.add_argument("--name", help="whom you invite; the lock's log shows this name")
+    parser.add_argument("--no-remote", dest="remote", action="store_false", help="only near the door, by Bluetooth")
+    parser.add_argument(
+        "--expires", metavar="TIME", help="how long the code may be redeemed: 24h, 30m (default and most: 48h)"
+    )
+    access_options.declare(parser)
+    parser.add_argument("--to-time", dest="until_time", metavar="HH:MM", help="the same as --until-time")
+    parser.add_argument(
+        "--qr", type=Path, metavar="FILE", help="also write the QR code to FILE.svg or FILE.png, for you alone to read"
+    )
+
+
+async def invite(client: Client, arguments: argparse.Namespace) -> None:
+    """Make an invitation, list the open ones, or revoke one."""
+    what, lock, who = _understood(arguments.words)
+    if what is None:
+        await _create(client, arguments, lock)
+    elif what == "list":
+        await _list(client, arguments, lock)
+    else:
+        await _revoke(client, arguments, lock, who)
+
+
+def _understood(words: list[str]) -> tuple[str | None, str | None, str]:
+    """What to do (None: invite), which lock, and whose invitation; `LOCK list` is as good as `list LOCK`."""
+    what = next((word for word in words[:2] if word in _DOING), None)
+    rest = list(words)
+    if what is not None:
+        rest.remove(what)
+    who = rest.pop() if what == "revoke" and rest else ""
+    if len(rest) > 1 or (what == "revoke" and not who):
+        raise RequestError("bad_arguments", f"this is {_USAGE}")
+    return what, rest[0] if rest else None, who
+
+
+async def _create(client: Client, arguments: argparse.Namespace, lock: str | None) -> None:
+    from nuki_bridge.command_line import commands, console
+
+    if not arguments.name:
+        raise RequestError("bad_arguments", "say whom you invite: --name NAME")
+    if arguments.qr is not None:
+        _check_new(arguments.qr)
+    request: dict[str, Any] = {"name": arguments.name, "remote": arguments.remote}
+    if arguments.expires is not None:
+        request["expires_in"] = arguments.expires
+    if access := access_options.access_of(arguments):
+        request["access"] = access
+    name = client.lock_name(lock)
+    with commands.progress(arguments, f"{name}: making the invitation"):
+        made = await client.ask(name, "invite/create", request)
+    if arguments.json:
+        console.show(made, as_json=True)
+    else:
+        print(_letter(name, made, request, client.url_for("guest")), flush=True)
+    if arguments.qr is not None:
+        _write_qr(arguments.qr, made["link"])
+        if not arguments.json:
+            print(f"\nThe QR code is in {arguments.qr}; whoever reads it can redeem the invitation.", flush=True)
+
+
+async def _list(client: Client, arguments: argparse.Namespace, lock: str | None) -> None:
+    from nuki_bridge.command_line import commands
+
+    name = client.lock_name(lock)
+    found = await client.ask(name, "invite/list", {})
+    if not arguments.json and isinstance(found, list):
+        found = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
+    commands.show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
+
+
+async def _revoke(client: Client, arguments: argparse.Namespace, lock: str | None, who: str) -> None:
+    from nuki_bridge.command_line import commands, console
+
+    name = client.lock_name(lock)
+    which: dict[str, Any] = {"id": int(who)} if who.isascii() and who.isdigit() else {"name": who}
+    with commands.progress(arguments, f"{name}: revoking the invitation"):
+        answer = await client.ask(name, "invite/revoke", which)
+    text = f"{name}: the invitation of {answer.get('user')} is revoked"
+    if not answer.get("removed_on_lock"):
+        text += "; the lock is out of reach and forgets the user when it is back"
+    console.show(answer if arguments.json else text, as_json=arguments.json)
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def _letter(lock: str, made: dict[str, Any], asked: dict[str, Any], broker: str) -> str:
+    """The code large, until when it holds, a text to send, and the QR code; `asked` is what was asked for."""
+    from nuki_bridge.command_line.console import printable
+
+    code, link, user = (printable(made.get(key)) for key in ("code", "link", "user"))
+    until = _readable(made.get("expires"))
+    limits = access_options.in_words(asked.get("access"))
+    may = f" ({limits})" if limits else ""
+    wide = "   ".join(" ".join(group) for group in code.split("-"))
+    where = "From wherever the broker can be reached:" if asked["remote"] else "Near the door:"
+    how = "nuki-bridge guest unlock" + ("" if asked["remote"] else " --bluetooth")
+    lines = [f"{user} can redeem this invitation to {lock} once, until {until}:", "", *_framed(wide), ""]
+    lines += [
+        "To send, each part on another way if you can:",
+        "",
+        f"  {user}, you are invited to use {lock}{may}.",
+        f"  Your code is {code}",
+        f"  It can be redeemed once, until {until}. This asks for it:",
+        f"    nuki-bridge redeem --broker {broker}",
+        f"  {where}",
+        f"    {how}",
+        "",
+        f"As a link and QR code: {link}",
+    ]
+    if _draws():
+        lines += ["", _qr_text(link)]
+    return "\n".join(lines)
+
+
+def _framed(text: str) -> list[str]:
+    """`text` in a frame, bold on a terminal."""
+    blank = " " * (len(text) + 6)
+    shown = f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
+    if not _draws():
+        return [f"   {shown}"]
+    edge = "─" * len(blank)
+    return [f"┌{edge}┐", f"│{blank}│", f"│   {shown}   │", f"│{blank}│", f"└{edge}┘"]
+
+
+def _draws() -> bool:
+    """Standard output can show the signs that frames and QR codes are made of."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _readable(expires: Any) -> str:
+    """A time of an answer for people."""
+    try:
+        return f"{datetime.fromisoformat(expires):%A, %d %B %Y, %H:%M}"
+    except (TypeError, ValueError):
+        from nuki_bridge.command_line.console import printable
+
+        return printable(expires)
+
+
+def _qr_text(link: str) -> str:
+    import io
+
+    import segno
+
+    text = io.StringIO()
+    segno.make_qr(link, error="m").terminal(text, border=2, compact=True)
+    lines = text.getvalue().rstrip("\n").split("\n")
+    if sys.stdout.isatty():
+        # white on black whatever the terminal's colours are: many a phone does not read an inverted code
+        lines = [f"\x1b[38;5;231;48;5;16m{line}\x1b[0m" for line in lines]
+    return "\n".join(lines)
+
+
+def _check_new(file: Path) -> None:
+    if file.suffix.lower() not in _KINDS or os.path.lexists(file):
+        raise RequestError("bad_arguments", "--qr takes a new file whose name ends in .svg or .png")
+
+
+def _write_qr(file: Path, link: str) -> None:
+    """Write the QR code to a new file that only its owner can read; raises `RequestError`."""
+    import segno
+
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as opened:
+            # a drawing without a background cannot be read on a dark one
+            segno.make_qr(link, error="m").save(opened, kind=file.suffix[1:].lower(), scale=8, light="white")
+    except OSError as error:
+        raise RequestError("qr_not_written", f"{file} cannot be written: {error.strerror}; the code holds") from None
+
+
+COMMANDS: dict[str, Callable[[Client, argparse.Namespace], Coroutine[Any, Any, None]]] = {"invite": invite}

@@ -1,0 +1,107 @@
+"""The broker that the settings name, and another one when they change; what is published goes to the present one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from nuki_bridge.mqtt import mqtt
+
+if TYPE_CHECKING:
+    from nuki_bridge.config import MqttSettings
+    from nuki_bridge.pulse import Part
+    from nuki_bridge.topics.topics import Publication
+
+
+class Broker:
+    """`run` it.  `filters` are asked for at every connection; `on_connection(True)` follows when they are in place."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        *,
+        filters: Callable[[], Iterable[str]],
+        on_message: Callable[[mqtt.Message], None],
+        on_connection: Callable[[bool], None],
+        pulse: Part,
+    ) -> None:
+        self._filters = filters
+        self._on_message = on_message
+        self._on_connection = on_connection
+        self._pulse = pulse
+        self._reason: str | None = None
+        self._client = self._new_client(settings)
+        self._changed = asyncio.Event()
+
+    def _new_client(self, settings: MqttSettings) -> mqtt.Client:
+        return mqtt.Client(
+            settings,
+            will=(f"{settings.base_topic}/bridge/state", b"offline"),
+            subscriptions=lambda: _subscriptions(self._filters()),
+            on_message=self._on_message,
+            on_connection=self._connection_changed,
+            pulse=self._pulse,
+        )
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, also through a `change`."""
+        while True:
+            self._changed.clear()
+            client = asyncio.create_task(self._client.run(), name="mqtt client")
+            change = asyncio.create_task(self._changed.wait(), name="change of the broker")
+            try:
+                await asyncio.wait((client, change), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (client, change):
+                    task.cancel()
+                await asyncio.wait((client, change))
+            if not client.cancelled():
+                client.result()  # it ends only by being cancelled or by a mistake of this program
+
+    def change(self, settings: MqttSettings) -> None:
+        """Leave the present broker and connect to the one of these settings."""
+        connected = self._client.connected
+        self._client = self._new_client(settings)
+        self._reason = None
+        if connected:
+            self._on_connection(False)
+        self._changed.set()
+
+    # -- the present connection ---------------------------------------------------------------------------------------
+
+    @property
+    def protocol(self) -> str | None:
+        """MQTT version of this connection; None while there is none."""
+        return self._client.protocol
+
+    def publish(self, publication: Publication) -> bool:
+        """Hand over a message without waiting; True if the broker will get it unless the connection breaks."""
+        return self._client.publish(
+            publication.topic,
+            publication.payload,
+            retain=publication.retain,
+            correlation_data=publication.correlation_data,
+        )
+
+    def watch(self, filters: Iterable[str]) -> None:
+        """Subscribe to more on this connection."""
+        self._client.subscribe(*_subscriptions(filters))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until the broker has everything published so far, no longer than this."""
+        await self._client.drain(timeout_s)
+
+    def __str__(self) -> str:
+        """How it is, for people."""
+        if self._client.connected:
+            return f"broker connected (MQTT {self._client.protocol})"
+        return f"no broker: {self._reason}" if self._reason else "connecting to the broker"
+
+    def _connection_changed(self, connected: bool, reason: str | None) -> None:
+        self._reason = reason
+        self._on_connection(connected)
+
+
+def _subscriptions(filters: Iterable[str]) -> list[mqtt.Subscription]:
+    return [mqtt.Subscription(each, no_local=True) for each in filters]

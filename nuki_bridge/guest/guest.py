@@ -1,0 +1,234 @@
+"""The invited person's side: redeem a code, keep the credential, act on the lock over the relay or by Bluetooth.
+
+All that a guest's broker account may do is in etc/mosquitto/nuki-bridge.acl.  The file is `credential_file.py`'s, MQTT
+in place of Bluetooth is `relay_link.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from nuki_bridge.errors import BadFrame, LockError, NukiError, RequestError, TimedOut
+from nuki_bridge.guest.credential_file import (
+    Credential,
+    directory,
+    make_directory,
+    plainly,
+    read_credential,
+    sync_directory,
+    write_new,
+)
+from nuki_bridge.guest.relay_link import UNREADABLE, Post, RelayRadio, read_error
+from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.mqtt import mqtt
+from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
+from nuki_bridge.sharing.invitation_code import key, lookup, seal, unseal
+
+if TYPE_CHECKING:
+    from nuki_bridge.bluetooth.link import Radio
+    from nuki_bridge.config import MqttSettings
+    from nuki_bridge.protocol.messages import KeyturnerStates
+
+SEND_TIMEOUT_S = 15.0
+"""How long an action may take until the lock has it: over the relay the bridge may first have to find the lock."""
+RELAY_REPLY_TIMEOUT_S = 16.0
+"""One answer over the relay: the 15 s that the bridge may keep a frame, and the way back."""
+BLUETOOTH_TIMEOUT_S = 5.0
+"""How long the adapter may take to show up."""
+ASK_AGAIN_S = 5.0
+ASK_TIMES = 6
+"""How often, and how many times, an invitation's credential is asked for while no answer comes."""
+REFUSAL_S = 0.5
+"""A refusal in clear, which others could have made up, is believed if no sealed answer comes for so long."""
+NOTE_KEPT_S = 8 * 24 * 3600.0
+"""A client number is kept so long if it got no credential: the bridge remembers the invitation a day less."""
+
+SENTENCES: Mapping[str, str] = {
+    "not_authorized": "this credential is not valid any more: the owner has removed it, or the lock was reset; ask for "
+    "a new invitation",
+    "disabled": "the owner has disabled this credential",
+    "remote_not_allowed": "this credential works only near the door; use --bluetooth there",
+    "time_not_allowed": "this credential is not allowed at this time",
+    "pending": "the bridge takes this invitation for open still; redeem it again",
+    "pin_required": "the bridge does not know the lock's PIN, without which it lets no guest in; tell the owner",
+    "bad_pin": "the bridge has a wrong PIN of the lock, without the right one it lets no guest in; tell the owner",
+    "unknown_lock": "the bridge has no lock of this name any more; tell the owner",
+    "not_paired": "the bridge has lost this lock; tell the owner",
+    "expired": "this invitation has expired; ask for a new one",
+    "redeemed": "this invitation has been redeemed already, on another device or more than 10 minutes ago; if that was "
+    "not you, tell the owner at once",
+    "revoked": "the owner has taken this invitation back",
+    "unknown": "the bridge does not know this code: it is mistyped, or ended more than a week ago",
+}
+"""What an error means for a guest, where the bridge or the lock says it to its owner."""
+
+T = TypeVar("T")
+
+
+def for_guest(error: NukiError) -> NukiError:
+    """The error in words for a guest."""
+    sentence = SENTENCES.get(error.code)
+    return error if sentence is None else RequestError(error.code, sentence)
+
+
+# -- redeeming --------------------------------------------------------------------------------------------------------
+
+
+class Redemption:
+    """The redeeming of one code (16 characters), by one client number that outlives this process.
+
+    The bridge gives the credential to that client alone and, should its answer get lost, again for ten minutes.
+    """
+
+    def __init__(self, code: str) -> None:
+        self._lookup = lookup(code)
+        self._key = key(code)
+        self._note = directory() / f".redeem-{self._lookup}"
+        self._answer: asyncio.Future[Credential] | None = None
+
+    def client(self) -> str:
+        """The client number, noted before it is used; raises `RequestError` if that is not possible."""
+        with plainly(self._note):
+            make_directory(self._note.parent)
+            self._forget_old_notes()
+            with suppress(FileExistsError):
+                write_new(self._note, secrets.token_hex(16))
+                sync_directory(self._note.parent)
+            client = self._note.read_text()
+        if not re.fullmatch(r"[0-9a-f]{32}", client):
+            raise RequestError("bad_credential", f"{self._note} is damaged; remove it")
+        return client
+
+    def done(self) -> None:
+        """Forget the client number: the credential is stored."""
+        with suppress(OSError):
+            self._note.unlink()
+
+    def _forget_old_notes(self) -> None:
+        for note in self._note.parent.glob(".redeem-*"):
+            with suppress(OSError):
+                if time.time() - note.stat().st_mtime > NOTE_KEPT_S:
+                    note.unlink()
+
+    async def ask(self, post: Post, base: str) -> Credential:
+        """Ask the bridge for the credential until it answers.
+
+        Raises `RequestError` with the bridge's reason, `TimedOut` without an answer, or what ended `post`.
+        """
+        client = self.client()
+        self._answer = asyncio.get_running_loop().create_future()
+        topic = f"{base}/invitation/{self._lookup}"
+        post.read(f"{topic}/response", self._answered)
+        for _ in range(ASK_TIMES):
+            request = {"client": client, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+            sealed = seal(self._key, json.dumps(request).encode(), secrets.token_bytes(BOX_NONCE_SIZE))
+            post.publish(f"{topic}/redeem", sealed, int(ASK_AGAIN_S))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN_S):
+                    return await post.unless_over(asyncio.shield(self._answer))
+        raise TimedOut(
+            f"no answer within {ASK_TIMES * ASK_AGAIN_S:g} s: the bridge is not running, or the base topic is not "
+            f"{base!r}; try again, the code is still good"
+        )
+
+    def _answered(self, payload: bytes) -> None:
+        assert self._answer is not None
+        if self._answer.done():
+            return
+        try:
+            self._answer.set_result(read_credential(json.loads(unseal(self._key, payload))))
+        except BadFrame:
+            error = for_guest(read_error(payload))
+            if error.code != UNREADABLE:  # noise may come from anybody
+                asyncio.get_running_loop().call_later(REFUSAL_S, self._refused, error)
+        except (RequestError, ValueError, RecursionError):
+            self._answer.set_exception(
+                RequestError("bad_credential", "the bridge sent a credential that this version cannot use")
+            )
+
+    def _refused(self, error: NukiError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+# -- acting -----------------------------------------------------------------------------------------------------------
+
+
+async def over_relay(
+    settings: MqttSettings,
+    credential: Credential,
+    work: Callable[[Lock], Awaitable[T]],
+    on_states: Callable[[KeyturnerStates], None],
+) -> T:
+    """Do something with the lock through the bridge; raises as `work`, `BrokerError`, or a refusal."""
+    post = Post(settings)
+    radio = RelayRadio(post, f"{credential.base_topic}/{credential.name}")
+    try:
+        await post.open()
+        lock = _lock(credential, radio, on_states)
+        lock.exchange.reply_timeout_s = RELAY_REPLY_TIMEOUT_S
+        return await post.unless_over(_work(lock, work))
+    except TimedOut:
+        if radio.answered:
+            raise
+        raise TimedOut(
+            "nothing answered: the bridge is not running, or does not listen below this base topic"
+        ) from None
+    except (LockError, RequestError) as error:
+        raise for_guest(error) from None
+    finally:
+        await post.close()
+
+
+async def over_radio(
+    radio: Radio,
+    credential: Credential,
+    work: Callable[[Lock], Awaitable[T]],
+    on_states: Callable[[KeyturnerStates], None],
+) -> T:
+    """Do something with the lock directly; raises what `work` raises."""
+    lock = _lock(credential, radio, on_states)
+    ready = asyncio.Event()
+
+    def changed(_: object) -> None:
+        ready.set()
+
+    running = asyncio.create_task(radio.run(lock.sighted, changed), name="radio")
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BLUETOOTH_TIMEOUT_S):
+                await ready.wait()
+        return await _work(lock, work)
+    except LockError as error:
+        raise for_guest(error) from None
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
+
+
+async def _work(lock: Lock, work: Callable[[Lock], Awaitable[T]]) -> T:
+    try:
+        return await work(lock)
+    finally:
+        await lock.exchange.drop()
+
+
+def _lock(credential: Credential, radio: Radio, on_states: Callable[[KeyturnerStates], None]) -> Lock:
+    return Lock(
+        credential.paired(),
+        radio,
+        connection=Connection.ON_DEMAND,
+        random=secrets.token_bytes,
+        clock=mqtt.boottime,
+        now=lambda: datetime.now(UTC),
+        on_states=lambda _lock, _before, states: on_states(states),
+        on_change=lambda _lock: None,
+    )

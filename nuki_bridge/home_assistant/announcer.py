@@ -1,0 +1,199 @@
+"""Keeps Home Assistant's discovery topics right: published, brought from one form into the other, cleared.
+
+A device (a lock, or the bridge) is announced once all is known of it, again when something of it changed, when the
+broker was away, and when Home Assistant says that it has started.  What this installation has published and nobody
+needs any more is cleared: the topics of a lock that is gone, also one that went while the bridge was away, those of the
+other form or of another prefix, and all of them if discovery is switched off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nuki_bridge.errors import StoreError
+from nuki_bridge.home_assistant import discovery
+from nuki_bridge.topics.topics import Publication
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.members import Member
+    from nuki_bridge.config import DiscoverySettings
+    from nuki_bridge.home_assistant.announced import Announced
+    from nuki_bridge.home_assistant.discovery import LockFacts, Messages
+    from nuki_bridge.mqtt.mqtt import Message
+
+log = logging.getLogger(__name__)
+
+MIGRATE_S = 3.0
+"""Home Assistant unloads a device's entities within this time; the other form must not come before."""
+BIRTH_S = 1.0
+"""From Home Assistant's start until everything is published again; several starts within it count as one."""
+CONFIRM_S = 10.0
+"""A topic counts as cleared if the connection has lasted so much longer."""
+RETRY_S = 5.0
+"""Before something is published again that the broker did not take,"""
+STORE_RETRY_S = 60.0
+"""and before something that could not be written down."""
+_LASTING = frozenset({"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob"})
+"""Traits that stay once they were seen: a sensor with an empty battery is still there."""
+
+
+class Announcer:
+    """Discovery of all devices; `publish` tells whether the broker will get the message.
+
+    `base` and `installation` as in `publisher.Publisher`.
+    """
+
+    def __init__(
+        self,
+        settings: DiscoverySettings,
+        base: str,
+        installation: str,
+        announced: Announced,
+        publish: Callable[[Publication], bool],
+    ) -> None:
+        self._settings = settings
+        self._base = base
+        self._installation = installation
+        self._announced = announced
+        self._publish = publish
+        self._facts: dict[str, LockFacts] = {}
+        self._wanted: dict[str, Messages] = {}
+        self._connected = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Read what earlier runs have published and announce the bridge; raises `StoreError`."""
+        self._announced.load()
+        self._announce_bridge()
+
+    def _announce_bridge(self) -> None:
+        enabled = self._settings.enabled
+        messages = discovery.bridge_messages(self._settings, self._base, self._installation) if enabled else {}
+        self._want(discovery.bridge_id(self._installation), messages)
+
+    def use(self, settings: DiscoverySettings, base: str) -> None:
+        """Take other settings or another base topic: announce the bridge anew, and each lock at its next `lock`."""
+        self._settings, self._base = settings, base
+        self._facts.clear()
+        self._announce_bridge()
+
+    def connected(self) -> None:
+        """Publish everything, the bridge first: the locks' devices refer to it."""
+        self._connected = True
+        for device in list(self._wanted):
+            self._bring(device)
+
+    def disconnected(self) -> None:
+        """Keep everything until `connected`."""
+        self._connected = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    # -- what there is to say -----------------------------------------------------------------------------------------
+
+    def lock(self, member: Member) -> None:
+        """Announce a lock if something of it changed; cheap if not."""
+        if not self._settings.enabled or (facts := discovery.facts_of(member)) is None:
+            return
+        device = discovery.lock_id(facts.nuki_id)
+        before = self._facts.get(device)
+        if before is not None:
+            facts = replace(facts, traits=facts.traits | (before.traits & _LASTING))
+        if facts != before:
+            self._facts[device] = facts
+            self._want(device, discovery.lock_messages(facts, self._settings, self._base, self._installation))
+
+    def only(self, nuki_ids: Collection[int]) -> None:
+        """These are all locks there are: take back every other one."""
+        known = {discovery.lock_id(each) for each in nuki_ids} if self._settings.enabled else set()
+        known.add(discovery.bridge_id(self._installation))
+        for device in {*self._wanted, *self._announced.devices()} - known:
+            self._facts.pop(device, None)
+            self._want(device, {})
+
+    def birth_topic(self) -> str | None:
+        """The topic to subscribe to, if any."""
+        return discovery.status_topic(self._settings) if self._settings.enabled else None
+
+    def seen(self, message: Message) -> bool:
+        """Home Assistant has started: publish everything again, soon.  False if the message is about something else."""
+        if message.topic != self.birth_topic():
+            return False
+        if message.payload == b"online" and self._connected:
+            self._later("birth", BIRTH_S, self.connected)
+        return True
+
+    # -- getting it to the broker -------------------------------------------------------------------------------------
+
+    def _want(self, device: str, messages: Messages) -> None:
+        if self._wanted.get(device) != messages:
+            self._wanted[device] = messages
+            if self._connected:
+                self._bring(device)
+
+    def _bring(self, device: str) -> None:
+        """Have the broker hold a device's messages and nothing else of it."""
+        if device in self._timers:
+            return  # on its way from one form to the other, or to be tried again
+        messages = self._wanted[device]
+        old = self._announced.of(device) - messages.keys()
+        other = [each for each in old if self._is_other_form(each)]
+        if not messages or not other:
+            self._finish(device)
+        elif all(self._send(topic, discovery.MIGRATE) for topic in other):
+            log.info("%s is announced to Home Assistant in %s style from now on", device, self._settings.style)
+            self._later(device, MIGRATE_S, self._finish, device)
+        else:
+            self._later(device, RETRY_S, self._bring, device)
+
+    def _is_other_form(self, topic: str) -> bool:
+        return topic.startswith(f"{self._settings.prefix}/") and discovery.style_of(topic) != self._settings.style
+
+    def _finish(self, device: str) -> None:
+        """Clear what is of no more use, then publish the rest.
+
+        In this order: of an entity that is there in its new form Home Assistant would say that a message of the old
+        form, even an empty one, is in conflict with it.
+        """
+        messages = self._wanted[device]
+        try:
+            self._announced.add(device, messages)
+        except StoreError as error:
+            log.warning("Home Assistant is not told of %s: %s", device, error)
+            self._later(device, STORE_RETRY_S, self._bring, device)
+            return
+        old = self._announced.of(device) - messages.keys()
+        sent = [self._send(topic, b"") for topic in sorted(old)]
+        sent += [self._send(topic, payload) for topic, payload in messages.items()]
+        if not all(sent):
+            self._later(device, RETRY_S, self._bring, device)
+        elif old:
+            self._later(f"{device} cleared", CONFIRM_S, self._cleared, device)
+
+    def _cleared(self, device: str) -> None:
+        """The broker has got it: the connection is still the same."""
+        try:
+            self._announced.remove(device, self._announced.of(device) - self._wanted[device].keys())
+        except StoreError as error:
+            log.warning("what was cleared of %s is cleared again at the next start: %s", device, error)
+
+    def _send(self, topic: str, payload: bytes) -> bool:
+        return self._publish(Publication(topic, payload, retain=True))
+
+    def _later(self, name: str, delay_s: float, do: Callable[..., None], *given: str) -> None:
+        """Call it once after the delay, which begins anew if it was to be called already; not if disconnected."""
+
+        def call() -> None:
+            del self._timers[name]
+            do(*given)
+
+        if timer := self._timers.get(name):
+            timer.cancel()
+        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)

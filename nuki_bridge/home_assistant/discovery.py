@@ -1,0 +1,220 @@
+"""Home Assistant's MQTT discovery: what is published of a lock and of the bridge, and on which topics; pure functions.
+
+There is one device for each lock and one for the bridge.  `style: device` puts a device into one message with all its
+entities (Home Assistant 2024.11 or newer), `legacy` each entity into a message of its own.  Unique IDs are made of the
+Nuki ID, so that a lock keeps its entities under another name, in another form and with another bridge.  Messages hold
+topics and names, no secrets.  What a message looks like is told in `entities.py`, when it goes out in
+`announcer`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nuki_bridge import __version__
+from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, LOCK_KEY, REACHABLE, Entity, lock_entity
+from nuki_bridge.lock_name import slug
+from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.protocol.codes import Action, DoorState, Family, name_of
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.members import Member
+    from nuki_bridge.config import DiscoverySettings
+    from nuki_bridge.protocol.messages import Config, KeyturnerStates
+
+Style = Literal["device", "legacy"]
+Messages = dict[str, bytes]
+"""Retained messages by topic."""
+
+MIGRATE: Final = dump({"migrate_discovery": True})
+"""Has Home Assistant unload the entities of a topic and keep what it knows of them, because the other form follows."""
+LABEL_SIZE: Final = 64
+"""Characters of a device's name at most."""
+
+_MODELS: Final = {
+    None: "Smart Lock 1.0 or 2.0",
+    0: "Smart Lock 1.0 or 2.0",
+    2: "Opener",
+    3: "Smart Door",
+    4: "Smart Lock 3.0 or 4th generation",
+    5: "Smart Lock Ultra",
+}
+_OPENER: Final = 2
+_NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACTIVATED})
+
+
+# -- what is known of a lock ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LockFacts:
+    """What a lock's messages are made of: `name` is that in topics, `label` one for people.
+
+    `traits` are the names of the actions that MQTT may ask for, and: `no_lock` (neither locking, unlocking nor
+    unlatching is among them), `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
+    `doorbell`, and `pin` if the security PIN is known.
+    """
+
+    name: str
+    label: str
+    nuki_id: int
+    model: str
+    firmware: str
+    hardware: str
+    traits: frozenset[str]
+
+
+def facts_of(member: Member) -> LockFacts | None:
+    """The facts of a lock; None until it is paired and has told its states and configuration.
+
+    Before that nothing is known of what it can do, and a message with less would take entities away.
+    """
+    lock = member.lock
+    if lock is None or lock.states is None or lock.config is None:
+        return None
+    states, config = lock.states, lock.config
+    allowed = member.settings.actions if member.settings is not None else None
+    traits = _equipment(states, config) | {name_of(each) for each in (Action if allowed is None else allowed)}
+    if member.admin is not None and member.admin.has_pin:
+        traits.add("pin")
+    if not traits & {"lock", "unlock", "unlatch"}:
+        traits.add("no_lock")
+    ultra = lock.paired.family is Family.ULTRA and config.device_type is None
+    return LockFacts(
+        member.name,
+        label(member.name, config.name, config.nuki_id),
+        lock.paired.nuki_id,
+        "Smart Lock" if ultra else _MODELS.get(config.device_type, "Smart Lock"),
+        ".".join(str(each) for each in config.firmware_version),
+        ".".join(str(each) for each in config.hardware_revision),
+        frozenset(traits),
+    )
+
+
+def _equipment(states: KeyturnerStates, config: Config) -> set[str]:
+    there = {
+        "door": states.door_state not in _NO_DOOR_SENSOR,
+        "battery_level": states.battery_percent is not None,
+        "keypad_battery": states.keypad_battery_critical is not None,
+        "door_sensor_battery": states.door_sensor_battery_critical is not None,
+        "keypad": config.has_keypad or bool(config.has_keypad_2),
+        "fob": config.has_fob,
+        "doorbell": config.device_type == _OPENER,
+    }
+    return {name for name, is_there in there.items() if is_there}
+
+
+def label(name: str, name_in_lock: str, nuki_id: int) -> str:
+    """A name for people: the one that the lock has in its maker's app if the topics' name was made of it, else that
+    with spaces."""
+    told = " ".join("".join(each if each.isprintable() else " " for each in name_in_lock).split())
+    if told and slug(told, nuki_id) == name:
+        return told[:LABEL_SIZE]
+    words = re.sub(r"[_-]+", " ", name).strip()
+    return words[:1].upper() + words[1:] or name
+
+
+# -- messages ---------------------------------------------------------------------------------------------------------
+
+
+def lock_id(nuki_id: int) -> str:
+    """What Home Assistant knows the lock by, also a part of its topics."""
+    return f"nuki_bridge_{nuki_id:08x}"
+
+
+def bridge_id(installation: str) -> str:
+    """The same for the bridge; `installation` has 16 hex digits."""
+    return f"nuki_bridge_{installation}"
+
+
+def lock_messages(facts: LockFacts, settings: DiscoverySettings, base: str, installation: str) -> Messages:
+    """The messages of a lock."""
+    device = {
+        "identifiers": [lock_id(facts.nuki_id)],
+        "name": facts.label,
+        "manufacturer": "Nuki",
+        "model": facts.model,
+        "serial_number": f"{facts.nuki_id:08X}",
+        "sw_version": facts.firmware,
+        "hw_version": facts.hardware,
+        "via_device": bridge_id(installation),
+    }
+    entity = lock_entity(may_open="unlatch" in facts.traits, old=settings.style == "legacy")
+    the_lock = Entity(LOCK_KEY, "lock", entity)
+    there = [each for each in LOCK_ENTITIES if facts.traits.issuperset(each.needs)]
+    there = there if "no_lock" in facts.traits else [the_lock, *there]
+    absent = [each for each in (the_lock, *LOCK_ENTITIES) if each not in there]
+    return _messages(device, there, absent, settings, base, facts.name)
+
+
+def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -> Messages:
+    """The messages of the bridge itself."""
+    device = {
+        "identifiers": [bridge_id(installation)],
+        "name": "Nuki bridge",
+        "manufacturer": "nuki-bridge",
+        "model": "nuki-bridge",
+        "sw_version": __version__,
+    }
+    return _messages(device, BRIDGE_ENTITIES, (), settings, base, "bridge")
+
+
+def _messages(
+    device: Mapping[str, Any],
+    there: Iterable[Entity],
+    absent: Iterable[Entity],
+    settings: DiscoverySettings,
+    base: str,
+    name: str,
+) -> Messages:
+    """`absent` entities are named, too, in one message: Home Assistant takes away only what it is told to."""
+    about = {"device": device, "origin": {"name": "nuki-bridge", "sw_version": __version__}}
+    object_id = device["identifiers"][0]
+    if settings.style == "legacy":
+        return {
+            f"{settings.prefix}/{each.platform}/{object_id}/{each.key}/config": dump(
+                {**_component(each, object_id, base, name), **_availability(each.available, base, name), **about}
+            )
+            for each in there
+        }
+    components: dict[str, Any] = {}
+    for each in there:
+        own = {} if each.available == REACHABLE else _availability(each.available, base, name)
+        components[each.key] = {"platform": each.platform, **_component(each, object_id, base, name), **own}
+    components |= {each.key: {"platform": each.platform} for each in absent}
+    shared = _availability(REACHABLE, base, name) if name != "bridge" else {}
+    return {f"{settings.prefix}/device/{object_id}/config": dump({**about, **shared, "components": components})}
+
+
+def _component(entity: Entity, object_id: str, base: str, name: str) -> dict[str, Any]:
+    config = {
+        key: _topic(value, base, name) if key.endswith("topic") else value for key, value in entity.config.items()
+    }
+    return {**config, "unique_id": f"{object_id}_{entity.key}", "qos": 1}
+
+
+def _availability(topics: tuple[str, ...], base: str, name: str) -> dict[str, Any]:
+    """`online` and `offline` are Home Assistant's own defaults."""
+    if not topics:
+        return {}
+    return {"availability": [{"topic": _topic(each, base, name)} for each in topics], "availability_mode": "all"}
+
+
+def _topic(pattern: str, base: str, name: str) -> str:
+    return f"{base}/{pattern.replace('<lock>', name)}"
+
+
+# -- topics -----------------------------------------------------------------------------------------------------------
+
+
+def status_topic(settings: DiscoverySettings) -> str:
+    """Where Home Assistant says that it is there."""
+    return f"{settings.prefix}/status"
+
+
+def style_of(topic: str) -> Style:
+    """The form of a message by its topic."""
+    return "device" if topic.split("/")[-3:-2] == ["device"] else "legacy"

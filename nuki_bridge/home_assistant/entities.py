@@ -1,0 +1,336 @@
+"""The entities that a lock and the bridge have in Home Assistant, in one table each; data and nothing else.
+
+Keys and templates are those of Home Assistant's MQTT integration (each platform's DISCOVERY_SCHEMA).  A value whose key
+ends in `topic` is one of `topics.TABLE`.  Templates render what the topic's payload tells: `value` is its text,
+`value_json` its JSON; `None` makes the entity's state unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nuki_bridge.owner.lock_config import ADVERTISING_MODES, FOB_ACTIONS
+
+SET: Final = "<lock>/set"
+STATE: Final = "<lock>/state"
+STATUS: Final = "<lock>/status"
+BATTERY: Final = "<lock>/battery"
+EVENT: Final = "<lock>/event"
+CONFIG_SET: Final = "<lock>/request/config/set"
+REACHABLE: Final = ("bridge/state", "<lock>/availability")
+BRIDGE_ONLINE: Final = ("bridge/state",)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One entity: `key` is its part of the unique ID and never changes, nor does its `platform`.
+
+    `needs` are the traits (see `discovery.LockFacts`) without which it is not there.  It is available while all of
+    `available` are `online`.
+    """
+
+    key: str
+    platform: str
+    config: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    available: tuple[str, ...] = field(default=REACHABLE)
+
+
+# -- the lock itself --------------------------------------------------------------------------------------------------
+
+_STATES: Final = {
+    **{state: state for state in ("locked", "unlocking", "unlocked", "locking")},
+    "unlocked_lock_n_go": "unlocked",
+    "unlatching": "opening",
+    "unlatched": "open",
+    "motor_blocked": "jammed",
+}
+_OLD_STATES: Final = {**_STATES, "unlatching": "unlocking", "unlatched": "unlocked"}
+"""Home Assistant before 2024.10 knows neither `open` nor `opening`."""
+
+
+def lock_entity(*, may_open: bool, old: bool) -> dict[str, Any]:
+    """The lock; its name is the device's.  States that say nothing of the bolt, such as `calibrating`, are unknown."""
+    states = _OLD_STATES if old else _STATES
+    shown = sorted({*states.values()})
+    opening = {"payload_open": "unlatch"} if may_open else {}
+    return {
+        "name": None,
+        "state_topic": STATE,
+        "value_template": f"{{{{ {states!r}.get(value, 'None') }}}}",
+        **{f"state_{state}": state for state in shown},
+        "command_topic": SET,
+        "payload_lock": "lock",
+        "payload_unlock": "unlock",
+        **opening,
+        "optimistic": False,
+        "retain": False,
+    }
+
+
+LOCK_KEY: Final = "lock"
+
+
+# -- what else there is of it -----------------------------------------------------------------------------------------
+
+
+def _sensor(name: str, topic: str, template: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "state_topic": topic, "value_template": _if_json(template), **more}
+
+
+def _if_json(template: str, otherwise: str = "") -> str:
+    """Topics are cleared when a lock goes, shortly before its entities are gone: then there is no JSON."""
+    if "value_json" not in template:
+        return template
+    last = f"{{% else %}}{otherwise}" if otherwise else ""
+    return f"{{% if value_json is defined %}}{template}{last}{{% endif %}}"
+
+
+def _binary(name: str, topic: str, expression: str, device_class: str, **more: Any) -> dict[str, Any]:
+    template = f"{{{{ {{true: 'ON', false: 'OFF'}}.get({expression}, 'None') }}}}"
+    return _sensor(name, topic, template, device_class=device_class, **more)
+
+
+def _last(name: str, what: str, icon: str, **more: Any) -> dict[str, Any]:
+    """Of the last lock action, which the status holds so that it outlives a restart of Home Assistant."""
+    template = "{{ (value_json.last_lock_action | default({}, true))." + what + " | default('unknown', true) }}"
+    return _sensor(name, STATUS, template, icon=icon, **more)
+
+
+def _setting(name: str, key: str, icon: str, template: str, **more: Any) -> dict[str, Any]:
+    topics = {"state_topic": STATUS, "command_topic": CONFIG_SET}
+    return {
+        "name": name,
+        "icon": icon,
+        "entity_category": "config",
+        **topics,
+        "value_template": _if_json(template),
+        **more,
+    }
+
+
+def _switch(name: str, key: str, icon: str) -> dict[str, Any]:
+    return _setting(
+        name,
+        key,
+        icon,
+        f"{{{{ {{true: 'ON', false: 'OFF'}}.get((value_json.config | default({{}})).{key}, 'None') }}}}",
+        payload_on=f'{{"{key}":true}}',
+        payload_off=f'{{"{key}":false}}',
+        state_on="ON",
+        state_off="OFF",
+    )
+
+
+def _choice(name: str, key: str, icon: str, options: tuple[str, ...]) -> dict[str, Any]:
+    return _setting(
+        name,
+        key,
+        icon,
+        f"{{% set now = (value_json.config | default({{}})).{key} %}}{{{{ now if now in {options!r} else 'None' }}}}",
+        options=list(options),
+        command_template=f"{{{{ {{'{key}': value}} | to_json }}}}",
+    )
+
+
+_KEYPAD_ACTIONS: Final = ("unlock", "lock", "unlatch", "lock_n_go", "lock_n_go_unlatch")
+_KEYPAD_FAILURES: Final = ("invalid_code", "invalid_fingerprint")
+KEYPAD_EVENTS: Final = (*_KEYPAD_ACTIONS, *_KEYPAD_FAILURES, "other")
+_KEYPAD_TEMPLATE: Final = (
+    "{% if value_json.type == 'keypad' %}"
+    "{% set what = value_json.action if value_json.completion == 'success' else value_json.completion %}"
+    "{{ {'event_type': what if what in " + repr(KEYPAD_EVENTS) + " else 'other',"
+    " 'action': value_json.action, 'completion': value_json.completion, 'source': value_json.trigger,"
+    " 'user': (value_json.user or {}).name | default(none), 'time': value_json.time} | to_json }}"
+    "{% endif %}"
+)
+_RING_TEMPLATE: Final = "{% if value_json.type == 'ring' %}{{ {'event_type': 'ring'} | to_json }}{% endif %}"
+
+LOCK_ENTITIES: Final = (
+    Entity("state", "sensor", _sensor("State", STATE, "{{ value }}", icon="mdi:lock"), ("no_lock",)),
+    Entity(
+        "door",
+        "binary_sensor",
+        _sensor("Door", "<lock>/door", "{{ {'open': 'ON', 'closed': 'OFF'}.get(value, 'None') }}", device_class="door"),
+        ("door",),
+    ),
+    Entity(
+        "battery",
+        "sensor",
+        _sensor(
+            "Battery",
+            BATTERY,
+            "{{ value_json.level }}",
+            device_class="battery",
+            unit_of_measurement="%",
+            state_class="measurement",
+            entity_category="diagnostic",
+        ),
+        ("battery_level",),
+    ),
+    Entity(
+        "battery_critical",
+        "binary_sensor",
+        _binary("Battery critical", BATTERY, "value_json.critical", "battery", entity_category="diagnostic"),
+    ),
+    Entity(
+        "charging",
+        "binary_sensor",
+        _binary("Charging", BATTERY, "value_json.charging", "battery_charging", entity_category="diagnostic"),
+    ),
+    Entity(
+        "keypad_battery_critical",
+        "binary_sensor",
+        _binary("Keypad battery", BATTERY, "value_json.keypad_critical", "battery", entity_category="diagnostic"),
+        ("keypad_battery",),
+    ),
+    Entity(
+        "door_sensor_battery_critical",
+        "binary_sensor",
+        _binary(
+            "Door sensor battery", BATTERY, "value_json.door_sensor_critical", "battery", entity_category="diagnostic"
+        ),
+        ("door_sensor_battery",),
+    ),
+    Entity(
+        "last_action",
+        "sensor",
+        _last(
+            "Last action",
+            "action",
+            "mdi:history",
+            json_attributes_topic=STATUS,
+            json_attributes_template=_if_json("{{ value_json.last_lock_action | default({}, true) | to_json }}", "{}"),
+        ),
+    ),
+    Entity("last_user", "sensor", _last("Last user", "user.name", "mdi:account"), ("pin",)),
+    Entity("last_trigger", "sensor", _last("Last trigger", "trigger", "mdi:gesture-tap")),
+    Entity("keypad", "event", _sensor("Keypad", EVENT, _KEYPAD_TEMPLATE, event_types=KEYPAD_EVENTS), ("keypad", "pin")),
+    Entity(
+        "ring",
+        "event",
+        _sensor("Doorbell", EVENT, _RING_TEMPLATE, device_class="doorbell", event_types=("ring",)),
+        ("doorbell",),
+    ),
+    Entity(
+        "lock_n_go",
+        "button",
+        {"name": "Lock 'n' go", "command_topic": SET, "payload_press": "lock_n_go", "icon": "mdi:lock-clock"},
+        ("lock_n_go",),
+    ),
+    Entity(
+        "refresh",
+        "button",
+        {
+            "name": "Refresh",
+            "command_topic": "<lock>/request/refresh",
+            "payload_press": "{}",
+            "icon": "mdi:refresh",
+            "entity_category": "diagnostic",
+        },
+    ),
+    Entity(
+        "rssi",
+        "sensor",
+        _sensor(
+            "Signal strength",
+            STATUS,
+            "{{ value_json.rssi }}",
+            device_class="signal_strength",
+            unit_of_measurement="dBm",
+            state_class="measurement",
+            entity_category="diagnostic",
+        ),
+    ),
+    Entity(
+        "link",
+        "binary_sensor",
+        {
+            "name": "Connection",
+            "state_topic": "<lock>/availability",
+            "payload_on": "online",
+            "payload_off": "offline",
+            "device_class": "connectivity",
+            "entity_category": "diagnostic",
+        },
+        available=BRIDGE_ONLINE,
+    ),
+    Entity("pairing", "switch", _switch("Bluetooth pairing", "pairing_enabled", "mdi:bluetooth"), ("pin",)),
+    Entity("auto_unlatch", "switch", _switch("Auto unlatch", "auto_unlatch", "mdi:door-open"), ("pin",)),
+    Entity("single_lock", "switch", _switch("Single lock", "single_lock", "mdi:lock-outline"), ("pin",)),
+    Entity("button", "switch", _switch("Button", "button_enabled", "mdi:radiobox-marked"), ("pin",)),
+    Entity("led", "switch", _switch("LED", "led_enabled", "mdi:led-on"), ("pin",)),
+    Entity(
+        "led_brightness",
+        "number",
+        _setting(
+            "LED brightness",
+            "led_brightness",
+            "mdi:brightness-6",
+            "{{ (value_json.config | default({})).led_brightness | default('None') }}",
+            min=0,
+            max=5,
+            step=1,
+            mode="slider",
+            command_template="{{ {'led_brightness': value | int} | to_json }}",
+        ),
+        ("pin",),
+    ),
+    *(
+        Entity(
+            f"fob_action_{presses}",
+            "select",
+            _choice(f"Fob action {presses}", f"fob_action_{presses}", "mdi:key-wireless", FOB_ACTIONS),
+            ("pin", "fob"),
+        )
+        for presses in (1, 2, 3)
+    ),
+    Entity(
+        "advertising_mode",
+        "select",
+        _choice("Advertising mode", "advertising_mode", "mdi:bluetooth-settings", ADVERTISING_MODES),
+        ("pin",),
+    ),
+)
+"""Everything of a lock but the lock itself (`lock_entity`), in the order of the settings page.
+
+A key that is taken out of this table must be removed from Home Assistant: keep it with a trait that no lock has.
+"""
+
+BRIDGE_ENTITIES: Final = (
+    Entity(
+        "connectivity",
+        "binary_sensor",
+        {
+            "name": "Connection",
+            "state_topic": "bridge/state",
+            "payload_on": "online",
+            "payload_off": "offline",
+            "device_class": "connectivity",
+            "entity_category": "diagnostic",
+        },
+        available=(),
+    ),
+    Entity(
+        "adapter",
+        "binary_sensor",
+        _binary(
+            "Bluetooth adapter",
+            "bridge/info",
+            "value_json.adapter.available",
+            "connectivity",
+            entity_category="diagnostic",
+        ),
+        available=BRIDGE_ONLINE,
+    ),
+    Entity(
+        "version",
+        "sensor",
+        _sensor(
+            "Version", "bridge/info", "{{ value_json.version }}", icon="mdi:tag-outline", entity_category="diagnostic"
+        ),
+        available=BRIDGE_ONLINE,
+    ),
+)

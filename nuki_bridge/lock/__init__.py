@@ -1,0 +1,1 @@
+"""One lock, driven over its link: exchanges, actions with their true outcomes, pairing, the owner's commands."""

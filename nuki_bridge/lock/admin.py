@@ -1,0 +1,394 @@
+"""What the owner alone may ask of a lock: the commands that carry the security PIN.
+
+The PIN is tried once: after the lock has refused it every such command is refused here with `bad_pin`, until the PIN
+is changed, because the lock bans its owner after several wrong ones.  What the commands are good for is told in
+`owner/users.py`, `sharing/invitations.py` and `bridge/bridge_commands.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.lock.action import BUSY_PAUSE_S
+from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.protocol.codes import ErrorCode, IdType
+from nuki_bridge.protocol.keypad_codes import KeypadCodeCount
+from nuki_bridge.protocol.messages import (
+    AuthorizationDataInvite,
+    AuthorizationEntry,
+    AuthorizationEntryCount,
+    AuthorizationIdInvite,
+    Config,
+    ErrorReport,
+    LogEntry,
+    LogEntryCount,
+    RemoveAuthorizationEntry,
+    RequestAuthorizationEntries,
+    RequestLogEntries,
+    SetConfig,
+    SetSecurityPin,
+    Status,
+    UpdateAuthorizationEntry,
+    UpdateTime,
+    VerifySecurityPin,
+)
+from nuki_bridge.protocol.session import lock_error
+from nuki_bridge.protocol.time_control import TimeControlEntryCount
+from nuki_bridge.protocol.wire import Message, TimeLimit
+
+log = logging.getLogger(__name__)
+
+PAGE = 20
+"""Authorization entries asked for at a time: about a second on the air, before others get their turn."""
+LIST_QUIET_S = 3.0
+"""Silence after an entry that ends a list whose end was not told."""
+END_QUIET_S = 0.5
+"""How long the Status behind the last expected entry may stay away."""
+NO_TIMEZONE = 0xFFFF
+"""Timezone ID of firmware that has none."""
+
+M = TypeVar("M", bound=Message)
+Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
+"""Messages that tell how many entries follow."""
+
+
+def _bad_pin() -> LockError:
+    return lock_error(ErrorReport(error=ErrorCode.BAD_PIN, failed_command=0))
+
+
+class Admin:
+    """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known.
+
+    `refused` says that an earlier run has tried it in vain; `on_refused` is told a PIN that the lock refuses.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        pin: str | None,
+        *,
+        refused: bool = False,
+        on_refused: Callable[[str], None] = lambda pin: None,
+    ) -> None:
+        self._lock = lock
+        self._pin = pin
+        self._on_refused = on_refused
+        self._refusal = _bad_pin() if refused else None
+        self.edits = 0
+        """Grows whenever we may have changed the lock's authorizations."""
+
+    @property
+    def has_pin(self) -> bool:
+        """A PIN is known and the lock has not refused it."""
+        return self._pin is not None and self._refusal is None
+
+    def use_pin(self, pin: str | None, *, refused: bool = False) -> None:
+        """Take another PIN from now on; `refused` says that it has been tried in vain before."""
+        if pin != self._pin:
+            self._pin, self._refusal = pin, _bad_pin() if refused else None
+
+    def usable_pin(self) -> int:
+        """The PIN to send; raises `RequestError` if none is known, or the refusal that it has met."""
+        if self._pin is None:
+            raise RequestError(
+                "pin_required",
+                "this needs the lock's security PIN; give it with `nuki-bridge pin verify` or in the configuration "
+                "(`pin_file`)",
+            )
+        if self._refusal is not None:
+            raise self._refusal
+        return int(self._pin)
+
+    # -- authorizations -----------------------------------------------------------------------------------------------
+
+    async def entries(self, timeout_s: float) -> list[AuthorizationEntry]:
+        """Every authorization of the lock, by ID; raises as `listing`."""
+        deadline = self._lock.clock() + timeout_s
+        kinds = AuthorizationEntry, AuthorizationEntryCount
+        found = await self.pages(_request_entries, *kinds, lambda entry: entry.authorization_id, deadline)
+        return [found[number] for number in sorted(found)]
+
+    async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
+        """Up to `count` authorizations from place `offset` on, in the lock's order."""
+        request, deadline = partial(_request_entries, offset, count), self._lock.clock() + timeout_s
+        return await self.listing(request, AuthorizationEntry, AuthorizationEntryCount, deadline)
+
+    async def update_entry(
+        self,
+        authorization_id: int,
+        *,
+        name: str,
+        enabled: bool,
+        remote_allowed: bool,
+        limit: TimeLimit | None,
+        timeout_s: float,
+    ) -> None:
+        """Write a whole authorization entry; `limit` None means at any time."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return UpdateAuthorizationEntry(
+                authorization_id=authorization_id,
+                name=name,
+                enabled=enabled,
+                remote_allowed=remote_allowed,
+                time_limited=limit is not None,
+                limit=limit or TimeLimit(),
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        await self.ask(request, Status, timeout_s)
+
+    async def remove_entry(self, authorization_id: int, timeout_s: float) -> None:
+        """Delete an authorization; one that is not there (any more) is as good as deleted."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RemoveAuthorizationEntry(authorization_id=authorization_id, nonce=nonce, security_pin=pin)
+
+        try:
+            await self.ask(request, Status, timeout_s)
+        except LockError as error:
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
+
+    async def invite(
+        self, name: str, shared_key: bytes, *, remote_allowed: bool, limit: TimeLimit | None, timeout_s: float
+    ) -> AuthorizationIdInvite:
+        """Create an App authorization with a key of our making (32 bytes).
+
+        A lost answer raises `OutcomeUnknown`: it is not sent again, because there might be two then.
+        """
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return AuthorizationDataInvite(
+                name=name,
+                id_type=IdType.APP,
+                shared_key=shared_key,
+                remote_allowed=remote_allowed,
+                time_limited=limit is not None,
+                limit=limit or TimeLimit(),
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        return await self.ask(request, AuthorizationIdInvite, timeout_s, repeat=False)
+
+    # -- the lock itself ----------------------------------------------------------------------------------------------
+
+    async def verify_pin(self, pin: str, timeout_s: float) -> None:
+        """Is this the security PIN?  It is used from now on if so; `LockError` `bad_pin` if not, after one try.
+
+        This is the way to try a refused PIN once more; whoever calls it sees to it that this is done rarely.
+        """
+
+        def request(nonce: bytes, _: int) -> Message:
+            return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
+
+        try:
+            await self.ask(request, Status, timeout_s, own_pin=False)
+        except LockError as error:
+            if pin == self._pin:
+                self.note_refusal(error)
+            raise
+        self._pin, self._refusal = pin, None
+
+    async def set_pin(self, pin: str, timeout_s: float) -> None:
+        """Replace the lock's security PIN and use the new one from now on."""
+
+        def request(nonce: bytes, old: int) -> Message:
+            return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
+
+        await self.ask(request, Status, timeout_s, repeat=False)
+        self._pin, self._refusal = pin, None
+
+    async def write_config(self, config: Config, timeout_s: float) -> None:
+        """Write the basic configuration, whole: all of `config` that can be written."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return SetConfig(
+                name=config.name,
+                latitude=config.latitude,
+                longitude=config.longitude,
+                auto_unlatch=config.auto_unlatch,
+                pairing_enabled=config.pairing_enabled,
+                button_enabled=config.button_enabled,
+                led_enabled=config.led_enabled,
+                led_brightness=config.led_brightness,
+                timezone_offset_min=config.timezone_offset_min,
+                dst_mode=config.dst_mode,
+                fob_action_1=config.fob_action_1,
+                fob_action_2=config.fob_action_2,
+                fob_action_3=config.fob_action_3,
+                single_lock=config.single_lock,
+                advertising_mode=config.advertising_mode,
+                timezone_id=NO_TIMEZONE if config.timezone_id is None else config.timezone_id,
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        await self.ask(request, Status, timeout_s)
+
+    async def set_time(self, now: datetime, timeout_s: float) -> None:
+        """Set the lock's clock."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return UpdateTime(time=now, nonce=nonce, security_pin=pin)
+
+        await self.ask(request, Status, timeout_s)
+
+    async def log(self, *, start: int, count: int, descending: bool, timeout_s: float) -> list[LogEntry]:
+        """Up to `count` log entries beyond `start` (exclusive; 0: from the newest or oldest), in the lock's order."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RequestLogEntries(
+                start=start, count=count, descending=descending, total_count=False, nonce=nonce, security_pin=pin
+            )
+
+        return await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
+
+    # -- exchanges ----------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        request: Callable[[bytes, int], Message],
+        wanted: type[M],
+        timeout_s: float,
+        *,
+        repeat: bool = True,
+        own_pin: bool = True,
+    ) -> M:
+        """One command with challenge and PIN; gives its answer of class `wanted`.
+
+        `request(nonce, pin)` makes the message.  `repeat` says that doing it twice does no harm when its answer gets
+        lost; otherwise that raises `OutcomeUnknown`.  `own_pin` False: the message brings a PIN of its own.
+        """
+        lock, deadline = self._lock, self._lock.clock() + timeout_s
+        if own_pin:
+            self.usable_pin()
+        async with lock.linked(deadline):
+            pin = self.usable_pin() if own_pin else 0  # while we waited it may have been refused
+            self.edits += 1
+            refused_nonce = False
+            while True:
+                nonce = await lock.fresh_nonce(deadline)
+                try:
+                    return await lock.exchange.ask(request(nonce, pin), wanted)
+                except LockError as error:
+                    if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
+                        refused_nonce = True
+                    elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
+                        await asyncio.sleep(BUSY_PAUSE_S)
+                    else:
+                        self.note_refusal(error, own_pin=own_pin)
+                        raise
+                except (LinkError, ProtocolError) as lost:
+                    if not repeat or lock.clock() >= deadline:
+                        raise OutcomeUnknown(
+                            f"the lock may have carried it out, but its answer got lost: {lost}"
+                        ) from lost
+                    log.debug("%s: %s; sending it again", lock.name, lost)
+
+    async def pages(
+        self,
+        request: Callable[[int, int, bytes, int], Message],
+        entry: type[M],
+        count: type[Counting],
+        number: Callable[[M], int],
+        deadline: float,
+    ) -> dict[int, M]:
+        """Every entry of a long list by its `number`, however many pages it takes; others get their turn in between.
+
+        `request(offset, count, nonce, pin)` asks for a page.  Each begins with the last entry of the one before: an
+        answer that is empty because there are no more could not be told from one that got lost, with firmware that
+        tells neither how many there are nor where they end.  Raises as `listing`.
+        """
+        found: dict[int, M] = {}
+        offset = 0
+        while True:
+            page = await self.listing(partial(request, offset, PAGE), entry, count, deadline)
+            news = {number(each): each for each in page if number(each) not in found}
+            found.update(news)
+            if len(page) < PAGE or not news:
+                return found
+            offset += PAGE - 1
+
+    async def listing(
+        self,
+        request: Callable[[bytes, int], Message],
+        entry: type[M],
+        count: type[Counting],
+        deadline: float,
+    ) -> list[M]:
+        """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
+
+        `count` is the class of the message that may come first.  `request` is as for `ask`.
+        """
+        lock = self._lock
+        self.usable_pin()
+        async with lock.linked(deadline):
+            pin = self.usable_pin()  # while we waited it may have been refused
+            while True:
+                nonce = await lock.fresh_nonce(deadline)
+                try:
+                    return await self._collect(request(nonce, pin), entry, count)
+                except LockError as error:
+                    self.note_refusal(error)
+                    if error.number != ErrorCode.BAD_NONCE:
+                        raise
+                except (LinkError, ProtocolError) as error:
+                    log.debug("%s: %s; asking again", lock.name, error)
+                    await lock.exchange.drop()
+                if lock.clock() >= deadline:
+                    raise TimedOut("the lock did not send its list within the deadline")
+
+    async def _collect(self, request: Message, entry: type[M], count: type[Counting]) -> list[M]:
+        """Entries up to the Status behind them; without a Status, up to a silence.
+
+        The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
+        lock has told how many there are and falls silent before that.
+        """
+        exchange = self._lock.exchange
+        await exchange.send(request)
+        found: list[M] = []
+        expected: int | None = None
+        fewest: int | None = None
+        while True:
+            whole = expected is not None and len(found) >= expected
+            quiet_s = END_QUIET_S if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
+            try:
+                answer = await exchange.receive(quiet_s)
+            except TimedOut:
+                if not found and not whole:
+                    raise
+                await exchange.drop()
+                if fewest is not None and len(found) < fewest:
+                    raise TimedOut("the lock's list broke off") from None
+                return found
+            if isinstance(answer, Status):
+                return found
+            if isinstance(answer, entry):
+                found.append(answer)
+            elif isinstance(answer, count):
+                expected = min(answer.count, getattr(request, "count", answer.count))
+                # those of this answer, or all that there are: the sources do not agree
+                fewest = min(max(answer.count - getattr(request, "offset", 0), 0), expected)
+
+    def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
+        """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""
+        if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
+            log.warning("%s: %s", self._lock.name, error)
+            self._refusal = error if error.number == ErrorCode.BAD_PIN else None
+            if self._refusal is not None and self._pin is not None:
+                self._on_refused(self._pin)
+
+
+def _request_entries(offset: int, count: int, nonce: bytes, pin: int) -> Message:
+    return RequestAuthorizationEntries(offset=offset, count=count, id_type=None, nonce=nonce, security_pin=pin)

@@ -1,0 +1,94 @@
+"""Something that the bridge reads of a lock by itself, with the security PIN: when it is due and the lock is there.
+
+It never has the lock connect for it: with a held link it runs over that one, on demand when the lock is in range.  What
+is read, and how often, is for `owner/users.py` and `owner/lock_log.py` to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from nuki_bridge.errors import LockError, NukiError, RequestError
+from nuki_bridge.lock.lock import Connection
+from nuki_bridge.protocol.codes import ErrorCode
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.lock.lock import Lock
+
+log = logging.getLogger(__name__)
+
+RETRY_S = (5.0, 300.0)
+"""First and longest pause after a failure; it doubles with each one in a row."""
+BANNED_S = 900.0
+"""A lock that has banned its owner for wrong PINs is left alone for so long."""
+
+
+class Errand:
+    """`work` gives the seconds until it is due again; `what` names it in the log."""
+
+    def __init__(self, what: str, lock: Lock, admin: Admin, work: Callable[[], Awaitable[float]]) -> None:
+        self._what = what
+        self._lock = lock
+        self._admin = admin
+        self._work = work
+        self._due_at = lock.clock()
+        self._not_before = -math.inf
+        self._pause_s = RETRY_S[0]
+        self._wake = asyncio.Event()
+
+    def soon(self, delay_s: float = 0.0) -> None:
+        """It is due `delay_s` from now, if not earlier."""
+        self._due_at = min(self._due_at, self._lock.clock() + delay_s)
+        self.look()
+
+    def look(self) -> None:
+        """The lock may have come, or the PIN."""
+        if self.possible:
+            self._wake.set()
+
+    @property
+    def possible(self) -> bool:
+        """The lock is there, and the PIN is known."""
+        lock = self._lock
+        there = lock.connected or (lock.connection is Connection.ON_DEMAND and lock.reachable)
+        return there and self._admin.has_pin
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._until_due()
+            self._due_at = math.inf
+            try:
+                due_in_s = await self._work()
+            except (LockError, RequestError) as error:
+                # RequestError: the PIN went away meanwhile
+                log.info("%s: the %s cannot be read: %s", self._lock.name, self._what, error)
+                banned = isinstance(error, LockError) and error.number == ErrorCode.TOO_MANY_PIN_ATTEMPTS
+                self._fail(BANNED_S if banned else self._pause_s)
+            except NukiError as error:
+                log.debug("%s: the %s cannot be read now: %s", self._lock.name, self._what, error)
+                self._fail(self._pause_s)
+            else:
+                self._pause_s = RETRY_S[0]
+                self._due_at = min(self._due_at, self._lock.clock() + due_in_s)
+
+    def _fail(self, pause_s: float) -> None:
+        self._due_at = self._not_before = self._lock.clock() + pause_s
+        self._pause_s = min(self._pause_s * 2, RETRY_S[1])
+
+    async def _until_due(self) -> None:
+        while True:
+            self._wake.clear()
+            delay = max(self._due_at, self._not_before) - self._lock.clock()
+            if self.possible and delay <= 0:
+                return
+            try:
+                async with asyncio.timeout(delay if self.possible and delay < math.inf else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass

@@ -1,0 +1,205 @@
+"""One lock's link, one exchange at a time: connect, send a message, await its answer.
+
+`Exchange` owns the `Link`: it reassembles and decrypts what arrives, keeps the newest Keyturner States and the one
+challenge in hand, and drops the link when an answer stays away, because a late one would pass for the next.  What to
+ask, when, and what an answer means belongs to `lock.py`; other authorizations' frames are for `guests`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from nuki_bridge.bluetooth.link import Channel, Radio
+from nuki_bridge.errors import Disconnected, LinkError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.protocol.codes import Command
+from nuki_bridge.protocol.frames import HEADER_SIZE, Reassembler, authorization_id
+from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
+from nuki_bridge.protocol.session import Session, lock_error
+from nuki_bridge.protocol.wire import Message
+from nuki_bridge.pulse import Part
+
+log = logging.getLogger(__name__)
+
+REPLY_TIMEOUT_S = 5.0
+"""How long one answer may take; 3 s is what another client allows, slow links and long writes need a little more."""
+CONNECT_TIMEOUT_S = 8.0
+"""One attempt to connect: short, because first attempts often hang and the next one works."""
+DROP_TIMEOUT_S = 10.0
+"""What a radio may take to drop a link."""
+PIECE_TIMEOUT_S = 1.0
+"""Silence after which an unfinished message is given up."""
+
+M = TypeVar("M", bound=Message)
+
+
+class Guests(Protocol):
+    """Whoever else's frames travel over the same link (`sharing/relay.py`)."""
+
+    def take(self, frame: bytes) -> bool:
+        """Look at a frame from the lock, which carries another authorization's ID or is a plain Error Report (7
+        bytes); True if it is theirs."""
+
+    def link_lost(self) -> None:
+        """The link is down."""
+
+
+class Exchange:
+    """The conversation with one lock.  Every method is called by one task at a time (see `Lock`)."""
+
+    def __init__(
+        self,
+        radio: Radio,
+        address: str,
+        session: Session,
+        *,
+        clock: Callable[[], float],
+        on_states: Callable[[KeyturnerStates], None],
+        on_disconnect: Callable[[], None],
+        pulse: Part | None = None,
+    ) -> None:
+        self.link = radio.link(address, self._on_data, self._on_disconnect)
+        self.session = session
+        self.challenge: bytes | None = None
+        """A nonce that the lock issued on this connection and that nothing has used yet."""
+        self.last_message_at = clock()
+        """When the lock and we last exchanged anything, on `clock`."""
+        self.guests: Guests | None = None
+        self.reply_timeout_s = REPLY_TIMEOUT_S
+        """How long one answer may take; more where others stand between us and the lock."""
+        self.pulse = pulse or Part()
+        """Told of each step, which has a timeout of its own."""
+        self._clock = clock
+        self._on_states = on_states
+        self._disconnected = on_disconnect
+        self._encrypted = Reassembler(encrypted=True)
+        self._plain = Reassembler(encrypted=False)
+        self._piece_at = 0.0
+        self._inbox: asyncio.Queue[Message | NukiError] = asyncio.Queue()
+
+    # -- the link -----------------------------------------------------------------------------------------------------
+
+    async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """One attempt to connect, at most `timeout_s`; raises `LinkError`."""
+        self._forget()
+        self.pulse.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
+        await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S))
+        self.last_message_at = self._clock()
+
+    async def drop(self) -> None:
+        """Drop the link; never raises."""
+        self._forget()
+        self.pulse.step(DROP_TIMEOUT_S, "dropping the link")
+        await self.link.disconnect()
+
+    def _forget(self) -> None:
+        self.challenge = None
+        self._encrypted.clear()
+        self._plain.clear()
+
+    def _on_disconnect(self) -> None:
+        self._forget()
+        self._inbox.put_nowait(Disconnected("the lock dropped the Bluetooth link"))
+        if self.guests is not None:
+            self.guests.link_lost()
+        self._disconnected()
+
+    def _on_data(self, channel: Channel, data: bytes) -> None:
+        self.last_message_at = self._clock()
+        if self.last_message_at - self._piece_at > PIECE_TIMEOUT_S:
+            self._encrypted.clear()
+            self._plain.clear()
+        self._piece_at = self.last_message_at
+        reassembler = self._encrypted if channel is Channel.USDIO else self._plain
+        for frame in reassembler.feed(data):
+            self._on_frame(frame)
+
+    def _on_frame(self, frame: bytes) -> None:
+        foreign = len(frame) == 7 or authorization_id(frame) != self.session.authorization_id
+        if foreign and self.guests is not None and self.guests.take(frame):
+            return
+        try:
+            message = self.session.receive(frame)
+        except ProtocolError as error:
+            self._encrypted.clear()
+            self._inbox.put_nowait(error)
+            return
+        log.debug("received %r", message)
+        if isinstance(message, KeyturnerStates):
+            self._on_states(message)
+        self._inbox.put_nowait(message)
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Write one message, forgetting whatever came before it.
+
+        Raises `LinkError` if the lock's stack did not confirm it; the lock may have got it all the same.
+        """
+        begun = self._encrypted.begun
+        if len(begun) < HEADER_SIZE or authorization_id(begun) == self.session.authorization_id:
+            self._encrypted.clear()  # a guest's frame may go on: without its head the rest would spoil our answer
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+        frame = self.session.send(message)
+        log.debug("send %r", message)
+        await self.write(frame)
+
+    async def write(self, frame: bytes) -> None:
+        """Write one whole frame, ours or a guest's; raises `LinkError` as `send` does."""
+        if not self.link.connected:
+            raise Disconnected("the Bluetooth link is down")
+        self.pulse.step(REPLY_TIMEOUT_S, "writing to the lock")
+        try:
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
+                await self.link.write(Channel.USDIO, frame)
+        except TimeoutError:
+            raise TimedOut("the lock's Bluetooth stack did not confirm a message") from None
+
+    async def receive(self, timeout_s: float | None = None) -> Message:
+        """The next message from the lock, by default within `reply_timeout_s`.
+
+        Raises `LockError` for an Error Report, `ProtocolError` for an unreadable frame, `LinkError` when the link goes
+        away or nothing comes within `timeout_s`.
+        """
+        timeout_s = self.reply_timeout_s if timeout_s is None else timeout_s
+        self.pulse.step(timeout_s, "awaiting the lock's answer")
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await self._inbox.get()
+        except TimeoutError:
+            raise TimedOut(f"the lock did not answer within {timeout_s:g} s") from None
+        if isinstance(message, NukiError):
+            raise message
+        if isinstance(message, ErrorReport):
+            raise lock_error(message)
+        return message
+
+    async def ask(self, message: Message, wanted: type[M]) -> M:
+        """Send `message` and return the answer of class `wanted`; other messages in between are passed over.
+
+        A broken exchange drops the link: a late answer would pass for the next one.  Raises as `send` and `receive`.
+        """
+        try:
+            await self.send(message)
+            while True:
+                answer = await self.receive()
+                if isinstance(answer, wanted):
+                    return answer
+        except (LinkError, ProtocolError):
+            await self.drop()
+            raise
+
+    async def ask_challenge(self) -> bytes:
+        """A fresh nonce (32 bytes) from the lock, kept in `challenge` until it is taken."""
+        answer = await self.ask(RequestData(wanted=Command.CHALLENGE), Challenge)
+        self.challenge = answer.nonce
+        return answer.nonce
+
+    async def take_challenge(self) -> bytes:
+        """The nonce in hand, or else a fresh one; it is not in hand any more."""
+        nonce = self.challenge or await self.ask_challenge()
+        self.challenge = None
+        return nonce

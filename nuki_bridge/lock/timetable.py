@@ -1,0 +1,68 @@
+"""When a lock's states and its configuration are to be read: a few moments and the rules that move them.
+
+No I/O and no clock: every `now` is handed in, in seconds on the clock of the lock.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nuki_bridge.lock.action import POLL_S, UNSETTLED_STATES
+from nuki_bridge.protocol.messages import KeyturnerStates
+
+SAFETY_POLL_S = 1800.0
+"""States are read at least this often, for firmware that does not set the beacon bit."""
+REQUERY_S = (5.0, 1800.0)
+"""First and longest interval between readings while the beacon bit stays set; it doubles each time."""
+MAX_POLL_S = 30.0
+"""A lock that will not stay as it is is read again after `POLL_S`, which doubles up to this."""
+CONFIG_RETRY_S = 60.0
+"""Before the configuration is read again that could not be read or was another lock's."""
+
+
+class Timetable:
+    """Both are due at the start."""
+
+    def __init__(self, now: float) -> None:
+        self.states_at = now
+        """When the states are due."""
+        self.config_at = now
+        """When the configuration is due."""
+        self._changed = False  # the beacon's bit
+        self._requery_s = REQUERY_S[0]
+        self._poll_s = POLL_S
+
+    def beacon(self, changed: bool | None, now: float) -> bool:
+        """A beacon was heard with the bit "state changed" (None: none that tells); True if it made the states due.
+
+        The bit is edge-triggered: it makes the states due once; while it stays set (an App authorization cannot clear
+        it) they become due again at growing intervals.
+        """
+        rose = changed is True and not self._changed
+        if rose:
+            self._requery_s = REQUERY_S[0]
+            self.states_at = now
+        if changed is not None:
+            self._changed = changed
+        return rose
+
+    def states_read(self, states: KeyturnerStates, now: float) -> None:
+        """Decide from what the lock just said when its states are due again."""
+        if states.lock_state in UNSETTLED_STATES:
+            self.states_at = now + self._poll_s
+            self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
+            return
+        self._poll_s = POLL_S
+        if self._changed:
+            self.states_at = now + self._requery_s
+            self._requery_s = min(self._requery_s * 2, REQUERY_S[1])
+        else:
+            self.states_at = now + SAFETY_POLL_S
+
+    def config_asked(self, now: float) -> None:
+        """It is being read; should that fail, it is due again later."""
+        self.config_at = now + CONFIG_RETRY_S
+
+    def config_read(self) -> None:
+        """It is known until the lock says that it changed."""
+        self.config_at = math.inf

@@ -1,0 +1,128 @@
+"""What a lock's states say, in words, and what happened between one report and the next; pure functions.
+
+Nothing is told that the lock has not reported itself.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.protocol.codes import MOVING_STATES, DoorState, LockState, Trigger, name_of
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.messages import KeyturnerStates
+
+_DOOR_WORDS = {
+    DoorState.CLOSED: "closed",
+    DoorState.OPEN: "open",
+    DoorState.DEACTIVATED: "deactivated",
+    DoorState.UNAVAILABLE: "unavailable",
+    DoorState.CALIBRATING: "calibrating",
+}
+_MEASURING = frozenset({LockState.CALIBRATING, LockState.BOOT_RUN})
+"""The lock moves its bolt to find out where it is; that is no lock action."""
+_UNDER_WAY = MOVING_STATES | {LockState.UNLOCKED_LOCK_N_GO}
+_BY_HAND = {LockState.LOCKED: "lock", LockState.UNLOCKED: "unlock", LockState.UNLATCHED: "unlatch"}
+
+
+def state_word(states: KeyturnerStates) -> str:
+    """The lock state as a word of the contract; `undefined` for one that this program does not know."""
+    return name_of(states.lock_state) if isinstance(states.lock_state, LockState) else "undefined"
+
+
+def door_word(states: KeyturnerStates) -> str | None:
+    """The door sensor's state as a word; None if the lock has not told any."""
+    if states.door_state is None:
+        return None
+    return _DOOR_WORDS.get(states.door_state, "unknown")  # type: ignore[call-overload, no-any-return]
+
+
+def battery(states: KeyturnerStates) -> dict[str, Any]:
+    """The batteries as the lock's states tell of them; null is "not told"."""
+    return {
+        "critical": states.battery_critical,
+        "charging": states.battery_charging,
+        "level": states.battery_percent,
+        "keypad_critical": states.keypad_battery_critical,
+        "door_sensor_critical": states.door_sensor_battery_critical,
+    }
+
+
+def name_or_none(value: int | None) -> str | None:
+    """A number of the protocol under its name; None for one that was not told."""
+    return None if value is None else name_of(value)
+
+
+def lock_time(lock: Lock) -> str | None:
+    """When the lock last reported, in RFC 3339 with the lock's own offset."""
+    if lock.updated is None:
+        return None
+    offset_min = lock.states.timezone_offset_min if lock.states is not None else 0
+    return rfc3339(lock.updated, offset_min)
+
+
+def rfc3339(moment: datetime, offset_min: int = 0) -> str:
+    """`moment` to the second, with an offset in minutes; an impossible offset is taken for UTC."""
+    zone = timezone(timedelta(minutes=offset_min)) if abs(offset_min) < 24 * 60 else UTC
+    return moment.astimezone(zone).isoformat(timespec="seconds")
+
+
+def lock_action(states: KeyturnerStates) -> dict[str, Any]:
+    """The last action as an event.
+
+    By hand the last action of the states may still be an older one of somebody else: then the bolt's position tells
+    more.
+    """
+    by_hand = states.trigger == Trigger.MANUAL and states.last_trigger != Trigger.MANUAL
+    hand_did = _BY_HAND.get(states.lock_state)  # type: ignore[call-overload]
+    return {
+        "type": "lock_action",
+        "action": hand_did if by_hand else name_or_none(states.last_action),
+        "trigger": name_of(states.trigger),
+        "completion": None if by_hand else name_or_none(states.last_completion),
+        "state": state_word(states),
+    }
+
+
+class Events:
+    """Finds in the reports of one lock what happened: an action that ended, a door that moved.
+
+    Reports repeat themselves and may skip what lies between; an action is told once, when the motor rests.
+    """
+
+    def __init__(self) -> None:
+        self._before: KeyturnerStates | None = None
+        self._rested: KeyturnerStates | None = None
+        self._moved = False
+        self._measured = False
+
+    def feed(self, states: KeyturnerStates) -> list[dict[str, Any]]:
+        """The events that a report tells of; none for the first one, which only says how things are."""
+        before, self._before = self._before, states
+        events: list[dict[str, Any]] = []
+        if states.lock_state in _MEASURING:
+            self._measured = True
+        elif states.lock_state in _UNDER_WAY:
+            self._moved = True
+        else:
+            is_news = not self._measured and self._rested is not None and _is_news(self._rested, states)
+            if self._moved or is_news:
+                events.append(lock_action(states))
+            self._rested, self._moved, self._measured = states, False, False
+        if before is not None and door_word(before) != door_word(states):
+            events.append({"type": "door", "door": door_word(states)})
+        return events
+
+
+def _is_news(before: KeyturnerStates, states: KeyturnerStates) -> bool:
+    if _who(before) != _who(states):
+        return True
+    # The latch springs back by itself: the end of what has been told.
+    released = before.lock_state == LockState.UNLATCHED and states.lock_state == LockState.UNLOCKED
+    return before.lock_state != states.lock_state and not released
+
+
+def _who(states: KeyturnerStates) -> tuple[int | None, ...]:
+    return states.trigger, states.last_action, states.last_trigger, states.last_completion

@@ -1,0 +1,1 @@
+"""The MQTT broker and what is said there: connections that come back, and JSON in payloads."""

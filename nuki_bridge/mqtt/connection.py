@@ -1,0 +1,469 @@
+"""One connection to an MQTT broker: one socket, one paho-mqtt client, from CONNECT to its end.
+
+paho packs and parses; it gets a socket that is already connected and is thrown away with it, so that nothing of an old
+connection reaches a new one.  It has no thread: the event loop tells it when to read and write.  Coming back after the
+end, and choosing the protocol version, is the business of `mqtt`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from nuki_bridge.errors import BrokerError
+from nuki_bridge.mqtt.freshness import Freshness
+from nuki_bridge.mqtt.tcp import acknowledge
+
+if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
+    from paho.mqtt.client import Client as PahoClient
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from nuki_bridge.config import MqttSettings
+    from nuki_bridge.pulse import Part
+
+_LOGGER = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_S = 10.0  # from CONNECT to the last SUBACK
+CLOSE_TIMEOUT_S = 0.5
+TICK_S = 1.0
+MAX_PACKET_SIZE = 64 * 1024  # the broker drops larger ones in silence, so well above what is refused with an answer
+MAX_PENDING = 1000  # messages, and
+MAX_PENDING_SIZE = 1024 * 1024  # bytes of payload that wait for the broker before `publish` refuses more
+
+_UNSUPPORTED_VERSION = 0x84
+_BAD_CREDENTIALS = 0x86
+_NOT_AUTHORIZED = 0x87
+_KEEPALIVE_TIMEOUT = 0x8D
+
+
+def is_topic_name(topic: str) -> bool:
+    """Whether one can publish to `topic`: 1 to 65535 bytes, no wildcard, no NUL."""
+    return 0 < len(topic.encode(errors="replace")) <= 0xFFFF and not set("+#\0") & set(topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One received PUBLISH.
+
+    `received_at` is on the clock given to `Client`: now, or, when the event loop had stood still (suspend, SIGSTOP,
+    swap), the moment it last ran, because the message may have been published at any time since.  `retain`: the broker
+    kept the message; with MQTT 5 also, publisher asked it to.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool
+    received_at: float
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    message_expiry_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic filter, subscribed at QoS 1; `no_local` (MQTT 5 only) leaves out what this client published itself."""
+
+    topic: str
+    no_local: bool = False
+
+
+Version = Literal["5", "3.1.1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every connection of one client has in common."""
+
+    settings: MqttSettings
+    client_id: str
+    will: tuple[str, bytes] | None
+    subscriptions: Callable[[], tuple[Subscription, ...]]
+    on_message: Callable[[Message], None]
+    on_ready: Callable[[Connection], None]
+    on_refused: Callable[[str], None]
+    clock: Callable[[], float]
+    pulse: Part
+
+    @property
+    def where(self) -> str:
+        """The broker's address, for people."""
+        return f"{self.settings.host}:{self.settings.port}"
+
+
+class Connection:
+    """One socket with its paho client; `run` owns it, everything else may be called at any time."""
+
+    def __init__(self, setup: Setup, version: Version, *, keepalive_s: int, probe: bool) -> None:
+        self.version = version
+        self.probe = probe  # end as soon as the broker has accepted
+        self.answered = False  # the broker accepted or refused CONNECT,
+        self.accepted = False  # accepted it,
+        self.ready_at: float | None = None  # answered every subscription,
+        self.version_refused = False  # refused the version,
+        self.silent = False  # or closed without an answer
+        self.keepalive_s = keepalive_s  # less if the broker wants it so
+        self._setup = setup
+        self._clock = setup.clock
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._closed = asyncio.Event()  # paho let go of the socket
+        self._trouble = ""  # paho's last complaint about the socket
+        self._subscribing: dict[int, tuple[Subscription, ...]] = {}
+        self._pending: dict[int, tuple[str, int]] = {}  # message id -> topic, payload size
+        self._pending_size = 0
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._max_packet_size: int | None = None
+        self._warned_of: set[str] = set()
+        self._heard_at = self._loop.time()
+        self.freshness = Freshness(self._clock, self._send_fence)
+
+    @property
+    def open(self) -> bool:
+        """The broker has accepted us and the connection has not ended."""
+        return self.accepted and not self._ended.done()
+
+    @property
+    def ready(self) -> bool:
+        """Open, and every subscription is answered."""
+        return self.open and self.ready_at is not None
+
+    async def run(self, sock: socket.socket) -> None:
+        """Own `sock` until the connection ends, which raises `BrokerError`, or until cancelled."""
+        self._sock = sock
+        self._paho = self._new_paho(sock)
+        try:
+            self._start()
+            deadline = self._loop.time() + ANSWER_TIMEOUT_S
+            while not self._ended.done():
+                if self.ready_at is None and self._loop.time() > deadline:
+                    self._end(f"the broker at {self._setup.where} accepts connections but does not answer")
+                self._tick()
+                await asyncio.wait((self._ended,), timeout=TICK_S)
+            raise BrokerError(self._ended.result())
+        finally:
+            try:
+                if self.open or (self.probe and self.accepted):
+                    await self._disconnect()
+            finally:
+                self._close()
+
+    # -- what Client passes on
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int, properties: dict[str, Any]) -> bool:
+        """See `Client.publish`; `properties` by paho's names, without those that are None."""
+        size = len(payload)
+        if len(self._pending) >= MAX_PENDING or self._pending_size + size > MAX_PENDING_SIZE:
+            self._warn_once("the broker takes messages too slowly, some are dropped")
+            return False
+        packed = None
+        if self.version == "5" and properties:
+            packed = self._properties("PUBLISH")
+            for name, value in properties.items():
+                setattr(packed, name, value)
+        if self._max_packet_size is not None:
+            # A larger packet would end the connection.  Fixed header, lengths and packet id take 13 bytes at most.
+            extra = len(packed.pack()) if packed is not None else 0  # type: ignore[no-untyped-call]
+            if 13 + len(topic.encode()) + extra + size > self._max_packet_size:
+                self._warn_once(f"the broker takes {self._max_packet_size} bytes at most, too few for {topic!r}")
+                return False
+        info = self._paho.publish(topic, payload, qos, retain, packed)
+        if info.rc != 0:
+            return False
+        self._pending[info.mid] = (topic, size)
+        self._pending_size += size
+        self._drained.clear()
+        return True
+
+    async def drain(self, timeout_s: float) -> None:
+        """See `Client.drain`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._drained.wait()
+
+    def subscribe(self, subscriptions: tuple[Subscription, ...]) -> None:
+        """Ask for these in one SUBSCRIBE."""
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        if not subscriptions:
+            return
+        filters: Any = [(each.topic, 1) for each in subscriptions]
+        if self.version == "5":
+            # Retain As Published: a command sent with the retain flag is seen as such at once, not first at the next
+            # connection.  Retained messages are delivered on subscribing (the default), to be refused.
+            filters = [
+                (each.topic, SubscribeOptions(qos=1, noLocal=each.no_local, retainAsPublished=True))
+                for each in subscriptions
+            ]
+        _, mid = self._paho.subscribe(filters)
+        if mid is not None:
+            self._subscribing[mid] = subscriptions
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Ask to end these subscriptions."""
+        if topics:
+            self._paho.unsubscribe(list(topics))
+
+    # -- start and end
+
+    def _new_paho(self, sock: socket.socket) -> PahoClient:
+        from paho.mqtt.client import Client as PahoClient
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+        class PahoOnSocket(PahoClient):
+            # paho's own _create_socket blocks for DNS, TCP and TLS.
+            def _create_socket(self) -> Any:
+                return sock
+
+        five = self.version == "5"
+        settings = self._setup.settings
+        paho = PahoOnSocket(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._setup.client_id,
+            clean_session=None if five else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        if settings.username is not None:
+            paho.username_pw_set(settings.username, settings.password.reveal() if settings.password else None)
+        if self._setup.will is not None:
+            topic, payload = self._setup.will
+            paho.will_set(topic, payload, qos=1, retain=True)
+        paho.max_queued_messages_set(MAX_PENDING)
+        return paho
+
+    def _start(self) -> None:
+        paho, settings = self._paho, self._setup.settings
+        paho.on_connect = self._guarded(self._on_connect)
+        paho.on_disconnect = self._guarded(self._on_disconnect)
+        paho.on_subscribe = self._guarded(self._on_subscribe)
+        paho.on_unsubscribe = self._guarded(self._on_unsubscribe)
+        paho.on_publish = self._guarded(self._on_publish)
+        paho.on_message = self._guarded(self._on_message)
+        paho.on_log = self._guarded(self._on_log)
+        paho.on_socket_close = self._guarded(self._on_socket_close)
+        paho.on_socket_register_write = self._guarded(self._on_want_write)
+        paho.on_socket_unregister_write = self._guarded(self._on_written)
+        self._loop.add_reader(self._sock, self._readable)
+        if self.version == "5":
+            properties = self._properties("CONNECT")
+            properties.SessionExpiryInterval = 0
+            properties.MaximumPacketSize = MAX_PACKET_SIZE
+            paho.connect(settings.host, settings.port, self.keepalive_s, clean_start=True, properties=properties)
+        else:
+            paho.connect(settings.host, settings.port, self.keepalive_s)
+
+    async def _disconnect(self) -> None:
+        """Send what waits and DISCONNECT, which keeps the will from being published."""
+        self._paho.disconnect()
+        self._writable()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._closed.wait()
+
+    def _end(self, reason: str) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+        self._drained.set()
+
+    def _close(self) -> None:
+        self._end("closed")
+        paho = self._paho
+        paho.on_connect = paho.on_disconnect = paho.on_subscribe = paho.on_unsubscribe = paho.on_publish = None
+        paho.on_message = paho.on_log = paho.on_socket_close = None
+        paho.on_socket_register_write = paho.on_socket_unregister_write = None
+        self._on_socket_close(self._sock)
+        self._sock.close()
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned_of and len(self._warned_of) < 100:
+            self._warned_of.add(text)
+            _LOGGER.warning("MQTT: %s", text)
+
+    @staticmethod
+    def _properties(packet: str) -> Properties:
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        return Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]
+
+    # -- time: what was published while we stood still
+
+    def _tick(self) -> None:
+        self._notice_stall()
+        try:
+            self._paho.loop_misc()  # pings, and ends the connection when they stay unanswered
+            self._promise()
+        except Exception:
+            _LOGGER.exception("MQTT: keepalive failed")
+            self._end("internal error")
+
+    def _promise(self) -> None:
+        """That this runs proves little: bytes from the broker, which answers our pings, prove that both ways work."""
+        answer_s = 2 * self.keepalive_s if self.answered else ANSWER_TIMEOUT_S
+        left_s = self._heard_at + answer_s - self._loop.time()
+        self._setup.pulse.step(left_s, f"hearing from the broker at {self._setup.where}")
+
+    def _notice_stall(self) -> None:
+        stood_still_s = self.freshness.look(connected=self.accepted)
+        if stood_still_s > 1.5 * self.keepalive_s:
+            # The broker has given us up, and its farewell may have been lost while the network was down.  One more tick
+            # to read what came before.
+            self._loop.call_later(TICK_S, self._end, f"we stood still for {stood_still_s:.0f} s")
+
+    def _send_fence(self) -> int | None:
+        # UNSUBSCRIBE from what nobody subscribed to is the one request that changes nothing and is always answered.
+        _, number = self._paho.unsubscribe(f"{self._setup.client_id}/fence")
+        return number
+
+    # -- told by the loop: the socket
+
+    def _readable(self) -> None:
+        self._heard_at = self._loop.time()
+        self._notice_stall()
+        try:
+            self._paho.loop_read()
+            # What TLS has decrypted already does not make the socket readable again.
+            while not self._closed.is_set() and getattr(self._sock, "pending", int)() > 0:
+                self._paho.loop_read()
+            if not self._closed.is_set():
+                acknowledge(self._sock)
+        except Exception:
+            _LOGGER.debug("MQTT: unreadable packet", exc_info=True)
+            self._lost("the broker sent something that is not MQTT")
+
+    def _writable(self) -> None:
+        try:
+            self._paho.loop_write()
+        except Exception:
+            _LOGGER.debug("MQTT: writing failed", exc_info=True)
+            self._lost("the connection broke while writing")
+
+    def _lost(self, reason: str) -> None:
+        if not self._ended.done():
+            self.silent = not self.answered
+        self._end(reason)
+
+    # -- told by paho; nothing may be raised into it
+
+    @staticmethod
+    def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
+        def call(_paho: Any, _userdata: Any, *arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception:
+                _LOGGER.exception("MQTT: internal error in %s", callback.__name__)
+
+        return call
+
+    def _on_socket_close(self, _sock: object) -> None:
+        if not self._closed.is_set():
+            self._closed.set()
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+
+    def _on_want_write(self, _sock: object) -> None:
+        self._loop.add_writer(self._sock, self._writable)
+
+    def _on_written(self, _sock: object) -> None:
+        self._loop.remove_writer(self._sock)
+
+    def _on_log(self, level: int, text: str) -> None:
+        if level == 0x08:  # MQTT_LOG_ERR, the only place where paho tells why a socket failed
+            self._trouble = text
+
+    def _on_connect(self, _flags: ConnectFlags, reason: ReasonCode, properties: Properties) -> None:
+        if self.answered:
+            return
+        self.answered = True
+        if reason.is_failure:
+            self.version_refused = reason.value == _UNSUPPORTED_VERSION
+            self._end(self._refusal(reason))
+            return
+        self.accepted = True
+        if self.probe:
+            self._end("probed")
+            return
+        self._paho.on_log = None  # paho formats a text for every packet while this is set
+        self._max_packet_size = getattr(properties, "MaximumPacketSize", None)
+        # paho 2.1.0 takes no notice of the broker's keepalive: obey a shorter one from the next connection on.
+        keepalive_s = getattr(properties, "ServerKeepAlive", 0)
+        if 0 < keepalive_s < self.keepalive_s:
+            self.keepalive_s = keepalive_s
+        self.subscribe(self._setup.subscriptions())
+        if not self._subscribing:
+            self._became_ready()
+
+    def _refusal(self, reason: ReasonCode) -> str:
+        where = self._setup.where
+        if reason.value not in (_BAD_CREDENTIALS, _NOT_AUTHORIZED):
+            return f"the broker at {where} refused the connection: {reason.getName()}"
+        if self._setup.settings.username is None:
+            return f"the broker at {where} wants a user name and password"
+        return f"the broker at {where} refused user name or password"
+
+    def _on_disconnect(self, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties) -> None:
+        where = self._setup.where
+        if flags.is_disconnect_packet_from_server:
+            self._lost(f"the broker at {where} ended the connection: {reason.getName()}")
+        elif reason.value == _KEEPALIVE_TIMEOUT:
+            self._lost(f"the broker at {where} stopped answering")
+        elif self.answered:
+            self._lost(f"the broker at {where} closed the connection")
+        else:
+            why = self._trouble.rpartition("socket: ")[2]
+            self._lost(f"the broker at {where} closed the connection without an answer{why and f' ({why})'}")
+
+    def _on_subscribe(self, mid: int, reasons: Sequence[ReasonCode], _properties: Properties) -> None:
+        for each, reason in zip(self._subscribing.pop(mid, ()), reasons, strict=False):
+            if reason.is_failure:
+                self._warn_once(f"the broker refused the subscription to {each.topic!r}: {reason.getName()}")
+        if not self._subscribing and self.ready_at is None:
+            self._became_ready()
+
+    def _became_ready(self) -> None:
+        self.ready_at = self._clock()
+        self._setup.on_ready(self)
+
+    def _on_unsubscribe(self, mid: int, _reasons: Sequence[ReasonCode], _properties: Properties) -> None:
+        self._notice_stall()
+        self.freshness.answered(mid)
+
+    def _on_publish(self, mid: int, reason: ReasonCode, _properties: Properties) -> None:
+        topic, size = self._pending.pop(mid, ("", 0))
+        self._pending_size -= size
+        if not self._pending:
+            self._drained.set()
+        if reason.is_failure:
+            self._warn_once(f"the broker refused a message to {topic!r}: {reason.getName()}")
+            self._setup.on_refused(topic)
+
+    def _on_message(self, received: MQTTMessage) -> None:
+        self._notice_stall()
+        received_at = self.freshness.message()
+        try:
+            topic = received.topic
+        except UnicodeDecodeError:
+            return
+        properties = vars(received.properties) if received.properties is not None else {}
+        response_topic = properties.get("ResponseTopic", "")
+        message = Message(
+            topic=topic,
+            payload=bytes(received.payload),
+            retain=bool(received.retain),
+            received_at=received_at,
+            response_topic=response_topic if is_topic_name(response_topic) else None,
+            correlation_data=properties.get("CorrelationData"),
+            message_expiry_s=properties.get("MessageExpiryInterval"),
+        )
+        try:
+            self._setup.on_message(message)
+        except Exception:
+            _LOGGER.exception("MQTT: handling a message on %r failed", topic)

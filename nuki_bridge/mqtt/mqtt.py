@@ -1,0 +1,242 @@
+"""The MQTT broker, seen as something that is there or will come back: connect, publish, subscribe, connect again.
+
+`Client` keeps one connection for ever and hands each received PUBLISH to `on_message`.  It does not know what a topic
+means, keeps nothing for later (what cannot be sent now is refused, what was unacknowledged at a loss is gone) and
+publishes nothing by itself but the last will: its user publishes everything again when told of a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from nuki_bridge.errors import BrokerError, RequestError
+from nuki_bridge.mqtt.connection import Connection, Message, Setup, Subscription, Version, is_topic_name
+from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
+from nuki_bridge.pulse import Part
+
+if TYPE_CHECKING:
+    from nuki_bridge.config import MqttSettings
+
+__all__ = ["Client", "Message", "Subscription", "boottime", "is_topic_name", "not_allowed"]
+
+_LOGGER = logging.getLogger(__name__)
+
+KEEPALIVE_S = 15
+RETRY_MIN_S = 1.0
+RETRY_MAX_S = 60.0
+STABLE_S = 30.0  # a connection that lasted this long ends an outage: back-off and warnings start afresh
+
+
+def not_allowed(settings: MqttSettings, topic: str) -> RequestError:
+    """What to say when the broker's access list keeps this account from publishing on `topic`."""
+    who = f"the account {settings.username}" if settings.username else "somebody who does not log in"
+    return RequestError("broker_forbids", f"the broker does not let {who} publish on {topic}; use another account")
+
+
+def boottime() -> float:
+    """Seconds since boot, those of a suspend included (`time.monotonic` leaves them out)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Client:
+    """A broker connection that comes back by itself.
+
+    `will` (topic, payload) is published, retained at QoS 1, by the broker when the connection ends without our doing.
+    `subscriptions` is asked anew at every connection.  `on_connection(True, None)` is called when all of them are in
+    place, `on_connection(False, reason)` when the connection is lost and when an attempt fails for another reason than
+    the last; `on_refused(topic)` for a message that the access list keeps from `topic`, if the broker says so (MQTT 5).
+    They and `on_message` are called on the loop and must not block; what they raise is logged.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        *,
+        will: tuple[str, bytes] | None,
+        subscriptions: Callable[[], Iterable[Subscription]] | Iterable[Subscription],
+        on_message: Callable[[Message], None],
+        on_connection: Callable[[bool, str | None], None],
+        on_refused: Callable[[str], None] = lambda topic: None,
+        clock: Callable[[], float] = boottime,
+        keepalive_s: int = KEEPALIVE_S,
+        pulse: Part | None = None,
+    ) -> None:
+        self._on_connection = on_connection
+        self._keepalive_s = keepalive_s
+        self._setup = Setup(
+            settings=settings,
+            # The same id all our life: the broker then ends a half-dead old connection, and sends its will, before it
+            # accepts the new one.  With a new id the old will would arrive after the new "online".
+            client_id=f"nuki-bridge-{secrets.token_hex(8)}",
+            will=will,
+            subscriptions=lambda: tuple(subscriptions() if callable(subscriptions) else subscriptions),
+            on_message=on_message,
+            on_ready=self._connected,
+            on_refused=on_refused,
+            clock=clock,
+            pulse=pulse or Part(),
+        )
+        self._connection: Connection | None = None
+        self._versions = _Versions()
+        self._warned_of: set[str] = set()  # in this outage
+        self._announce = True  # the next connection, at INFO
+        self._told: str | None = ""  # what on_connection heard last: a reason, or None for connected
+
+    @property
+    def connected(self) -> bool:
+        """Connected, and every subscription answered."""
+        return self._connection is not None and self._connection.ready
+
+    @property
+    def protocol(self) -> Version | None:
+        """MQTT version of this connection, "5" or "3.1.1"; None while there is none."""
+        connection = self._connection
+        return connection.version if connection is not None and connection.open else None
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes | str,
+        *,
+        retain: bool = False,
+        qos: int = 1,
+        response_topic: str | None = None,
+        correlation_data: bytes | None = None,
+        expiry_s: int | None = None,
+    ) -> bool:
+        """Hand over a message without waiting; True if the broker will get it unless the connection breaks.
+
+        False, and the message is gone: not connected, no valid topic name, larger than the broker takes, or too much
+        waits already.  `response_topic`, `correlation_data` and `expiry_s` (0..2**32-1) need MQTT 5 and are left out
+        without it.
+        """
+        connection = self._connection
+        if connection is None or not connection.open or not is_topic_name(topic):
+            return False
+        data = payload.encode() if isinstance(payload, str) else payload
+        properties = {
+            "ResponseTopic": response_topic,
+            "CorrelationData": correlation_data,
+            "MessageExpiryInterval": expiry_s,
+        }
+        given = {name: value for name, value in properties.items() if value is not None}
+        return connection.publish(topic, data, retain=retain, qos=qos, properties=given)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until the broker has everything published so far (QoS 1: acknowledged), the connection is lost, or
+        `timeout_s` is over."""
+        if self._connection is not None:
+            await self._connection.drain(timeout_s)
+
+    def subscribe(self, *subscriptions: Subscription) -> None:
+        """Subscribe to more on this connection; `subscriptions` of the constructor must name them for the next."""
+        if self._connection is not None and self._connection.open:
+            self._connection.subscribe(subscriptions)
+
+    def unsubscribe(self, *topics: str) -> None:
+        """End subscriptions on this connection."""
+        if self._connection is not None and self._connection.open:
+            self._connection.unsubscribe(topics)
+
+    async def run(self) -> None:
+        """Connect, stay connected and connect again until cancelled; then disconnect, without a will, in half a second
+        at most.  Between attempts it waits a random time that grows from 1 s to 60 s."""
+        try:
+            await self._connect_for_ever()
+        finally:
+            self._setup.pulse.rest()
+
+    async def _connect_for_ever(self) -> None:
+        setup, pulse = self._setup, self._setup.pulse
+
+        def attempt() -> None:
+            pulse.step(2 * TIMEOUT_S, f"connecting to {setup.where}")
+
+        failures = 0
+        while True:
+            version, probe = self._versions.next()
+            connection = Connection(setup, version, keepalive_s=self._keepalive_s, probe=probe)
+            try:
+                attempt()
+                sock = await open_socket(setup.settings.host, setup.settings.port, setup.settings.tls, attempt)
+                self._connection = connection
+                await connection.run(sock)
+            except BrokerError as error:
+                reason = str(error)
+            finally:
+                self._connection = None
+            self._keepalive_s = connection.keepalive_s
+            if self._versions.ended(connection):
+                continue
+            if connection.ready_at is not None and setup.clock() - connection.ready_at >= STABLE_S:
+                failures = 0
+                self._warned_of.clear()
+            self._failed(reason)
+            failures += 1
+            longest_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(failures, 10))
+            pulse.step(longest_s, "the pause before the next attempt")
+            await asyncio.sleep(random.uniform(longest_s / 2, longest_s))
+
+    def _connected(self, connection: Connection) -> None:
+        level = logging.INFO if self._announce else logging.DEBUG
+        _LOGGER.log(level, "MQTT: connected to %s with MQTT %s", self._setup.where, connection.version)
+        self._announce = False
+        self._tell(None)
+
+    def _failed(self, reason: str) -> None:
+        if reason in self._warned_of:
+            _LOGGER.debug("MQTT: %s", reason)
+        else:
+            self._warned_of.add(reason)
+            self._announce = True
+            _LOGGER.warning("MQTT: %s; trying again", reason)
+        self._tell(reason)
+
+    def _tell(self, reason: str | None) -> None:
+        if reason == self._told:
+            return
+        self._told = reason
+        try:
+            self._on_connection(reason is None, reason)
+        except Exception:
+            _LOGGER.exception("MQTT: handling a change of connection failed")
+
+
+# -- which protocol version -------------------------------------------------------------------------------------------
+
+
+class _Versions:
+    """MQTT 5 if the broker speaks it, else 3.1.1 for the rest of this process.
+
+    A broker says "unsupported protocol version", or it just closes on a CONNECT it cannot read.  So does a port
+    forwarder whose broker is restarting; therefore silence counts only if MQTT 5 meets it twice, 3.1.1 is accepted
+    right after, and MQTT 5 then meets it once more.
+    """
+
+    def __init__(self) -> None:
+        self._settled: Version = "5"
+        self._silences = 0
+
+    def next(self) -> tuple[Version, bool]:
+        """The version to try, and whether only to see if it is accepted."""
+        return ("3.1.1", True) if self._silences == 2 else (self._settled, False)
+
+    def ended(self, connection: Connection) -> bool:
+        """Draw the conclusion from an ended attempt; True if the next should not wait."""
+        if connection.probe:
+            self._silences = 3 if connection.accepted else 0
+            return connection.accepted
+        silences, self._silences = self._silences, 0
+        if self._settled == "5" and connection.silent:
+            self._silences = silences + 1
+        if (self._settled == "5" and connection.version_refused) or self._silences > 3:
+            self._settled, self._silences = "3.1.1", 0
+            _LOGGER.info("MQTT: the broker does not speak MQTT 5, using 3.1.1")
+            return True
+        return False

@@ -1,0 +1,211 @@
+"""A keypad's codes: list, add, change, remove.
+
+A code opens the door to whoever knows it: it is part of no answer unless that was asked for, and of no log line, event
+or retained topic.  The lock only takes an entry as a whole, so a change is made to what it has at that moment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.errors import LockError, RequestError
+from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner.users import limit_of
+from nuki_bridge.owner.which import Which
+from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.keypad_codes import (
+    CODE_NAME_SIZE,
+    AddKeypadCode,
+    KeypadCode,
+    KeypadCodeCount,
+    KeypadCodeId,
+    RemoveKeypadCode,
+    RequestKeypadCodes,
+    UpdateKeypadCode,
+)
+from nuki_bridge.protocol.messages import Status
+from nuki_bridge.protocol.wire import TimeLimit
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.protocol.wire import Message
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+def code(value: Any) -> int:
+    """A code: six digits from 1 to 9 that do not begin with 12, as text or number.
+
+    Raises `ValueError` with the rest of "NAME …", which never quotes it.
+    """
+    digits = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(digits, str) or not re.fullmatch("(?!12)[1-9]{6}", digits):
+        raise ValueError("must be six digits from 1 to 9 that do not begin with 12")
+    return int(digits)
+
+
+def code_name(value: Any) -> str:
+    """A name that a lock keeps whole: 1 to 20 bytes of printable text."""
+    name = lock_config.name(value)
+    if len(name.encode()) > CODE_NAME_SIZE:
+        raise ValueError(f"must not be longer than {CODE_NAME_SIZE} bytes (most letters have one, ä and é two)")
+    return name
+
+
+# -- the lock's list --------------------------------------------------------------------------------------------------
+
+
+async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
+    """Every code by its ID, until `deadline` on the lock's clock; raises as `Admin.pages`."""
+
+    def request(offset: int, count: int, nonce: bytes, pin: int) -> Message:
+        return RequestKeypadCodes(offset=offset, count=count, nonce=nonce, security_pin=pin)
+
+    return await admin.pages(request, KeypadCode, KeypadCodeCount, lambda code: code.code_id, deadline)
+
+
+def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[str, Any]:
+    """A code's entry as JSON; the code itself only `with_code`."""
+    told = {
+        "id": entry.code_id,
+        "name": entry.name,
+        "enabled": entry.enabled,
+        "created": access.rfc3339(entry.created, zone),
+        "last_active": access.rfc3339(entry.last_active, zone),
+        "lock_count": entry.lock_count,
+        "access": access.shown(entry.limit, zone) if entry.time_limited else None,
+    }
+    return {**told, "code": f"{entry.code:06}"} if with_code else told
+
+
+async def _zone(call: Call) -> tzinfo:
+    return access.zone_of(call.lock.config or await call.lock.read_config(call.timeout_s))
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+async def _list(call: Call) -> Answer:
+    """All codes, by their IDs; the codes themselves only if `codes` is true."""
+    zone = await _zone(call)
+    entries = await read(lock_config.admin_in(call), call.request.deadline)
+    with_code = call.arguments.get("codes", False)
+    return {"data": [shown(entries[number], zone, with_code=with_code) for number in sorted(entries)]}
+
+
+async def _add(call: Call) -> Answer:
+    """A new code; a lost answer is looked for in the list, because two with the same digits cannot be."""
+    admin, zone = lock_config.admin_in(call), await _zone(call)
+    digits, name = call.arguments["code"], call.arguments["name"]
+    limit = limit_of(call.arguments.get("access"), zone)
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return AddKeypadCode(
+            code=digits,
+            name=name,
+            time_limited=limit is not None,
+            limit=limit or TimeLimit(),
+            nonce=nonce,
+            security_pin=pin,
+        )
+
+    async with lock_config.alone(call.member.setting, call.left_s()):
+        try:
+            made = await admin.ask(request, KeypadCodeId, call.left_s(), repeat=False)
+        except OutcomeUnknown:
+            entries = await read(admin, call.lock.clock() + lock_config.READ_BACK_S)
+            found = next((each for each in entries.values() if each.code == digits and each.name == name), None)
+            if found is None:
+                raise NotExecuted("the lock's answer got lost, and it has no such code") from None
+            return {"data": shown(found, zone)}
+    entry = KeypadCode(
+        code_id=made.code_id,
+        code=digits,
+        name=name,
+        enabled=True,
+        created=made.created,
+        last_active=None,
+        lock_count=0,
+        time_limited=limit is not None,
+        limit=limit,
+    )
+    return {"data": shown(entry, zone)}
+
+
+async def _update(call: Call) -> Answer:
+    """Change what the arguments name; gives the entry as it is then."""
+    which = Which(call.arguments, "keypad code", "unknown_keypad_code")
+    given = {key: call.arguments[key] for key in ("rename", "code", "enabled", "access") if key in call.arguments}
+    if not given:
+        raise RequestError("bad_request", "nothing to change; give rename, code, enabled or access")
+    admin, zone = lock_config.admin_in(call), await _zone(call)
+    async with lock_config.alone(call.member.setting, call.left_s()):
+        entries = await read(admin, call.request.deadline)
+        entry = entries[which.find(_names(entries))]
+        limit = entry.limit if entry.time_limited else None
+        if "access" in given:
+            limit = limit_of(given["access"], zone)
+        entry = replace(
+            entry,
+            name=given.get("rename", entry.name),
+            code=given.get("code", entry.code),
+            enabled=given.get("enabled", entry.enabled),
+            time_limited=limit is not None,
+            limit=limit,
+        )
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return UpdateKeypadCode(
+                code_id=entry.code_id,
+                code=entry.code,
+                name=entry.name,
+                enabled=entry.enabled,
+                time_limited=entry.time_limited,
+                limit=entry.limit or TimeLimit(),
+                nonce=nonce,
+                security_pin=pin,
+            )
+
+        await admin.ask(request, Status, call.left_s())
+    return {"data": shown(entry, zone)}
+
+
+async def _remove(call: Call) -> Answer:
+    """Delete a code; gives its ID and name."""
+    which = Which(call.arguments, "keypad code", "unknown_keypad_code")
+    admin = lock_config.admin_in(call)
+    async with lock_config.alone(call.member.setting, call.left_s()):
+        entries = await read(admin, call.request.deadline)
+        entry = entries[which.find(_names(entries))]
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RemoveKeypadCode(code_id=entry.code_id, nonce=nonce, security_pin=pin)
+
+        try:
+            await admin.ask(request, Status, call.left_s())
+        except LockError as error:
+            # it was there a moment ago: gone by somebody else's hand, or its answer got lost and we asked again
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
+    return {"data": {"id": entry.code_id, "name": entry.name}}
+
+
+def _names(entries: Mapping[int, KeypadCode]) -> dict[int, str]:
+    return {number: each.name for number, each in entries.items()}
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "keypad/list": _list,
+    "keypad/add": _add,
+    "keypad/update": _update,
+    "keypad/remove": _remove,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""

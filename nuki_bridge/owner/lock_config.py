@@ -1,0 +1,361 @@
+"""A lock's own settings: its basic configuration, its security PIN and its clock.
+
+A setting is changed in what the lock has at that moment, because the lock only takes all of them at once.  The PIN is
+never part of an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from nuki_bridge.errors import LockError, RequestError, TimedOut
+from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.owner import access
+from nuki_bridge.protocol.codes import ErrorCode, Family
+from nuki_bridge.protocol.messages import NAME_SIZE
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.bridge import Bridge
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.members import Member
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.messages import Config
+    from nuki_bridge.store import PairedLock
+    from nuki_bridge.topics.arguments import Check
+
+FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
+ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
+DST_MODES: Final = ("off", "european")
+NO_TIMEZONE_NAME: Final = "none"
+READ_BACK_S = 5.0
+"""What was written is read back within this time, also if the request was given less."""
+REFUSED_FOR_S = 3600.0
+"""A PIN that the lock has refused is not tried again for so long."""
+MAX_REFUSED_PINS = 2
+"""Different PINs that may be refused within that time; one more, and a lock may ban its owner."""
+
+
+# -- settings and their words -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: the check gives the value on the wire, `shown` makes a word of it."""
+
+    check: Check
+    shown: Callable[[Any], Any] = lambda value: value
+    field: str = ""
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _number(low: int, high: int, unit: str = "") -> Check:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"must be a whole number{unit} from {low} to {high}")
+        return value
+
+    return check
+
+
+def _degrees(most: float) -> Check:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
+            raise ValueError(f"must be a number of degrees from -{most:g} to {most:g}")
+        return float(value)
+
+    return check
+
+
+def _word(*words: str) -> Setting:
+    def check(value: Any) -> int:
+        if value not in words or not isinstance(value, str):
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return words.index(value)
+
+    return Setting(check, lambda value: words[value] if value < len(words) else value)
+
+
+def name(value: Any) -> str:
+    """A name that a lock keeps whole: 1 to 32 bytes of printable text."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("must be a text without control characters")
+    if len(value.encode(errors="replace")) > NAME_SIZE:
+        raise ValueError(f"must not be longer than {NAME_SIZE} bytes (most letters have one, ä and é two)")
+    return value
+
+
+def _timezone(value: Any) -> int:
+    if value == NO_TIMEZONE_NAME:
+        return access.NO_TIMEZONE
+    if not isinstance(value, str) or value not in access.TIMEZONES:
+        raise ValueError(f"must be {NO_TIMEZONE_NAME} or one of {', '.join(access.TIMEZONES)}")
+    return access.TIMEZONES[value]
+
+
+def _timezone_shown(value: int | None) -> str | int | None:
+    if value is None or value == access.NO_TIMEZONE:
+        return NO_TIMEZONE_NAME
+    return access.timezone_name(value) or value
+
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    "name": Setting(name),
+    "latitude": Setting(_degrees(90), lambda value: round(value, 5)),
+    "longitude": Setting(_degrees(180), lambda value: round(value, 5)),
+    "auto_unlatch": Setting(_flag),
+    "pairing_enabled": Setting(_flag),
+    "button_enabled": Setting(_flag),
+    "led_enabled": Setting(_flag),
+    "led_brightness": Setting(_number(0, 5)),
+    "fob_action_1": _word(*FOB_ACTIONS),
+    "fob_action_2": _word(*FOB_ACTIONS),
+    "fob_action_3": _word(*FOB_ACTIONS),
+    "single_lock": Setting(_flag),
+    "advertising_mode": _word(*ADVERTISING_MODES),
+    "timezone": Setting(_timezone, _timezone_shown, "timezone_id"),
+    "timezone_offset_min": Setting(_number(-12 * 60, 14 * 60, " of minutes")),
+    "dst_mode": _word(*DST_MODES),
+}
+"""What can be set, by its name in JSON."""
+READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob", "has_keypad", "has_keypad_2", "time")
+
+
+def shown(config: Config) -> dict[str, Any]:
+    """The configuration as JSON: what can be set, then what is read-only."""
+    settable = {key: each.shown(getattr(config, each.field or key)) for key, each in SETTINGS.items()}
+    return {
+        **{key: None if isinstance(value, float) and math.isnan(value) else value for key, value in settable.items()},
+        "nuki_id": f"{config.nuki_id:08X}",
+        "firmware": ".".join(str(each) for each in config.firmware_version),
+        "hardware": ".".join(str(each) for each in config.hardware_revision),
+        "device_type": config.device_type,
+        "has_fob": config.has_fob,
+        "has_keypad": config.has_keypad,
+        "has_keypad_2": config.has_keypad_2,
+        "time": access.rfc3339(config.current_time, access.zone_of(config)),
+    }
+
+
+def checks() -> dict[str, Check]:
+    """The check of each setting by its name."""
+    return {key: each.check for key, each in SETTINGS.items()}
+
+
+# -- configuration ----------------------------------------------------------------------------------------------------
+
+
+async def _get(call: Call) -> Answer:
+    return {"data": shown(await call.lock.read_config(call.timeout_s))}
+
+
+async def _set(call: Call) -> Answer:
+    """Change single settings; answers with all of them as the lock has them then."""
+    if not call.arguments:
+        raise RequestError("bad_request", f"nothing to set; allowed: {', '.join(SETTINGS)}")
+    lock, admin = call.lock, admin_in(call)
+    deadline = lock.clock() + call.timeout_s
+    async with alone(call.member.setting, call.timeout_s):
+        config = await lock.read_config(call.timeout_s)
+        values = {SETTINGS[key].field or key: value for key, value in call.arguments.items()}
+        if config.timezone_id is None and "timezone" in call.arguments:
+            raise RequestError("bad_request", "timezone is not known to this lock's firmware; set timezone_offset_min")
+        await admin.write_config(replace(config, **values), deadline - lock.clock())
+        # It is written: reading it back may take longer than the request was given.
+        written = await lock.read_config(max(deadline - lock.clock(), READ_BACK_S))
+    return {"data": shown(written)}
+
+
+def admin_in(call: Call) -> Admin:
+    """The owner's commands to the lock that is called."""
+    """The owner's commands to the lock that is called."""
+    if call.member.admin is None:
+        raise RequestError("not_paired", f"{call.member.name} is not paired")
+    return call.member.admin
+
+
+class alone:
+    """One change at a time: settings and entries are written whole, two at once would undo each other."""
+
+    def __init__(self, turn: asyncio.Lock, timeout_s: float) -> None:
+        self._turn = turn
+        self._timeout_s = timeout_s
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(max(self._timeout_s, 0.0)):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise TimedOut("another change of the lock's settings was under way until the deadline") from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turn.release()
+
+
+# -- the security PIN -------------------------------------------------------------------------------------------------
+
+
+def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
+    """The owner's commands to a lock, with the PIN of the configuration, else of the state directory.
+
+    A PIN that was refused within the last hour counts as refused: a daemon that is started again and again must not
+    have the lock ban its owner.
+    """
+    from nuki_bridge.lock.admin import Admin
+
+    paired, pin = member.paired, _own_pin(member)
+    assert paired is not None
+    lately = _refused_lately(bridge, paired, pin)
+
+    def on_refused(pin: str) -> None:
+        member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
+        bridge.store.keep_refused_pin(paired, pin, int(bridge.outside.now().timestamp()))
+        bridge.publisher.lock(member)  # Home Assistant is offered less without a PIN, and more with one
+
+    if lately and pin is not None:
+        member.refused_pins.setdefault(pin, lock.clock() + REFUSED_FOR_S)
+    return Admin(lock, pin, refused=lately, on_refused=on_refused)
+
+
+def use_own_pin(bridge: Bridge, member: Member) -> None:
+    """The configuration has another PIN for a lock, or none any more."""
+    if member.admin is None or member.paired is None or member.lock is None:
+        return
+    pin = _own_pin(member)
+    refused = pin is not None and member.lock.clock() < member.refused_pins.get(pin, -math.inf)
+    member.admin.use_pin(pin, refused=refused or _refused_lately(bridge, member.paired, pin))
+    for each in (member.users, member.log_book):
+        if each is not None:
+            each.look()
+
+
+def _refused_lately(bridge: Bridge, paired: PairedLock, pin: str | None) -> bool:
+    refused = bridge.store.refused_pin(paired)
+    wall_s = bridge.outside.now().timestamp()
+    # a clock that was set back since then must not make it last
+    return refused is not None and refused[0] == pin and abs(wall_s - refused[1]) < REFUSED_FOR_S
+
+
+async def _verify_pin(call: Call) -> Answer:
+    """Ask the lock whether a PIN is right, by default the one we have; a right one is used and kept from then on."""
+    pin = call.arguments.get("pin")
+    own = _own_pin(call.member)
+    if pin is None and own is None:
+        raise RequestError("pin_required", "no PIN is known; give it in pin")
+    pin = own if pin is None else pin
+    assert pin is not None
+    _check_length(call, pin, exact=False)
+    async with alone(call.member.setting, call.timeout_s):
+        await _try(call, pin)
+        return {"data": _keep(call, pin)}
+
+
+async def _set_pin(call: Call) -> Answer:
+    """Give the lock another PIN.  An answer that got lost is cleared up by asking whether the new one is right."""
+    pin = call.arguments["pin"]
+    _check_length(call, pin, exact=True)
+    admin = admin_in(call)
+    async with alone(call.member.setting, call.timeout_s):
+        try:
+            await admin.set_pin(pin, call.timeout_s)
+        except OutcomeUnknown:
+            await admin.verify_pin(pin, call.timeout_s)
+        call.member.refused_pins.clear()
+        return {"data": _keep(call, pin)}
+
+
+async def _try(call: Call, pin: str) -> None:
+    """Once: the same wrong PIN again would lead to a ban and to nothing else."""
+    refused, now = call.member.refused_pins, call.lock.clock()
+    if now < refused.get(pin, -math.inf):
+        raise LockError(
+            "bad_pin",
+            "the lock has refused this PIN already; it is tried again after an hour",
+            number=ErrorCode.BAD_PIN,
+        )
+    is_ours = pin == _own_pin(call.member) and admin_in(call).has_pin
+    if not is_ours and sum(now < until for until in refused.values()) >= MAX_REFUSED_PINS:
+        raise LockError(
+            "bad_pin",
+            f"the lock has refused {MAX_REFUSED_PINS} PINs within an hour; after one more it may ban you, so none is "
+            "tried until the hour is over",
+            number=ErrorCode.BAD_PIN,
+        )
+    try:
+        await admin_in(call).verify_pin(pin, call.timeout_s)
+    except LockError as error:
+        if error.number == ErrorCode.BAD_PIN:
+            refused[pin] = now + REFUSED_FOR_S
+        raise
+    if not is_ours:  # or else verifying ours in between would let somebody guess on
+        refused.clear()
+
+
+def _own_pin(member: Member) -> str | None:
+    settings, paired = member.settings, member.paired
+    if settings is not None and settings.pin is not None:
+        return settings.pin.reveal()
+    return paired.pin if paired is not None else None
+
+
+def _check_length(call: Call, pin: str, *, exact: bool) -> None:
+    digits = 6 if call.lock.paired.family is Family.ULTRA else 4
+    if len(pin) > digits or (exact and len(pin) != digits) or not re.fullmatch("[0-9]+", pin):
+        raise RequestError("bad_request", f"pin must have {digits} digits: this lock's PINs have so many")
+
+
+def _keep(call: Call, pin: str) -> dict[str, Any]:
+    """Remember a PIN that the lock took, durably; says so if the configuration has another one."""
+    member = call.member
+    if member.paired is not None and member.paired.pin != pin:
+        member.paired = replace(member.paired, pin=pin)
+        call.bridge.store.save_lock(member.paired)
+    if member.paired is not None:
+        call.bridge.store.forget_refused_pin(member.paired)
+    for each in (member.users, member.log_book):
+        if each is not None:
+            each.look()
+    call.bridge.publisher.lock(member)
+    settings = member.settings
+    if settings is not None and settings.pin is not None and settings.pin.reveal() != pin:
+        return {"note": "the configuration still has another PIN (pin or pin_file); change it there, too: it counts"}
+    return {}
+
+
+# -- the clock --------------------------------------------------------------------------------------------------------
+
+
+async def _set_time(call: Call) -> Answer:
+    """Set the lock's clock, by default to now."""
+    lock, admin = call.lock, admin_in(call)
+    given: datetime | None = call.arguments.get("time")
+    deadline = lock.clock() + call.timeout_s
+    config = lock.config or await lock.read_config(call.timeout_s)
+    zone = access.zone_of(config)
+    if given is not None and given.tzinfo is None:
+        given = given.replace(tzinfo=zone)
+    now = (given or call.bridge.outside.now()).astimezone(UTC)
+    await admin.set_time(now, deadline - lock.clock())
+    lock.look_again()
+    return {"data": {"time": access.rfc3339(now, zone)}}
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "config/get": _get,
+    "config/set": _set,
+    "pin/verify": _verify_pin,
+    "pin/set": _set_pin,
+    "time/set": _set_time,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""

@@ -1,0 +1,364 @@
+"""A lock's log: read for those who ask, and for `<lock>/event`, which names who did what.
+
+With the security PIN a lock action is told once its log entry has been read, which is right after the lock reported its
+end; without one it is told from the report, with nobody's name.  The index of the last entry told is kept durably, so
+that a restart neither repeats nor loses any: entries that came while nobody was listening are told afterwards, with the
+time at which they happened.  A moving door is told at once from the report, and from the log only if no report showed
+it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from nuki_bridge.errors import LockError, RequestError
+from nuki_bridge.lock import words
+from nuki_bridge.lock.errand import Errand
+from nuki_bridge.owner import access
+from nuki_bridge.protocol.codes import (
+    Action,
+    Completion,
+    ErrorCode,
+    KeypadSource,
+    LogType,
+    Trigger,
+    name_of,
+    open_enum,
+)
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.owner.users import Users
+    from nuki_bridge.protocol.messages import KeyturnerStates, LogEntry
+
+log = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+
+PAGE = 20
+"""Log entries asked for at a time."""
+POLL_S = 60.0
+"""Over a held link: what changes no state, such as a wrong keypad code, is found this soon."""
+POLL_ON_DEMAND_S = 1800.0
+READ_TIMEOUT_S = 15.0
+LATE_S = 1.0
+"""A lock may write its entry a moment after its report: then it is asked again."""
+LATE_TIMES = 3
+MAX_WAITING = 100
+"""Reports that wait for their log entries at most."""
+SAME_S = (-60.0, 5.0)
+"""A log entry that is so much older or younger than a report may tell of the same."""
+NOT_DONE: Final = frozenset(
+    {Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTED, Completion.REJECTED_NIGHT_MODE}
+)
+"""Completion statuses of actions for which the motor did not start."""
+
+_DOORS: Final = ("open", "closed", "jammed", "tampered")
+_MOTOR_LOG: Final = {
+    LogType.LOCK_ACTION: "lock_action",
+    LogType.CALIBRATION: "calibration",
+    LogType.INITIALIZATION_RUN: "initialization_run",
+}
+_NO_ACTIONS: Final = frozenset({Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION})
+
+
+# -- entries in words -------------------------------------------------------------------------------------------------
+
+
+def told(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
+    """A log entry as JSON; `kind_of` gives the type of the user of an ID, if it is known."""
+    user = {"id": entry.authorization_id, "name": entry.name} if entry.authorization_id else None
+    common = {"user": user, "source": None, "time": access.rfc3339(entry.time, zone)}
+    data = [0 if each is None else each for each in (entry.data_0, entry.data_1, entry.data_2, entry.data_3)]
+    if entry.kind in _MOTOR_LOG:
+        return {
+            "type": _MOTOR_LOG[LogType(entry.kind)],
+            "action": name_of(open_enum(Action, data[0])),
+            "trigger": name_of(open_enum(Trigger, data[1])),
+            "completion": name_of(open_enum(Completion, data[3])),
+            **common,
+            "source": _source(data[1], entry.authorization_id, kind_of),
+        }
+    if entry.kind == LogType.KEYPAD_ACTION:
+        return {
+            "type": "keypad",
+            "action": name_of(open_enum(Action, data[0])),
+            "trigger": name_of(open_enum(KeypadSource, data[1])),
+            "completion": name_of(open_enum(Completion, data[2])),
+            "code_id": data[3] | (entry.data_4 or 0) << 8,
+            **common,
+            "source": "keypad",
+        }
+    if entry.kind == LogType.DOOR_SENSOR:
+        word = _DOORS[data[0]] if data[0] < len(_DOORS) else "unknown"
+        return {"type": "door", "door": word, **common, "source": "door_sensor"}
+    if entry.kind in (LogType.LOGGING, LogType.DOOR_SENSOR_LOGGING):
+        return {"type": name_of(entry.kind), "enabled": bool(data[0]), **common}
+    return {"type": name_of(entry.kind), **common}
+
+
+def _source(trigger: int, authorization_id: int, kind_of: Callable[[int], str | None]) -> str:
+    """What the action came through: an authorization's kind, or what set the lock in motion by itself."""
+    kind = kind_of(authorization_id) if authorization_id else None
+    if trigger in (Trigger.SYSTEM, Trigger.AUTOMATIC) and kind is not None:
+        return kind
+    return name_of(open_enum(Trigger, trigger))
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class LogBook:
+    """What happened at one lock; `run` it, and give it each report of the lock.
+
+    `tell` publishes an event and says whether the broker will get it; `listening` says whether that can be expected.
+    `remember` gets the last lock action that the log tells of at the start; nobody is told of it.
+    `position` is the index of the last entry told, None if nothing of this lock was ever told; `keep` makes it durable.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        admin: Admin,
+        users: Users,
+        *,
+        position: int | None,
+        keep: Callable[[int], None],
+        tell: Callable[[Event], bool],
+        remember: Callable[[Event], None],
+        listening: Callable[[], bool],
+    ) -> None:
+        self._lock = lock
+        self._admin = admin
+        self._users = users
+        self._position = position
+        self._keep = keep
+        self._tell = tell
+        self._remember = remember
+        self._has_looked_back = False
+        self._listening = listening
+        self._reports = words.Events()
+        self._waiting: list[tuple[datetime, Event]] = []
+        self._told_early: list[tuple[datetime, Event]] = []
+        self._late_times = 0
+        self._is_silent = False
+        self._may_be_cleared = True
+        self._errand = Errand("log", lock, admin, self._catch_up)
+        self.run = self._errand.run
+
+    def feed(self, states: KeyturnerStates) -> None:
+        """The lock has reported: tell what happened, or read its log for who did it."""
+        moment = states.current_time or datetime.now(UTC)
+        for event in self._reports.feed(states):
+            timed = {**event, "time": words.lock_time(self._lock)}
+            if self._admin.has_pin and event["type"] == "lock_action":
+                self._waiting.append((moment, timed))
+                del self._waiting[:-MAX_WAITING]
+            else:
+                self._tell_early(moment, timed)
+            self._late_times = 0
+            self._errand.soon()
+        self.look()
+
+    def look(self) -> None:
+        """The lock, the PIN or the broker may be there again."""
+        if not self._admin.has_pin:
+            self._give_up_waiting()
+        self._errand.look()
+
+    def soon(self) -> None:
+        """Something may have happened."""
+        self._errand.soon()
+
+    async def _catch_up(self) -> float:
+        """Tell everything that the log has beyond `position`; gives the seconds until the next time."""
+        pause_s = POLL_S if self._lock.connected else POLL_ON_DEMAND_S
+        if not self._listening():
+            return pause_s
+        try:
+            await self._users.zone(READ_TIMEOUT_S)
+            if self._position is None:
+                self._move_to(await self._newest())
+                self._give_up_waiting()
+                await self._look_back()
+                return pause_s
+            if self._may_be_cleared:
+                await self._notice_new_log(self._position)
+            while await self._tell_page():
+                pass
+            await self._look_back()
+        except (LockError, RequestError) as error:
+            if not (isinstance(error, LockError) and error.number == ErrorCode.BUSY):
+                self._give_up_waiting()
+            raise
+        return self._when_again(pause_s)
+
+    def _when_again(self, pause_s: float) -> float:
+        if not self._waiting:
+            return pause_s
+        self._late_times += 1
+        self._may_be_cleared = True
+        if self._late_times < (1 if self._is_silent else LATE_TIMES):
+            return LATE_S
+        self._is_silent = True  # logging may be switched off
+        self._give_up_waiting()
+        return pause_s
+
+    async def _newest(self) -> int:
+        newest = await self._admin.log(start=0, count=1, descending=True, timeout_s=READ_TIMEOUT_S)
+        return newest[0].index if newest else 0
+
+    async def _look_back(self) -> None:
+        """Once: find the last lock action among the newest entries."""
+        if self._has_looked_back:
+            return
+        entries = await self._admin.log(start=0, count=PAGE, descending=True, timeout_s=READ_TIMEOUT_S)
+        self._has_looked_back = True
+        assert self._lock.config is not None
+        zone = access.zone_of(self._lock.config)
+        events = (told(each, zone, self._users.kind_of) for each in entries if _moves(each))
+        last = next(events, None)
+        if last is not None:
+            self._remember(_as_lock_action(last))
+
+    async def _notice_new_log(self, position: int) -> None:
+        """A lock that was reset begins to count anew: then everything in its log is news."""
+        self._may_be_cleared = False
+        if await self._newest() < position:
+            self._move_to(0)
+
+    async def _tell_page(self) -> bool:
+        """Tell the next entries; False if there are no more, or nobody listens."""
+        assert self._position is not None
+        entries = await self._admin.log(start=self._position, count=PAGE, descending=False, timeout_s=READ_TIMEOUT_S)
+        entries = [each for each in sorted(entries, key=lambda each: each.index) if each.index > self._position]
+        if not entries:
+            return False
+        self._is_silent = False
+        position = self._position
+        states = self._states_of(entries)
+        for entry in entries:
+            if not all(self._tell(event) for event in self._news(entry, states.get(entry.index))):
+                break
+            position = entry.index
+        if position != self._position:
+            self._move_to(position)
+        return position == entries[-1].index and len(entries) == PAGE
+
+    def _move_to(self, position: int) -> None:
+        self._position = position
+        self._keep(position)
+
+    def _states_of(self, entries: list[LogEntry]) -> dict[int, str]:
+        """The states that the reports of these entries' actions told, by index; the reports wait no longer."""
+        moved = [each for each in entries if _moves(each)]
+        states = {}
+        for entry, (_, event) in zip(reversed(moved), reversed(self._waiting), strict=False):
+            states[entry.index] = event["state"]
+        if moved:
+            # The log covers what was reported up to its last entry, however many reports there were.
+            last = moved[-1].time
+            known = len(self._waiting) - len(states)
+            self._waiting = [each for each in self._waiting[:known] if last is not None and each[0] > last]
+        return states
+
+    def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
+        """The events that an entry is; none if a report has told it already."""
+        assert self._lock.config is not None
+        event = told(entry, access.zone_of(self._lock.config), self._users.kind_of)
+        if event["type"] == "lock_action":
+            event["state"] = state
+        if self._was_told_early(entry.time, event):
+            return []
+        if event["type"] == "keypad" and _moves(entry):
+            return [event, {**_as_lock_action(event), "state": state}]
+        return [event]
+
+    # -- without the log ----------------------------------------------------------------------------------------------
+
+    def _give_up_waiting(self) -> None:
+        """Tell what waits for its log entry from the reports alone."""
+        waiting, self._waiting = self._waiting, []
+        for moment, event in waiting:
+            self._tell_early(moment, {**event, "user": None, "source": _source_of_report(event)})
+
+    def _tell_early(self, moment: datetime, event: Event) -> None:
+        if self._tell(event) and self._admin.has_pin:
+            self._told_early.append((moment, event))
+            del self._told_early[:-MAX_WAITING]
+
+    def _was_told_early(self, time: datetime | None, event: Event) -> bool:
+        if time is None:
+            return False
+        earliest, latest = (timedelta(seconds=each) for each in SAME_S)
+        for each in self._told_early:
+            moment, report_of_it = each
+            same = all(report_of_it.get(key) == event.get(key) for key in ("type", "action", "door"))
+            if same and earliest <= time - moment <= latest:
+                self._told_early.remove(each)
+                return True
+        return False
+
+
+def _moves(entry: LogEntry) -> bool:
+    """The entry tells of an action for which the motor started, or found nothing to do."""
+    if entry.kind == LogType.LOCK_ACTION:
+        return entry.data_0 not in _NO_ACTIONS and entry.data_3 not in NOT_DONE
+    return entry.kind == LogType.KEYPAD_ACTION and entry.data_2 == Completion.SUCCESS
+
+
+def _as_lock_action(event: Event) -> Event:
+    """A keypad's entry as the lock action that it led to."""
+    if event["type"] != "keypad":
+        return event
+    return {
+        **{key: each for key, each in event.items() if key != "code_id"},
+        "type": "lock_action",
+        "trigger": "system",
+    }
+
+
+def _source_of_report(event: Event) -> str | None:
+    """Without a name, what set the lock in motion is all that is known; a command may have come from anybody."""
+    trigger: str | None = event.get("trigger")
+    return None if trigger in ("system", "automatic") else trigger
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+DEFAULT_COUNT = 20
+
+
+async def _get(call: Call) -> Answer:
+    """Log entries, the newest first; with `after` those that came after that index, the oldest first."""
+    lock, admin, users = call.lock, call.member.admin, call.member.users
+    assert admin is not None
+    assert users is not None
+    before, after = call.arguments.get("before"), call.arguments.get("after")
+    if before is not None and after is not None:
+        raise RequestError("bad_request", "give before or after, not both")
+    count: int = call.arguments.get("count", DEFAULT_COUNT)
+    deadline = lock.clock() + call.timeout_s
+    zone = await users.zone(call.timeout_s)
+    start: int = before or after or 0
+    found: list[LogEntry] = []
+    while len(found) < count:
+        wanted = min(PAGE, count - len(found))
+        left_s = deadline - lock.clock()
+        page = await admin.log(start=start, count=wanted, descending=after is None, timeout_s=left_s)
+        found += page
+        if len(page) < wanted:
+            break
+        start = page[-1].index
+    return {"data": [{"index": each.index, **told(each, zone, users.kind_of)} for each in found[:count]]}
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {"log/get": _get}
+"""By the name in `arguments.LOCK_COMMANDS`."""

@@ -1,0 +1,99 @@
+"""What an installer does to a lock: calibrate it, start it anew.
+
+A calibration moves the bolt: like a lock action it is sent once, and a lost answer is never followed by another try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, TimedOut
+from nuki_bridge.lock import words
+from nuki_bridge.lock.action import ACTION_TIMEOUT_S, BUSY_PAUSE_S, QUIET_S
+from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.owner import lock_config
+from nuki_bridge.protocol.codes import MOVING_STATES, ErrorCode, LockState, StatusCode
+from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.wire import Message
+
+
+async def _calibrate(call: Call) -> Answer:
+    """Run the bolt to its ends; answers when the lock has come to rest, with its state."""
+    lock, admin = call.lock, lock_config.admin_in(call)
+    admin.usable_pin()
+    deadline = lock.clock() + call.left_s()
+    async with lock.linked(deadline):
+        refused_nonce = False
+        while True:
+            nonce = await lock.fresh_nonce(deadline)
+            try:
+                states = await _follow(lock, admin, nonce)
+                break
+            except LockError as error:
+                if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
+                    refused_nonce = True  # it moved nothing
+                elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
+                    await asyncio.sleep(BUSY_PAUSE_S)
+                else:
+                    admin.note_refusal(error)
+                    raise
+            except (LinkError, ProtocolError) as lost:
+                await lock.exchange.drop()
+                lock.look_again()
+                raise OutcomeUnknown(
+                    f"the calibration was asked for, but the link broke ({lost}); look at the lock's state"
+                ) from lost
+    if states.lock_state == LockState.MOTOR_BLOCKED:
+        raise LockError("motor_blocked", "the motor is blocked; check the door and the bolt")
+    if states.lock_state == LockState.UNCALIBRATED:
+        raise LockError("not_calibrated", "the lock has given up calibrating and is not calibrated")
+    return {"data": {"state": words.state_word(states)}}
+
+
+async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
+    """Send the request and follow it to its end: COMPLETE, or a lock that reports no movement any more."""
+    exchange = lock.exchange
+    await exchange.send(RequestCalibration(nonce=nonce, security_pin=admin.usable_pin()))
+    answered = False
+    give_up_at = lock.clock() + ACTION_TIMEOUT_S
+    while lock.clock() < give_up_at:
+        try:
+            answer = await exchange.receive(QUIET_S if answered else None)
+        except TimedOut:
+            if not answered:
+                raise
+            states = await lock.read_states()
+            if states.lock_state not in MOVING_STATES:
+                return states
+            continue
+        answered = answered or isinstance(answer, KeyturnerStates | Status)
+        if isinstance(answer, Status) and answer.status == StatusCode.COMPLETE:
+            return await lock.read_states()
+    raise OutcomeUnknown(f"the lock is still calibrating {ACTION_TIMEOUT_S:g} s after it was asked to")
+
+
+async def _reboot(call: Call) -> Answer:
+    """Start the lock anew.  Its link drops then, perhaps before it has answered: `confirmed` is false in that case."""
+    admin = lock_config.admin_in(call)
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return RequestReboot(nonce=nonce, security_pin=pin)
+
+    try:
+        await admin.ask(request, Status, call.left_s(), repeat=False)
+    except OutcomeUnknown as lost:
+        if not isinstance(lost.__cause__, Disconnected):
+            raise
+        return {"data": {"confirmed": False}}
+    return {"data": {"confirmed": True}}
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {"calibrate": _calibrate, "reboot": _reboot}
+"""By the name in `arguments.LOCK_COMMANDS`."""

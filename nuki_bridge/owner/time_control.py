@@ -1,0 +1,200 @@
+"""Time control: actions that a lock does by itself, by its own clock.  List, add, change, remove.
+
+The lock acts also while the bridge is away.  An action that the configuration does not let MQTT do cannot be planned
+over MQTT either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from nuki_bridge.errors import LockError, RequestError
+from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner import access, lock_config
+from nuki_bridge.protocol.codes import Action, ErrorCode, name_of
+from nuki_bridge.protocol.messages import Status
+from nuki_bridge.protocol.time_control import (
+    AddTimeControlEntry,
+    RemoveTimeControlEntry,
+    RequestTimeControlEntries,
+    TimeControlEntry,
+    TimeControlEntryCount,
+    TimeControlEntryId,
+    UpdateTimeControlEntry,
+)
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.protocol.wire import Message
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    name_of(action): action
+    for action in (
+        Action.UNLOCK,
+        Action.LOCK,
+        Action.UNLATCH,
+        Action.LOCK_N_GO,
+        Action.LOCK_N_GO_UNLATCH,
+        Action.FULL_LOCK,
+    )
+}
+"""What a lock can be told to do at a time, by its name."""
+
+
+def action(value: Any) -> Action:
+    """A lock action by its name; raises `ValueError` with the rest of "NAME …"."""
+    if not isinstance(value, str) or value not in ACTIONS:
+        raise ValueError(f"must be one of {', '.join(ACTIONS)}")
+    return ACTIONS[value]
+
+
+def weekdays(value: Any) -> int:
+    """A mask of weekdays (bit 6 Monday), 0 for every day; raises `ValueError` with the rest of "NAME …"."""
+    return 0 if value == [] else access.weekdays(value)
+
+
+async def read(admin: Admin, deadline: float) -> dict[int, TimeControlEntry]:
+    """Every entry by its ID; raises as `Admin.listing`."""
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return RequestTimeControlEntries(nonce=nonce, security_pin=pin)
+
+    entries = await admin.listing(request, TimeControlEntry, TimeControlEntryCount, deadline)
+    return {each.entry_id: each for each in entries}
+
+
+def shown(entry: TimeControlEntry) -> dict[str, Any]:
+    """An entry as JSON; `time` is the lock's local time, no weekdays means every day."""
+    return {
+        "id": entry.entry_id,
+        "enabled": entry.enabled,
+        "weekdays": access.weekdays_shown(entry.weekdays) or list(access.WEEKDAYS),
+        "time": entry.at and f"{entry.at:%H:%M}",
+        "action": name_of(entry.action),
+    }
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+async def _list(call: Call) -> Answer:
+    """All entries, by their IDs."""
+    entries = await read(lock_config.admin_in(call), call.lock.clock() + call.left_s())
+    return {"data": [shown(entries[number]) for number in sorted(entries)]}
+
+
+async def _add(call: Call) -> Answer:
+    """A new entry, enabled as every new one unless `enabled` is false."""
+    _check_allowed(call)
+    admin = lock_config.admin_in(call)
+    wanted = TimeControlEntry(
+        entry_id=0,
+        enabled=True,
+        weekdays=call.arguments.get("weekdays", 0),
+        at=call.arguments["time"],
+        action=call.arguments["action"],
+    )
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return AddTimeControlEntry(
+            weekdays=wanted.weekdays, at=wanted.at, action=wanted.action, nonce=nonce, security_pin=pin
+        )
+
+    async with lock_config.alone(call.member.setting, call.left_s()):
+        known = await read(admin, call.lock.clock() + call.left_s())
+        try:
+            number = (await admin.ask(request, TimeControlEntryId, call.left_s(), repeat=False)).entry_id
+        except OutcomeUnknown:
+            number = await _find_made(call, admin, known, wanted)
+        entry = replace(wanted, entry_id=number)
+        if not call.arguments.get("enabled", True):
+            entry = replace(entry, enabled=False)
+            await _write(call, admin, entry)
+    return {"data": shown(entry)}
+
+
+async def _find_made(call: Call, admin: Admin, known: Mapping[int, TimeControlEntry], wanted: TimeControlEntry) -> int:
+    """The ID of an entry whose answer got lost, from the list."""
+    entries = await read(admin, call.lock.clock() + lock_config.READ_BACK_S)
+    for number, each in entries.items():
+        if number not in known and (each.weekdays, each.at, each.action) == (wanted.weekdays, wanted.at, wanted.action):
+            return number
+    raise NotExecuted("the lock's answer got lost, and it has no such entry")
+
+
+async def _update(call: Call) -> Answer:
+    """Change what the arguments name; gives the entry as it is then."""
+    given = {key: call.arguments[key] for key in ("time", "action", "weekdays", "enabled") if key in call.arguments}
+    if not given:
+        raise RequestError("bad_request", "nothing to change; give time, action, weekdays or enabled")
+    _check_allowed(call)
+    admin = lock_config.admin_in(call)
+    async with lock_config.alone(call.member.setting, call.left_s()):
+        before = await _find(call, admin)
+        entry = replace(
+            before,
+            at=given.get("time", before.at),
+            action=given.get("action", before.action),
+            weekdays=given.get("weekdays", before.weekdays),
+            enabled=given.get("enabled", before.enabled),
+        )
+        await _write(call, admin, entry)
+    return {"data": shown(entry)}
+
+
+async def _write(call: Call, admin: Admin, entry: TimeControlEntry) -> None:
+    def request(nonce: bytes, pin: int) -> Message:
+        return UpdateTimeControlEntry(
+            entry_id=entry.entry_id,
+            enabled=entry.enabled,
+            weekdays=entry.weekdays,
+            at=entry.at,
+            action=entry.action,
+            nonce=nonce,
+            security_pin=pin,
+        )
+
+    await admin.ask(request, Status, call.left_s())
+
+
+async def _remove(call: Call) -> Answer:
+    """Delete an entry; gives its ID."""
+    admin = lock_config.admin_in(call)
+    async with lock_config.alone(call.member.setting, call.left_s()):
+        entry = await _find(call, admin)
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return RemoveTimeControlEntry(entry_id=entry.entry_id, nonce=nonce, security_pin=pin)
+
+        try:
+            await admin.ask(request, Status, call.left_s())
+        except LockError as error:
+            # it was there a moment ago: gone by somebody else's hand, or its answer got lost and we asked again
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
+    return {"data": {"id": entry.entry_id}}
+
+
+async def _find(call: Call, admin: Admin) -> TimeControlEntry:
+    entries = await read(admin, call.lock.clock() + call.left_s())
+    number = call.arguments["id"]
+    if number not in entries:
+        raise RequestError("unknown_entry", f"the lock has no time control entry with the ID {number}")
+    return entries[number]
+
+
+def _check_allowed(call: Call) -> None:
+    if "action" in call.arguments:
+        call.member.check_allowed(call.arguments["action"])
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "timecontrol/list": _list,
+    "timecontrol/add": _add,
+    "timecontrol/update": _update,
+    "timecontrol/remove": _remove,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""

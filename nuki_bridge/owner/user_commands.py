@@ -1,0 +1,72 @@
+"""What MQTT has of a lock's users: list, add, change and remove them; what that means is told in `users.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from nuki_bridge.errors import RequestError
+from nuki_bridge.lock.credential import credential
+from nuki_bridge.owner.users import Users
+from nuki_bridge.owner.which import Which
+from nuki_bridge.protocol.crypto import KEY_SIZE
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+
+
+def _users(call: Call) -> Users:
+    users = call.member.users
+    assert users is not None, "a lock that takes requests has its users"
+    return users
+
+
+async def _list(call: Call) -> Answer:
+    users = _users(call)
+    await users.read(call.timeout_s)
+    return {"data": users.told()}
+
+
+def _which(call: Call) -> Which:
+    return Which(call.arguments, "user", "unknown_user")
+
+
+async def _update(call: Call) -> Answer:
+    changes = {key: call.arguments[key] for key in ("rename", "enabled", "remote", "access") if key in call.arguments}
+    which = _which(call)
+    if not changes:
+        raise RequestError("bad_request", "nothing to change; give rename, enabled, remote or access")
+    own = call.arguments.get("self", False)
+    return {"data": await _users(call).update(which, changes, own=own, timeout_s=call.timeout_s)}
+
+
+async def _remove(call: Call) -> Answer:
+    own = call.arguments.get("self", False)
+    return {"data": await _users(call).remove(_which(call), own=own, timeout_s=call.timeout_s)}
+
+
+async def _add(call: Call) -> Answer:
+    """The answer holds the key of the new authorization: it goes to the asker and is kept nowhere."""
+    name, remote = call.arguments["name"], call.arguments.get("remote", True)
+    key = call.bridge.outside.random(KEY_SIZE)
+    entry = await _users(call).add(
+        name, key, remote=remote, wanted=call.arguments.get("access"), timeout_s=call.timeout_s
+    )
+    told = credential(
+        call.lock.paired,
+        call.bridge.base,
+        authorization_id=entry.authorization_id,
+        shared_key=key,
+        user=entry.name,
+        remote=entry.remote_allowed,
+    )
+    return {"data": told}
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "users/list": _list,
+    "users/add": _add,
+    "users/update": _update,
+    "users/remove": _remove,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""

@@ -1,0 +1,391 @@
+"""A lock's users, which are its authorization entries: list, add, change, remove; and the list that is published.
+
+The list is read anew when something may have changed it: the lock's config update count, one of our own commands, a
+look at its end that finds more or fewer entries than before, a lock that does not know somebody who is in it, or an
+hour that has passed.  The relay relies on it, too, and not for so long: what the lock may not count is whether somebody
+may act from elsewhere, and that is for the bridge alone to enforce.  A change is made to what the lock has at that
+moment, never to what was read before, so that nobody else's change is undone.  Time limits are told in `access.py`,
+the requests of MQTT in `user_commands.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.errors import LockError, RequestError, TimedOut
+from nuki_bridge.lock.errand import Errand
+from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner import access
+from nuki_bridge.owner.which import Which
+from nuki_bridge.protocol.codes import ErrorCode, IdType, name_of
+from nuki_bridge.protocol.messages import AuthorizationEntry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import tzinfo
+
+    from nuki_bridge.lock.admin import Admin
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.owner.access import Access
+    from nuki_bridge.protocol.wire import TimeLimit
+
+SYNC_S = 3600.0
+"""The whole list is read at least this often."""
+PROBE_S = 300.0
+"""Over a held link it is looked this often whether the list has become longer or shorter."""
+READ_TIMEOUT_S = 30.0
+SETTLE_S = 2.0
+"""A change of our own seldom comes alone: the list is read so long after the last, or as soon as somebody needs it,"""
+SETTLE_TIMES = 15
+"""and is put off so many times at most."""
+RELIABLE_S = 300.0
+"""A guest is let in by a list that is not older than this,"""
+RELIABLE_UNKNOWN_S = 5.0
+"""and for an ID that is not in it, this old at most: the first time, then twice as old each time, because whoever may
+write to the relay can make up IDs and keys, and a long list takes seconds on the air."""
+
+_TYPES = {IdType.KEYPAD_2: "keypad"}
+
+
+class Users:
+    """The users of one lock; `run` it.
+
+    `publish` is given the list whenever it changed.  `pending_ids` tells which of them are invitations that nobody has
+    redeemed; call `show` when that changes.
+    """
+
+    def __init__(self, lock: Lock, admin: Admin, publish: Callable[[list[dict[str, Any]]], None]) -> None:
+        self.pending_ids: Callable[[], set[int]] = set
+        self.removed: Callable[[int], None] = lambda authorization_id: None
+        """Told the ID of each user that was removed here."""
+        self.listed: Callable[[Mapping[int, AuthorizationEntry]], bool] = lambda entries: False
+        """Told the whole list whenever it was read and nothing was changed meanwhile; True has it read once more."""
+        self._lock = lock
+        self._admin = admin
+        self._publish = publish
+        self._entries: dict[int, AuthorizationEntry] | None = None
+        self._kinds: dict[int, str] = {}  # also of users that are gone: the log names them, and IDs are not given anew
+        self._read_at = -math.inf
+        self._probed_at = -math.inf
+        self._put_off = (0, 0)  # our own changes when the reading was put off last, and how many times it was
+        self._stale_at = math.inf
+        self._believed_after_s = RELIABLE_UNKNOWN_S
+        """How old the list must be for somebody's word against it to have it read again."""
+        self._seen: tuple[int | None, int] | None = None
+        self._reading = asyncio.Lock()
+        self._changing = asyncio.Lock()
+        self._errand = Errand("list of users", lock, admin, self._sync)
+        self.run = self._errand.run
+
+    # -- what is known ------------------------------------------------------------------------------------------------
+
+    def get(self, authorization_id: int) -> AuthorizationEntry | None:
+        """The user of that ID in the list as it was read last."""
+        return (self._entries or {}).get(authorization_id)
+
+    def kind_of(self, authorization_id: int) -> str | None:
+        """The type of the user of that ID; None if it is not known."""
+        known = self.get(authorization_id)
+        if known is not None:
+            return type_word(known.id_type)
+        if authorization_id in self._kinds:
+            return self._kinds[authorization_id]
+        paired = self._lock.paired
+        return type_word(paired.id_type) if authorization_id == paired.authorization_id else None
+
+    def told(self) -> list[dict[str, Any]]:
+        """The list as it was read last, as JSON; empty if it never was."""
+        return self._shown((self._entries or {}).values())
+
+    def show(self) -> None:
+        """Publish the list if it was ever read."""
+        if self._entries is not None:
+            self._publish(self.told())
+
+    def look(self) -> None:
+        """The lock has reported, or it has come or gone."""
+        if self._seen is not None and self._seen != self._marks():
+            self._errand.soon()
+        self._errand.look()
+
+    def doubt(self) -> None:
+        """The lock did not know somebody who is in the list, or who said so had another key."""
+        now = self._lock.clock()
+        self._stale_at = min(self._stale_at, max(now, self._read_at + self._believed_after_s))
+        self._believe_less()
+        self._errand.soon(self._stale_at - now)
+
+    def is_stale(self, authorization_id: int) -> bool:
+        """The list must be read before it tells whether this user may do anything."""
+        if self._entries is None or self._seen != self._marks() or self._lock.clock() >= self._stale_at:
+            return True
+        known = authorization_id in self._entries
+        return self._lock.clock() - self._read_at > (RELIABLE_S if known else self._believed_after_s)
+
+    def _believe_less(self) -> None:
+        """Somebody's word has the list read; unless that shows a change, the next one has to wait for longer."""
+        self._believed_after_s = min(self._believed_after_s * 2, RELIABLE_S)
+
+    def _marks(self) -> tuple[int | None, int]:
+        """What changes when the list may have changed."""
+        states = self._lock.states
+        return None if states is None else states.config_update_count, self._admin.edits
+
+    def _shown(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
+        if self._lock.config is None:
+            return []
+        zone, pending = access.zone_of(self._lock.config), self.pending_ids()
+        own_id = self._lock.paired.authorization_id
+        return [shown(each, zone, pending=each.authorization_id in pending, own_id=own_id) for each in entries]
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    async def _sync(self) -> float:
+        """Read what may have changed; gives the seconds until the next time."""
+        if self._still_changing():
+            return SETTLE_S
+        due_at = self._read_at + SYNC_S
+        now = self._lock.clock()
+        due = self._entries is None or self._seen != self._marks() or now >= min(due_at, self._stale_at)
+        if due or (now >= self._probed_at + PROBE_S and await self._has_other_length()):
+            await self.read(READ_TIMEOUT_S)
+            due_at = self._lock.clock() + SYNC_S
+        return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
+
+    def _still_changing(self) -> bool:
+        """Nothing but our own changes calls for a reading, and another one has come since that was looked at last."""
+        (count, edits), (known, times) = self._marks(), self._put_off
+        if self._seen is None or self._seen[0] != count or self._seen[1] == edits or edits == known:
+            return False
+        self._put_off = edits, times + 1
+        return times < SETTLE_TIMES
+
+    async def _has_other_length(self) -> bool:
+        """Ask for the last entry and one more: cheap, and it finds what firmware may not count as a change."""
+        known = self._entries or {}
+        if not known or not self._lock.connected:
+            return False
+        self._probed_at = self._lock.clock()
+        found = await self._admin.page(len(known) - 1, 2, READ_TIMEOUT_S)
+        return len(found) != 1 or found[0].authorization_id not in known
+
+    async def ensure(self, authorization_id: int, timeout_s: float) -> None:
+        """Read the list if it is stale for this user, or wait for somebody who does so already; raises as `read`."""
+        if self.is_stale(authorization_id):
+            deadline = self._lock.clock() + timeout_s
+            async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
+                if self.is_stale(authorization_id):
+                    if authorization_id not in (self._entries or {}):
+                        self._believe_less()
+                    await self._read(deadline)
+
+    async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
+        """Every user by ID, asked of the lock now, a page at a time so that others get their turn; publishes them.
+
+        Raises as `Admin.entries`.
+        """
+        deadline = self._lock.clock() + timeout_s
+        async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
+            return await self._read(deadline)
+
+    async def _read(self, deadline: float) -> dict[int, AuthorizationEntry]:
+        await self.zone(max(deadline - self._lock.clock(), 0.0))
+        seen = self._marks()
+        entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
+        before, self._entries = self._entries, {each.authorization_id: each for each in entries}
+        self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
+        self._probed_at = self._read_at
+        self._put_off = seen[1], 0
+        self._kinds.update((number, type_word(each.id_type)) for number, each in self._entries.items())
+        if before is None or _who_may(before) != _who_may(self._entries):
+            self._believed_after_s = RELIABLE_UNKNOWN_S
+        self.show()
+        if seen == self._marks() and self.listed(self._entries):
+            self._stale_at = self._read_at
+            self._errand.soon()
+        return self._entries
+
+    async def zone(self, timeout_s: float) -> tzinfo:
+        """The lock's time zone."""
+        config = self._lock.config or await self._lock.read_config(timeout_s)
+        return access.zone_of(config)
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    async def update(self, which: Which, changes: Mapping[str, Any], *, own: bool, timeout_s: float) -> dict[str, Any]:
+        """Change what `changes` names (`rename`, `enabled`, `remote`, `access`); gives the user as it is then.
+
+        `own` allows to disable or limit the bridge's own authorization.  Raises `RequestError`, and as
+        `Admin.update_entry`.
+        """
+        deadline = self._lock.clock() + timeout_s
+        async with self._one_change(deadline):
+            entries = await self.read(timeout_s)
+            entry = entries[which.find(_names(entries))]
+            limit = entry.limit if entry.time_limited else None
+            if "access" in changes:
+                limit = limit_of(changes["access"], await self.zone(timeout_s))
+            changed = replace(
+                entry,
+                name=changes.get("rename", entry.name),
+                enabled=changes.get("enabled", entry.enabled),
+                remote_allowed=changes.get("remote", entry.remote_allowed),
+                time_limited=limit is not None,
+                limit=limit,
+            )
+            if not changed.enabled:
+                self._guard(entry, "disabled", own=own)
+            if changes.get("access") is not None and limit is not None:
+                self._guard(entry, "limited in time", own=own)
+            await self._admin.update_entry(
+                entry.authorization_id,
+                name=changed.name,
+                enabled=changed.enabled,
+                remote_allowed=changed.remote_allowed,
+                limit=limit,
+                timeout_s=deadline - self._lock.clock(),
+            )
+            self._keep(changed)
+            [told] = self._shown([changed])
+            return told
+
+    async def remove(self, which: Which, *, own: bool, timeout_s: float) -> dict[str, Any]:
+        """Delete a user; gives its ID and name.  `own` allows to remove the bridge's own authorization."""
+        deadline = self._lock.clock() + timeout_s
+        async with self._one_change(deadline):
+            entries = await self.read(timeout_s)
+            entry = entries[which.find(_names(entries))]
+            self._guard(entry, "removed", own=own)
+            try:
+                await self._admin.remove_entry(entry.authorization_id, deadline - self._lock.clock())
+            except LockError as error:
+                if error.number != ErrorCode.NOT_AUTHORIZED or not self._is_own(entry):
+                    raise  # our own entry is gone: its answer got lost and we asked again
+            if self._entries is not None:
+                self._entries.pop(entry.authorization_id, None)
+            self.show()
+            self.removed(entry.authorization_id)
+            return {"id": entry.authorization_id, "name": entry.name}
+
+    async def add(
+        self, name: str, key: bytes, *, remote: bool, wanted: Access | None, timeout_s: float
+    ) -> AuthorizationEntry:
+        """Make an App authorization with `key` (32 bytes); a lost answer is looked for in the list.
+
+        Raises as `Admin.invite`, and `NotExecuted` if the list shows that nothing was made.
+        """
+        deadline = self._lock.clock() + timeout_s
+        async with self._one_change(deadline):
+            known = self._entries
+            if known is None or self._seen != self._marks():
+                known = await self.read(timeout_s)
+            limit = limit_of(wanted, await self.zone(timeout_s))
+            left_s = deadline - self._lock.clock()
+            try:
+                made = await self._admin.invite(name, key, remote_allowed=remote, limit=limit, timeout_s=left_s)
+            except OutcomeUnknown:
+                return await self._find_made(name, known)
+            entry = AuthorizationEntry(
+                authorization_id=made.authorization_id,
+                id_type=IdType.APP,
+                name=name,
+                enabled=True,
+                remote_allowed=remote,
+                created=made.created,
+                last_active=None,
+                lock_count=0,
+                time_limited=limit is not None,
+                limit=limit,
+            )
+            self._keep(entry)
+            return entry
+
+    async def _find_made(self, name: str, known: Mapping[int, AuthorizationEntry]) -> AuthorizationEntry:
+        entries = await self.read(READ_TIMEOUT_S)
+        new = [each for each in entries.values() if each.authorization_id not in known and each.name == name]
+        if not new:
+            raise NotExecuted("the lock's answer got lost, and it has made no new user")
+        if len(new) > 1:
+            raise OutcomeUnknown("the lock's answer got lost, and it has several new users of this name; look at them")
+        return new[0]
+
+    @asynccontextmanager
+    async def _one_change(self, deadline: float) -> AsyncIterator[None]:
+        """Entries are written whole: two changes of one user at a time would undo each other."""
+        async with self._alone(self._changing, deadline, "another change of the lock's users was under way"):
+            try:
+                yield
+            finally:
+                self._errand.soon()  # what we publish meanwhile is what we wrote, then what the lock has
+
+    @asynccontextmanager
+    async def _alone(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AsyncIterator[None]:
+        """Hold `turn`; raises `TimedOut` if it is not free until `deadline` (on the lock's clock)."""
+        try:
+            async with asyncio.timeout(max(deadline - self._lock.clock(), 0.0)):
+                await turn.acquire()
+        except TimeoutError:
+            raise TimedOut(f"{otherwise} until the deadline") from None
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def _keep(self, entry: AuthorizationEntry) -> None:
+        if self._entries is not None:
+            self._entries[entry.authorization_id] = entry
+        self.show()
+
+    def _is_own(self, entry: AuthorizationEntry) -> bool:
+        return entry.authorization_id == self._lock.paired.authorization_id
+
+    def _guard(self, entry: AuthorizationEntry, what: str, *, own: bool) -> None:
+        if self._is_own(entry) and not own:
+            raise RequestError(
+                "own_authorization",
+                f"this is the bridge itself; {what}, it could not use the lock any more: "
+                'if that is what you want, add "self": true (on the command line: --self)',
+            )
+
+
+def _who_may(entries: Mapping[int, AuthorizationEntry]) -> set[tuple[int, bool, bool]]:
+    return {(number, each.enabled, each.remote_allowed) for number, each in entries.items()}
+
+
+def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:
+    """A user as JSON."""
+    return {
+        "id": entry.authorization_id,
+        "name": entry.name,
+        "type": type_word(entry.id_type),
+        "enabled": entry.enabled,
+        "remote": entry.remote_allowed,
+        "created": access.rfc3339(entry.created, zone),
+        "last_active": access.rfc3339(entry.last_active, zone),
+        "lock_count": entry.lock_count,
+        "access": access.shown(entry.limit, zone) if entry.time_limited else None,
+        "pending": pending,
+        "self": entry.authorization_id == own_id,
+    }
+
+
+def _names(entries: Mapping[int, AuthorizationEntry]) -> dict[int, str]:
+    return {number: each.name for number, each in entries.items()}
+
+
+def type_word(id_type: int) -> str:
+    """Kind of an authorization: `app`, `bridge`, `fob`, `keypad` …"""
+    return _TYPES.get(id_type) or name_of(id_type)  # type: ignore[call-overload]
+
+
+def limit_of(wanted: Access | None, zone: tzinfo) -> TimeLimit | None:
+    """The time limit that a request asks for; raises `RequestError`."""
+    try:
+        return None if wanted is None else wanted.limit(zone)
+    except ValueError as error:
+        raise RequestError("bad_request", f"access {error}") from None

@@ -1,0 +1,1 @@
+"""A door shared with others: invitations, credentials, and the relay that guests' messages go through."""

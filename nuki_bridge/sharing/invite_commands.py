@@ -1,0 +1,158 @@
+"""What MQTT has of invitations: the owner's requests, the list of open ones, the events, and a guest's redeeming.
+
+A code stands in one answer, to whoever asked for the invitation, and nowhere else.  How an invitation lives is told in
+`invitations.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.errors import NukiError, RequestError
+from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner import access
+from nuki_bridge.owner.which import Which
+from nuki_bridge.sharing.invitation_code import link, shown
+from nuki_bridge.sharing.invitation_store import Invitation, Stage
+from nuki_bridge.sharing.invitations import LIFETIME_S
+from nuki_bridge.topics.topics import Publication
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from nuki_bridge.bridge.bridge import Bridge
+    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.members import Member
+    from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.topics.topics import Request
+
+log = logging.getLogger(__name__)
+
+
+async def _create(call: Call) -> Answer:
+    """Make an authorization on the lock, and the code with which one guest can fetch it."""
+    deadline = call.lock.clock() + call.timeout_s
+    limit = None
+    if "access" in call.arguments:
+        config = call.lock.config or await call.lock.read_config(call.timeout_s)
+        try:
+            limit = call.arguments["access"].limit(access.zone_of(config))
+        except ValueError as error:
+            raise RequestError("bad_request", f"access {error}") from None
+    code, row = await call.bridge.invitations.create(
+        call.member,
+        call.arguments["name"],
+        remote=call.arguments.get("remote", True),
+        limit=limit,
+        lifetime_s=call.arguments.get("expires_in", LIFETIME_S),
+        timeout_s=deadline - call.lock.clock(),
+    )
+    return {
+        "data": {
+            "id": row.authorization_id,
+            "code": shown(code),
+            "link": link(code),
+            "expires": _time(row.expires, _zone(call.lock)),
+            "user": row.user,
+        }
+    }
+
+
+async def _list(call: Call) -> Answer:
+    """The open invitations, without their codes."""
+    return {"data": told(call.bridge, call.member)}
+
+
+async def _revoke(call: Call) -> Answer:
+    """End an open invitation; what it left on the lock is removed now, or as soon as the lock can be reached."""
+    opened = call.bridge.invitations.open_at(call.lock.paired.nuki_id)
+    rows = {each.authorization_id: each for each in opened if each.authorization_id is not None}
+    which = Which(call.arguments, "open invitation", "unknown_invitation")
+    row = rows[which.find({number: _name(call.bridge, each) for number, each in rows.items()})]
+    removed = await call.bridge.invitations.revoke(call.member, row, call.timeout_s)
+    return {"data": {"id": row.authorization_id, "user": _name(call.bridge, row), "removed_on_lock": removed}}
+
+
+def _name(bridge: Bridge, row: Invitation) -> str:
+    entry = bridge.invitations.entry(row)
+    return row.user if entry is None else entry.name
+
+
+COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
+    "invite/create": _create,
+    "invite/list": _list,
+    "invite/revoke": _revoke,
+}
+"""By the name in `arguments.LOCK_COMMANDS`."""
+
+
+# -- what is told -----------------------------------------------------------------------------------------------------
+
+
+def told(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
+    """The open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
+    if member.lock is None:
+        return []
+    return [_shown(bridge, each, _zone(member.lock)) for each in bridge.invitations.open_at(member.lock.paired.nuki_id)]
+
+
+def _shown(bridge: Bridge, row: Invitation, zone: tzinfo) -> dict[str, Any]:
+    """Name, remote flag and limits as the lock has them by now."""
+    entry = bridge.invitations.entry(row)
+    if entry is not None:
+        limit = entry.limit if entry.time_limited else None
+        row = replace(row, user=entry.name, remote=entry.remote_allowed, limit=limit)
+    return {
+        "id": row.authorization_id,
+        "user": row.user,
+        "remote": row.remote,
+        "access": access.shown(row.limit, zone),
+        "created": _time(row.created, zone),
+        "expires": _time(row.expires, zone),
+    }
+
+
+def event(row: Invitation, lock: Lock) -> dict[str, Any]:
+    """What has become of an invitation just now, for `<lock>/event`; nothing in it is of use for redeeming it."""
+    return {
+        "type": "invitation",
+        "invitation": "created" if row.stage is Stage.OPEN else row.stage.value,
+        "user": {"id": row.authorization_id, "name": row.user},
+        "time": _time(row.created if row.ended is None else row.ended, _zone(lock)),
+    }
+
+
+def _zone(lock: Lock) -> tzinfo:
+    """The lock's time zone, as far as it has told."""
+    if lock.config is not None:
+        return access.zone_of(lock.config)
+    offset_min = lock.states.timezone_offset_min if lock.states is not None else 0
+    return timezone(timedelta(minutes=offset_min)) if abs(offset_min) < 24 * 60 else UTC
+
+
+def _time(seconds: int, zone: tzinfo) -> str | None:
+    return access.rfc3339(datetime.fromtimestamp(seconds, UTC), zone)
+
+
+# -- the guest --------------------------------------------------------------------------------------------------------
+
+
+def redeem(bridge: Bridge, request: Request) -> None:
+    """Answer a guest's request: with the sealed credential, or with one word why not, or not at all in a flood."""
+    try:
+        lookup = bytes.fromhex(request.session)
+    except ValueError:
+        lookup = b""
+    try:
+        payload = bridge.invitations.redeem(lookup, request.payload)
+    except NukiError as error:
+        if not isinstance(error, RequestError):
+            log.warning("an invitation could not be redeemed: %s", error)
+        payload = dump({"status": "error", "error": error.code})
+    if payload is not None:
+        for topic in request.reply_to:
+            bridge.outside.publish(Publication(topic, payload, correlation_data=request.correlation_data))

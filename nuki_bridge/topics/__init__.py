@@ -1,0 +1,1 @@
+"""The MQTT tree: its topics, what requests take, what is kept retained."""

@@ -1,0 +1,108 @@
+"""What the bridge keeps retained at the broker: published when it changes, and again when the broker lost it.
+
+`Retained` holds the payload that each topic shall have.  It neither knows what they mean nor who subscribes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from nuki_bridge.topics.topics import Publication
+
+log = logging.getLogger(__name__)
+
+REPAIR_S = 60.0
+"""A topic that somebody else changed is put right this often at most: two bridges on one base topic must not fight."""
+ECHO_S = 5.0
+"""Before MQTT 5 a client hears what it published itself: for so long a difference may be an echo."""
+
+
+class Retained:
+    """Retained topics and the payloads they shall have; `publish` tells whether the broker will get the message."""
+
+    def __init__(self, publish: Callable[[Publication], bool], clock: Callable[[], float]) -> None:
+        self._publish = publish
+        self._clock = clock
+        self._connected = False
+        self._wanted: dict[str, bytes] = {}
+        self._unsent: set[str] = set()
+        self._sent_at: dict[str, float] = {}
+        self._repaired_at: dict[str, float] = {}
+        self._repairs: dict[str, asyncio.TimerHandle] = {}
+
+    def get(self, topic: str) -> bytes | None:
+        """The payload that `topic` shall have; empty for a topic that was cleared, None for one that is not ours."""
+        return self._wanted.get(topic)
+
+    def put(self, topic: str, payload: bytes) -> None:
+        """Publish `payload` unless the topic has it already, or once connected; an empty one clears the topic."""
+        if self._wanted.get(topic) == payload:
+            return
+        self._wanted[topic] = payload
+        if self._connected:
+            for each in {*self._unsent, topic}:
+                self._send(each)
+
+    def move(self, rename: Callable[[str], str]) -> None:
+        """Clear every topic, and publish it under another name from the next `connected` on."""
+        if self._connected:
+            for topic in (topic for topic, payload in self._wanted.items() if payload):
+                self._publish(Publication(topic, b"", retain=True))
+        self.disconnected()
+        self._wanted = {rename(topic): payload for topic, payload in self._wanted.items() if payload}
+        self._sent_at.clear()
+        self._repaired_at.clear()
+
+    def connected(self) -> None:
+        """Publish everything, cleared topics as well: the broker may have lost it, or missed it while we were away."""
+        self._connected = True
+        for topic in self._wanted:
+            self._send(topic)
+
+    def disconnected(self) -> None:
+        """Publish nothing until `connected`."""
+        self._connected = False
+        self._unsent.clear()
+        self.close()
+
+    def seen(self, topic: str, payload: bytes, *, echoes: bool) -> bool:
+        """The broker delivered `payload` on `topic`; repairs what is ours and differs.  False if it is not ours.
+
+        `echoes` says that this may be a message of our own coming back late (MQTT 3.1.1).
+        """
+        wanted = self._wanted.get(topic)
+        if wanted is None:
+            return False
+        now = self._clock()
+        if payload == wanted or (echoes and now - self._sent_at.get(topic, -ECHO_S) < ECHO_S):
+            return True
+        wait_s = self._repaired_at.get(topic, -REPAIR_S) + REPAIR_S - now
+        if wait_s <= 0:
+            self._repair(topic)
+        elif topic not in self._repairs:
+            self._repairs[topic] = asyncio.get_running_loop().call_later(wait_s, self._repair, topic)
+        return True
+
+    def close(self) -> None:
+        """Give up what is due later."""
+        for timer in self._repairs.values():
+            timer.cancel()
+        self._repairs.clear()
+
+    def _repair(self, topic: str) -> None:
+        self._repairs.pop(topic, None)
+        if topic in self._wanted:
+            log.warning("somebody else published to %s, which is the bridge's own; publishing it again", topic)
+            self._repaired_at[topic] = self._clock()
+            self._send(topic)
+
+    def _send(self, topic: str) -> None:
+        if timer := self._repairs.pop(topic, None):
+            timer.cancel()
+        self._sent_at[topic] = self._clock()
+        if self._publish(Publication(topic, self._wanted[topic], retain=True)):
+            self._unsent.discard(topic)
+        else:
+            self._unsent.add(topic)

@@ -1,0 +1,351 @@
+"""The MQTT tree: every topic once, in one table, and what comes in on it as a `Request`; pure functions.
+
+`parse` checks all that can be said of a message without knowing the locks; `done` and `refused` make the answers.  What
+a request does is the bridge's business, what the published payloads look like is `report`'s.
+
+A request is answered on its own topic's counterpart, or on the MQTT 5 Response Topic that it names.  The outcome of
+`<lock>/set` is for everybody who watches the door and always goes to `<lock>/result`, besides to a Response Topic.
+Whoever may publish requests could have the bridge publish answers where they may not: therefore a Response Topic below
+the base topic must have a level `response` or end in `result`, and must not be one that the bridge listens to or
+retains; elsewhere the broker's access list decides what the bridge's account may publish.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from nuki_bridge.errors import RequestError
+from nuki_bridge.mqtt import payload
+from nuki_bridge.protocol.codes import Action
+from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS
+
+if TYPE_CHECKING:
+    from nuki_bridge.mqtt.mqtt import Message
+
+MAX_PAYLOAD_SIZE = 16 * 1024
+"""Bytes of a command or request; larger ones are refused."""
+COMMAND_DEADLINE_S = 15.0
+"""A command that could not be sent to the lock within this time is gone."""
+
+
+# -- the tree ---------------------------------------------------------------------------------------------------------
+
+
+class Kind(enum.StrEnum):
+    """What a topic asks for."""
+
+    SET = "set"
+    REQUEST = "request"
+    SIMULATE = "simulate"
+    RELAY = "relay"
+    REDEEM = "redeem"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic below the base topic; `<lock>` stands for a lock's name, `<command>` for the rest of the topic."""
+
+    pattern: str
+    direction: Literal["in", "out"]
+    retained: bool
+    meaning: str
+    virtual: bool = False
+    """Only there with `backend: virtual`."""
+
+
+def _in(pattern: str, meaning: str, *, virtual: bool = False) -> Topic:
+    return Topic(pattern, "in", False, meaning, virtual)
+
+
+def _out(pattern: str, meaning: str, *, retained: bool = False, virtual: bool = False) -> Topic:
+    return Topic(pattern, "out", retained, meaning, virtual)
+
+
+TABLE: Final = (
+    _out("bridge/state", "`online` or `offline` (last will): is the bridge there", retained=True),
+    _out("bridge/info", "JSON: version, adapter, locks, MQTT version", retained=True),
+    _out("bridge/event", "JSON: a lock was paired or unpaired, the Bluetooth adapter was lost or found"),
+    _in("bridge/request/<command>", "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart"),
+    _out("bridge/response/<command>", "the answer to such a request, as JSON"),
+    _out("<lock>/availability", "`online` or `offline`: can a command reach the lock now", retained=True),
+    _out("<lock>/state", "what the lock itself reported: `locked`, `unlocking`, `unlocked` …", retained=True),
+    _out("<lock>/door", "`open`, `closed` …, with a door sensor only", retained=True),
+    _out("<lock>/battery", "JSON: critical, charging, level in percent, accessories", retained=True),
+    _out("<lock>/status", "JSON: everything known about the lock", retained=True),
+    _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
+    _out(
+        "<lock>/event",
+        "JSON: a lock action ended, the door moved, a keypad was used, an invitation was redeemed; with who it was",
+    ),
+    _in("<lock>/set", "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action` and `transaction`"),
+    _out("<lock>/result", "the outcome of a lock action, as JSON"),
+    _in("<lock>/request/<command>", "a request to the lock, as JSON"),
+    _out("<lock>/response/<command>", "the answer to such a request, as JSON"),
+    _in("<lock>/relay/<session>/write", "a guest's message to the lock, encrypted end to end (binary)"),
+    _out("<lock>/relay/<session>/indicate", "the lock's message to that guest, likewise"),
+    _out("<lock>/relay/<session>/error", "JSON: the guest's message was not passed on, or the link was lost"),
+    _out("<lock>/invitations", "JSON: the lock's open invitations, never their codes", retained=True),
+    _in("invitation/<lookup>/redeem", "a guest's request for an invitation's credential, encrypted (binary)"),
+    _out("invitation/<lookup>/response", "the credential, encrypted, or JSON: why there is none"),
+    _in("<lock>/simulate", "a control for a virtual lock, as JSON", virtual=True),
+    _out("<lock>/simulate/response", "the answer to such a control, as JSON", virtual=True),
+)
+"""Every topic below the base topic."""
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    parts = {"<lock>": "(?P<lock>[^/]*)", "<command>": "(?P<command>.*)", "<session>": "(?P<session>[^/]*)"}
+    parts["<lookup>"] = "(?P<lookup>[^/]*)"
+    return re.compile("/".join(parts.get(level, re.escape(level)) for level in pattern.split("/")), re.DOTALL)
+
+
+def _filter(topic: Topic) -> str:
+    return re.sub("<(lock|session|lookup)>", "+", topic.pattern).replace("<command>", "#")
+
+
+def _kind(topic: Topic) -> Kind:
+    return next(kind for kind in Kind if kind.value in topic.pattern.split("/"))
+
+
+_INCOMING = [(_kind(each), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
+_NOT_FOR_ANSWERS = [_regex(each.pattern) for each in TABLE if each.direction == "in" or each.retained]
+_RETAINED_OF_LOCK = [each.pattern for each in TABLE if each.retained and each.pattern.startswith("<lock>")]
+
+
+def _without_overlaps(filters: list[str]) -> list[str]:
+    """Leave out what another filter covers: a broker may deliver a message once for each filter that fits it, and a
+    command that comes twice turns the motor twice."""
+    return [each for each in filters if not ("+" not in each and f"+/{each.partition('/')[2]}" in filters)]
+
+
+def command_filters(base: str, *, virtual: bool = False) -> list[str]:
+    """Topic filters for everything that the bridge is asked; no message fits two of them."""
+    chosen = [_filter(each) for each in TABLE if each.direction == "in" and (virtual or not each.virtual)]
+    return [f"{base}/{each}" for each in _without_overlaps(chosen)]
+
+
+def retained_filters(base: str) -> list[str]:
+    """Topic filters for what the bridge itself retains, to see what became of it at the broker."""
+    return [f"{base}/{each}" for each in _without_overlaps([_filter(each) for each in TABLE if each.retained])]
+
+
+def retained_topics(base: str, lock: str) -> list[str]:
+    """Every retained topic that a lock can have."""
+    return [f"{base}/{pattern.replace('<lock>', lock)}" for pattern in _RETAINED_OF_LOCK]
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked: `lock` is None for the bridge itself, `command` names a request and is empty otherwise.
+
+    `arguments` may hold a PIN.  `echo` is what goes back as it came: a `transaction`, and the `action`.  `received_at`
+    and `deadline` are on the clock of the MQTT client.  `session` (or lookup) and
+    `payload` are those of a guest's encrypted message.
+    """
+
+    kind: Kind
+    lock: str | None
+    command: str
+    reply_to: tuple[str, ...]
+    received_at: float
+    correlation_data: bytes | None = None
+    expiry_s: int | None = None
+    action: Action | None = None
+    session: str = ""
+    payload: bytes = field(default=b"", repr=False)
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    echo: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def deadline(self) -> float:
+        """When it may no longer be sent to a lock."""
+        expiry_s = math.inf if self.expiry_s is None else self.expiry_s
+        return self.received_at + min(COMMAND_DEADLINE_S, expiry_s)
+
+
+class Refused(RequestError):
+    """A message that is not carried out; `request` is as much of it as could be read, for the answer."""
+
+    def __init__(self, request: Request, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.request = request
+
+
+def parse(base: str, message: Message) -> Request | None:
+    """Read a message; None if it is none of the bridge's business or only clears a retained command.
+
+    Raises `Refused`.  Whether the lock exists and what it may be asked is not known here.
+    """
+    request = _address(base, message)
+    if request is None:
+        return None
+    if message.retain:
+        if not message.payload:
+            return None  # somebody clears a retained command; nobody waits for an answer
+        raise Refused(request, "retained_command", "a retained command is never carried out; publish it without retain")
+    if request.kind is Kind.REDEEM and len(message.payload) <= MAX_PAYLOAD_SIZE:
+        return replace(request, payload=message.payload)  # its answers have one topic, too
+    if request.kind is Kind.RELAY:
+        return replace(request, payload=message.payload)  # binary, and its answers have a topic of their own
+    # a guest's answers have one topic, also those that refuse: no other of its choice
+    if message.response_topic is not None and request.kind is not Kind.REDEEM:
+        if not _may_answer_on(base, message.response_topic):
+            raise Refused(request, "bad_request", "the response topic is one of the bridge's own; use another one")
+        to = (message.response_topic,)
+        request = replace(request, reply_to=request.reply_to + to if request.kind is Kind.SET else to)
+    if len(message.payload) > MAX_PAYLOAD_SIZE:
+        raise Refused(
+            request,
+            "payload_too_large",
+            f"a payload has {MAX_PAYLOAD_SIZE} bytes at most, this one has {len(message.payload)}",
+        )
+    try:
+        text = message.payload.decode().strip()
+    except UnicodeDecodeError:
+        raise Refused(request, "bad_request", "the payload is not UTF-8 text") from None
+    if request.kind is Kind.SET:
+        return _parse_action(request, text)
+    return _parse_request(request, text)
+
+
+def _address(base: str, message: Message) -> Request | None:
+    """The request without its payload, answered on the topic that belongs to its own."""
+    below = message.topic.removeprefix(f"{base}/")
+    if below == message.topic:
+        return None
+    for kind, regex in _INCOMING:
+        match = regex.fullmatch(below) or regex.fullmatch(f"{below}/")  # "+/request/#" fits "front_door/request", too
+        if match is None:
+            continue
+        parts = match.groupdict()
+        lock, command, session = parts.get("lock"), parts.get("command", ""), parts.get("session", "")
+        lookup = parts.get("lookup", "")
+        answers = {
+            Kind.SET: f"{lock}/result",
+            Kind.REQUEST: f"{'bridge' if lock is None else lock}/response/{command}",
+            Kind.SIMULATE: f"{lock}/simulate/response",
+            Kind.RELAY: f"{lock}/relay/{session}/error",
+            Kind.REDEEM: f"invitation/{lookup}/response",
+        }
+        answer = f"{base}/{answers[kind]}".removesuffix("/")
+        return Request(
+            kind,
+            lock,
+            command,
+            (answer,),
+            message.received_at,
+            message.correlation_data,
+            message.message_expiry_s,
+            session=session or lookup,
+        )
+    return None
+
+
+def _may_answer_on(base: str, topic: str) -> bool:
+    """See the module's docstring; that it is a valid topic name has been checked by `mqtt`."""
+    below = topic.removeprefix(f"{base}/")
+    if topic.startswith("$") or topic == base:
+        return False
+    if below == topic:
+        return True
+    levels = below.split("/")
+    answering = "response" in levels or levels[-1] == "result"
+    return answering and not any(regex.fullmatch(below) or regex.fullmatch(f"{below}/") for regex in _NOT_FOR_ANSWERS)
+
+
+# -- lock actions -----------------------------------------------------------------------------------------------------
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    action.name.lower(): action
+    for action in Action
+    if action not in (Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION)
+}
+"""What can be asked for on `<lock>/set`, by its name."""
+_SPELLINGS: Final = {
+    "open": "unlatch",
+    "lockngo": "lock_n_go",
+    "lockngo_unlatch": "lock_n_go_unlatch",
+}
+
+
+def _parse_action(request: Request, text: str) -> Request:
+    word: object = text
+    if text[:1] in ("{", "[", '"'):
+        values, request = _read_object(request, text)
+        for key in values:
+            if key != "action":
+                raise Refused(request, "bad_request", f"{key!r:.40} is not known; allowed are action and transaction")
+        word = values.get("action")
+        if not isinstance(word, str):
+            raise Refused(request, "bad_request", "action is missing or not a text; it names a lock action")
+    assert isinstance(word, str)
+    name = re.sub(r"[\s-]+", "_", word.strip().lower().replace("'", ""))
+    action = ACTIONS.get(_SPELLINGS.get(name, name))
+    if action is None:
+        raise Refused(request, "unknown_action", f"there is no such lock action; allowed are {', '.join(ACTIONS)}")
+    return replace(request, action=action, echo={"action": action.name.lower(), **request.echo})
+
+
+# -- requests with arguments ------------------------------------------------------------------------------------------
+
+
+def _parse_request(request: Request, text: str) -> Request:
+    values, request = _read_object(request, text or "{}")
+    if request.kind is Kind.SIMULATE:
+        return replace(request, arguments=values)
+    commands = BRIDGE_COMMANDS if request.lock is None else LOCK_COMMANDS
+    arguments = commands.get(request.command)
+    if arguments is None:
+        raise Refused(request, "unknown_command", f"there is no such request; allowed are {', '.join(commands)}")
+    try:
+        return replace(request, arguments=arguments.check(values))
+    except ValueError as error:
+        raise Refused(request, "bad_request", str(error)) from None
+
+
+def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
+    """The object in `text` without its transaction, and the request that echoes it; raises `Refused`."""
+    try:
+        values = payload.read_object(text)
+    except ValueError as error:
+        raise Refused(request, "bad_request", f"the payload {error}") from None
+    if "transaction" in values:
+        request = replace(request, echo={"transaction": values.pop("transaction")})
+    return values, request
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One message to publish."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    retain: bool = False
+    correlation_data: bytes | None = None
+
+
+def done(request: Request, **body: Any) -> list[Publication]:
+    """The answer to a request that went well: `completion=` for a lock action, `data=` for the others."""
+    return _answer(request, {"status": "ok", **body})
+
+
+def refused(request: Request, code: str, message: str) -> list[Publication]:
+    """The answer to a request that was refused or failed."""
+    return _answer(request, {"status": "error", "error": code, "message": message})
+
+
+def _answer(request: Request, body: dict[str, Any]) -> list[Publication]:
+    first = {"action": request.echo["action"]} if "action" in request.echo else {}
+    told = payload.dump({**first, **body, **request.echo})
+    return [Publication(topic, told, correlation_data=request.correlation_data) for topic in request.reply_to]
