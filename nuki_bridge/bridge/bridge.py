@@ -37,7 +37,7 @@ from nuki_bridge.topics.topics import Publication
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio, RadioStatus
     from nuki_bridge.config import DiscoverySettings, Settings
-    from nuki_bridge.mqtt.mqtt import Message
+    from nuki_bridge.mqtt.message import Message
     from nuki_bridge.protocol.advertisement import Sighting
     from nuki_bridge.protocol.messages import KeyturnerStates
     from nuki_bridge.protocol.session import Random

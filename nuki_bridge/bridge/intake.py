@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.mqtt.mqtt import Message
+    from nuki_bridge.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from nuki_bridge.topics.topics import Publication
 if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member, Members
     from nuki_bridge.home_assistant.announcer import Announcer
-    from nuki_bridge.mqtt.mqtt import Message
+    from nuki_bridge.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from nuki_bridge.config import MQTT_TLS_PORT, MqttSettings, Secret, TlsSettings
 from nuki_bridge.errors import BrokerError, NukiError, RequestError, TimedOut
 from nuki_bridge.mqtt import mqtt
+from nuki_bridge.mqtt.message import Message, Subscription
 
 _T = TypeVar("_T")
 
@@ -92,7 +93,7 @@ class Client:
         self._mqtt = mqtt.Client(
             settings,
             will=None,
-            subscriptions=lambda: [mqtt.Subscription(self._topic(each)) for each in self._filters],
+            subscriptions=lambda: [Subscription(self._topic(each)) for each in self._filters],
             on_message=self._on_message,
             on_connection=self._on_connection,
             on_refused=self._on_refused,
@@ -235,7 +236,7 @@ class Client:
     async def _subscribe(self, *filters: str) -> None:
         fresh = [each for each in filters if each not in self._filters]
         self._filters += fresh
-        self._mqtt.subscribe(*(mqtt.Subscription(self._topic(each)) for each in fresh))
+        self._mqtt.subscribe(*(Subscription(self._topic(each)) for each in fresh))
         await self._settle()
 
     async def _settle(self) -> None:
@@ -280,7 +281,7 @@ class Client:
         if topic != self._topic(self._inbox):  # that one is only a marker
             self._end(mqtt.not_allowed(self._settings, topic))
 
-    def _on_message(self, message: mqtt.Message) -> None:
+    def _on_message(self, message: Message) -> None:
         topic = message.topic.removeprefix(f"{self._base}/")
         if topic == self._inbox and not message.payload:
             if self._marker is not None and not self._marker.done():
@@ -290,7 +291,7 @@ class Client:
         else:
             self._on_report(topic, message.payload)
 
-    def _on_answer(self, message: mqtt.Message) -> None:
+    def _on_answer(self, message: Message) -> None:
         """Take an answer to one of our own questions; those of other clients come here too."""
         answer = _json_object(message.payload)
         transaction = answer.get("transaction") or (message.correlation_data or b"").decode(errors="replace")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from nuki_bridge.mqtt import mqtt
+from nuki_bridge.mqtt.message import Message, Subscription
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -22,7 +23,7 @@ class Broker:
         settings: MqttSettings,
         *,
         filters: Callable[[], Iterable[str]],
-        on_message: Callable[[mqtt.Message], None],
+        on_message: Callable[[Message], None],
         on_connection: Callable[[bool], None],
         pulse: Part,
     ) -> None:
@@ -103,5 +104,5 @@ class Broker:
         self._on_connection(connected)
 
 
-def _subscriptions(filters: Iterable[str]) -> list[mqtt.Subscription]:
-    return [mqtt.Subscription(each, no_local=True) for each in filters]
+def _subscriptions(filters: Iterable[str]) -> list[Subscription]:
+    return [Subscription(each, no_local=True) for each in filters]

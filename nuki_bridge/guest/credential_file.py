@@ -20,7 +20,7 @@ from typing import Any
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.credential import VERSION
-from nuki_bridge.mqtt.connection import is_topic_name
+from nuki_bridge.mqtt.message import is_topic_name
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.store import PairedLock

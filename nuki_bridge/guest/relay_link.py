@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nuki_bridge.bluetooth.link import Channel, OnData, RadioStatus
 from nuki_bridge.errors import BrokerError, Disconnected, LinkError, NukiError, RequestError
 from nuki_bridge.mqtt import mqtt
+from nuki_bridge.mqtt.message import Message, Subscription
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -65,7 +66,7 @@ class Post:
     def read(self, topic: str, reader: Callable[[bytes], None]) -> None:
         """Have `reader` called with each message on `topic`; what is published from now on is answered after this."""
         self._readers[topic] = reader
-        self._mqtt.subscribe(mqtt.Subscription(topic))
+        self._mqtt.subscribe(Subscription(topic))
 
     def leave(self, topic: str) -> None:
         """End `read`."""
@@ -100,7 +101,7 @@ class Post:
         elif not self._connected.done():
             self._connected.set_result(None)
 
-    def _on_message(self, message: mqtt.Message) -> None:
+    def _on_message(self, message: Message) -> None:
         reader = self._readers.get(message.topic)
         if reader is not None and not message.retain:
             reader(message.payload)

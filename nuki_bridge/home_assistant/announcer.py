@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nuki_bridge.config import DiscoverySettings
     from nuki_bridge.home_assistant.announced import Announced
     from nuki_bridge.home_assistant.discovery import LockFacts, Messages
-    from nuki_bridge.mqtt.mqtt import Message
+    from nuki_bridge.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 

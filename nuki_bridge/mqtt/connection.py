@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.freshness import Freshness
+from nuki_bridge.mqtt.message import Message, Subscription, is_topic_name
 from nuki_bridge.mqtt.tcp import acknowledge
 
 if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
@@ -41,37 +42,6 @@ _UNSUPPORTED_VERSION = 0x84
 _BAD_CREDENTIALS = 0x86
 _NOT_AUTHORIZED = 0x87
 _KEEPALIVE_TIMEOUT = 0x8D
-
-
-def is_topic_name(topic: str) -> bool:
-    """Whether one can publish to `topic`: 1 to 65535 bytes, no wildcard, no NUL."""
-    return 0 < len(topic.encode(errors="replace")) <= 0xFFFF and not set("+#\0") & set(topic)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One received PUBLISH.
-
-    `received_at` is on the clock given to `Client`: now, or, when the event loop had stood still (suspend, SIGSTOP,
-    swap), the moment it last ran, because the message may have been published at any time since.  `retain`: the broker
-    kept the message; with MQTT 5 also, publisher asked it to.
-    """
-
-    topic: str
-    payload: bytes
-    retain: bool
-    received_at: float
-    response_topic: str | None = None
-    correlation_data: bytes | None = None
-    message_expiry_s: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """A topic filter, subscribed at QoS 1; `no_local` (MQTT 5 only) leaves out what this client published itself."""
-
-    topic: str
-    no_local: bool = False
 
 
 Version = Literal["5", "3.1.1"]

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import BrokerError, RequestError
-from nuki_bridge.mqtt.connection import Connection, Message, Setup, Subscription, Version, is_topic_name
+from nuki_bridge.mqtt.connection import Connection, Setup, Version
+from nuki_bridge.mqtt.message import Message, Subscription, is_topic_name
 from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
 from nuki_bridge.pulse import Part
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
-
-__all__ = ["Client", "Message", "Subscription", "boottime", "is_topic_name", "not_allowed"]
 
 _LOGGER = logging.getLogger(__name__)
 

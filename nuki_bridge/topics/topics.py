@@ -25,7 +25,7 @@ from nuki_bridge.protocol.codes import Action
 from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS
 
 if TYPE_CHECKING:
-    from nuki_bridge.mqtt.mqtt import Message
+    from nuki_bridge.mqtt.message import Message
 
 MAX_PAYLOAD_SIZE = 16 * 1024
 """Bytes of a command or request; larger ones are refused."""

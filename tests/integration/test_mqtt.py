@@ -23,7 +23,8 @@ from paho.mqtt.client import Client as Paho
 
 from nuki_bridge.config import MqttSettings, Secret, TlsSettings
 from nuki_bridge.mqtt import connection, freshness, mqtt, tcp
-from nuki_bridge.mqtt.mqtt import Client, Message, Subscription
+from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.mqtt import Client
 from tests.integration.broker import Broker, Peer, free_port, make_ca
 
 WILL = ("nuki/bridge/state", b"offline")

@@ -15,7 +15,7 @@ from nuki_bridge.config import DiscoverySettings, LockSettings, MqttSettings
 from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant import announcer
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
-from nuki_bridge.mqtt.mqtt import Message
+from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.codes import Action
 from tests.unit.rig import clock
 from tests.unit.test_bridge import CLASSIC, ULTRA, House

@@ -14,7 +14,7 @@ import pytest
 
 from nuki_bridge.bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
-from nuki_bridge.mqtt.mqtt import Message
+from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.pulse import Pulse
 from nuki_bridge.simulator.behaviour import seeded

@@ -13,7 +13,7 @@ from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant import discovery
 from nuki_bridge.home_assistant.discovery import LockFacts
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, lock_entity
-from nuki_bridge.mqtt.mqtt import Message
+from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.codes import Action, LockState, name_of
 from nuki_bridge.topics import topics
 

@@ -22,6 +22,7 @@ from nuki_bridge.bluetooth.radio import BluezRadio
 from nuki_bridge.config import LockSettings, MqttSettings
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt import mqtt
+from nuki_bridge.mqtt.message import Subscription
 from nuki_bridge.mqtt.mqtt import KEEPALIVE_S
 from nuki_bridge.pulse import SLACK_S, Pulse
 from tests.unit.rig import clock
@@ -243,7 +244,7 @@ async def connecting(open_socket: Any, monkeypatch: pytest.MonkeyPatch) -> Async
     client = mqtt.Client(
         MqttSettings(),
         will=None,
-        subscriptions=[mqtt.Subscription("nuki/+/set")],
+        subscriptions=[Subscription("nuki/+/set")],
         on_message=lambda _: None,
         on_connection=lambda *_: None,
         clock=clock,

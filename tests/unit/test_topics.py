@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuki_bridge.mqtt.mqtt import Message
+from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Kind, Refused, Request, parse

@@ -1,0 +1,36 @@
+"""What an MQTT connection takes and gives: messages and subscriptions; data and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def is_topic_name(topic: str) -> bool:
+    """Whether one can publish to `topic`: 1 to 65535 bytes, no wildcard, no NUL."""
+    return 0 < len(topic.encode(errors="replace")) <= 0xFFFF and not set("+#\0") & set(topic)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One received PUBLISH.
+
+    `received_at` is on the clock given to `mqtt.Client`: now, or, when the event loop had stood still (suspend,
+    SIGSTOP, swap), the moment it last ran, because the message may have been published at any time since.  `retain`:
+    the broker kept the message; with MQTT 5 also, its publisher asked for that.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool
+    received_at: float
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    message_expiry_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic filter, subscribed at QoS 1; `no_local` (MQTT 5 only) leaves out what this client published itself."""
+
+    topic: str
+    no_local: bool = False
