@@ -13,7 +13,7 @@ if not os.environ.get("VM_RESULTS"):
     pytest.skip("runs in the virtual machine: python -m tests.vm.rig -- pytest tests/vm/guest", allow_module_level=True)
 
 from nuki_bridge.protocol.codes import LockState
-from nuki_bridge.simulator.peripheral import Air
+from nuki_bridge.simulator.air import Air
 from tests.integration.broker import Broker
 from tests.vm.guest import stack
 from tests.vm.guest.program import Program
