@@ -28,6 +28,8 @@ COMMAND_EXPIRY_S = 15
 """A command that the broker could not deliver by then is dropped there, and the daemon does not carry it out later."""
 ACTION_TIMEOUT_S = 140.0
 """15 s until the lock has the action, 90 s of movement (lock 'n' go), and a search of 30 s after a lost answer."""
+MAX_ANSWER_SIZE = 16 * 1024 * 1024
+"""Bytes of a packet that we take: a long log or many users make a long answer."""
 MARKER_TIMEOUT_S = 2.0
 LATE_RETAINED_S = 0.5
 """Brokers that work in parallel send retained messages a moment after what was published later."""
@@ -97,6 +99,7 @@ class Client:
             on_message=self._on_message,
             on_connection=self._on_connection,
             on_refused=self._on_refused,
+            max_packet_size=MAX_ANSWER_SIZE,
         )
         loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = loop.create_future()

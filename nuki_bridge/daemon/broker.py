@@ -83,6 +83,7 @@ class Broker:
             publication.payload,
             retain=publication.retain,
             correlation_data=publication.correlation_data,
+            keep_s=publication.keep_s,
         )
 
     def watch(self, filters: Iterable[str]) -> None:

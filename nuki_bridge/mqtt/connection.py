@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.freshness import Freshness
-from nuki_bridge.mqtt.message import Message, Subscription, is_topic_name
+from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
 from nuki_bridge.mqtt.tcp import acknowledge
 
 if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
-    from paho.mqtt.client import Client as PahoClient
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
     from nuki_bridge.config import MqttSettings
+    from nuki_bridge.mqtt.paho import PahoOnSocket
     from nuki_bridge.pulse import Part
 
 _LOGGER = logging.getLogger(__name__)
@@ -34,7 +35,14 @@ _LOGGER = logging.getLogger(__name__)
 ANSWER_TIMEOUT_S = 10.0  # from CONNECT to the last SUBACK
 CLOSE_TIMEOUT_S = 0.5
 TICK_S = 1.0
-MAX_PACKET_SIZE = 64 * 1024  # the broker drops larger ones in silence, so well above what is refused with an answer
+PROBE_S = 4.0
+"""A broker that was silent for so long is pinged, far more often than keepalive wants it,"""
+SILENT_S = 6.5
+"""so that a longer silence means that the network stood still, and what then comes is as old as that."""
+MAX_INFLIGHT = 20  # messages that the broker need not have acknowledged, unless it wants fewer
+ACKNOWLEDGED_S = 20.0
+"""A broker that has not acknowledged a message for so long never will: one whose queues overflowed forgets that it owes
+it, answers pings, and nothing more would go out."""
 MAX_PENDING = 1000  # messages, and
 MAX_PENDING_SIZE = 1024 * 1024  # bytes of payload that wait for the broker before `publish` refuses more
 
@@ -59,6 +67,7 @@ class Setup:
     on_ready: Callable[[Connection], None]
     on_refused: Callable[[str], None]
     clock: Callable[[], float]
+    max_packet_size: int
     pulse: Part
 
     @property
@@ -86,13 +95,13 @@ class Connection:
         self._closed = asyncio.Event()  # paho let go of the socket
         self._trouble = ""  # paho's last complaint about the socket
         self._subscribing: dict[int, tuple[Subscription, ...]] = {}
-        self._pending: dict[int, tuple[str, int]] = {}  # message id -> topic, payload size
+        self._pending: dict[int, tuple[float, Outgoing]] = {}  # message id -> when, what; in this order
         self._pending_size = 0
         self._drained = asyncio.Event()
         self._drained.set()
         self._max_packet_size: int | None = None
         self._warned_of: set[str] = set()
-        self._heard_at = self._loop.time()
+        self._heard_at = self._probed_at = self._loop.time()
         self.freshness = Freshness(self._clock, self._send_fence)
 
     @property
@@ -127,16 +136,16 @@ class Connection:
 
     # -- what Client passes on
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int, properties: dict[str, Any]) -> bool:
-        """See `Client.publish`; `properties` by paho's names, without those that are None."""
-        size = len(payload)
+    def publish(self, message: Outgoing) -> bool:
+        """See `Client.publish`."""
+        topic, size = message.topic, len(message.payload)
         if len(self._pending) >= MAX_PENDING or self._pending_size + size > MAX_PENDING_SIZE:
             self._warn_once("the broker takes messages too slowly, some are dropped")
             return False
         packed = None
-        if self.version == "5" and properties:
+        if self.version == "5" and message.properties:
             packed = self._properties("PUBLISH")
-            for name, value in properties.items():
+            for name, value in message.properties.items():
                 setattr(packed, name, value)
         if self._max_packet_size is not None:
             # A larger packet would end the connection.  Fixed header, lengths and packet id take 13 bytes at most.
@@ -144,13 +153,17 @@ class Connection:
             if 13 + len(topic.encode()) + extra + size > self._max_packet_size:
                 self._warn_once(f"the broker takes {self._max_packet_size} bytes at most, too few for {topic!r}")
                 return False
-        info = self._paho.publish(topic, payload, qos, retain, packed)
+        info = self._paho.publish(topic, message.payload, message.qos, message.retain, packed)
         if info.rc != 0:
             return False
-        self._pending[info.mid] = (topic, size)
+        self._pending[info.mid] = (self._loop.time(), message)
         self._pending_size += size
         self._drained.clear()
         return True
+
+    def unacknowledged(self) -> list[Outgoing]:
+        """What the broker has not acknowledged yet, in the order in which it was published."""
+        return [message for _, message in self._pending.values()]
 
     async def drain(self, timeout_s: float) -> None:
         """See `Client.drain`."""
@@ -183,24 +196,11 @@ class Connection:
 
     # -- start and end
 
-    def _new_paho(self, sock: socket.socket) -> PahoClient:
-        from paho.mqtt.client import Client as PahoClient
-        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+    def _new_paho(self, sock: socket.socket) -> PahoOnSocket:
+        from nuki_bridge.mqtt.paho import PahoOnSocket
 
-        class PahoOnSocket(PahoClient):
-            # paho's own _create_socket blocks for DNS, TCP and TLS.
-            def _create_socket(self) -> Any:
-                return sock
-
-        five = self.version == "5"
         settings = self._setup.settings
-        paho = PahoOnSocket(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._setup.client_id,
-            clean_session=None if five else True,
-            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
+        paho = PahoOnSocket(sock, client_id=self._setup.client_id, five=self.version == "5")
         if settings.username is not None:
             paho.username_pw_set(settings.username, settings.password.reveal() if settings.password else None)
         if self._setup.will is not None:
@@ -225,7 +225,7 @@ class Connection:
         if self.version == "5":
             properties = self._properties("CONNECT")
             properties.SessionExpiryInterval = 0
-            properties.MaximumPacketSize = MAX_PACKET_SIZE
+            properties.MaximumPacketSize = self._setup.max_packet_size
             paho.connect(settings.host, settings.port, self.keepalive_s, clean_start=True, properties=properties)
         else:
             paho.connect(settings.host, settings.port, self.keepalive_s)
@@ -270,10 +270,23 @@ class Connection:
         self._notice_stall()
         try:
             self._paho.loop_misc()  # pings, and ends the connection when they stay unanswered
+            self._probe()
+            self._await_acknowledgements()
             self._promise()
         except Exception:
             _LOGGER.exception("MQTT: keepalive failed")
             self._end("internal error")
+
+    def _probe(self) -> None:
+        now = self._loop.time()
+        if self.ready and now - max(self._heard_at, self._probed_at) >= PROBE_S:
+            self._probed_at = now
+            self._paho.ping()
+
+    def _await_acknowledgements(self) -> None:
+        oldest, _ = next(iter(self._pending.values()), (math.inf, None))
+        if self._loop.time() - oldest > ACKNOWLEDGED_S:
+            self._lost(f"the broker at {self._setup.where} does not acknowledge what is published")
 
     def _promise(self) -> None:
         """That this runs proves little: bytes from the broker, which answers our pings, prove that both ways work."""
@@ -281,12 +294,13 @@ class Connection:
         left_s = self._heard_at + answer_s - self._loop.time()
         self._setup.pulse.step(left_s, f"hearing from the broker at {self._setup.where}")
 
-    def _notice_stall(self) -> None:
+    def _notice_stall(self) -> float:
         stood_still_s = self.freshness.look(connected=self.accepted)
         if stood_still_s > 1.5 * self.keepalive_s:
             # The broker has given us up, and its farewell may have been lost while the network was down.  One more tick
             # to read what came before.
             self._loop.call_later(TICK_S, self._end, f"we stood still for {stood_still_s:.0f} s")
+        return stood_still_s
 
     def _send_fence(self) -> int | None:
         # UNSUBSCRIBE from what nobody subscribed to is the one request that changes nothing and is always answered.
@@ -296,8 +310,12 @@ class Connection:
     # -- told by the loop: the socket
 
     def _readable(self) -> None:
-        self._heard_at = self._loop.time()
-        self._notice_stall()
+        now = self._loop.time()
+        silent_s, self._heard_at = now - self._heard_at, now
+        stood_still_s = self._notice_stall()
+        if silent_s > SILENT_S and not stood_still_s and self.ready:
+            _LOGGER.debug("MQTT: the network stood still for %.1f s", silent_s)
+            self.freshness.doubt(self._clock() - silent_s)
         try:
             self._paho.loop_read()
             # What TLS has decrypted already does not make the socket readable again.
@@ -363,6 +381,8 @@ class Connection:
             return
         self._paho.on_log = None  # paho formats a text for every packet while this is set
         self._max_packet_size = getattr(properties, "MaximumPacketSize", None)
+        # paho takes no notice of this either; a broker may end the connection of whoever sends more.
+        self._paho.limit_inflight(min(getattr(properties, "ReceiveMaximum", 0) or MAX_INFLIGHT, MAX_INFLIGHT))
         # paho 2.1.0 takes no notice of the broker's keepalive: obey a shorter one from the next connection on.
         keepalive_s = getattr(properties, "ServerKeepAlive", 0)
         if 0 < keepalive_s < self.keepalive_s:
@@ -407,11 +427,12 @@ class Connection:
         self.freshness.answered(mid)
 
     def _on_publish(self, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        topic, size = self._pending.pop(mid, ("", 0))
-        self._pending_size -= size
+        _, message = self._pending.pop(mid, (0.0, None))
+        self._pending_size -= len(message.payload) if message is not None else 0
         if not self._pending:
             self._drained.set()
         if reason.is_failure:
+            topic = message.topic if message is not None else ""
             self._warn_once(f"the broker refused a message to {topic!r}: {reason.getName()}")
             self._setup.on_refused(topic)
 

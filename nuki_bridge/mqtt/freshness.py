@@ -1,8 +1,11 @@
-"""How old the messages of a connection are: what was published while the event loop stood still is read afterwards.
+"""How old the messages of a connection are: what was published while the event loop or the network stood still is read
+afterwards.
 
-After a stall (suspend, SIGSTOP, swap) messages lie in our socket and, since the broker sends only so many that are not
-acknowledged, behind it in the broker.  All of them were published at an unknown time since the loop last ran.  They are
-through when the broker answers a request and sent no message between that request and its answer: the fence.
+After a stall of the loop (suspend, SIGSTOP, swap) messages lie in our socket and, since the broker sends only so many
+that are not acknowledged, behind it in the broker; after one of the network (Wi-Fi out of reach) they have waited at
+the broker's end of the connection.  All of them were published at an unknown time since the loop last ran, or since the
+broker was last heard.  They are through when the broker answers a request and sent no message between that request and
+its answer: the fence.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ class Freshness:
 
     def __init__(self, clock: Callable[[], float], send_fence: Callable[[], int | None]) -> None:
         self.stale_since: float | None = None
-        """When the loop last ran, on `clock`, while what is read now may have been published at any time since."""
+        """When all was well last, on `clock`, while what is read now may have been published at any time since."""
         self._clock = clock
         self._send_fence = send_fence
         self._last_ran = clock()
@@ -40,13 +43,17 @@ class Freshness:
         if stood_still_s <= STALL_S or not connected:
             return 0.0
         _LOGGER.debug("MQTT: stood still for %.1f s", stood_still_s)
+        self.doubt(last_ran)
+        return stood_still_s
+
+    def doubt(self, since: float) -> None:
+        """What is read now may have been published at any time since then, on `clock`."""
         if self.stale_since is None:
-            self.stale_since = last_ran
+            self.stale_since = since
         self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_S
         if self._fence is None:
             self._fence = self._send_fence()
         self._message_came = True  # what the fence's answer follows may have come after a second stall
-        return stood_still_s
 
     def message(self) -> float:
         """A message was read: since when it may have been published, on `clock`."""

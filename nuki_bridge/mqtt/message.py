@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 def is_topic_name(topic: str) -> bool:
@@ -34,3 +36,19 @@ class Subscription:
 
     topic: str
     no_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One PUBLISH to send; `properties` by paho's names, MQTT 5 only.
+
+    Until `keep_until`, on the clock given to `mqtt.Client`, it is sent again on the next connection if this one ends
+    before the broker has acknowledged it.
+    """
+
+    topic: str
+    payload: bytes = field(repr=False)
+    retain: bool
+    qos: int
+    properties: Mapping[str, Any]
+    keep_until: float

@@ -1,8 +1,9 @@
 """The MQTT broker, seen as something that is there or will come back: connect, publish, subscribe, connect again.
 
 `Client` keeps one connection for ever and hands each received PUBLISH to `on_message`.  It does not know what a topic
-means, keeps nothing for later (what cannot be sent now is refused, what was unacknowledged at a loss is gone) and
-publishes nothing by itself but the last will: its user publishes everything again when told of a connection.
+means and publishes nothing by itself but the last will: its user publishes everything again when told of a connection.
+It keeps nothing for later but what it is told to keep for a while: what else cannot be sent now is refused, what else
+was unacknowledged at a loss is gone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import BrokerError, RequestError
 from nuki_bridge.mqtt.connection import Connection, Setup, Version
-from nuki_bridge.mqtt.message import Message, Subscription, is_topic_name
+from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
 from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
 from nuki_bridge.pulse import Part
 
@@ -29,6 +30,10 @@ _LOGGER = logging.getLogger(__name__)
 KEEPALIVE_S = 15
 RETRY_MIN_S = 1.0
 RETRY_MAX_S = 60.0
+MAX_KEPT = 100
+"""Messages that are kept for the next connection; of more the oldest are given up."""
+MAX_PACKET_SIZE = 1024 * 1024
+"""Bytes of a packet that we take: a broker drops larger ones in silence, so far more than is refused with an answer."""
 STABLE_S = 30.0  # a connection that lasted this long ends an outage: back-off and warnings start afresh
 
 
@@ -64,6 +69,7 @@ class Client:
         on_refused: Callable[[str], None] = lambda topic: None,
         clock: Callable[[], float] = boottime,
         keepalive_s: int = KEEPALIVE_S,
+        max_packet_size: int = MAX_PACKET_SIZE,
         pulse: Part | None = None,
     ) -> None:
         self._on_connection = on_connection
@@ -79,9 +85,11 @@ class Client:
             on_ready=self._connected,
             on_refused=on_refused,
             clock=clock,
+            max_packet_size=max_packet_size,
             pulse=pulse or Part(),
         )
         self._connection: Connection | None = None
+        self._kept: list[Outgoing] = []
         self._versions = _Versions()
         self._warned_of: set[str] = set()  # in this outage
         self._announce = True  # the next connection, at INFO
@@ -108,15 +116,18 @@ class Client:
         response_topic: str | None = None,
         correlation_data: bytes | None = None,
         expiry_s: int | None = None,
+        keep_s: float = 0.0,
     ) -> bool:
         """Hand over a message without waiting; True if the broker will get it unless the connection breaks.
 
         False, and the message is gone: not connected, no valid topic name, larger than the broker takes, or too much
         waits already.  `response_topic`, `correlation_data` and `expiry_s` (0..2**32-1) need MQTT 5 and are left out
-        without it.
+        without it.  `keep_s`: without a connection, or if this one breaks before the broker has acknowledged it, it is
+        sent on one that is there within so many seconds; it may then come twice.
         """
         connection = self._connection
-        if connection is None or not connection.open or not is_topic_name(topic):
+        is_open = connection is not None and connection.open
+        if not is_topic_name(topic) or not (is_open or keep_s > 0):
             return False
         data = payload.encode() if isinstance(payload, str) else payload
         properties = {
@@ -125,7 +136,11 @@ class Client:
             "MessageExpiryInterval": expiry_s,
         }
         given = {name: value for name, value in properties.items() if value is not None}
-        return connection.publish(topic, data, retain=retain, qos=qos, properties=given)
+        message = Outgoing(topic, data, retain, qos, given, self._setup.clock() + keep_s)
+        if connection is not None and is_open:
+            return connection.publish(message)
+        self._keep([message])
+        return True
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until the broker has everything published so far (QoS 1: acknowledged), the connection is lost, or
@@ -170,6 +185,7 @@ class Client:
                 reason = str(error)
             finally:
                 self._connection = None
+            self._keep(connection.unacknowledged())
             self._keepalive_s = connection.keepalive_s
             if self._versions.ended(connection):
                 continue
@@ -187,6 +203,16 @@ class Client:
         _LOGGER.log(level, "MQTT: connected to %s with MQTT %s", self._setup.where, connection.version)
         self._announce = False
         self._tell(None)
+        kept, self._kept = self._kept, []
+        for message in kept:
+            if self._setup.clock() < message.keep_until:
+                connection.publish(message)
+
+    def _keep(self, messages: list[Outgoing]) -> None:
+        """Keep for the next connection what is to be kept, in the order in which it was published."""
+        now = self._setup.clock()
+        fresh = [each for each in (*self._kept, *messages) if now < each.keep_until]
+        self._kept = sorted(fresh, key=lambda each: each.keep_until)[-MAX_KEPT:]
 
     def _failed(self, reason: str) -> None:
         if reason in self._warned_of:

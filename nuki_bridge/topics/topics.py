@@ -31,6 +31,8 @@ MAX_PAYLOAD_SIZE = 16 * 1024
 """Bytes of a command or request; larger ones are refused."""
 COMMAND_DEADLINE_S = 15.0
 """A command that could not be sent to the lock within this time is gone."""
+KEEP_S = 60.0
+"""An answer that the broker did not get, because it was away, waits so long for it."""
 
 
 # -- the tree ---------------------------------------------------------------------------------------------------------
@@ -327,12 +329,13 @@ def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message to publish."""
+    """One message to publish; for `keep_s` seconds it waits for the broker if that is away."""
 
     topic: str
     payload: bytes = field(repr=False)
     retain: bool = False
     correlation_data: bytes | None = None
+    keep_s: float = 0.0
 
 
 def done(request: Request, **body: Any) -> list[Publication]:
@@ -348,4 +351,5 @@ def refused(request: Request, code: str, message: str) -> list[Publication]:
 def _answer(request: Request, body: dict[str, Any]) -> list[Publication]:
     first = {"action": request.echo["action"]} if "action" in request.echo else {}
     told = payload.dump({**first, **body, **request.echo})
-    return [Publication(topic, told, correlation_data=request.correlation_data) for topic in request.reply_to]
+    keep_s = KEEP_S if request.kind in (Kind.SET, Kind.REQUEST) else 0.0  # guests ask again by themselves
+    return [Publication(topic, told, False, request.correlation_data, keep_s) for topic in request.reply_to]

@@ -213,9 +213,17 @@ async def test_no_local_leaves_out_own_messages(shared: Broker) -> None:
 async def test_payload_over_16_kib_is_passed_on_and_one_over_the_packet_size_kept_away(shared: Broker) -> None:
     async with running(shared, subscribed("big")) as run, Peer(shared) as peer:
         await run.until(True)
-        peer.publish("big", bytes(connection.MAX_PACKET_SIZE + 1))
-        peer.publish("big", bytes(60_000))
-        assert len((await run.next()).payload) == 60_000
+        peer.publish("big", bytes(mqtt.MAX_PACKET_SIZE + 1))
+        peer.publish("big", bytes(1_000_000))
+        assert len((await run.next()).payload) == 1_000_000
+
+
+@pytest.mark.real_time
+async def test_who_expects_long_answers_gets_them(shared: Broker) -> None:
+    async with running(shared, subscribed("long"), max_packet_size=16 * 2**20) as run, Peer(shared) as peer:
+        await run.until(True)
+        peer.publish("long", bytes(mqtt.MAX_PACKET_SIZE + 1))
+        assert len((await run.next()).payload) == mqtt.MAX_PACKET_SIZE + 1
 
 
 @pytest.mark.real_time
@@ -328,6 +336,92 @@ async def test_a_stall_without_messages_leaves_later_ones_fresh(
         await eventually(lambda: "stood still" in caplog.text and connection.freshness.stale_since is None)
         sent_at = clock()
         peer.publish("quiet", b"")
+        assert (await run.next()).received_at >= sent_at
+
+
+class Forwarder:
+    """A TCP port in front of a broker; while `held`, what the broker sends stays on its way."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.held = False
+        self._moved = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Forwarder:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def hold(self, held: bool) -> None:
+        self.held = held
+        self._moved.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._tasks += [
+            asyncio.create_task(self._copy(reader, back_writer, back=False)),
+            asyncio.create_task(self._copy(back_reader, writer, back=True)),
+        ]
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool) -> None:
+        while data := await reader.read(65536):
+            while back and self.held:
+                self._moved.clear()
+                await self._moved.wait()
+            writer.write(data)
+        writer.close()
+
+
+@pytest.mark.real_time
+async def test_messages_held_up_on_the_network_are_as_old_as_the_silence(
+    shared: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop runs, nothing comes: what the broker had handed over already must not pass for new afterwards."""
+    monkeypatch.setattr(connection, "TICK_S", 0.02)
+    monkeypatch.setattr(connection, "PROBE_S", 0.1)
+    monkeypatch.setattr(connection, "SILENT_S", 0.5)
+    async with (
+        Forwarder(shared.port) as network,
+        running(network.port, subscribed("held")) as run,
+        Peer(shared) as peer,
+    ):
+        await run.until(True)
+        held_at = mqtt.boottime()
+        network.hold(True)
+        for number in range(3):
+            peer.publish("held", str(number))
+        await eventually(lambda: mqtt.boottime() > held_at + 0.7)
+        network.hold(False)
+        late = [await run.next() for _ in range(3)]
+        assert [message.payload for message in late] == [b"0", b"1", b"2"]
+        assert all(message.received_at <= held_at + 0.1 for message in late)
+
+        await eventually(lambda: run.client._connection and run.client._connection.freshness.stale_since is None)
+        sent_at = mqtt.boottime()
+        peer.publish("held", b"now")
+        assert (await run.next()).received_at >= sent_at
+        assert run.connections == []
+
+
+@pytest.mark.real_time
+async def test_a_quiet_broker_is_asked_so_often_that_its_next_message_is_fresh(
+    shared: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "TICK_S", 0.02)
+    monkeypatch.setattr(connection, "PROBE_S", 0.1)
+    monkeypatch.setattr(connection, "SILENT_S", 0.5)
+    async with running(shared, subscribed("seldom")) as run, Peer(shared) as peer:
+        await run.until(True)
+        quiet_at = mqtt.boottime()
+        await eventually(lambda: mqtt.boottime() > quiet_at + 1.0)
+        sent_at = mqtt.boottime()
+        peer.publish("seldom", b"")
         assert (await run.next()).received_at >= sent_at
 
 
@@ -590,6 +684,81 @@ async def test_publish_refuses_what_the_broker_would_hang_up_for(tmp_path: Path)
             assert run.connections == []
 
 
+@pytest.mark.real_time
+async def test_what_is_to_be_kept_waits_for_the_broker_and_nothing_else_does(broker: Broker) -> None:
+    async with running(broker) as run:
+        assert run.client.publish("it/is", b"before the first connection", retain=True, keep_s=60)
+        await run.until(True)
+        async with Peer(broker) as peer:
+            await peer.subscribe("it/is")
+            assert (await peer.next()).payload == b"before the first connection"
+        broker.freeze()
+        assert run.client.publish("it/was", b"under way when the connection broke", retain=True, keep_s=60)
+        assert run.client.publish("it/was/not", b"likewise, and not to be kept", retain=True)
+        broker.stop()
+        await run.until(False)
+        assert run.client.publish("it/comes", b"while the broker was away", retain=True, keep_s=60)
+        assert run.client.publish("it/came/late", b"for no time", retain=True, keep_s=1e-6)
+        assert not run.client.publish("it/goes", b"not to be kept", retain=True)
+        broker.start()
+        await run.until(True)
+        await run.client.drain(5)
+        async with Peer(broker) as peer:
+            await peer.subscribe("it/#")
+            got = {(await peer.next()).topic for _ in range(2)}
+            peer.publish("it/ends", b"")
+            assert (await peer.next()).topic == "it/ends"
+    assert got == {"it/was", "it/comes"}
+
+
+@pytest.mark.real_time
+async def test_a_broker_that_never_acknowledges_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose queues overflowed forgets what it owes and answers pings: for ever nothing more would go out."""
+    monkeypatch.setattr(connection, "TICK_S", 0.02)
+    monkeypatch.setattr(connection, "ACKNOWLEDGED_S", 0.2)
+    published = []
+
+    def answer(packet: bytes) -> bytes | None:
+        if packet[0] >> 4 == 3:
+            published.append(packet)
+        return ACCEPT_5 if packet[0] == 0x10 else b"\xd0\0" if packet[0] == 0xC0 else b""
+
+    async with Script(answer) as script, running(script.port) as run:
+        await run.until(True)
+        run.client.publish("a", b"", keep_s=60)
+        reason = await run.until(False)
+        assert reason == f"the broker at 127.0.0.1:{script.port} does not acknowledge what is published"
+        await run.until(True)
+        await eventually(lambda: len(published) == 2)
+
+
+@pytest.mark.real_time
+async def test_no_more_is_under_way_than_the_broker_wants() -> None:
+    accept = bytes.fromhex("2006000003210003")  # Receive Maximum 3
+    published: list[bytes] = []
+    hold = True
+
+    def puback(packet: bytes) -> bytes:
+        return b"\x40\x02" + packet[5:7]  # behind a topic of one letter
+
+    def answer(packet: bytes) -> bytes | None:
+        if packet[0] >> 4 == 3:
+            published.append(packet)
+            return b"" if hold else puback(packet)
+        return accept if packet[0] == 0x10 else b""
+
+    async with Script(answer) as script, running(script.port) as run:
+        await run.until(True)
+        for _ in range(10):
+            assert run.client.publish("a", b"")
+        await run.client.drain(0.3)
+        assert len(published) == 3
+        hold = False
+        script.send(b"".join(puback(packet) for packet in published))
+        await run.client.drain(5)
+        assert len(published) == 10
+
+
 # -- who we are -------------------------------------------------------------------------------------------------------
 
 
@@ -720,6 +889,10 @@ class Script:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    def send(self, data: bytes) -> None:
+        """To the newest connection."""
+        self._writers[-1].write(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)

@@ -1,0 +1,41 @@
+"""paho-mqtt's client on a socket that is connected already, with what it cannot be asked for by its own interface.
+
+It costs 4 MiB and is loaded by the first connection.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+
+class PahoOnSocket(Client):
+    """One connection over `sock`; its own way to one blocks for DNS, TCP and TLS."""
+
+    def __init__(self, sock: socket.socket, *, client_id: str, five: bool) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=None if five else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        self._connected_socket = sock
+
+    def _create_socket(self) -> Any:
+        return self._connected_socket
+
+    def ping(self) -> None:
+        """Ask the broker for a sign of life, unless it owes one; what stays unanswered for a keepalive ends us."""
+        if self._ping_t == 0:
+            self._send_pingreq()
+
+    def limit_inflight(self, count: int) -> None:
+        """Have `count` (1 or more) messages at most wait for the broker's acknowledgement.
+
+        paho refuses that on a connection, on account of 0, which would mean without limit.
+        """
+        self._max_inflight_messages = count
