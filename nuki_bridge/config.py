@@ -160,6 +160,8 @@ def _default_state_dir(environ: Mapping[str, str]) -> Path:
 
 def _host(page: Page, node: Node, path: str) -> str:
     host = text(page, node, path)
+    if host.startswith("[") and host.endswith("]"):  # an IPv6 address as it stands in a URL
+        host = host[1:-1]
     if "/" in host or " " in host or host.count(":") == 1:
         raise Wrong("must be a host name or an IP address alone; the port has a key of its own")
     return host
@@ -256,6 +258,13 @@ def _actions(page: Page, node: Node, path: str) -> frozenset[Action]:
     return frozenset(actions)
 
 
+def _official_api(page: Page, node: Node, path: str) -> bool:
+    wanted = boolean(page, node, path)
+    if wanted:
+        page.warn(line_of(node), path, "has no effect yet: the topics of Nuki's own integration are not spoken")
+    return wanted
+
+
 # -- the sections -----------------------------------------------------------------------------------------------------
 
 
@@ -346,7 +355,7 @@ _LOCK: dict[str, Kind] = {
     "pin": _pin,
     "pin_file": _pin_file,
     "actions": _actions,
-    "official_api": boolean,
+    "official_api": _official_api,
 }
 _SETTINGS: dict[str, Kind] = {
     "mqtt": _mqtt,

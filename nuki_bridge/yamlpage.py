@@ -42,6 +42,10 @@ class Page:
         """Note a mistake; `line` counts from 1, an empty `path` is the file as a whole."""
         self.mistakes.append((line, self._place(line, path) + sentence))
 
+    def warn(self, line: int, path: str, sentence: str) -> None:
+        """Note what is no mistake but should be known."""
+        self.warnings.append(self._place(line, path) + sentence)
+
     def _place(self, line: int, path: str) -> str:
         return f"{self.path}:{line}: {path}: " if path else f"{self.path}:{line}: "
 
@@ -149,9 +153,7 @@ class Page:
     def warn_of_inline_secret(self) -> None:
         """Warn if the file holds a secret and everybody can read it."""
         if self._inline_secret and self._mode & stat.S_IROTH:
-            self.warnings.append(
-                self._place(*self._inline_secret) + f"every user can read this secret; chmod o-r {self.path}"
-            )
+            self.warn(*self._inline_secret, f"every user can read this secret; chmod o-r {self.path}")
 
     def named_file(self, node: Node, path: str, *, private: bool, limit: int = 0) -> tuple[Path, bytes]:
         """The file that `node` names, relative to the configuration, and at most `limit` + 1 bytes of it.
@@ -171,7 +173,7 @@ class Page:
                 f"cannot read this file: {error.strerror}; a relative path starts at {self.directory}"
             ) from None
         if private and mode & stat.S_IROTH:
-            self.warnings.append(self._place(line_of(node), path) + f"every user can read {file}; chmod o-r {file}")
+            self.warn(line_of(node), path, f"every user can read {file}; chmod o-r {file}")
         return file, data
 
     def secret_file(self, node: Node, path: str) -> str:
@@ -180,7 +182,7 @@ class Page:
         if len(data) > _MAX_SECRET_SIZE:
             raise Wrong(f"{file} is too large for a secret; at most {_MAX_SECRET_SIZE} bytes are allowed")
         try:
-            secret = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+            secret = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
             raise Wrong(f"{file} is not UTF-8 text") from None
         if not secret:

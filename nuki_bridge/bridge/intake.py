@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 MAX_COMMANDS = 20
 """Commands of one lock, and requests to the bridge, that may be under way or wait; more are refused."""
+MAX_RETAINED = 1000
+"""Topics with a retained command that are remembered."""
 LEAVE_S = 0.5
 """How long commands that are given up at the end may take to answer."""
 
@@ -43,6 +45,8 @@ class Intake:
         self.tasks: asyncio.TaskGroup | None = None
         self._bridge = bridge
         self._requests: set[asyncio.Task[None]] = set()
+        self._retained: set[str] = set()
+        """Topics on which a retained command lies at a broker that hides the flag of what is published (MQTT 3.1.1)."""
         self._leaving = False
 
     async def leave(self) -> None:
@@ -56,13 +60,17 @@ class Intake:
 
     def handle(self, message: Message) -> None:
         """Take in one message; every answer comes later, by itself."""
+        if not message.payload and message.topic in self._retained:
+            # Somebody removes it, and it looks like a request without arguments.
+            self._retained.discard(message.topic)
+            log.debug("a retained command was removed from %r", message.topic)
+            return
         try:
             request = topics.parse(self._bridge.base, message)
         except Refused as error:
             self.refuse(error.request, error)
-            if error.code == "retained_command" and error.request.kind in (Kind.RELAY, Kind.REDEEM):
-                # A guest's topic is a new one each time: nobody would ever remove what is retained there.
-                self._bridge.outside.publish(Publication(message.topic, b"", retain=True))
+            if error.code == "retained_command":
+                self._note_retained(error.request, message.topic)
             return
         if request is None:
             self._bridge.publisher.seen(message, retain_is_kept=self._bridge.outside.protocol() == "5")
@@ -71,6 +79,13 @@ class Intake:
             self._accept(request)
         except RequestError as error:
             self.refuse(request, error)
+
+    def _note_retained(self, request: Request, topic: str) -> None:
+        if request.kind in (Kind.RELAY, Kind.REDEEM):
+            # A guest's topic is a new one each time: nobody would ever remove what is retained there.
+            self._bridge.outside.publish(Publication(topic, b"", retain=True))
+        elif self._bridge.outside.protocol() != "5" and len(self._retained) < MAX_RETAINED:
+            self._retained.add(topic)
 
     def refuse(self, request: Request, error: NukiError) -> None:
         """Answer that a request is not carried out."""

@@ -119,7 +119,7 @@ class Client:
         self._task = asyncio.create_task(self._run(), name="mqtt")
         await self._unless_over(self._connected, None)
         await self._settle()
-        if "bridge/state" not in self.retained:
+        if not {"bridge/state", "bridge/info"} <= set(self.retained):
             await self._unless_over(asyncio.sleep(LATE_RETAINED_S), None)
         if self.retained.get("bridge/state") != b"online":
             raise self._no_daemon("is offline" if "bridge/state" in self.retained else "is empty")
@@ -197,7 +197,10 @@ class Client:
 
     async def read(self, *filters: str) -> dict[str, bytes]:
         """What is retained under these topic filters (without the base topic), by topic."""
+        before = len(self.retained)
         await self._subscribe(*filters)
+        if len(self.retained) == before:
+            await self._unless_over(asyncio.sleep(LATE_RETAINED_S), None)
         return {topic: payload for topic, payload in self.retained.items() if not topic.startswith("bridge/")}
 
     async def watch(self, *filters: str) -> AsyncIterator[tuple[str, bytes]]:

@@ -13,6 +13,8 @@ from typing import Any
 MAX_DEPTH = 32
 """Nesting of JSON that is taken; deeper could exhaust the stack of whoever walks it."""
 
+_EXACT = 2**53
+"""Below this a float that is a whole number is exactly that number."""
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 
 
@@ -30,7 +32,7 @@ _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def read_object(text: str) -> dict[str, Any]:
     """The JSON object in `text`; raises `ValueError` with the end of a sentence that begins with "the payload"."""
     try:
-        values = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+        values = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_number)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON ({error.msg})") from None
     except ValueError as error:
@@ -55,11 +57,12 @@ def _no_number(_: str) -> float:
     raise ValueError("NaN and Infinity are no numbers")
 
 
-def _finite(digits: str) -> float:
+def _number(digits: str) -> float | int:
+    """A whole number is one, however it is written: templates and some languages write 17 as 17.0."""
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError("a number is too large")
-    return number
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def _is_shallow(value: Any) -> bool:

@@ -210,7 +210,7 @@ def parse(base: str, message: Message) -> Request | None:
             f"a payload has {MAX_PAYLOAD_SIZE} bytes at most, this one has {len(message.payload)}",
         )
     try:
-        text = message.payload.decode().strip()
+        text = message.payload.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise Refused(request, "bad_request", "the payload is not UTF-8 text") from None
     if request.kind is Kind.SET:

@@ -402,6 +402,46 @@ async def test_refusals_that_need_to_know_the_lock(tmp_path: Path) -> None:
         assert (await house.ask("front/set", "UNLOCK"))["status"] == "ok"
 
 
+async def test_removing_a_retained_request_is_no_request(house: House) -> None:
+    """With MQTT 3.1.1 the removal comes without a retain flag and looks like a request without arguments."""
+    house.protocol = "3.1.1"
+    async with house.running():
+        await house.pair(name="front")
+        assert (await house.ask("front/request/calibrate", {}, retain=True))["error"] == "retained_command"
+        count = len(house.on("front/response/calibrate"))
+        house.send("front/request/calibrate", b"")
+        await asyncio.sleep(60.0)
+        assert len(house.on("front/response/calibrate")) == count
+        assert house.classic.movements() == []
+        assert (await house.ask("front/request/calibrate", b""))["error"] == "pin_required"
+
+
+async def test_an_empty_request_after_a_retained_one_is_a_request_where_the_flag_is_seen(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        assert (await house.ask("front/request/refresh", {}, retain=True))["error"] == "retained_command"
+        assert (await house.ask("front/request/refresh", b""))["status"] == "ok"
+
+
+async def test_numbers_may_be_written_as_floats(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        [user] = (await house.ask("front/request/users/list"))["data"]
+        payload = f'{{"id": {user["id"]}.0, "enabled": true, "transaction": 1.5}}'
+        answer = await house.ask("front/request/users/update", payload)
+        assert (answer["status"], answer["transaction"]) == ("ok", 1.5)
+
+
+async def test_answers_wait_for_the_broker_and_nothing_else_does(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        await house.ask("front/set", "unlock")
+        await house.ask("front/request/refresh")
+        for each in house.published:
+            is_answer = each.topic.endswith("/result") or "/response/" in each.topic
+            assert (each.keep_s > 0) == is_answer, each.topic
+
+
 async def test_late_command_is_not_carried_out(house: House) -> None:
     async with house.running():
         await house.pair(name="front")

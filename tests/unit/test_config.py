@@ -671,3 +671,22 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
     assert found.warnings == ()
     for kinds in (config._SETTINGS, config._MQTT, config._TLS, config._DISCOVERY, config._BLUETOOTH, config._LOCK):
         assert all(f"{key}:" in text for key in kinds)
+
+
+def test_a_windows_editors_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    assert loaded(tmp_path, "mqtt: {username: u, password_file: secret}").mqtt.password == Secret("hunter2")
+
+
+def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:
+    assert loaded(tmp_path, 'mqtt: {host: "[::1]"}').mqtt.host == "::1"
+
+
+def test_what_has_no_effect_yet_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    settings = loaded(tmp_path, "locks:\n  - name: a\n    official_api: true\n")
+    assert [each.partition("official_api: ")[2] for each in settings.warnings] == [
+        "has no effect yet: the topics of Nuki's own integration are not spoken"
+    ]
+    assert settings.warnings[0].startswith(f"{path}:3: locks[0].")
+    assert loaded(tmp_path, "locks: [{name: a, official_api: false}]").warnings == ()
