@@ -46,6 +46,12 @@ s8 = _number("b")
 s16 = _number("h")
 f32 = _number("f")
 flag = _fixed(1, lambda value: bytes([bool(value)]), lambda data: data != b"\0")
+NOT_SUPPORTED = 0xFF
+"""What a lock says in a field about something that it cannot do."""
+switch = _fixed(
+    1, lambda value: bytes([value]), lambda data: NOT_SUPPORTED if data[0] == NOT_SUPPORTED else data != b"\0"
+)
+"""A flag that may also be `NOT_SUPPORTED`."""
 
 
 def enum8(members: type[enum.IntEnum]) -> Kind:
