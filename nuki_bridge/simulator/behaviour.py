@@ -33,10 +33,10 @@ class Behaviour:
 
     motor_s: float = 2.5
     """One movement of the motor."""
-    unlatch_s: float = 3.0
-    """How long the latch is held."""
-    lock_n_go_s: float = 20.0
-    """Lock 'n' go: from unlocked to the second movement."""
+    unlatch_s: float | None = None
+    """How long the latch is held; as the owner has set it if None."""
+    lock_n_go_s: float | None = None
+    """Lock 'n' go: from unlocked to the second movement; as the owner has set it if None."""
     start_state: LockState = LockState.LOCKED
     start_door: DoorState = DoorState.CLOSED
 
@@ -44,6 +44,10 @@ class Behaviour:
     """Length of Keyturner States: 15, 19, 20, 21 or 27; by family (21 or 27) if None."""
     config_size: int | None = None
     """Length of Config: 71 to 79; by family (77 or 79) if None."""
+    advanced_config_size: int | None = None
+    """Length of Advanced Config: 28, 31 or 33, 0 for firmware that does not know it; by family (31 or 33) if None."""
+    immediate_auto_lock_missing: bool = False
+    """It says "not supported" of immediate auto lock."""
     accepted_times: int = 1
     """How often Status ACCEPTED is sent for one action: firmware that sends it twice exists."""
     moving_reports: int = 1
@@ -100,6 +104,11 @@ class Behaviour:
         """Length of Config."""
         return self.config_size or (79 if family is Family.ULTRA else 77)
 
+    def advanced_config_size_of(self, family: Family) -> int:
+        """Length of Advanced Config; 0 if this firmware does not know it."""
+        given = self.advanced_config_size
+        return (33 if family is Family.ULTRA else 31) if given is None else given
+
 
 @dataclass(slots=True, kw_only=True)
 class Settings:
@@ -140,9 +149,10 @@ class AuditEntry:
 
     `authorization_id` and `name` are whoever did it, None for people at the lock.  `what` is one of: connected,
     disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited, updated, removed, entries_read,
-    log_read, logging, config_set, clock_set, pin_verified, pin_set, reboot, action_received, action_refused, motor,
-    state, completed, by_hand, button, fob, keypad, auto_lock, time_control, calibration, codes_read, code_added,
-    code_updated, code_removed, time_control_read, time_control_added, time_control_updated, time_control_removed.
+    log_read, logging, config_set, advanced_config_set, clock_set, pin_verified, pin_set, reboot, action_received,
+    action_refused, motor, state, completed, by_hand, button, fob, keypad, auto_lock, time_control, calibration,
+    codes_read, code_added, code_updated, code_removed, time_control_read, time_control_added, time_control_updated,
+    time_control_removed.
     """
 
     time: datetime

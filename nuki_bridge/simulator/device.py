@@ -24,7 +24,7 @@ from nuki_bridge.protocol.codes import (
     name_of,
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.simulator import timezones
+from nuki_bridge.simulator import advanced_config, timezones
 from nuki_bridge.simulator.authorizations import Authorization, Authorizations
 from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, PinGuard, Random, Settings
 from nuki_bridge.simulator.handshake import KeyPair, SecretKey
@@ -77,7 +77,14 @@ class Device:
         self.pin_guard = PinGuard(pin)
         self.settings = Settings(name=self.name, device_type=5 if family is Family.ULTRA else 4)
         self.authorizations = Authorizations(next_authorization_id)
-        self.motor = Motor(self.behaviour, on_state=self._on_motor_state, on_turn=self._on_turn, on_rest=self._on_rest)
+        self.advanced = advanced_config.initial(family, self.behaviour)
+        self.motor = Motor(
+            self.behaviour,
+            self.advanced,
+            on_state=self._on_motor_state,
+            on_turn=self._on_turn,
+            on_rest=self._on_rest,
+        )
         self.mover: Exchange | None = None
         """The request behind the action under way; None if nobody asked over Bluetooth."""
         self.actor: Authorization | None = None
@@ -272,6 +279,10 @@ class Device:
             raise ValueError(f"a lock's clock shows the years 2000 to 2099, not {now.year}")
         self.clock_offset = now - self._time()
         self.on_memory_changed()
+
+    def call_later(self, delay_s: float, fn: Callable[[], None]) -> Timer:
+        """Call `fn` once, `delay_s` seconds from now."""
+        return self._the_transport().call_later(delay_s, fn)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ def to_dict(lock: VirtualLock) -> dict[str, Any]:
         "next_authorization_id": lock.authorizations.next_id,
         "authorizations": lock.authorizations.to_list(),
         "settings": {name: v.hex() if isinstance(v, bytes) else v for name, v in settings.items()},
+        "advanced": lock.advanced.to_dict(),
         "config_update_count": lock.config_update_count,
         "state": int(motor.resting_state()),
         "trigger": int(motor.trigger),
@@ -108,6 +109,7 @@ def from_dict(cls: type[VirtualLock], data: dict[str, Any], behaviour: Behaviour
         lock.log.next_index = data.get("next_log_index", 1)
         lock.codes.load(data.get("codes", []))
         lock.time_control.load(data.get("time_control", []))
+        lock.advanced.load(data.get("advanced", {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"this is not a virtual lock's memory: {error}") from error
     return lock

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from nuki_bridge.protocol.codes import Action, Completion, LockState, Trigger
 from nuki_bridge.simulator.behaviour import Behaviour, after
 from nuki_bridge.simulator.transport import Clock, Timer
+
+if TYPE_CHECKING:
+    from nuki_bridge.simulator.advanced_config import AdvancedSettings
 
 Done = Callable[[Completion], None]
 
@@ -79,6 +83,7 @@ class Motor:
     def __init__(
         self,
         behaviour: Behaviour,
+        settings: AdvancedSettings,
         *,
         on_state: Callable[[], None],
         on_turn: Callable[[Action, Turn, bool], None],
@@ -86,9 +91,11 @@ class Motor:
     ) -> None:
         """`on_state` hears of every state worth reporting, `on_turn` of every start of the motor (and if blocked).
 
-        `on_rest` is called when an action is over, after whoever started it has heard how it ended.
+        `settings` say how long the latch is held and lock 'n' go waits, unless `behaviour` does.  `on_rest` is called
+        when an action is over, after whoever started it has heard how it ended.
         """
         self._behaviour = behaviour
+        self._settings = settings
         self._on_state = on_state
         self._on_turn = on_turn
         self._on_rest = on_rest
@@ -186,11 +193,14 @@ class Motor:
                 self._on_state()
             return
         if isinstance(phase, Hold):
-            self._later(behaviour.unlatch_s)
+            hold_s = behaviour.unlatch_s
+            self._later(self._settings.unlatch_duration if hold_s is None else hold_s)
         else:
             assert self.clock is not None
-            self._waits_until = after(self.clock.now(), behaviour.lock_n_go_s)
-            self._later(behaviour.lock_n_go_s)
+            given_s = behaviour.lock_n_go_s
+            wait_s = self._settings.lock_n_go_timeout if given_s is None else given_s
+            self._waits_until = after(self.clock.now(), wait_s)
+            self._later(wait_s)
             self.state = LockState.UNLOCKED_LOCK_N_GO
             self._on_state()
         if behaviour.complete_before_hold and self._done is not None:

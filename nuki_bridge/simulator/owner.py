@@ -157,6 +157,7 @@ def _set_config(exchange: Exchange, request: SetConfig) -> None:
     note(exchange, "config_set", ", ".join(changed) or "nothing new")
     if changed:
         lock.config_changed()
+        lock.auto_lock_watch.clock_changed()  # it may have moved into another time zone
     exchange.reply(COMPLETE)
 
 

@@ -1,7 +1,7 @@
 """What a virtual lock does with a decrypted request: checks in the lock's order, then one function per command.
 
 Order of the checks: known command, exact size, enabled, challenge, security PIN; then the command's own.  What the
-owner alone may do, with the security PIN, is in `owner.py`, `keypad.py` and `time_control.py`.
+owner alone may do, with the security PIN, is in `owner.py`, `advanced_config.py`, `keypad.py` and `time_control.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import BadFrame
+from nuki_bridge.protocol.advanced_config import SetAdvancedConfig
 from nuki_bridge.protocol.codes import (
     Action,
     Command,
@@ -37,7 +38,7 @@ from nuki_bridge.protocol.messages import (
     Status,
 )
 from nuki_bridge.protocol.wire import Message, decode
-from nuki_bridge.simulator import keypad, owner, time_control
+from nuki_bridge.simulator import advanced_config, keypad, owner, time_control
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.motor import MOTOR_ACTIONS
 
@@ -53,11 +54,12 @@ ERRORS_BY_COMPLETION = {Completion.MOTOR_BLOCKED: ErrorCode.MOTOR_BLOCKED, Compl
 def handle(exchange: Exchange, payload: bytes) -> None:
     """Check and carry out one request; raises `Refused`."""
     entry = _HANDLERS.get(exchange.command)
-    if entry is None:
+    lock, authorization = exchange.lock, exchange.authorization
+    if entry is None or not advanced_config.known(lock, exchange.command):
         raise Refused(ErrorCode.UNKNOWN)
     kind, handler = entry
-    lock, authorization = exchange.lock, exchange.authorization
-    if len(payload) not in request_sizes(kind, lock.family):
+    sizes = {advanced_config.set_size(lock)} if kind is SetAdvancedConfig else request_sizes(kind, lock.family)
+    if len(payload) not in sizes:
         raise Refused(ErrorCode.BAD_LENGTH)
     try:
         request: Any = decode(exchange.command, payload, lock.family)
@@ -107,7 +109,7 @@ def keyturner_states(lock: VirtualLock) -> KeyturnerStates:
         last_trigger=motor.last_trigger,
         last_completion=motor.last_completion,
         door_state=lock.door,
-        night_mode_active=False,
+        night_mode_active=lock.auto_lock_watch.is_night,
         accessory_battery_state=0,
         remote_access_status=0,
         ble_rssi=0,
@@ -239,5 +241,11 @@ _READING_AND_ACTING: tuple[tuple[type[Message], Callable[..., Any]], ...] = (
     (LockAction, _lock_action),
     (SimpleLockAction, _simple_lock_action),
 )
-_ALL = (*_READING_AND_ACTING, *owner.HANDLERS, *keypad.HANDLERS, *time_control.HANDLERS)
+_ALL = (
+    *_READING_AND_ACTING,
+    *owner.HANDLERS,
+    *advanced_config.HANDLERS,
+    *keypad.HANDLERS,
+    *time_control.HANDLERS,
+)
 _HANDLERS = {kind.command: (kind, handler) for kind, handler in _ALL}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 from nuki_bridge.protocol.codes import (
     Action,
@@ -18,13 +20,17 @@ from nuki_bridge.protocol.codes import (
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator.authorizations import Authorization, allows
+from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.behaviour import Refused, after
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.motor import REACHABLE_BY_HAND
+from nuki_bridge.simulator.transport import Transport
 
 _BY_HAND = {LockState.LOCKED: Action.LOCK, LockState.UNLOCKED: Action.UNLOCK, LockState.UNLATCHED: Action.UNLATCH}
 _DOOR_EVENTS = {DoorState.OPEN: 0, DoorState.CLOSED: 1, DoorState.TAMPERED: 3}
 _FOB_ACTIONS = {1: Action.UNLOCK, 2: Action.LOCK, 3: Action.LOCK_N_GO}
+_BUTTON_ACTIONS = {2: Action.UNLOCK, 3: Action.LOCK, 4: Action.UNLATCH, 5: Action.LOCK_N_GO}
+_INTELLIGENT = 1
 
 Over = Callable[[Action, Completion], None]
 """Hears what was done at last and how it ended."""
@@ -32,6 +38,21 @@ Over = Callable[[Action, Completion], None]
 
 class Surroundings(Device):
     """A lock among people."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Takes the arguments of `Device`."""
+        super().__init__(*args, **kwargs)
+        self.auto_lock_watch = AutoLockWatch(self)
+
+    def attach(self, transport: Transport) -> None:
+        """Give the lock its transport and clock; what it does by itself begins."""
+        super().attach(transport)
+        self.auto_lock_watch.settings_changed()
+
+    def set_clock(self, now: datetime) -> None:
+        """Set the lock's own clock.  Raises as `Device.set_clock`."""
+        super().set_clock(now)
+        self.auto_lock_watch.clock_changed()
 
     # -- at the door --------------------------------------------------------------------------------------------------
 
@@ -45,17 +66,20 @@ class Surroundings(Device):
         self.log_action(_BY_HAND[state], Trigger.MANUAL, Completion.SUCCESS)
 
     def press_button(self, count: int = 1) -> None:
-        """Press the button: once turns the other way, twice is lock 'n' go; while something runs, it stops that."""
+        """Press the button: what that does is set in the configuration; while something runs, it stops that."""
         if count not in (1, 2):
             raise ValueError(f"the button is pressed once or twice, not {count} times")
         self.note("button", detail=str(count))
+        advanced = self.advanced
+        configured = advanced.single_button_press_action if count == 1 else advanced.double_button_press_action
+        action = self.other_way() if configured == _INTELLIGENT else _BUTTON_ACTIONS.get(configured)
         if self.motor.active:
             self.motor.cancel()
-        elif not self.settings.button_enabled:
+        elif not self.settings.button_enabled or action is None:
             self.log_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, Completion.SUCCESS)
         elif self.motor.calibrated and not self.busy:
             self._start(
-                self.other_way() if count == 1 else Action.LOCK_N_GO,
+                action,
                 Trigger.BUTTON,
                 lambda action, completion: self.log_action(action, Trigger.BUTTON, completion),
             )
@@ -106,6 +130,9 @@ class Surroundings(Device):
         if self.door_logging and state in _DOOR_EVENTS:
             self.write_log(LogType.DOOR_SENSOR, _DOOR_EVENTS[state])
         self.changed()
+        self.auto_lock_watch.look()
+        if state is DoorState.CLOSED:
+            self.auto_lock_watch.door_closed()
 
     def log_door(self, on: bool) -> None:
         """Switch the logging of the door sensor."""
@@ -210,6 +237,14 @@ class Surroundings(Device):
             authorization.challenge = None
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _on_motor_state(self) -> None:
+        super()._on_motor_state()
+        self.auto_lock_watch.look()
+
+    def _on_rest(self) -> None:
+        super()._on_rest()
+        self.auto_lock_watch.look()
 
     def _entry(self, authorization_id: int) -> Authorization:
         entry = self.authorizations.get(authorization_id)

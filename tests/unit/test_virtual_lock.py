@@ -131,6 +131,7 @@ def test_a_wrong_crc_inside_is_named() -> None:
         (Command.SIMPLE_LOCK_ACTION, 33),
         (Command.SIMPLE_LOCK_ACTION, 53),
         (Command.REQUEST_CONFIG, 32),
+        (Command.REQUEST_ADVANCED_CONFIG, 32),
         (Command.VERIFY_SECURITY_PIN, 34),
         (Command.REQUEST_AUTHORIZATION_ENTRIES, 38),
         (Command.REMOVE_AUTHORIZATION_ENTRY, 38),
@@ -146,7 +147,8 @@ def test_a_wrong_crc_inside_is_named() -> None:
 )
 def test_a_request_of_another_size_is_refused(family: Family, command: Command, size: int) -> None:
     """Sizes are the document's for the classic family; on the Ultra two more for each PIN in the request."""
-    without_pin = (Command.REQUEST_DATA, Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION, Command.REQUEST_CONFIG)
+    reading = (Command.REQUEST_DATA, Command.REQUEST_CONFIG, Command.REQUEST_ADVANCED_CONFIG)
+    without_pin = (*reading, Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION)
     pins = 2 if command is Command.SET_SECURITY_PIN else int(command not in without_pin)
     exact = size + (2 * pins if family is Family.ULTRA else 0)
     lock, clock = make_lock(family)
@@ -806,7 +808,8 @@ def test_a_challenge_is_never_given_twice() -> None:
 def test_the_lock_shares_no_behaviour_with_the_client() -> None:
     """Tables, frames and crypto are common; a handshake or exchange written once could be wrong twice."""
     folder = Path(nuki_bridge.simulator.__file__).parent
-    shared = {"advertisement", "codes", "crypto", "frames", "keypad_codes", "messages", "time_control", "wire"}
+    shared = {"advanced_config", "advertisement", "codes", "crypto", "frames", "keypad_codes", "messages"}
+    shared |= {"time_control", "wire"}
     for file in folder.glob("*.py"):
         imported = set(re.findall(r"^\s*(?:from|import) nuki_bridge\.?([\w.]*)", file.read_text(), re.MULTILINE))
         ours = {name for name in imported if not name.startswith("simulator")}
