@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 ANSWER_TIMEOUT_S = 30.0
 COMMAND_EXPIRY_S = 15
 """A command that the broker could not deliver by then is dropped there, and the daemon does not carry it out later."""
-ACTION_TIMEOUT_S = 140.0
-"""15 s until the lock has the action, 90 s of movement (lock 'n' go), and a search of 30 s after a lost answer."""
+ACTION_TIMEOUT_S = 170.0
+"""15 s until the lock has the action, 120 s of movement (lock 'n' go), and a search of 30 s after a lost answer."""
 MAX_ANSWER_SIZE = 16 * 1024 * 1024
 """Bytes of a packet that we take: a long log or many users make a long answer."""
 MARKER_TIMEOUT_S = 2.0

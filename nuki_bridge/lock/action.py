@@ -19,8 +19,8 @@ from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
 
-ACTION_TIMEOUT_S = 90.0
-"""From sending to the end: lock 'n' go alone may wait 60 s before its second movement."""
+ACTION_TIMEOUT_S = 120.0
+"""From sending to the end: lock 'n' go with unlatch may hold the latch for 30 s and then wait 60 s before it locks."""
 QUIET_S = 10.0
 """Silence during an accepted action after which the lock is asked for its states."""
 COMPLETE_TIMEOUT_S = 3.0

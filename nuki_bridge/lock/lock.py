@@ -18,13 +18,15 @@ from typing import TypeVar
 
 from nuki_bridge.bluetooth.link import Radio, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.lock import reading
 from nuki_bridge.lock.action import RECONNECT_S, ActionRun
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
+from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode
-from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestConfig, RequestData
+from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Random, Session
 from nuki_bridge.pulse import Part
 from nuki_bridge.store import PairedLock
@@ -79,6 +81,7 @@ class Lock:
         self.connection = connection
         self.states: KeyturnerStates | None = None
         self.config: Config | None = None
+        self.advanced_config: AdvancedConfig | None = None
         self.battery_report: BatteryReport | None = None
         self.updated: datetime | None = None
         self.fault: NukiError | None = None
@@ -99,6 +102,7 @@ class Lock:
             on_disconnect=self._lost_link,
             pulse=pulse,
         )
+        self._advanced = reading.AdvancedReading(self.exchange, paired)
         self.on_link: Callable[[], None] = lambda: None
         """Called when the link came or went."""
         self.needed_until = -math.inf
@@ -159,7 +163,7 @@ class Lock:
         before, self.states = self.states, states
         self.updated = self._now()
         if before is not None and before.config_update_count != states.config_update_count:
-            self._due.config_at = self.clock()
+            self._due.config_changed(self.clock())
         self._on_states(self, before, states)
 
     def _lost_link(self) -> None:
@@ -227,6 +231,14 @@ class Lock:
         if self.clock() >= self._due.config_at:
             self._due.config_asked(self.clock())
             await self._read_config()
+        if self.clock() >= self._due.advanced_at:
+            await self._try_advanced()
+        if self.connected:
+            await self._tend_link()
+        self._attempts = 0
+
+    async def _tend_link(self) -> None:
+        """Drop a link that nobody needs, or keep it alive."""
         idle_s = self.clock() - self.exchange.last_message_at
         if not self._holds_link():
             if idle_s >= LINGER_S:
@@ -237,7 +249,6 @@ class Lock:
             if self.clock() - self._beacon_at > BEACONS_WHILE_LINKED_S:
                 await self.read_states()
             await self.exchange.ask_challenge()
-        self._attempts = 0
 
     def _holds_link(self) -> bool:
         return self.connection is Connection.PERSISTENT or self.clock() < self.needed_until
@@ -251,7 +262,7 @@ class Lock:
             return self.clock() + 3600.0
         due = [self._due.states_at]
         if self.connected:
-            due.append(self._due.config_at)
+            due += [self._due.config_at, self._due.advanced_at]
             due.append(self.exchange.last_message_at + (KEEPALIVE_S if self._holds_link() else LINGER_S))
             if self.clock() < self.needed_until:
                 due.append(self.needed_until)
@@ -292,14 +303,27 @@ class Lock:
         return states
 
     async def _read_config(self) -> Config:
-        nonce = await self.exchange.take_challenge()
-        config = await self.exchange.ask(RequestConfig(nonce=nonce), Config)
-        if config.nuki_id != self.paired.nuki_id:
-            raise ProtocolError("the lock answered with another lock's configuration")
-        self.config = config
+        self.config = await reading.config(self.exchange, self.paired)
         self._due.config_read()
         self._on_change(self)
-        return config
+        return self.config
+
+    async def _read_advanced(self) -> AdvancedConfig | None:
+        self.advanced_config = await self._advanced.read(self.config)
+        self._due.advanced_read()
+        self._on_change(self)
+        return self.advanced_config
+
+    async def _try_advanced(self) -> None:
+        """Read the advanced configuration in the background: without it everything else goes on as before."""
+        self._due.advanced_asked(self.clock())
+        try:
+            await self._read_advanced()
+        except (LockError, LinkError, ProtocolError) as error:
+            if isinstance(error, LockError) and error.number in LOST_PAIRING:
+                raise
+            log.debug("%s: the advanced configuration cannot be read now: %s", self.name, error)
+            self._on_change(self)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -376,13 +400,19 @@ class Lock:
         """Read the basic configuration now."""
         return await self._read(self._read_config, timeout_s)
 
+    async def read_advanced_config(self, timeout_s: float) -> AdvancedConfig | None:
+        """Read the advanced configuration now; None if this lock's firmware has none."""
+        return await self._read(self._read_advanced, timeout_s)
+
+    @property
+    def config_settled(self) -> bool:
+        """The configuration is known, as far as this lock tells it."""
+        return self.config is not None and self._due.advanced_settled
+
     async def read_battery(self, timeout_s: float) -> BatteryReport:
         """Read the battery report now."""
-        self.battery_report = await self._read(self._read_battery, timeout_s)
+        self.battery_report = await self._read(lambda: reading.battery_report(self.exchange), timeout_s)
         return self.battery_report
-
-    async def _read_battery(self) -> BatteryReport:
-        return await self.exchange.ask(RequestData(wanted=Command.BATTERY_REPORT), BatteryReport)
 
     async def _read(self, ask: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Do a reading exchange, again on a fresh link if one broke; reading twice does no harm."""

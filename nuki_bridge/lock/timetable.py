@@ -18,16 +18,20 @@ MAX_POLL_S = 30.0
 """A lock that will not stay as it is is read again after `POLL_S`, which doubles up to this."""
 CONFIG_RETRY_S = 60.0
 """Before the configuration is read again that could not be read or was another lock's."""
+ADVANCED_TRIES = 3
+"""So often the advanced configuration is asked for in vain; then not until the configuration changes."""
 
 
 class Timetable:
-    """Both are due at the start."""
+    """Everything is due at the start."""
 
     def __init__(self, now: float) -> None:
         self.states_at = now
         """When the states are due."""
         self.config_at = now
-        """When the configuration is due."""
+        """When the basic configuration is due."""
+        self._advanced_at = now
+        self._advanced_tries = 0
         self._changed = False  # the beacon's bit
         self._requery_s = REQUERY_S[0]
         self._poll_s = POLL_S
@@ -59,6 +63,21 @@ class Timetable:
         else:
             self.states_at = now + SAFETY_POLL_S
 
+    @property
+    def advanced_at(self) -> float:
+        """When the advanced configuration is due: not before the basic one has been read."""
+        return self._advanced_at if self.config_at == math.inf else max(self._advanced_at, self.config_at)
+
+    @property
+    def advanced_settled(self) -> bool:
+        """It has been read, or there is none, or it was asked for often enough."""
+        return self._advanced_at == math.inf
+
+    def config_changed(self, now: float) -> None:
+        """The lock says that its configuration changed: both are due."""
+        self.config_at = self._advanced_at = now
+        self._advanced_tries = 0
+
     def config_asked(self, now: float) -> None:
         """It is being read; should that fail, it is due again later."""
         self.config_at = now + CONFIG_RETRY_S
@@ -66,3 +85,13 @@ class Timetable:
     def config_read(self) -> None:
         """It is known until the lock says that it changed."""
         self.config_at = math.inf
+
+    def advanced_asked(self, now: float) -> None:
+        """The advanced one is being read; should that fail, it is due again later, up to `ADVANCED_TRIES`."""
+        self._advanced_tries += 1
+        self._advanced_at = now + CONFIG_RETRY_S if self._advanced_tries < ADVANCED_TRIES else math.inf
+
+    def advanced_read(self) -> None:
+        """It is known, or known not to be there, until the lock says that something changed."""
+        self._advanced_at = math.inf
+        self._advanced_tries = 0

@@ -1,0 +1,59 @@
+"""What is read of a lock beside its states: its configuration, basic and advanced, and its battery.
+
+Over a link that is up, under this task's turn; everything here raises as `Exchange.ask`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from nuki_bridge.errors import LockError, ProtocolError
+from nuki_bridge.lock.exchange import Exchange
+from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig
+from nuki_bridge.protocol.codes import Command, ErrorCode, Family
+from nuki_bridge.protocol.messages import BatteryReport, Config, RequestConfig, RequestData
+from nuki_bridge.store import PairedLock
+
+log = logging.getLogger(__name__)
+
+NOT_NOW: Final = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED, ErrorCode.BAD_NONCE, ErrorCode.BUSY})
+"""Errors that say nothing about what the lock's firmware knows."""
+
+
+async def config(exchange: Exchange, paired: PairedLock) -> Config:
+    """The basic configuration; `ProtocolError` if it is another lock's."""
+    nonce = await exchange.take_challenge()
+    found = await exchange.ask(RequestConfig(nonce=nonce), Config)
+    if found.nuki_id != paired.nuki_id:
+        raise ProtocolError("the lock answered with another lock's configuration")
+    return found
+
+
+async def battery_report(exchange: Exchange) -> BatteryReport:
+    """The battery during the last action."""
+    return await exchange.ask(RequestData(wanted=Command.BATTERY_REPORT), BatteryReport)
+
+
+class AdvancedReading:
+    """Reads the advanced configuration; firmware that has once refused that is not asked again."""
+
+    def __init__(self, exchange: Exchange, paired: PairedLock) -> None:
+        self._exchange = exchange
+        self._paired = paired
+        self._refused_by: bytes | None = None  # the version of that firmware
+
+    async def read(self, basic: Config | None) -> AdvancedConfig | None:
+        """The advanced configuration, None if the lock has none that we know; `basic` tells its firmware."""
+        firmware = None if basic is None else basic.firmware_version
+        if self._paired.family is Family.OPENER or (firmware is not None and firmware == self._refused_by):
+            return None
+        nonce = await self._exchange.take_challenge()
+        try:
+            return await self._exchange.ask(RequestAdvancedConfig(nonce=nonce), AdvancedConfig)
+        except LockError as error:
+            if error.number in NOT_NOW:
+                raise
+            log.info("%s does not tell its advanced configuration: %s", self._paired.name, error)
+            self._refused_by = firmware
+            return None
