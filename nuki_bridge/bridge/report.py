@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.lock import words
 from nuki_bridge.mqtt.payload import dump
-from nuki_bridge.owner import lock_config
+from nuki_bridge.owner import advanced_config, lock_config
 from nuki_bridge.protocol.codes import DoorState, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
     from nuki_bridge.store import PairedLock
 
@@ -37,7 +38,9 @@ _CONFIG_FIELDS = (
     "has_keypad",
     "has_keypad_2",
 )
-"""What of the configuration stands in the status; the lock's coordinates are nobody's business."""
+"""What of the basic configuration stands in the status; the lock's coordinates are nobody's business."""
+_ADVANCED_FIELDS = tuple(name for name in advanced_config.SETTINGS if not name.endswith("_offset"))
+"""What of the advanced one does: all but where the bolt stands in which position."""
 _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
 """What of an event stands in the status as the last lock action."""
 
@@ -92,7 +95,7 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
         last = last or words.lock_action(lock.states)
         told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
     if lock.config is not None:
-        told |= _config(lock.config)
+        told |= _config(lock.config, lock.advanced_config)
     if lock.battery_report is not None:
         told["battery_report"] = battery_report(lock.battery_report)
     return told
@@ -114,11 +117,14 @@ def _states(states: KeyturnerStates) -> dict[str, Any]:
     }
 
 
-def _config(config: Config) -> dict[str, Any]:
+def _config(config: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
+    settings = {name: each for name, each in lock_config.shown(config).items() if name in _CONFIG_FIELDS}
+    if advanced is not None:
+        settings |= {name: each for name, each in advanced_config.shown(advanced).items() if name in _ADVANCED_FIELDS}
     return {
         "name_in_lock": config.name,
         "firmware": ".".join(str(each) for each in config.firmware_version),
         "hardware": ".".join(str(each) for each in config.hardware_revision),
         "device_type": config.device_type,
-        "config": {name: each for name, each in lock_config.shown(config).items() if name in _CONFIG_FIELDS},
+        "config": settings,
     }

@@ -1,6 +1,7 @@
-"""A lock's own settings: its basic configuration, its security PIN and its clock.
+"""A lock's own settings, its security PIN and its clock.
 
-A setting is changed in what the lock has at that moment, because the lock only takes all of them at once.  The PIN is
+The lock has its settings in two messages, a basic one and an advanced one; outwards they are one list of names.  A
+setting is changed in what the lock has at that moment, because the lock only takes a message as a whole.  The PIN is
 never part of an answer.
 """
 
@@ -10,13 +11,15 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.errors import LockError, RequestError, TimedOut
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.lock.lock import LOST_PAIRING
 from nuki_bridge.lock.outcome import OutcomeUnknown
-from nuki_bridge.owner import access
+from nuki_bridge.owner import access, advanced_config
+from nuki_bridge.owner.setting import Setting, flag, number, word
 from nuki_bridge.protocol.codes import ErrorCode, Family
 from nuki_bridge.protocol.messages import NAME_SIZE
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import Config
     from nuki_bridge.store import PairedLock
     from nuki_bridge.topics.arguments import Check
@@ -36,6 +40,8 @@ DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
 READ_BACK_S = 5.0
 """What was written is read back within this time, also if the request was given less."""
+SILENT_S = 8.0
+"""So long a lock that has never told its advanced configuration is asked for it before the basic one is told alone."""
 REFUSED_FOR_S = 3600.0
 """A PIN that the lock has refused is not tried again for so long."""
 MAX_REFUSED_PINS = 2
@@ -45,30 +51,6 @@ MAX_REFUSED_PINS = 2
 # -- settings and their words -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: the check gives the value on the wire, `shown` makes a word of it."""
-
-    check: Check
-    shown: Callable[[Any], Any] = lambda value: value
-    field: str = ""
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def _number(low: int, high: int, unit: str = "") -> Check:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number{unit} from {low} to {high}")
-        return value
-
-    return check
-
-
 def _degrees(most: float) -> Check:
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
@@ -76,15 +58,6 @@ def _degrees(most: float) -> Check:
         return float(value)
 
     return check
-
-
-def _word(*words: str) -> Setting:
-    def check(value: Any) -> int:
-        if value not in words or not isinstance(value, str):
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return words.index(value)
-
-    return Setting(check, lambda value: words[value] if value < len(words) else value)
 
 
 def name(value: Any) -> str:
@@ -114,26 +87,26 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "name": Setting(name),
     "latitude": Setting(_degrees(90), lambda value: round(value, 5)),
     "longitude": Setting(_degrees(180), lambda value: round(value, 5)),
-    "auto_unlatch": Setting(_flag),
-    "pairing_enabled": Setting(_flag),
-    "button_enabled": Setting(_flag),
-    "led_enabled": Setting(_flag),
-    "led_brightness": Setting(_number(0, 5)),
-    "fob_action_1": _word(*FOB_ACTIONS),
-    "fob_action_2": _word(*FOB_ACTIONS),
-    "fob_action_3": _word(*FOB_ACTIONS),
-    "single_lock": Setting(_flag),
-    "advertising_mode": _word(*ADVERTISING_MODES),
+    "auto_unlatch": Setting(flag),
+    "pairing_enabled": Setting(flag),
+    "button_enabled": Setting(flag),
+    "led_enabled": Setting(flag),
+    "led_brightness": Setting(number(0, 5)),
+    "fob_action_1": word(*FOB_ACTIONS),
+    "fob_action_2": word(*FOB_ACTIONS),
+    "fob_action_3": word(*FOB_ACTIONS),
+    "single_lock": Setting(flag),
+    "advertising_mode": word(*ADVERTISING_MODES),
     "timezone": Setting(_timezone, _timezone_shown, "timezone_id"),
-    "timezone_offset_min": Setting(_number(-12 * 60, 14 * 60, " of minutes")),
-    "dst_mode": _word(*DST_MODES),
+    "timezone_offset_min": Setting(number(-12 * 60, 14 * 60, " of minutes")),
+    "dst_mode": word(*DST_MODES),
 }
-"""What can be set, by its name in JSON."""
+"""What can be set of the basic configuration, by its name in JSON."""
 READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob", "has_keypad", "has_keypad_2", "time")
 
 
 def shown(config: Config) -> dict[str, Any]:
-    """The configuration as JSON: what can be set, then what is read-only."""
+    """The basic configuration as JSON: what can be set, then what is read-only."""
     settable = {key: each.shown(getattr(config, each.field or key)) for key, each in SETTINGS.items()}
     return {
         **{key: None if isinstance(value, float) and math.isnan(value) else value for key, value in settable.items()},
@@ -149,32 +122,75 @@ def shown(config: Config) -> dict[str, Any]:
 
 
 def checks() -> dict[str, Check]:
-    """The check of each setting by its name."""
-    return {key: each.check for key, each in SETTINGS.items()}
+    """The check of each setting by its name, basic and advanced."""
+    return {key: each.check for key, each in {**SETTINGS, **advanced_config.SETTINGS}.items()}
+
+
+def read_only() -> frozenset[str]:
+    """The names that are told and cannot be set."""
+    return frozenset((*READ_ONLY, *advanced_config.READ_ONLY))
 
 
 # -- configuration ----------------------------------------------------------------------------------------------------
 
 
 async def _get(call: Call) -> Answer:
-    return {"data": shown(await call.lock.read_config(call.timeout_s))}
+    config = await call.lock.read_config(call.timeout_s)
+    return {"data": _together(config, await _advanced(call, max(call.left_s(), READ_BACK_S)))}
 
 
 async def _set(call: Call) -> Answer:
-    """Change single settings; answers with all of them as the lock has them then."""
-    if not call.arguments:
-        raise RequestError("bad_request", f"nothing to set; allowed: {', '.join(SETTINGS)}")
+    """Change single settings; answers with all of them as the lock has them then.
+
+    Each of the two messages is read and written only if it holds one of them; everything is checked before the first
+    is written.
+    """
+    basic = {key: value for key, value in call.arguments.items() if key in SETTINGS}
+    advanced = {key: value for key, value in call.arguments.items() if key not in SETTINGS}
+    if not basic and not advanced:
+        raise RequestError("bad_request", f"nothing to set; allowed: {', '.join(checks())}")
     lock, admin = call.lock, admin_in(call)
     deadline = lock.clock() + call.timeout_s
     async with alone(call.member.setting, call.timeout_s):
-        config = await lock.read_config(call.timeout_s)
-        values = {SETTINGS[key].field or key: value for key, value in call.arguments.items()}
-        if config.timezone_id is None and "timezone" in call.arguments:
-            raise RequestError("bad_request", "timezone is not known to this lock's firmware; set timezone_offset_min")
-        await admin.write_config(replace(config, **values), deadline - lock.clock())
+        new_basic = new_advanced = None
+        if basic:
+            new_basic = _patched(await lock.read_config(deadline - lock.clock()), basic)
+        if advanced:
+            found = await lock.read_advanced_config(deadline - lock.clock())
+            new_advanced = advanced_config.patched(found, advanced)
+        if new_basic is not None:
+            await admin.write_config(new_basic, deadline - lock.clock())
+        if new_advanced is not None:
+            try:
+                await advanced_config.write(admin, new_advanced, deadline - lock.clock())
+            except NukiError as error:
+                if basic:
+                    error.args = (f"{error}; what has been set all the same: {', '.join(basic)}",)
+                raise
         # It is written: reading it back may take longer than the request was given.
         written = await lock.read_config(max(deadline - lock.clock(), READ_BACK_S))
-    return {"data": shown(written)}
+        return {"data": _together(written, await _advanced(call, max(deadline - lock.clock(), READ_BACK_S)))}
+
+
+def _patched(config: Config, values: Mapping[str, Any]) -> Config:
+    if config.timezone_id is None and "timezone" in values:
+        raise RequestError("bad_request", "timezone is not known to this lock's firmware; set timezone_offset_min")
+    return replace(config, **{SETTINGS[key].field or key: value for key, value in values.items()})
+
+
+def _together(basic: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
+    return shown(basic) | ({} if advanced is None else advanced_config.shown(advanced))
+
+
+async def _advanced(call: Call, timeout_s: float) -> AdvancedConfig | None:
+    """The advanced configuration, None if this lock has none or has never told it."""
+    lock = call.lock
+    try:
+        return await lock.read_advanced_config(min(timeout_s, SILENT_S) if lock.advanced_config is None else timeout_s)
+    except (LockError, LinkError, ProtocolError) as error:
+        if lock.advanced_config is not None or (isinstance(error, LockError) and error.number in LOST_PAIRING):
+            raise
+        return None
 
 
 def admin_in(call: Call) -> Admin:

@@ -167,7 +167,7 @@ LOCK_COMMANDS: Final[Mapping[str, Arguments]] = {
     "invite/list": Arguments(),
     "invite/revoke": Arguments({"id": whole(0, 0xFFFFFFFF), "name": text}),
     "config/get": Arguments(),
-    "config/set": Arguments(lock_config.checks(), read_only=frozenset(lock_config.READ_ONLY)),
+    "config/set": Arguments(lock_config.checks(), read_only=lock_config.read_only()),
     "pin/verify": Arguments({"pin": pin}),
     "pin/set": Arguments(required={"pin": pin}),
     "time/set": Arguments({"time": access.moment}),

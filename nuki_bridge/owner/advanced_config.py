@@ -1,0 +1,116 @@
+"""A lock's advanced settings: their names and values in JSON, and writing them to the lock.
+
+In JSON they stand beside the basic ones (`lock_config.py`), so that nobody need know that there are two messages.  A
+setting that the lock does not have is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from nuki_bridge.errors import RequestError
+from nuki_bridge.owner import access
+from nuki_bridge.owner.setting import Setting, flag, number, word
+from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConfig
+from nuki_bridge.protocol.messages import Status
+from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock.admin import Admin
+
+BUTTON_ACTIONS: Final = ("none", "intelligent", "unlock", "lock", "unlatch", "lock_n_go", "show_status")
+BATTERY_TYPES: Final = ("alkaline", "accumulator", "lithium")
+MOTOR_SPEEDS: Final = ("standard", "insane", "gentle")
+LOCK_N_GO_S: Final = (5, 60)
+UNLATCH_S: Final = (1, 30)
+AUTO_LOCK_S: Final = (2, 1800)
+"""Least and most; the document has no most, and other programs write up to this."""
+
+
+def _auto_lock_timeout(value: Any) -> int:
+    """0 is auto lock off, of a lock whose firmware has no `auto_lock_enabled`."""
+    low, high = AUTO_LOCK_S
+    if isinstance(value, bool) or not isinstance(value, int) or not (value == 0 or low <= value <= high):
+        raise ValueError(f"must be 0 or a whole number of seconds from {low} to {high}")
+    return value
+
+
+_DEGREES: Final = " of degrees"
+_SECONDS: Final = " of seconds"
+_FLAG: Final = Setting(flag, bool)
+_TIME: Final = Setting(access.time_of_day, lambda value: f"{value:%H:%M}")
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    "unlocked_position_offset": Setting(number(-90, 180, _DEGREES)),
+    "locked_position_offset": Setting(number(-180, 90, _DEGREES)),
+    "single_locked_position_offset": Setting(number(-180, 180, _DEGREES)),
+    "unlocked_to_locked_transition_offset": Setting(number(-180, 180, _DEGREES)),
+    "lock_n_go_timeout": Setting(number(*LOCK_N_GO_S, _SECONDS)),
+    "single_button_press_action": word(*BUTTON_ACTIONS),
+    "double_button_press_action": word(*BUTTON_ACTIONS),
+    "detached_cylinder": _FLAG,
+    "battery_type": word(*BATTERY_TYPES),
+    "automatic_battery_type_detection": _FLAG,
+    "unlatch_duration": Setting(number(*UNLATCH_S, _SECONDS)),
+    "auto_lock_timeout": Setting(_auto_lock_timeout),
+    "auto_unlock_disabled": _FLAG,
+    "night_mode_enabled": _FLAG,
+    "night_mode_start": _TIME,
+    "night_mode_end": _TIME,
+    "night_mode_auto_lock": _FLAG,
+    "night_mode_auto_unlock_disabled": _FLAG,
+    "night_mode_immediate_lock_on_start": _FLAG,
+    "auto_lock_enabled": _FLAG,
+    "immediate_auto_lock": _FLAG,
+    "auto_update": _FLAG,
+    "motor_speed": word(*MOTOR_SPEEDS),
+    "slow_speed_in_night_mode": _FLAG,
+}
+"""What can be set, by its name in JSON, which is the message's field."""
+READ_ONLY: Final = ("total_degrees",)
+_MAY_LACK: Final = frozenset(name for name, _, optional in AdvancedConfig.layout if optional)
+
+
+def has(config: AdvancedConfig, name: str) -> bool:
+    """This lock has the setting."""
+    return name not in _MAY_LACK or getattr(config, name) not in (None, NOT_SUPPORTED)
+
+
+def shown(config: AdvancedConfig) -> dict[str, Any]:
+    """The configuration as JSON; null is what this lock does not have."""
+    told = {name: getattr(config, name) if has(config, name) else None for name in SETTINGS}
+    return {
+        **{name: None if value is None else SETTINGS[name].shown(value) for name, value in told.items()},
+        "total_degrees": config.total_degrees,
+    }
+
+
+def patched(config: AdvancedConfig | None, values: Mapping[str, Any]) -> AdvancedConfig:
+    """What the lock has, with some values changed; raises `RequestError` if it does not have one of them."""
+    missing = [name for name in values if config is None or not has(config, name)]
+    if config is None or missing:
+        one = "it" if len(missing) == 1 else "them"
+        raise RequestError(
+            "bad_request", f"{', '.join(missing)}: this lock's firmware does not have {one}; nothing has been set"
+        )
+    if values.get("auto_lock_timeout") == 0 and has(config, "auto_lock_enabled"):
+        raise RequestError(
+            "bad_request",
+            f"auto_lock_timeout must be {AUTO_LOCK_S[0]} to {AUTO_LOCK_S[1]} seconds on this lock: what switches auto "
+            "lock off is auto_lock_enabled; nothing has been set",
+        )
+    return replace(config, **values)
+
+
+async def write(admin: Admin, config: AdvancedConfig, timeout_s: float) -> None:
+    """Write the advanced configuration, whole, with as many fields as the lock sent; raises as `Admin.ask`."""
+    names = [name for name, _, _ in SetAdvancedConfig.layout if name in SETTINGS]
+    values = {name: getattr(config, name) for name in names}
+    values |= {name: 0 for name in _MAY_LACK if values[name] == NOT_SUPPORTED}
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return SetAdvancedConfig(**values, nonce=nonce, security_pin=pin)
+
+    await admin.ask(request, Status, timeout_s)
