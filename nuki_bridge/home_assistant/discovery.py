@@ -18,6 +18,7 @@ from nuki_bridge import __version__
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, LOCK_KEY, REACHABLE, Entity, lock_entity
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner import advanced_config
 from nuki_bridge.protocol.codes import Action, DoorState, Family, name_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class LockFacts:
 
     `traits` are the names of the actions that MQTT may ask for, and: `no_lock` (neither locking, unlocking nor
     unlatching is among them), `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
-    `doorbell`, and `pin` if the security PIN is known.
+    `doorbell`, `advanced` (it has told its advanced configuration), `auto_lock` (which has a flag for auto lock), and
+    `pin` if the security PIN is known.
     """
 
     name: str
@@ -73,13 +75,17 @@ def facts_of(member: Member) -> LockFacts | None:
     Before that nothing is known of what it can do, and a message with less would take entities away.
     """
     lock = member.lock
-    if lock is None or lock.states is None or lock.config is None:
+    if lock is None or lock.states is None or lock.config is None or not lock.config_settled:
         return None
-    states, config = lock.states, lock.config
+    states, config, advanced = lock.states, lock.config, lock.advanced_config
     allowed = member.settings.actions if member.settings is not None else None
     traits = _equipment(states, config) | {name_of(each) for each in (Action if allowed is None else allowed)}
     if member.admin is not None and member.admin.has_pin:
         traits.add("pin")
+    if advanced is not None:
+        traits.add("advanced")
+        if advanced_config.has(advanced, "auto_lock_enabled"):
+            traits.add("auto_lock")
     if not traits & {"lock", "unlock", "unlatch"}:
         traits.add("no_lock")
     ultra = lock.paired.family is Family.ULTRA and config.device_type is None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nuki_bridge.owner.advanced_config import AUTO_LOCK_S, LOCK_N_GO_S, UNLATCH_S
 from nuki_bridge.owner.lock_config import ADVERTISING_MODES, FOB_ACTIONS
 
 SET: Final = "<lock>/set"
@@ -111,17 +112,36 @@ def _setting(name: str, key: str, icon: str, template: str, **more: Any) -> dict
     }
 
 
-def _switch(name: str, key: str, icon: str) -> dict[str, Any]:
+def _switch(name: str, key: str, icon: str, *, on: bool = True) -> dict[str, Any]:
+    """`on` is what the setting says when the switch is on."""
+    yes, no = ("true", "false") if on else ("false", "true")
     return _setting(
         name,
         key,
         icon,
-        f"{{{{ {{true: 'ON', false: 'OFF'}}.get((value_json.config | default({{}})).{key}, 'None') }}}}",
-        payload_on=f'{{"{key}":true}}',
-        payload_off=f'{{"{key}":false}}',
+        f"{{{{ {{{yes}: 'ON', {no}: 'OFF'}}.get((value_json.config | default({{}})).{key}, 'None') }}}}",
+        payload_on=f'{{"{key}":{yes}}}',
+        payload_off=f'{{"{key}":{no}}}',
         state_on="ON",
         state_off="OFF",
     )
+
+
+def _number(name: str, key: str, icon: str, between: tuple[int, int], **more: str) -> dict[str, Any]:
+    return _setting(
+        name,
+        key,
+        icon,
+        f"{{{{ (value_json.config | default({{}})).{key} | default('None') }}}}",
+        min=between[0],
+        max=between[1],
+        step=1,
+        command_template=f"{{{{ {{'{key}': value | int}} | to_json }}}}",
+        **more,
+    )
+
+
+_SECONDS: Final[Mapping[str, str]] = {"mode": "box", "unit_of_measurement": "s", "device_class": "duration"}
 
 
 def _choice(name: str, key: str, icon: str, options: tuple[str, ...]) -> dict[str, Any]:
@@ -265,17 +285,7 @@ LOCK_ENTITIES: Final = (
     Entity(
         "led_brightness",
         "number",
-        _setting(
-            "LED brightness",
-            "led_brightness",
-            "mdi:brightness-6",
-            "{{ (value_json.config | default({})).led_brightness | default('None') }}",
-            min=0,
-            max=5,
-            step=1,
-            mode="slider",
-            command_template="{{ {'led_brightness': value | int} | to_json }}",
-        ),
+        _number("LED brightness", "led_brightness", "mdi:brightness-6", (0, 5), mode="slider"),
         ("pin",),
     ),
     *(
@@ -292,6 +302,38 @@ LOCK_ENTITIES: Final = (
         "select",
         _choice("Advertising mode", "advertising_mode", "mdi:bluetooth-settings", ADVERTISING_MODES),
         ("pin",),
+    ),
+    Entity("auto_lock", "switch", _switch("Auto lock", "auto_lock_enabled", "mdi:lock-clock"), ("pin", "auto_lock")),
+    Entity(
+        "auto_lock_timeout",
+        "number",
+        # 0 is what firmware without the switch has for "off"
+        _number("Auto lock timeout", "auto_lock_timeout", "mdi:timer-lock", (0, AUTO_LOCK_S[1]), **_SECONDS),
+        ("pin", "advanced"),
+    ),
+    Entity(
+        "auto_unlock",
+        "switch",
+        _switch("Auto unlock", "auto_unlock_disabled", "mdi:lock-open-variant", on=False),
+        ("pin", "advanced"),
+    ),
+    Entity(
+        "night_mode",
+        "switch",
+        _switch("Night mode", "night_mode_enabled", "mdi:weather-night"),
+        ("pin", "advanced"),
+    ),
+    Entity(
+        "lock_n_go_timeout",
+        "number",
+        _number("Lock 'n' go timeout", "lock_n_go_timeout", "mdi:timer-outline", LOCK_N_GO_S, **_SECONDS),
+        ("pin", "advanced"),
+    ),
+    Entity(
+        "unlatch_duration",
+        "number",
+        _number("Unlatch duration", "unlatch_duration", "mdi:door-open", UNLATCH_S, **_SECONDS),
+        ("pin", "advanced"),
     ),
 )
 """Everything of a lock but the lock itself (`lock_entity`), in the order of the settings page.

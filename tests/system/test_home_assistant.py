@@ -49,6 +49,12 @@ ENTITIES = {
     "switch.front_door_led": "on",
     "number.front_door_led_brightness": "3",
     "select.front_door_advertising_mode": "automatic",
+    "switch.front_door_auto_lock": "off",
+    "number.front_door_auto_lock_timeout": "300",
+    "switch.front_door_auto_unlock": "on",
+    "switch.front_door_night_mode": "off",
+    "number.front_door_lock_n_go_timeout": "20",
+    "number.front_door_unlatch_duration": "3",
 }
 BRIDGE = {
     "binary_sensor.nuki_bridge_connection": "on",
@@ -284,6 +290,13 @@ async def test_a_keypad_that_is_added_brings_its_events(house: House) -> None:
             "slow",
             {"advertising_mode": "slow"},
         ),
+        ("number.front_door_auto_lock_timeout", "set_value", {"value": 1800}, "1800", {"auto_lock_timeout": 1800}),
+        ("switch.front_door_auto_lock", "turn_on", {}, "on", {"auto_lock_enabled": True}),
+        ("switch.front_door_auto_lock", "turn_off", {}, "off", {"auto_lock_enabled": False}),
+        ("switch.front_door_auto_unlock", "turn_off", {}, "off", {"auto_unlock_disabled": True}),
+        ("switch.front_door_night_mode", "turn_on", {}, "on", {"night_mode_enabled": True}),
+        ("number.front_door_lock_n_go_timeout", "set_value", {"value": 30}, "30", {"lock_n_go_timeout": 30}),
+        ("number.front_door_unlatch_duration", "set_value", {"value": 5}, "5", {"unlatch_duration": 5}),
     ],
 )
 async def test_settings_are_changed_in_the_lock(

@@ -276,3 +276,29 @@ async def test_the_status_tells_them_and_follows(house: House) -> None:
         house.classic.config_changed()
         await asyncio.sleep(30)
         assert json.loads(house.retained["nuki/front/status"])["config"]["unlatch_duration"] == 12
+
+
+async def test_home_assistant_has_the_entities_that_the_lock_has(house: House) -> None:
+    house.ultra.behaviour.advanced_config_size = 28
+    async with house.running():
+        await house.pair(name="front")
+        await house.pair(ULTRA, name="back", pin="123456")
+
+        def entities(nuki_id: str) -> set[str]:
+            told = json.loads(house.retained[f"homeassistant/device/nuki_bridge_{nuki_id}/config"])["components"]
+            return {key for key, each in told.items() if set(each) != {"platform"}}
+
+        numbers = {"auto_lock_timeout", "lock_n_go_timeout", "unlatch_duration"}
+        assert entities("1a2b3c4d") >= {"auto_lock", "auto_unlock", "night_mode", *numbers}
+        assert entities("2c3d4e5f") >= {"night_mode", *numbers}
+        assert "auto_lock" not in entities("2c3d4e5f")
+
+
+async def test_home_assistant_is_told_once_all_of_the_configuration_is_known(house: House) -> None:
+    """An announcement before would take the entities away for a moment."""
+    async with house.running():
+        await house.pair(name="front")
+        topic = "homeassistant/device/nuki_bridge_1a2b3c4d/config"
+        announced = [each.payload for each in house.published if each.topic == topic]
+        assert announced
+        assert all(b'"auto_lock":{"platform":"switch","name"' in each for each in announced)

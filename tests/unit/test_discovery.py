@@ -19,6 +19,8 @@ from nuki_bridge.topics import topics
 
 ALL_ACTIONS = {name_of(each) for each in Action}
 EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}
+EQUIPMENT |= {"advanced", "auto_lock"}
+ADVANCED = {"auto_lock_timeout", "auto_unlock", "night_mode", "lock_n_go_timeout", "unlatch_duration"}
 FULL = LockFacts(
     "front_door",
     "Front door",
@@ -164,11 +166,14 @@ def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
         ("doorbell", {"ring"}),
         ("fob", {"fob_action_1", "fob_action_2", "fob_action_3"}),
         ("lock_n_go", {"lock_n_go"}),
+        ("advanced", ADVANCED),
+        ("auto_lock", {"auto_lock"}),
         (
             "pin",
             {
                 *("pairing", "auto_unlatch", "single_lock", "button", "led", "led_brightness", "advertising_mode"),
                 *("fob_action_1", "fob_action_2", "fob_action_3", "last_user", "keypad"),
+                *("auto_lock", *ADVANCED),
             },
         ),
     ],
