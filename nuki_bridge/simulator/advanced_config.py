@@ -128,8 +128,9 @@ def _request(exchange: Exchange, request: RequestAdvancedConfig) -> None:
 def _set(exchange: Exchange, request: SetAdvancedConfig) -> None:
     """Written as a whole; the config update count rises only if something is different then."""
     lock = exchange.lock
+    layout = {name: optional for name, _, optional in SetAdvancedConfig.layout}
     given = {each.name: getattr(request, each.name) for each in fields(lock.advanced)}
-    values = {name: value for name, value in given.items() if name.startswith("night_mode_") or value is not None}
+    values = {name: value for name, value in given.items() if not (layout[name] and value is None)}
     if not all(_in_range(lock, name, value) for name, value in values.items()):
         raise Refused(ErrorCode.BAD_PARAMETER)
     changed = [name for name, value in values.items() if value != getattr(lock.advanced, name)]

@@ -92,7 +92,7 @@ async def test_it_is_read_after_connecting_and_not_again(connection: Connection,
         assert lock.config is not None
         assert lock.advanced_config is not None
         assert (lock.advanced_config.motor_speed is not None) == (family is Family.ULTRA)
-        assert (asked.times, lock.config_settled) == (1, True)
+        assert (asked.times, lock.config_settled, lock.reconnects) == (1, True, 1)
         for action in (Action.UNLOCK, Action.LOCK):
             await lock.perform(action, 15.0)
         await asyncio.sleep(7200)
@@ -162,3 +162,12 @@ async def test_a_lock_that_is_busy_is_asked_later(asked: Asked) -> None:
         await asyncio.sleep(CONFIG_RETRY_S + 1)
         assert lock.advanced_config is not None
         assert asked.times == 2
+
+
+async def test_the_longest_times_that_can_be_set_are_waited_for() -> None:
+    rig = Rig()
+    rig.virtual.advanced.unlatch_duration, rig.virtual.advanced.lock_n_go_timeout = 30, 60
+    async with rig.running() as lock:
+        outcome = await lock.perform(Action.LOCK_N_GO_UNLATCH, 15.0)
+        assert outcome.completion == "success"
+        assert rig.movements() == ["lock_n_go_unlatch: unlatching", "lock_n_go_unlatch: locking"]

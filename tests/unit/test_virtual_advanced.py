@@ -279,3 +279,14 @@ def test_the_night_locks_at_its_start_and_has_an_auto_lock_of_its_own() -> None:
     unlocked(lock, clock, client)
     clock.advance(3600)
     assert lock.motor.state is LockState.UNLOCKED
+
+
+def test_a_lock_that_starts_again_unlocked_locks_by_itself_too() -> None:
+    lock, clock, client = rig()
+    write(client, auto_lock_enabled=True, auto_lock_timeout=60)
+    unlocked(lock, clock, client)
+    again, later = VirtualLock.from_dict(json.loads(json.dumps(lock.to_dict()))), HandClock()
+    later.lock = again
+    again.attach(later)
+    later.advance(63)
+    assert again.motor.state is LockState.LOCKED
