@@ -21,11 +21,12 @@ TARGETS: dict[Action, frozenset[LockState]] = {
 """Actions that only lead to a state, and the states: sent twice they still move the motor once."""
 
 _PASSING: dict[Action, frozenset[LockState]] = {
+    Action.FULL_LOCK: frozenset({LockState.LOCKED}),
     Action.UNLATCH: frozenset({LockState.UNLATCHED, LockState.UNLOCKED}),
     Action.LOCK_N_GO: frozenset({LockState.UNLOCKED_LOCK_N_GO}),
     Action.LOCK_N_GO_UNLATCH: frozenset({LockState.UNLOCKED_LOCK_N_GO, LockState.UNLATCHED}),
 }
-"""States that the other actions lead through; they prove something only if the lock was elsewhere before."""
+"""States that these lead through or, with fewer turns, others, too; they prove something only if the lock moved."""
 
 
 class OutcomeUnknown(NukiError):
@@ -65,11 +66,12 @@ def judge(action: Action, before: KeyturnerStates | None, after: KeyturnerStates
     """Was `action` carried out between the two reports?  `before` may be missing or older than the action."""
     moved = before is not None and _fingerprint(before) != _fingerprint(after)
     ours = after.last_action == action and after.last_trigger == Trigger.SYSTEM
-    if after.lock_state in TARGETS.get(action, ()):
+    by_system = after.trigger == Trigger.SYSTEM
+    if after.lock_state in TARGETS.get(action, ()) and (action not in _PASSING or (ours and by_system)):
         return Verdict.DONE
     if moved and ours:
         return Verdict.DONE
-    if moved and after.last_action is None and after.trigger == Trigger.SYSTEM:  # old firmware: no last action
+    if moved and after.last_action is None and by_system:  # old firmware: no last action
         return Verdict.DONE if after.lock_state in _PASSING.get(action, ()) else Verdict.UNKNOWN
     if before is not None and not moved and (action in TARGETS or (after.last_action is not None and not ours)):
         return Verdict.IDLE

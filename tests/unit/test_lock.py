@@ -217,6 +217,19 @@ async def test_a_lost_answer_is_resolved_and_the_motor_turns_once(
     assert len(rig.movements()) - before == 1
 
 
+@BOTH
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
+async def test_a_full_lock_of_a_locked_door_whose_answer_got_lost_has_reached_the_lock(
+    connection: Connection, fault: str
+) -> None:
+    """That the door is locked proves nothing: one turn does that, too."""
+    rig = Rig()
+    async with rig.running(connection) as lock:
+        setattr(rig.radio.faults, fault, 1 if connection is Connection.PERSISTENT else 2)
+        assert (await lock.perform(Action.FULL_LOCK, 15.0)).completion == "success"
+    assert "action_received" in [entry.what for entry in rig.virtual.audit]
+
+
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
 async def test_a_lost_unlatch_is_never_sent_again(fault: str) -> None:
     """It would open the door twice: it is either reported as done, or as not done, or as unknown."""
