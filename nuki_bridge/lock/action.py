@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
-from nuki_bridge.lock.outcome import TARGETS, NotExecuted, Outcome, OutcomeUnknown, Verdict, ended, judge
+from nuki_bridge.lock.outcome import TARGETS, NotExecuted, Outcome, OutcomeUnknown, Verdict, ended, judge, settled
 from nuki_bridge.protocol.codes import MOVING_STATES, Action, ErrorCode, LockState, StatusCode, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates, LockAction, Status
 from nuki_bridge.store import PairedLock
@@ -113,6 +113,9 @@ class ActionRun:
                     raise
                 states = await lock.read_states()
                 if states.lock_state not in UNSETTLED_STATES:
+                    if not settled(action, states):
+                        state = name_of(states.lock_state)
+                        raise LockError("incomplete", f"the lock accepted the action, but it is {state} now") from None
                     return ended(action, states, reported=True)
                 quiet_s = QUIET_S
                 continue
@@ -155,9 +158,9 @@ class ActionRun:
                 break
             deadline = max(deadline, lock.clock() + POLL_S + CONNECT_TIMEOUT_S)
             await asyncio.sleep(POLL_S)
-        if done:
+        if done and settled(action, states):
             return ended(action, states, reported=True)
-        if verdict is Verdict.UNKNOWN:
+        if done or verdict is Verdict.UNKNOWN:
             state = name_of(states.lock_state)
             raise OutcomeUnknown(
                 f"{name_of(action)} was sent, but the answer got lost; the lock is {state} now"

@@ -78,6 +78,17 @@ def judge(action: Action, before: KeyturnerStates | None, after: KeyturnerStates
     return Verdict.UNKNOWN
 
 
+def settled(action: Action, states: KeyturnerStates) -> bool:
+    """Whether `states`, of a lock that rests, tell how `action` ended, of which no COMPLETE was heard.
+
+    An action that leads to a state has either a completion status of its own in them or led there (or to a blocked
+    motor); a lock that is elsewhere and says nothing of it has not done it, or not to its end.
+    """
+    if states.last_completion is not None and states.last_action == action and states.last_trigger == Trigger.SYSTEM:
+        return True
+    return action not in TARGETS or states.lock_state in TARGETS[action] | {LockState.MOTOR_BLOCKED}
+
+
 def ended(action: Action, states: KeyturnerStates, *, reported: bool) -> Outcome:
     """The outcome that `states` tell for an action that has ended.
 

@@ -217,6 +217,40 @@ async def test_a_lost_answer_is_resolved_and_the_motor_turns_once(
     assert len(rig.movements()) - before == 1
 
 
+@pytest.mark.parametrize(("action", "start"), [(Action.LOCK, LockState.UNLOCKED), (Action.UNLOCK, LockState.LOCKED)])
+async def test_an_accepted_action_that_did_not_get_there_is_no_success_without_a_completion_status(
+    action: Action, start: LockState
+) -> None:
+    """Old firmware tells none, and the Error Report got lost: only the state says that it was canceled."""
+    rig = Rig(states_size=15, start_state=start)
+    async with rig.running() as lock:
+        rig.radio.faults.lose_indication = 4  # after ACCEPTED, moving, undefined
+        task = asyncio.create_task(lock.perform(action, 15.0))
+        while not rig.movements():
+            await asyncio.sleep(0.01)
+        rig.virtual.press_button()
+        with pytest.raises(LockError, match="accepted the action, but it is undefined now") as failed:
+            await task
+        assert failed.value.code == "incomplete"
+        assert rig.radio.faults.lose_indication == 0
+
+
+async def test_a_lost_lock_is_unknown_when_somebody_has_unlocked_at_the_door_since() -> None:
+    rig = Rig(start_state=LockState.UNLOCKED)
+    async with rig.running() as lock:
+        rig.radio.faults.disconnect_after_write = 1
+        rig.states.clear()
+        task = asyncio.create_task(lock.perform(Action.LOCK, 15.0))
+        while LockState.LOCKING not in [states.lock_state for states in rig.states]:
+            await asyncio.sleep(0.01)
+        rig.virtual.press_button()
+        rig.virtual.turn_by_hand(LockState.LOCKED)
+        rig.virtual.press_button()
+        with pytest.raises(OutcomeUnknown, match="the lock is unlocked now"):
+            await task
+    assert rig.movements() == ["lock: locking", "unlock: unlocking"]
+
+
 @BOTH
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
 async def test_a_full_lock_of_a_locked_door_whose_answer_got_lost_has_reached_the_lock(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.lock.outcome import Verdict, ended, judge
+from nuki_bridge.lock.outcome import Verdict, ended, judge, settled
 from nuki_bridge.protocol.codes import Action as A
 from nuki_bridge.protocol.codes import Completion, LockState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
@@ -91,3 +91,25 @@ def test_an_earlier_failure_is_not_blamed_on_this_action() -> None:
     """COMPLETE at once, nothing to do: the last completion status belongs to some earlier action."""
     assert ended(A.LOCK, report(S.LOCKED, (A.LOCK, SYSTEM, BLOCKED)), reported=False).completion == "success"
     assert ended(A.UNLOCK, report(S.UNLOCKED, (A.LOCK, SYSTEM, BLOCKED)), reported=True).completion == "success"
+
+
+@pytest.mark.parametrize(
+    ("action", "states", "told"),
+    [
+        (A.LOCK, OLD_LOCKED, True),
+        (A.LOCK, LOCKED_BY_HAND, True),
+        (A.LOCK, OLD_UNLOCKED, False),
+        (A.LOCK, report(S.UNDEFINED, None), False),
+        (A.LOCK, UNLOCKED, False),
+        (A.LOCK, report(S.UNLOCKED, (A.LOCK, MANUAL, OK), MANUAL), False),
+        (A.LOCK, report(S.UNDEFINED, (A.LOCK, SYSTEM, Completion.CANCELED)), True),
+        (A.LOCK, report(S.MOTOR_BLOCKED, None), True),
+        (A.UNLOCK, report(S.UNDEFINED, (A.LOCK, SYSTEM, OK)), False),
+        (A.FULL_LOCK, OLD_UNLOCKED, False),
+        (A.UNLATCH, OLD_LOCKED, True),
+    ],
+)
+def test_without_complete_the_states_tell_the_end_if_they_speak_of_it(
+    action: A, states: KeyturnerStates, told: bool
+) -> None:
+    assert settled(action, states) is told
