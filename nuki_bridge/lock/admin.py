@@ -1,8 +1,9 @@
 """What the owner alone may ask of a lock: the commands that carry the security PIN.
 
 The PIN is tried once: after the lock has refused it every such command is refused here with `bad_pin`, until the PIN
-is changed, because the lock bans its owner after several wrong ones.  What the commands are good for is told in
-`owner/users.py`, `sharing/invitations.py` and `bridge/bridge_commands.py`.
+is changed, because the lock bans its owner after several wrong ones.  A refusal may get lost on its way: a command
+whose answer stayed away is sent again only with a PIN that the lock has accepted before.  What the commands are good
+for is told in `owner/users.py`, `sharing/invitations.py` and `bridge/bridge_commands.py`.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class Admin:
         self._pin = pin
         self._on_refused = on_refused
         self._refusal = _bad_pin() if refused else None
+        self._proven: int | None = None  # the PIN that the lock has accepted since it was given to us
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
 
@@ -93,7 +95,7 @@ class Admin:
     def use_pin(self, pin: str | None, *, refused: bool = False) -> None:
         """Take another PIN from now on; `refused` says that it has been tried in vain before."""
         if pin != self._pin:
-            self._pin, self._refusal = pin, _bad_pin() if refused else None
+            self._pin, self._refusal, self._proven = pin, _bad_pin() if refused else None, None
 
     def usable_pin(self) -> int:
         """The PIN to send; raises `RequestError` if none is known, or the refusal that it has met."""
@@ -193,12 +195,12 @@ class Admin:
             return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
 
         try:
-            await self.ask(request, Status, timeout_s, own_pin=False)
+            await self.ask(request, Status, timeout_s, repeat=int(pin) == self._proven, own_pin=False)
         except LockError as error:
             if pin == self._pin:
                 self.note_refusal(error)
             raise
-        self._pin, self._refusal = pin, None
+        self._pin, self._refusal, self._proven = pin, None, int(pin)
 
     async def set_pin(self, pin: str, timeout_s: float) -> None:
         """Replace the lock's security PIN and use the new one from now on."""
@@ -207,7 +209,7 @@ class Admin:
             return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
 
         await self.ask(request, Status, timeout_s, repeat=False)
-        self._pin, self._refusal = pin, None
+        self._pin, self._refusal, self._proven = pin, None, int(pin)
 
     async def write_config(self, config: Config, timeout_s: float) -> None:
         """Write the basic configuration, whole: all of `config` that can be written."""
@@ -268,7 +270,8 @@ class Admin:
         """One command with challenge and PIN; gives its answer of class `wanted`.
 
         `request(nonce, pin)` makes the message.  `repeat` says that doing it twice does no harm when its answer gets
-        lost; otherwise that raises `OutcomeUnknown`.  `own_pin` False: the message brings a PIN of its own.
+        lost; otherwise, or while the lock has not yet accepted our PIN, that raises `OutcomeUnknown`.  `own_pin` False:
+        the message brings a PIN of its own.
         """
         lock, deadline = self._lock, self._lock.clock() + timeout_s
         if own_pin:
@@ -280,7 +283,7 @@ class Admin:
             while True:
                 nonce = await lock.fresh_nonce(deadline)
                 try:
-                    return await lock.exchange.ask(request(nonce, pin), wanted)
+                    answer = await lock.exchange.ask(request(nonce, pin), wanted)
                 except LockError as error:
                     if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
                         refused_nonce = True
@@ -290,11 +293,14 @@ class Admin:
                         self.note_refusal(error, own_pin=own_pin)
                         raise
                 except (LinkError, ProtocolError) as lost:
-                    if not repeat or lock.clock() >= deadline:
+                    if not repeat or (own_pin and pin != self._proven) or lock.clock() >= deadline:
                         raise OutcomeUnknown(
                             f"the lock may have carried it out, but its answer got lost: {lost}"
                         ) from lost
                     log.debug("%s: %s; sending it again", lock.name, lost)
+                else:
+                    self._proven = pin if own_pin else self._proven
+                    return answer
 
     async def pages(
         self,
@@ -329,7 +335,8 @@ class Admin:
     ) -> list[M]:
         """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
 
-        `count` is the class of the message that may come first.  `request` is as for `ask`.
+        `count` is the class of the message that may come first.  `request` is as for `ask`.  Raises `TimedOut` at the
+        deadline, and `LinkError` or `ProtocolError` if the first answer to a PIN that is not proven got lost.
         """
         lock = self._lock
         self.usable_pin()
@@ -338,19 +345,21 @@ class Admin:
             while True:
                 nonce = await lock.fresh_nonce(deadline)
                 try:
-                    return await self._collect(request(nonce, pin), entry, count)
+                    return await self._collect(request(nonce, pin), entry, count, pin)
                 except LockError as error:
                     self.note_refusal(error)
                     if error.number != ErrorCode.BAD_NONCE:
                         raise
                 except (LinkError, ProtocolError) as error:
-                    log.debug("%s: %s; asking again", lock.name, error)
                     await lock.exchange.drop()
+                    if pin != self._proven:
+                        raise
+                    log.debug("%s: %s; asking again", lock.name, error)
                 if lock.clock() >= deadline:
                     raise TimedOut("the lock did not send its list within the deadline")
 
-    async def _collect(self, request: Message, entry: type[M], count: type[Counting]) -> list[M]:
-        """Entries up to the Status behind them; without a Status, up to a silence.
+    async def _collect(self, request: Message, entry: type[M], count: type[Counting], pin: int) -> list[M]:
+        """Entries up to the Status behind them; without a Status, up to a silence.  Any of them proves the PIN.
 
         The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
         lock has told how many there are and falls silent before that.
@@ -372,6 +381,8 @@ class Admin:
                 if fewest is not None and len(found) < fewest:
                     raise TimedOut("the lock's list broke off") from None
                 return found
+            if isinstance(answer, Status | entry | count):
+                self._proven = pin
             if isinstance(answer, Status):
                 return found
             if isinstance(answer, entry):
@@ -386,6 +397,7 @@ class Admin:
         if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
             log.warning("%s: %s", self._lock.name, error)
             self._refusal = error if error.number == ErrorCode.BAD_PIN else None
+            self._proven = None
             if self._refusal is not None and self._pin is not None:
                 self._on_refused(self._pin)
 

@@ -1,0 +1,78 @@
+"""The security PIN: a wrong one reaches the lock once, whatever becomes of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from nuki_bridge.errors import LinkError, LockError
+from nuki_bridge.lock.admin import Admin
+from nuki_bridge.lock.outcome import OutcomeUnknown
+from tests.unit.rig import Rig
+from tests.unit.test_lock import LOST
+
+RIGHT, WRONG = "1234", "9999"
+Ask = Callable[[Admin, str], Awaitable[object]]
+"""One request with a PIN."""
+REQUESTS: dict[str, Ask] = {
+    "a command": lambda admin, pin: admin.remove_entry(4711, 30.0),
+    "a list": lambda admin, pin: admin.entries(30.0),
+    "the question whether it is right": lambda admin, pin: admin.verify_pin(pin, 30.0),
+}
+EACH = pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS.keys())
+
+
+def wrong_pins(rig: Rig) -> int:
+    """How many of them the lock has had to refuse."""
+    return sum(entry.detail == "bad_pin" for entry in rig.virtual.audit)
+
+
+@EACH
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
+async def test_a_wrong_pin_whose_refusal_got_lost_is_not_sent_again(request_: Ask, fault: str) -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        setattr(rig.radio.faults, fault, 1)
+        with pytest.raises((OutcomeUnknown, LinkError)):
+            await request_(Admin(lock, WRONG), WRONG)
+        assert wrong_pins(rig) <= 1
+
+
+@EACH
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
+async def test_a_pin_that_the_lock_has_accepted_is_sent_again(request_: Ask, fault: str) -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        admin = Admin(lock, RIGHT)
+        await admin.page(0, 1, 30.0)
+        await lock.exchange.ask_challenge()
+        setattr(rig.radio.faults, fault, 1)
+        await request_(admin, RIGHT)
+        assert getattr(rig.radio.faults, fault) == 0
+
+
+async def test_a_pin_given_anew_has_to_prove_itself_again() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        admin = Admin(lock, RIGHT)
+        await admin.verify_pin(RIGHT, 30.0)
+        admin.use_pin(WRONG)
+        rig.radio.faults.lose_indication = 2  # the challenge comes first
+        with pytest.raises(LinkError):
+            await admin.entries(30.0)
+        assert wrong_pins(rig) == 1
+
+
+async def test_a_pin_that_was_right_once_is_not_proven_any_more() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        admin = Admin(lock, RIGHT)
+        await admin.verify_pin(RIGHT, 30.0)
+        await Admin(lock, RIGHT).set_pin("4321", 30.0)
+        with pytest.raises(LockError, match="PIN"):
+            await admin.entries(30.0)
+        rig.radio.faults.lose_indication = 2
+        with pytest.raises(OutcomeUnknown):
+            await admin.verify_pin(RIGHT, 30.0)
+        assert wrong_pins(rig) == 2
