@@ -394,11 +394,12 @@ class Admin:
 
     def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
         """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""
-        if own_pin and error.number in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
-            log.warning("%s: %s", self._lock.name, error)
-            self._refusal = error if error.number == ErrorCode.BAD_PIN else None
-            self._proven = None
-            if self._refusal is not None and self._pin is not None:
+        if not own_pin or error.number not in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
+            return
+        log.warning("%s: %s", self._lock.name, error)
+        if error.number == ErrorCode.BAD_PIN:  # a ban says nothing of this PIN: right or wrong, it stays what it was
+            self._refusal, self._proven = error, None
+            if self._pin is not None:
                 self._on_refused(self._pin)
 
 

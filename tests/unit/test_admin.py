@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -76,3 +77,33 @@ async def test_a_pin_that_was_right_once_is_not_proven_any_more() -> None:
         with pytest.raises(OutcomeUnknown):
             await admin.verify_pin(RIGHT, 30.0)
         assert wrong_pins(rig) == 2
+
+
+async def test_a_ban_does_not_make_a_refused_pin_usable() -> None:
+    rig = Rig(pin_attempts=1, pin_ban_s=300.0)
+    async with rig.running() as lock:
+        admin = Admin(lock, WRONG)
+        with pytest.raises(LockError) as refused:
+            await admin.entries(30.0)
+        assert (refused.value.code, admin.has_pin) == ("bad_pin", False)
+        with pytest.raises(LockError) as refused:
+            await admin.verify_pin(WRONG, 30.0)
+        assert (refused.value.code, admin.has_pin) == ("too_many_pin_attempts", False)
+        await asyncio.sleep(400.0)
+        with pytest.raises(LockError) as refused:
+            await admin.entries(30.0)
+        assert refused.value.code == "bad_pin"
+        assert wrong_pins(rig) == 1
+
+
+async def test_a_ban_does_not_make_a_good_pin_refused() -> None:
+    rig = Rig(pin_attempts=1, pin_ban_s=300.0)
+    async with rig.running() as lock:
+        admin = Admin(lock, RIGHT)
+        with pytest.raises(LockError, match="PIN"):
+            await admin.verify_pin(WRONG, 30.0)  # somebody has mistyped it
+        with pytest.raises(LockError) as refused:
+            await admin.entries(30.0)
+        assert (refused.value.code, admin.has_pin) == ("too_many_pin_attempts", True)
+        await asyncio.sleep(400.0)
+        assert await admin.entries(30.0)
