@@ -13,6 +13,7 @@ from typing import Protocol
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import TARGETS, NotExecuted, Outcome, OutcomeUnknown, Verdict, ended, judge, settled
+from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.protocol.codes import MOVING_STATES, Action, ErrorCode, LockState, StatusCode, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates, LockAction, Status
 from nuki_bridge.store import PairedLock
@@ -31,8 +32,6 @@ POLL_S = 1.0
 """Between two readings of a lock that is moving."""
 BUSY_PAUSE_S = 1.0
 """Before an action is sent again to a lock that said it was busy."""
-RECONNECT_S = (0.2, 60.0)
-"""Shortest and longest pause between attempts to regain a link; it doubles, less up to half of it by chance."""
 
 UNSETTLED_STATES = MOVING_STATES | {LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO}
 """States that the lock leaves by itself before long."""

@@ -19,9 +19,10 @@ from typing import TypeVar
 from nuki_bridge.bluetooth.link import Radio, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.lock import reading
-from nuki_bridge.lock.action import RECONNECT_S, ActionRun
+from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import Outcome
+from nuki_bridge.lock.retry import RECONNECT_S, Retry
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
@@ -89,7 +90,6 @@ class Lock:
         self._radio = radio
         self.clock = clock
         self._now = now
-        self._random = random
         self._on_states = on_states
         self._on_change = on_change
         session = Session(paired.authorization_id, paired.shared_key, paired.family, random)
@@ -112,7 +112,7 @@ class Lock:
         self._seen_at: float | None = None
         self._beacon_at = -math.inf  # heard on the present link
         self._attempts = 0  # to connect, since the last exchange that went well
-        self._retry_at = clock()
+        self._retry = Retry(clock(), random)
         self._due = Timetable(clock())
         self._was_reachable = False
 
@@ -148,14 +148,14 @@ class Lock:
             self._beacon_at = self._seen_at
         if is_back:
             self._attempts = 0
-            self._retry_at = self._seen_at
+            self._retry.at_once(self._seen_at)
             self._wake.set()
         self._report_reachable()
 
     def radio_changed(self, status: RadioStatus) -> None:
         """The adapter came or went."""
         self._attempts = 0
-        self._retry_at = self.clock()
+        self._retry.at_once(self.clock())
         self._report_reachable()
         self._wake.set()
 
@@ -168,6 +168,10 @@ class Lock:
 
     def _lost_link(self) -> None:
         self._seen_at = self.clock()  # it was there a moment ago: a short loss is not worth an "offline"
+        if self._wants_link():
+            self._retry.lost(self._seen_at)
+        else:
+            self._retry.left()
         self._report_reachable()
         self.on_link()
         self._wake.set()
@@ -181,7 +185,7 @@ class Lock:
         """Remember that the lock does not accept us any more; other refusals are the business of whoever asked."""
         if error.number not in LOST_PAIRING:
             return
-        self._retry_at = self._due.states_at = self.clock() + FAULT_RETRY_S
+        self._retry.at = self._due.states_at = self.clock() + FAULT_RETRY_S
         if self.fault is None or self.fault.code != error.code:
             log.warning("%s: %s", self.name, error)
             self.fault = error
@@ -201,11 +205,11 @@ class Lock:
                 except LockError as error:
                     await self.exchange.drop()
                     self._due.states_at = self.clock() + MAX_POLL_S
-                    self._postpone_retry()
+                    self._retry.failed(self.clock())
                     self._note_fault(error)
                 except (LinkError, ProtocolError) as error:
                     log.debug("%s: %s", self.name, error)
-                    self._postpone_retry()
+                    self._retry.failed(self.clock())
                 self._report_reachable()
                 delay = max(self._next_due() - self.clock(), 0.0)
                 self.exchange.pulse.step(delay, "the pause until something is due")
@@ -222,7 +226,7 @@ class Lock:
         """Do whatever is due now, under `_turn`."""
         if not self._radio.status.available:
             return
-        if self._wants_link() and not self.connected and self.clock() >= self._retry_at:
+        if self._wants_link() and not self.connected and self.clock() >= self._retry.at:
             await self._connect()
         if not self.connected:
             return
@@ -269,7 +273,7 @@ class Lock:
             if self.connection is Connection.PERSISTENT and self.exchange.challenge is None:
                 due.append(self.clock())
         elif self._wants_link():
-            due = [self._retry_at]
+            due = [self._retry.at]
         if self._was_reachable and not self.connected and self._seen_at is not None:
             due.append(self._seen_at + SEEN_FOR_S + 0.1)
         return min(due)
@@ -282,17 +286,12 @@ class Lock:
             self._report_reachable()
         self.reconnects += 1
         self._seen_at = self.clock()
+        self._retry.linked(self._seen_at)
         self._beacon_at = -math.inf
         if self.connection is Connection.PERSISTENT:
             self._due.states_at = self.clock()
         self._report_reachable()
         self.on_link()
-
-    def _postpone_retry(self) -> None:
-        """Wait before the next attempt to connect, longer with each failure in a row and a little by chance."""
-        pause = min(RECONNECT_S[0] * 2 ** min(self._attempts, 16), RECONNECT_S[1])
-        jitter = int.from_bytes(self._random(2), "little") / 0x10000
-        self._retry_at = self.clock() + pause * (1 - jitter / 2)
 
     async def read_states(self) -> KeyturnerStates:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""

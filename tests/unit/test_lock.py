@@ -399,6 +399,54 @@ async def test_a_short_loss_of_the_link_is_not_an_outage() -> None:
     assert False not in rig.changes
 
 
+async def drop_each_link_after(rig: Rig, seconds: float) -> None:
+    """The lock, or somebody in between, ends every link so soon; until cancelled."""
+    while True:
+        while not rig.lock.connected:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(seconds)
+        rig.virtual.drop_links()
+        await asyncio.sleep(0.01)
+
+
+async def test_a_lock_that_drops_each_link_after_good_exchanges_is_connected_ever_less_often() -> None:
+    """Each connection costs its battery."""
+    rig = Rig()
+    async with rig.running() as lock:
+        reconnects = lock.reconnects
+        dropping = asyncio.create_task(drop_each_link_after(rig, 1.0))
+        await asyncio.sleep(60.0)
+        assert 4 <= lock.reconnects - reconnects <= 12
+        await asyncio.sleep(240.0)
+        assert lock.reconnects - reconnects <= 24
+        assert lock.reachable
+        dropping.cancel()
+
+
+async def test_a_command_does_not_wait_for_the_pause_before_a_lock_is_connected_again() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        dropping = asyncio.create_task(drop_each_link_after(rig, 0.5))
+        await asyncio.sleep(120.0)
+        dropping.cancel()
+        rig.virtual.drop_links()
+        await asyncio.sleep(0.5)
+        assert not lock.connected
+        started = clock()
+        await lock.refresh(15.0)
+        assert clock() - started < 1.0
+
+
+async def test_a_link_that_lived_long_is_regained_at_once() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        for _ in range(20):
+            await asyncio.sleep(40.0)
+            rig.virtual.drop_links()
+            await asyncio.sleep(1.0)
+            assert lock.connected
+
+
 async def test_a_removed_authorization_is_reported_and_recovers_when_given_back() -> None:
     rig = Rig()
     async with rig.running() as lock:
