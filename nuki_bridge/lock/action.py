@@ -29,7 +29,9 @@ COMPLETE_TIMEOUT_S = 3.0
 RESOLVE_TIMEOUT_S = 30.0
 """How long a lock is sought after an answer got lost."""
 POLL_S = 1.0
-"""Between two readings of a lock that is moving."""
+"""Between the first two readings of a lock that is moving."""
+POLL_GROWTH = 1.5
+"""How much longer each pause after that is, up to `QUIET_S`: an action takes seconds, a stuck lock is spared."""
 BUSY_PAUSE_S = 1.0
 """Before an action is sent again to a lock that said it was busy."""
 
@@ -73,7 +75,7 @@ class ActionRun:
         refused_nonce = False
         while True:
             nonce = await lock.fresh_nonce(deadline)
-            before = lock.states
+            before, sent_at = lock.states, lock.clock()
             try:
                 return await self._send_and_follow(nonce)
             except LockError as error:
@@ -84,7 +86,7 @@ class ActionRun:
                 else:
                     raise
             except (LinkError, ProtocolError) as lost:
-                outcome = await self._resolve(before, lost)
+                outcome = await self._resolve(before, lost, sent_at + ACTION_TIMEOUT_S)
                 if outcome is not None:
                     return outcome
                 if action not in TARGETS or lock.clock() >= deadline:
@@ -129,17 +131,18 @@ class ActionRun:
                 return ended(action, states, reported=reported)
         raise OutcomeUnknown(f"the lock is still moving {ACTION_TIMEOUT_S:g} s after it accepted the action")
 
-    async def _resolve(self, before: KeyturnerStates | None, lost: NukiError) -> Outcome | None:
+    async def _resolve(self, before: KeyturnerStates | None, lost: NukiError, give_up_at: float) -> Outcome | None:
         """Find out what became of an action whose answer got lost: reconnect and ask for the states.
 
         None if the lock proves that it did nothing.  The nonce of the lost action is dead by then: the lock knows only
-        the last one it issued, and a new connection starts with a new one.  Raises `OutcomeUnknown`.
+        the last one it issued, and a new connection starts with a new one.  Raises `OutcomeUnknown`, also if the lock
+        still reports movement at `give_up_at`.
         """
         lock, action = self._lock, self._action
         log.info("%s: %s; asking the lock what became of %s", lock.name, lost, name_of(action))
         await lock.exchange.drop()
         deadline = lock.clock() + RESOLVE_TIMEOUT_S
-        done = False
+        done, pause_s = False, POLL_S
         while True:
             try:
                 await lock.link_up(deadline)
@@ -153,13 +156,15 @@ class ActionRun:
                 continue
             verdict = judge(action, before, states)
             done = done or verdict is Verdict.DONE
-            if states.lock_state not in MOVING_STATES:
+            moving = states.lock_state in MOVING_STATES
+            if not moving or lock.clock() >= give_up_at:
                 break
-            deadline = max(deadline, lock.clock() + POLL_S + CONNECT_TIMEOUT_S)
-            await asyncio.sleep(POLL_S)
-        if done and settled(action, states):
+            deadline = max(deadline, lock.clock() + pause_s + CONNECT_TIMEOUT_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * POLL_GROWTH, QUIET_S)
+        if done and not moving and settled(action, states):
             return ended(action, states, reported=True)
-        if done or verdict is Verdict.UNKNOWN:
+        if done or moving or verdict is Verdict.UNKNOWN:
             state = name_of(states.lock_state)
             raise OutcomeUnknown(
                 f"{name_of(action)} was sent, but the answer got lost; the lock is {state} now"

@@ -9,7 +9,7 @@ import pytest
 from nuki_bridge.errors import AdapterUnavailable, LockError, TimedOut
 from nuki_bridge.lock.lock import Connection
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
-from nuki_bridge.protocol.codes import Action, DoorState, Family, IdType, LockState
+from nuki_bridge.protocol.codes import Action, DoorState, Family, IdType, LockState, Trigger, name_of
 from tests.unit.rig import ADDRESS, Rig, clock
 
 BOTH = pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
@@ -306,6 +306,26 @@ async def test_a_lock_that_vanishes_after_the_command_gives_an_unknown_outcome()
         assert lock.states is not None
         assert lock.states.lock_state == LockState.UNLOCKED
     assert len(rig.movements()) == 1
+
+
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
+@pytest.mark.parametrize("stuck", [LockState.BOOT_RUN, LockState.CALIBRATING, LockState.UNLOCKING])
+async def test_a_lock_that_reports_movement_for_ever_gives_an_unknown_outcome(action: Action, stuck: LockState) -> None:
+    """Its turn goes to the next command then, and while it is waited for it is not asked each second."""
+    rig = Rig()
+    async with rig.running() as lock:
+        rig.radio.faults.disconnect_after_write = 1
+        started, writes = clock(), rig.writes()
+        task = asyncio.create_task(lock.perform(action, 15.0))
+        while not rig.movements():
+            await asyncio.sleep(0.01)
+        rig.virtual.motor.put(stuck, Trigger.SYSTEM)
+        with pytest.raises(OutcomeUnknown, match=f"the lock is {name_of(stuck)} now"):
+            async with asyncio.timeout(300.0):
+                await task
+        assert 120.0 <= clock() - started <= 135.0
+        assert rig.writes() - writes <= 20
+        assert (await lock.refresh(15.0)).lock_state == stuck
 
 
 async def test_a_damaged_answer_does_not_repeat_the_action() -> None:
