@@ -26,7 +26,7 @@ from nuki_bridge.lock.retry import RECONNECT_S, Retry
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.protocol.codes import Action, Command, ErrorCode
+from nuki_bridge.protocol.codes import Action, Command, ErrorCode, IdType
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Random, Session
 from nuki_bridge.pulse import Part
@@ -113,7 +113,7 @@ class Lock:
         self._beacon_at = -math.inf  # heard on the present link
         self._attempts = 0  # to connect, since the last exchange that went well
         self._retry = Retry(clock(), random)
-        self._due = Timetable(clock())
+        self._due = Timetable(clock(), clears_bit=paired.id_type is IdType.BRIDGE)
         self._was_reachable = False
 
     # -- what is known ------------------------------------------------------------------------------------------------

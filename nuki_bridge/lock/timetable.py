@@ -23,16 +23,22 @@ ADVANCED_TRIES = 3
 
 
 class Timetable:
-    """Everything is due at the start."""
+    """Everything is due at the start.
 
-    def __init__(self, now: float) -> None:
+    `clears_bit` says that it is our reading of the states that clears the beacon's bit: we are the lock's Bridge.
+    """
+
+    def __init__(self, now: float, *, clears_bit: bool) -> None:
         self.states_at = now
         """When the states are due."""
         self.config_at = now
         """When the basic configuration is due."""
         self._advanced_at = now
         self._advanced_tries = 0
+        self._clears_bit = clears_bit
         self._changed = False  # the beacon's bit
+        self._read_at = now
+        self._again_at = math.inf  # what `states_at` was set to only because the bit was still set
         self._requery_s = REQUERY_S[0]
         self._poll_s = POLL_S
 
@@ -40,25 +46,29 @@ class Timetable:
         """A beacon was heard with the bit "state changed" (None: none that tells); True if it made the states due.
 
         The bit is edge-triggered: it makes the states due once; while it stays set (an App authorization cannot clear
-        it) they become due again at growing intervals.
+        it) they become due again at growing intervals.  Once it is clear they do not, if we are who cleared it: then
+        nothing has changed since.
         """
         rose = changed is True and not self._changed
         if rose:
             self._requery_s = REQUERY_S[0]
             self.states_at = now
+        elif changed is False and self._clears_bit and self.states_at == self._again_at:
+            self.states_at = self._read_at + SAFETY_POLL_S
         if changed is not None:
             self._changed = changed
         return rose
 
     def states_read(self, states: KeyturnerStates, now: float) -> None:
         """Decide from what the lock just said when its states are due again."""
+        self._read_at = now
         if states.lock_state in UNSETTLED_STATES:
             self.states_at = now + self._poll_s
             self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
             return
         self._poll_s = POLL_S
         if self._changed:
-            self.states_at = now + self._requery_s
+            self.states_at = self._again_at = now + self._requery_s
             self._requery_s = min(self._requery_s * 2, REQUERY_S[1])
         else:
             self.states_at = now + SAFETY_POLL_S

@@ -57,7 +57,7 @@ def silent(rig: Rig) -> None:
 
 
 def test_it_is_due_once_the_basic_one_is_read() -> None:
-    due = Timetable(5.0)
+    due = Timetable(5.0, clears_bit=True)
     assert due.advanced_at == 5.0
     due.config_asked(5.0)
     assert due.advanced_at == 5.0 + CONFIG_RETRY_S
@@ -70,7 +70,7 @@ def test_it_is_due_once_the_basic_one_is_read() -> None:
 
 
 def test_it_is_asked_for_in_vain_a_few_times() -> None:
-    due = Timetable(0.0)
+    due = Timetable(0.0, clears_bit=True)
     due.config_read()
     for _ in range(ADVANCED_TRIES - 1):
         due.advanced_asked(1.0)

@@ -99,6 +99,18 @@ async def test_a_turn_by_hand_is_seen_at_once_through_the_beacon_beside_a_held_l
         assert len(rig.states) == reads
 
 
+async def test_on_demand_a_change_costs_one_connection() -> None:
+    rig = Rig()
+    async with rig.running(Connection.ON_DEMAND) as lock:
+        for state in (LockState.UNLOCKED, LockState.LOCKED):
+            reconnects = lock.reconnects
+            rig.virtual.turn_by_hand(state)
+            await asyncio.sleep(60.0)
+            assert lock.states is not None
+            assert lock.states.lock_state == state
+            assert lock.reconnects - reconnects == 1
+
+
 async def test_a_beacon_bit_that_sticks_is_asked_about_less_and_less() -> None:
     """An App authorization cannot clear the bit."""
     rig = Rig()
