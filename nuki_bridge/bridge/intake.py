@@ -19,6 +19,7 @@ from nuki_bridge.bridge.bridge_commands import COMMANDS, Answer
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing import invite_commands
+from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Kind, Publication, Refused, Request
 
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GUESTS = frozenset({Kind.RELAY, Kind.REDEEM})
+"""What guests may publish."""
 MAX_COMMANDS = 20
 """Commands of one lock, and requests to the bridge, that may be under way or wait; more are refused."""
 MAX_RETAINED = 1000
 """Topics with a retained command that are remembered."""
+REFUSALS = (20, 5.0)
+"""Messages of guests that are refused at once with an answer, and how many more each second; above that without."""
 LEAVE_S = 0.5
 """How long commands that are given up at the end may take to answer."""
 
@@ -48,6 +53,7 @@ class Intake:
         self._retained: set[str] = set()
         """Topics on which a retained command lies at a broker that hides the flag of what is published (MQTT 3.1.1)."""
         self._leaving = False
+        self._refusals = Allowance(*REFUSALS, bridge.outside.clock)
 
     async def leave(self) -> None:
         """Give up what is under way, with an answer, and take nothing from then on."""
@@ -68,8 +74,7 @@ class Intake:
         try:
             request = topics.parse(self._bridge.base, message)
         except Refused as error:
-            self.refuse(error.request, error)
-            if error.code == "retained_command":
+            if self._turn_away(error.request, error) and error.code == "retained_command":
                 self._note_retained(error.request, message.topic)
             return
         if request is None:
@@ -78,10 +83,21 @@ class Intake:
         try:
             self._accept(request)
         except RequestError as error:
-            self.refuse(request, error)
+            self._turn_away(request, error)
+
+    def _turn_away(self, request: Request, error: NukiError) -> bool:
+        """Refuse what has just come in; in a flood of guests' messages without an answer.  Gives whether with one.
+
+        Whoever has their broker account could have answers queued faster than the broker takes them, and with them
+        those that others wait for.
+        """
+        if request.kind in GUESTS and not self._refusals.take():
+            return False
+        self.refuse(request, error)
+        return True
 
     def _note_retained(self, request: Request, topic: str) -> None:
-        if request.kind in (Kind.RELAY, Kind.REDEEM):
+        if request.kind in GUESTS:
             # A guest's topic is a new one each time: nobody would ever remove what is retained there.
             self._bridge.outside.publish(Publication(topic, b"", retain=True))
         elif self._bridge.outside.protocol() != "5" and len(self._retained) < MAX_RETAINED:
@@ -90,7 +106,7 @@ class Intake:
     def refuse(self, request: Request, error: NukiError) -> None:
         """Answer that a request is not carried out."""
         # guests can be many, and anybody who may write to the relay can be one: no line in the journal for each frame
-        level = logging.DEBUG if request.kind in (Kind.RELAY, Kind.REDEEM) else logging.INFO
+        level = logging.DEBUG if request.kind in GUESTS else logging.INFO
         with _about(request):
             log.log(level, "%s refused: %s", _what(request), error.code)
         self._send(topics.refused(request, error.code, str(error)))

@@ -37,6 +37,7 @@ from nuki_bridge.lock.credential import credential
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
+from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, parts, seconds
 from nuki_bridge.sharing.invitation_code import RANDOM_SIZE, client_of, key, lookup, make_code, seal, unseal
 from nuki_bridge.sharing.invitation_store import Invitation, Records, Stage
@@ -95,7 +96,7 @@ class Invitations:
         self._noted_at = clock()
         self._cleanup = Cleanup(member_of, self._at, self._cleaned, clock)
         self._wake = asyncio.Event()
-        self._refusals, self._refusals_at = float(REFUSALS[0]), clock()
+        self._refusals = Allowance(*REFUSALS, clock)
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -257,13 +258,8 @@ class Invitations:
         try:
             return self._redeem(lookup, data)
         except RequestError:
-            most, each_second = REFUSALS
-            now = self._clock()
-            self._refusals = min(float(most), self._refusals + (now - self._refusals_at) * each_second)
-            self._refusals_at = now
-            if self._refusals < 1:
+            if not self._refusals.take():
                 return None
-            self._refusals -= 1
             raise
 
     def _redeem(self, lookup: bytes, data: bytes) -> bytes:

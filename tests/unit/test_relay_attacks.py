@@ -207,6 +207,28 @@ async def test_a_flood_of_junk_stays_out_of_the_journal(tmp_path: Path, caplog: 
         assert house.classic.motor.state is LockState.LOCKED
 
 
+async def test_a_flood_of_guests_messages_gets_few_answers(tmp_path: Path) -> None:
+    """Each answer takes a place in the queue to the broker, which the owner's answers need."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        await anna.challenge()
+        await asyncio.sleep(10.0)
+        before = len(house.published)
+        for number in range(150):
+            house.send(f"front/relay/{number:032x}/write", b"junk")
+            house.send(f"front/relay/{number:032x}/write", b"junk", retain=True)
+            house.send(f"elsewhere/relay/{number:032x}/write", b"junk")
+            house.send(f"invitation/{number:032x}/redeem", bytes(20_000))
+            house.send(f"invitation/{number:032x}/redeem", b"junk", retain=True)
+        answers = house.published[before:]
+        assert 20 <= len(answers) <= 2 * 20, "a retained one is removed besides"
+        assert await anna.challenge()
+        await asyncio.sleep(2.0)
+        stranger = Guest(house, anna.number, bytes(32), "stranger")
+        stranger.write(b"junk")
+        assert stranger.errors() == ["bad_frame"]
+
+
 async def test_random_frames_of_every_length_do_no_harm(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         anna = house.guest()
