@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge import __version__, logs
 from nuki_bridge.bluetooth.air import Air
 from nuki_bridge.bridge import report
+from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
 from nuki_bridge.bridge.intake import Intake
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.publisher import Publisher
@@ -53,14 +54,15 @@ RESTART_S = 5.0
 class Outside:
     """What the bridge needs of the world; all of it is handed in.
 
-    `publish` tells whether the broker will get the message, `watch` subscribes to more topic filters on this
-    connection, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend, on it stand the times
-    of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.  `changed` is told
-    that a lock, its link or the adapter is not as it was, `pulse` watches over each lock.
+    `publish` tells whether the broker will get the message, `watch` subscribes to more topic filters on this connection
+    and `unwatch` ends subscriptions, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend,
+    on it stand the times of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
+    `changed` is told that a lock, its link or the adapter is not as it was, `pulse` watches over each lock.
     """
 
     publish: Callable[[Publication], bool]
     watch: Callable[[Iterable[str]], None]
+    unwatch: Callable[[Iterable[str]], None]
     protocol: Callable[[], str | None]
     restart: Callable[[], None]
     clock: Callable[[], float]
@@ -104,6 +106,13 @@ class Bridge:
             now=outside.now,
             random=outside.random,
         )
+        self.floodgate = Floodgate(
+            lambda: self.base,
+            watch=outside.watch,
+            unwatch=outside.unwatch,
+            tell=partial(self.publisher.event, "bridge"),
+            clock=outside.clock,
+        )
         self.intake = Intake(self)
         self._tasks: asyncio.TaskGroup | None = None
         self._adapter_available: bool | None = None
@@ -128,6 +137,8 @@ class Bridge:
                     self.start(member)
                 work = self._again_and_again("the invitations", self.invitations.run)
                 self._tasks.create_task(work, name="invitations")
+                work = self._again_and_again("the floodgate", self.floodgate.run)
+                self._tasks.create_task(work, name="floodgate")
                 self.publisher.online()
                 await self._run_radio()
         finally:
@@ -173,6 +184,9 @@ class Bridge:
     def filters(self) -> list[str]:
         """Topic filters to subscribe to at every connection; `outside.watch` is given more of them later."""
         commands = topics.command_filters(self.base, virtual=self.outside.simulate is not None)
+        if not self.floodgate.is_open:
+            guests = guest_filters(self.base)
+            commands = [each for each in commands if each not in guests]
         birth = self.announcer.birth_topic()
         return [*commands, f"{self.base}/bridge/info", *([birth] if birth else [])]
 

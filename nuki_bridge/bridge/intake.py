@@ -66,6 +66,8 @@ class Intake:
 
     def handle(self, message: Message) -> None:
         """Take in one message; every answer comes later, by itself."""
+        if not self._bridge.floodgate.admits(message.topic):
+            return
         if not message.payload and message.topic in self._retained:
             # Somebody removes it, and it looks like a request without arguments.
             self._retained.discard(message.topic)

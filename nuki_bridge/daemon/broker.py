@@ -90,6 +90,10 @@ class Broker:
         """Subscribe to more on this connection."""
         self._client.subscribe(*_subscriptions(filters))
 
+    def unwatch(self, filters: Iterable[str]) -> None:
+        """End subscriptions on this connection; `filters` of the constructor must leave them out at the next."""
+        self._client.unsubscribe(*filters)
+
     async def drain(self, timeout_s: float) -> None:
         """Wait until the broker has everything published so far, no longer than this."""
         await self._client.drain(timeout_s)

@@ -105,6 +105,7 @@ class _Daemon:
             Outside(
                 publish=lambda publication: self._broker.publish(publication),
                 watch=lambda filters: self._broker.watch(filters),
+                unwatch=lambda filters: self._broker.unwatch(filters),
                 protocol=lambda: self._broker.protocol,
                 restart=self._restart,
                 clock=mqtt.boottime,

@@ -40,6 +40,7 @@ class House:
         self.published: list[Publication] = []
         self.retained: dict[str, str] = {}
         self.watched: list[str] = []
+        self.unwatched: list[str] = []
         self.restarts = 0
         self.undocumented: list[str] = []
         self.protocol = "5"
@@ -67,6 +68,9 @@ class House:
     def _watch(self, filters: Iterable[str]) -> None:
         self.watched = list(filters)
 
+    def _unwatch(self, filters: Iterable[str]) -> None:
+        self.unwatched = list(filters)
+
     def _restart(self) -> None:
         self.restarts += 1
 
@@ -80,6 +84,7 @@ class House:
             Outside(
                 publish=self._publish,
                 watch=self._watch,
+                unwatch=self._unwatch,
                 protocol=lambda: self.protocol if self.online else None,
                 restart=self._restart,
                 clock=clock,

@@ -409,7 +409,7 @@ async def test_a_flood_of_garbage_gets_few_answers_and_holds_no_guest_up(house: 
     async with house.running():
         await paired(house)
         guest = Guest((await invite(house))["code"])
-        for number in range(1000):
+        for number in range(400):  # fewer than shut the floodgate
             house.send(f"invitation/{number:032x}/redeem", bytes(100))
             house.send(f"{guest.topic}/redeem", bytes(100))
         answers = [each for each in house.published if each.topic.endswith("/response")]

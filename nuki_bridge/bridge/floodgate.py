@@ -1,0 +1,95 @@
+"""A gate for guests' messages: shut for a while when they come in a flood, so that owners' commands go through.
+
+Everything that the broker sends comes over one connection, one after the other: a flood that somebody sends with the
+guests' account stands in it before the command of somebody who wants to come in.  Therefore the bridge ends its
+subscriptions to the guests' topics, and subscribes again later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+MOST = 1000
+"""Messages of guests that may come"""
+WITHIN_S = 5.0
+"""within this time; one more shuts the gate"""
+PAUSE_S = 60.0
+"""for so long."""
+
+_GUESTS = re.compile(r"[^/]*/relay/[^/]*/write|invitation/[^/]*/redeem", re.DOTALL)
+
+
+def guest_filters(base: str) -> list[str]:
+    """Topic filters for what guests publish."""
+    return [f"{base}/+/relay/+/write", f"{base}/invitation/+/redeem"]
+
+
+class Floodgate:
+    """`run` it and ask it about each message.
+
+    `base` gives the base topic, `watch` and `unwatch` subscribe and unsubscribe on the present connection, `tell`
+    publishes an event of the bridge, `clock` gives seconds.
+    """
+
+    def __init__(
+        self,
+        base: Callable[[], str],
+        *,
+        watch: Callable[[Iterable[str]], None],
+        unwatch: Callable[[Iterable[str]], None],
+        tell: Callable[[dict[str, Any]], object],
+        clock: Callable[[], float],
+    ) -> None:
+        self._base = base
+        self._watch = watch
+        self._unwatch = unwatch
+        self._tell = tell
+        self._clock = clock
+        self._arrivals: deque[float] = deque(maxlen=MOST)
+        self._shut = asyncio.Event()
+        self._open_at = -math.inf
+
+    @property
+    def is_open(self) -> bool:
+        """Guests' messages are taken; while they are not, nobody subscribes to `guest_filters`."""
+        return not self._shut.is_set()
+
+    def admits(self, topic: str) -> bool:
+        """Whether a message on this topic is to be read: all are but guests' while the gate is shut."""
+        base = self._base()
+        if not topic.startswith(f"{base}/") or not _GUESTS.fullmatch(topic, len(base) + 1):
+            return True
+        if self.is_open:
+            now = self._clock()
+            if len(self._arrivals) < MOST or now - self._arrivals[0] >= WITHIN_S:
+                self._arrivals.append(now)
+                return True
+            self._close(now)
+        return False
+
+    def _close(self, now: float) -> None:
+        # one flood is one warning, however often the gate has to be shut again
+        level = logging.DEBUG if self._arrivals[0] - self._open_at < WITHIN_S else logging.WARNING
+        text = "more than %d messages of guests came within %g s; none are taken for %g s"
+        log.log(level, text, MOST, WITHIN_S, PAUSE_S)
+        self._arrivals.clear()
+        self._open_at = now + PAUSE_S
+        self._shut.set()
+        self._unwatch(guest_filters(self._base()))
+        self._tell({"type": "guests_paused", "seconds": int(PAUSE_S)})
+
+    async def run(self) -> None:
+        """Open the gate again each time its pause is over, until cancelled."""
+        while True:
+            await self._shut.wait()
+            await asyncio.sleep(max(self._open_at - self._clock(), 0.0))
+            self._shut.clear()
+            self._watch(guest_filters(self._base()))
