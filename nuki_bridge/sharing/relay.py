@@ -27,8 +27,8 @@ import asyncio
 import logging
 import math
 import re
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nuki_bridge.errors import Disconnected, LinkError, NukiError, RequestError, TimedOut
@@ -50,6 +50,8 @@ IDLE_S = 30.0
 """A session without a frame in either direction ends after this."""
 MAX_SESSIONS = 64
 """Sessions at one lock,"""
+MAX_SESSIONS_OF_ONE = 6
+"""those of one authorization,"""
 MAX_COUNTED = 1000
 """and those whose frames are counted."""
 CHALLENGE_S = 60.0
@@ -121,6 +123,7 @@ class Relay:
         self._served: dict[int, int] = {}  # authorization ID: the number of its last turn
         self._challenged: dict[int, float] = {}  # authorization ID: when the lock sent it a challenge on this link
         self._turn: _Turn | None = None
+        self._served_now: _Session | None = None  # whose turn it is, or is about to be
         self._wake = asyncio.Event()
 
     # -- told by the broker -------------------------------------------------------------------------------------------
@@ -146,14 +149,39 @@ class Relay:
         self._wake.set()
 
     def _open(self, number: int, request: Request) -> _Session:
-        if len(self._sessions) >= MAX_SESSIONS:
-            served = self._turn.session if self._turn is not None else None
-            idle = [name for name, each in self._sessions.items() if not (each.proven or each.frames or each is served)]
-            if not idle:
-                raise RequestError("too_many_requests", f"{MAX_SESSIONS} sessions are open at this lock; try later")
-            del self._sessions[idle[0]]
+        own = [name for name, each in self._sessions.items() if each.authorization_id == number]
+        if len(own) >= MAX_SESSIONS_OF_ONE:
+            if not self._evict((name for name in own if not self._sessions[name].frames), number):
+                raise RequestError(
+                    "too_many_requests",
+                    f"{MAX_SESSIONS_OF_ONE} sessions of this authorization wait for their turn at the lock; try later",
+                )
+        elif len(self._sessions) >= MAX_SESSIONS:
+            # An authorization's ID is no secret: whoever opens sessions with somebody's ID must not shut out others.
+            counts = Counter(each.authorization_id for each in self._sessions.values())
+            most = [each for each, count in counts.items() if count == max(counts.values())]
+            self._evict((name for name, each in self._sessions.items() if each.authorization_id in most), number)
         session = self._sessions[request.session] = _Session(number, request, request.received_at)
         return session
+
+    def _evict(self, names: Iterable[str], number: int) -> bool:
+        """End one of these sessions, with an answer to what waits in it; False if there is none that is not served now.
+
+        Rather one of the authorization that wants another, in which nothing waits, that the lock has never answered;
+        of several the one whose turn was the longest ago.
+        """
+
+        def last(name: str) -> tuple[bool, bool, bool]:
+            session = self._sessions[name]
+            return session.authorization_id != number, bool(session.frames), session.proven
+
+        name = min((each for each in names if self._sessions[each] is not self._served_now), key=last, default=None)
+        if name is None:
+            return False
+        error = RequestError("too_many_requests", "too many sessions are open at this lock; try later")
+        for request in self._sessions.pop(name).frames:
+            self._refuse(request, error)
+        return True
 
     def _count(self, name: str, now: float) -> None:
         arrivals = self._arrivals.pop(name, deque())
@@ -242,8 +270,11 @@ class Relay:
                     continue
                 name, session = min(waiting, key=lambda each: self._served.get(each[1].authorization_id, 0))
                 self._sessions[name] = self._sessions.pop(name)  # to the end of the line
+                self._served_now = session
                 await self._serve(session)
+                self._served_now = None
         finally:
+            self._served_now = None
             self._lock.exchange.guests = None
             for session in self._sessions.values():
                 for request in session.frames:

@@ -173,6 +173,58 @@ async def test_sessions_with_a_forged_id_do_not_use_up_the_places(tmp_path: Path
         assert motor(house) == []
 
 
+async def test_one_authorization_cannot_take_all_places(tmp_path: Path) -> None:
+    """A frame that looks valid waits in each of its sessions, so that none of them is idle."""
+    async with party(tmp_path) as house:
+        anna, ben = house.guest("Anna"), house.guest("Ben")
+        await ben.challenge()
+        await asyncio.sleep(2.0)
+        many = [stranger(house, anna.number) for _ in range(70)]
+        for each in many:
+            each.write(CHALLENGE)
+        assert len(house.member.relay._sessions) <= 1 + 6
+        assert [each.errors() for each in many[:6]] == [[]] * 6
+        assert {error for each in many[6:] for error in each.errors()} == {"too_many_requests"}
+        ben = again(house, ben)
+        ben.write(CHALLENGE)
+        assert ben.errors() == []
+        assert isinstance(await ben.next(), Challenge)
+
+
+async def test_when_all_places_are_taken_the_authorization_with_the_most_gives_one_back(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        guests = [house.guest(f"Guest {number}") for number in range(16)]
+        ben, carl = house.guest("Ben"), house.guest("Carl")
+        await ben.challenge()
+        await asyncio.sleep(2.0)
+        house.classic.out_of_range()
+        await asyncio.sleep(1.0)
+        sessions = [again(house, each) for each in guests[:10] for _ in range(6)]
+        sessions += [again(house, each) for each in guests[10:13]]
+        for each in sessions:
+            each.write(CHALLENGE)
+        assert len(house.member.relay._sessions) == 64
+        assert [each.errors() for each in sessions] == [[]] * 63
+        await asyncio.sleep(0.1)  # the first of them is being served
+        for each in (again(house, carl), again(house, carl), again(house, ben)):
+            each.write(CHALLENGE)
+            assert each.errors() == []
+        assert len(house.member.relay._sessions) == 64
+        ended = [each.number for each in sessions if each.errors() == ["too_many_requests"]]
+        assert len(set(ended)) == 3
+        assert set(ended) <= {each.number for each in guests[:10]}, "those with six give one back, each in turn"
+        assert sessions[0].errors() == []
+
+
+async def test_a_guest_who_opens_a_session_for_each_command_is_not_held_up(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        for number in range(12):
+            anna = again(house, anna)
+            assert isinstance((await anna.act(Action.UNLOCK if number % 2 else Action.LOCK))[-1], Status)
+        assert len(house.member.relay._sessions) <= 6
+
+
 async def test_made_up_ids_and_keys_do_not_have_the_list_read_all_the_time(tmp_path: Path) -> None:
     """Two hundred users are some seconds of the lock's time and battery."""
     async with party(tmp_path) as house:
