@@ -90,6 +90,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        # not a lock's by its name, with which they would go: pairing it anew is no way to guess on
+        "ALTER TABLE refused_pin RENAME TO old_refused_pin",
+        """
+        CREATE TABLE refused_pin (
+            nuki_id INTEGER NOT NULL,
+            pin TEXT NOT NULL,
+            refused_at INTEGER NOT NULL, -- Unix seconds
+            PRIMARY KEY (nuki_id, pin)
+        ) STRICT
+        """,
+        """
+        INSERT OR REPLACE INTO refused_pin
+        SELECT lock.nuki_id, old.pin, old.refused_at FROM old_refused_pin AS old JOIN lock ON lock.name = old.lock
+        """,
+        "DROP TABLE old_refused_pin",
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

@@ -86,26 +86,28 @@ class Store(Database):
                 (position, lock.name, lock.nuki_id),
             )
 
-    def refused_pin(self, lock: PairedLock) -> tuple[str, int] | None:
-        """The PIN that this lock has refused, and when (Unix seconds)."""
+    def refused_pins(self, lock: PairedLock) -> dict[str, int]:
+        """Every PIN that this lock has refused, whatever its name was then, and when (Unix seconds)."""
         with self.plainly():
-            rows = self.db.execute("SELECT pin, refused_at FROM refused_pin WHERE lock = ?", (lock.name,)).fetchall()
-        return (str(rows[0][0]), int(rows[0][1])) if rows else None
+            rows = self.db.execute("SELECT pin, refused_at FROM refused_pin WHERE nuki_id = ?", (lock.nuki_id,))
+            return {str(pin): int(refused_at) for pin, refused_at in rows}
 
     def keep_refused_pin(self, lock: PairedLock, pin: str, now: int) -> None:
-        """Remember it; does nothing if the lock is not paired any more."""
+        """Remember it, also if the lock is not paired any more."""
         with self.plainly():
-            self.db.execute(
-                "INSERT INTO refused_pin SELECT name, ?, ? FROM lock WHERE name = ?"
-                " ON CONFLICT (lock) DO UPDATE SET pin = excluded.pin, refused_at = excluded.refused_at",
-                (pin, now, lock.name),
-            )
+            self.db.execute("INSERT OR REPLACE INTO refused_pin VALUES (?, ?, ?)", (lock.nuki_id, pin, now))
         self.wipe_old_pages()
 
-    def forget_refused_pin(self, lock: PairedLock) -> None:
-        """The lock has taken a PIN."""
+    def forget_refused_pins(self, lock: PairedLock, pin: str | None = None) -> None:
+        """The lock has taken a PIN; or only this one does not count as refused."""
         with self.plainly():
-            self.db.execute("DELETE FROM refused_pin WHERE lock = ?", (lock.name,))
+            self.db.execute("DELETE FROM refused_pin WHERE nuki_id = ? AND pin = coalesce(?, pin)", (lock.nuki_id, pin))
+        self.wipe_old_pages()
+
+    def forget_old_refusals(self, first: int, last: int) -> None:
+        """Forget the refused PINs of all locks from before `first` and from after `last` (Unix seconds)."""
+        with self.plainly():
+            self.db.execute("DELETE FROM refused_pin WHERE refused_at NOT BETWEEN ? AND ?", (first, last))
         self.wipe_old_pages()
 
     def app_id(self) -> int:

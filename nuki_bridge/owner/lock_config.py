@@ -225,23 +225,20 @@ class alone:
 def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
     """The owner's commands to a lock, with the PIN of the configuration, else of the state directory.
 
-    A PIN that was refused within the last hour counts as refused: a daemon that is started again and again must not
-    have the lock ban its owner.
+    The PINs that were refused within the last hour are refused still: whoever may ask the bridge to start again must
+    not be able to guess on, and a daemon that is started again and again must not have the lock ban its owner.
     """
     from nuki_bridge.lock.admin import Admin
 
     paired, pin = member.paired, _own_pin(member)
     assert paired is not None
-    lately = _refused_lately(bridge, paired, pin)
 
     def on_refused(pin: str) -> None:
-        member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
-        bridge.store.keep_refused_pin(paired, pin, int(bridge.outside.now().timestamp()))
+        _note_refused(bridge, member, lock, pin)
         bridge.publisher.lock(member)  # Home Assistant is offered less without a PIN, and more with one
 
-    if lately and pin is not None:
-        member.refused_pins.setdefault(pin, lock.clock() + REFUSED_FOR_S)
-    return Admin(lock, pin, refused=lately, on_refused=on_refused)
+    member.refused_pins = {**_refused_lately(bridge, paired, lock), **member.refused_pins}
+    return Admin(lock, pin, refused=_is_refused(member, lock, pin), on_refused=on_refused)
 
 
 def use_own_pin(bridge: Bridge, member: Member) -> None:
@@ -249,18 +246,38 @@ def use_own_pin(bridge: Bridge, member: Member) -> None:
     if member.admin is None or member.paired is None or member.lock is None:
         return
     pin = _own_pin(member)
-    refused = pin is not None and member.lock.clock() < member.refused_pins.get(pin, -math.inf)
-    member.admin.use_pin(pin, refused=refused or _refused_lately(bridge, member.paired, pin))
+    member.admin.use_pin(pin, refused=_is_refused(member, member.lock, pin))
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()
 
 
-def _refused_lately(bridge: Bridge, paired: PairedLock, pin: str | None) -> bool:
-    refused = bridge.store.refused_pin(paired)
-    wall_s = bridge.outside.now().timestamp()
+def _is_refused(member: Member, lock: Lock, pin: str | None) -> bool:
+    return pin is not None and lock.clock() < member.refused_pins.get(pin, -math.inf)
+
+
+def _refused_lately(bridge: Bridge, paired: PairedLock, lock: Lock) -> dict[str, float]:
+    """As `Member.refused_pins`, from an earlier run or under another name; older ones are forgotten."""
+    wall_s, hour_s = int(bridge.outside.now().timestamp()), int(REFUSED_FOR_S)
     # a clock that was set back since then must not make it last
-    return refused is not None and refused[0] == pin and abs(wall_s - refused[1]) < REFUSED_FOR_S
+    bridge.store.forget_old_refusals(wall_s - hour_s, wall_s + hour_s)
+    refused = bridge.store.refused_pins(paired)
+    return {pin: lock.clock() + hour_s - max(wall_s - since_s, 0) for pin, since_s in refused.items()}
+
+
+def _note_refused(bridge: Bridge, member: Member, lock: Lock, pin: str) -> None:
+    """Count a PIN as refused from now on, durably."""
+    member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
+    bridge.store.keep_refused_pin(lock.paired, pin, int(bridge.outside.now().timestamp()))
+
+
+def _forget_refused(call: Call, pin: str | None = None) -> None:
+    """Let this PIN not count as refused, durably; without one none, because the lock has taken the right one."""
+    if pin is None:
+        call.member.refused_pins.clear()
+    else:
+        call.member.refused_pins.pop(pin, None)
+    call.bridge.store.forget_refused_pins(call.lock.paired, pin)
 
 
 async def _verify_pin(call: Call) -> Answer:
@@ -287,7 +304,7 @@ async def _set_pin(call: Call) -> Answer:
             await admin.set_pin(pin, call.timeout_s)
         except OutcomeUnknown:
             await admin.verify_pin(pin, call.timeout_s)
-        call.member.refused_pins.clear()
+        _forget_refused(call)
         return {"data": _keep(call, pin)}
 
 
@@ -297,7 +314,7 @@ async def _try(call: Call, pin: str) -> None:
     if now < refused.get(pin, -math.inf):
         raise LockError(
             "bad_pin",
-            "the lock has refused this PIN already; it is tried again after an hour",
+            "the lock has refused this PIN already, or its answer got lost; it is tried again after an hour",
             number=ErrorCode.BAD_PIN,
         )
     is_ours = pin == _own_pin(call.member) and admin_in(call).has_pin
@@ -308,14 +325,20 @@ async def _try(call: Call, pin: str) -> None:
             "tried until the hour is over",
             number=ErrorCode.BAD_PIN,
         )
+    if is_ours:  # if it is refused `Admin` tells
+        await admin_in(call).verify_pin(pin, call.timeout_s)
+        return  # others stay refused: or else verifying ours in between would let somebody guess on
+    # Before it is tried: nobody may have the bridge stop before the answer is there, and so guess on.
+    _note_refused(call.bridge, call.member, call.lock, pin)
     try:
         await admin_in(call).verify_pin(pin, call.timeout_s)
-    except LockError as error:
-        if error.number == ErrorCode.BAD_PIN:
-            refused[pin] = now + REFUSED_FOR_S
+    except OutcomeUnknown:
+        raise  # it may have been refused
+    except NukiError as error:
+        if not isinstance(error, LockError) or error.number != ErrorCode.BAD_PIN:
+            _forget_refused(call, pin)
         raise
-    if not is_ours:  # or else verifying ours in between would let somebody guess on
-        refused.clear()
+    _forget_refused(call)
 
 
 def _own_pin(member: Member) -> str | None:
@@ -337,8 +360,6 @@ def _keep(call: Call, pin: str) -> dict[str, Any]:
     if member.paired is not None and member.paired.pin != pin:
         member.paired = replace(member.paired, pin=pin)
         call.bridge.store.save_lock(member.paired)
-    if member.paired is not None:
-        call.bridge.store.forget_refused_pin(member.paired)
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()

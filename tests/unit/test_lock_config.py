@@ -225,6 +225,86 @@ async def test_guessing_a_pin_never_has_the_lock_ban_its_owner(house: House) -> 
         await ask(house, "pin/verify", pin="4711")
 
 
+def restarted(house: House) -> House:
+    """The next run of the same daemon, with the same locks."""
+    again = House(house.settings.state_dir)
+    again.settings, again.classic, again.radio = house.settings, house.classic, house.radio
+    return again
+
+
+def tries(house: House) -> int:
+    return sum(entry.detail == "bad_pin" for entry in house.classic.audit)
+
+
+async def test_no_restart_lets_somebody_guess_on(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+    for number in range(6):
+        house = restarted(house)
+        async with house.running():
+            await asyncio.sleep(5)
+            for _ in range(2):
+                assert await refusal(house, "pin/verify", pin=f"{5000 + number}") == "bad_pin"
+            await ask(house, "pin/verify")  # the right one does not give the guesses back, either
+    assert tries(house) == 2
+    house = restarted(house)
+    async with house.running():
+        await asyncio.sleep(3600)
+        assert await refusal(house, "pin/verify", pin="6000") == "bad_pin"
+        assert tries(house) == 3
+        await ask(house, "users/list")
+    assert house.classic.pin_guard.banned_until is None
+
+
+async def test_a_guess_counts_although_the_bridge_stops_before_the_answer(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+    whole = house.classic.send_encrypted
+
+    def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
+        if house.classic.audit[-1].detail != "bad_pin":
+            whole(connection_id, to, message, size)
+
+    house.classic.send_encrypted = lose  # type: ignore[method-assign]
+    for number in range(6):
+        house = restarted(house)
+        async with house.running():
+            await asyncio.sleep(5)
+            before = tries(house)
+            house.send("front/request/pin/verify", {"pin": f"{5000 + number}"})
+            for _ in range(200):
+                await asyncio.sleep(0.01)
+                if tries(house) > before:
+                    break
+    assert tries(house) == 2
+
+
+async def test_no_other_configuration_lets_somebody_guess_on(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        for number in range(6):
+            name = f"door_{number}"
+            found = house.bridge.members.reconfigure([LockSettings(name, CLASSIC)], house.store.locks())
+            for member in found.gone:
+                await house.bridge.stop(member)
+            for member in found.come:
+                house.bridge.start(member)
+            await asyncio.sleep(5)
+            answer = await house.ask(f"{name}/request/pin/verify", {"pin": f"{5000 + number}"})
+            assert answer["error"] == "bad_pin"
+        assert tries(house) == 2
+
+
+async def test_a_pin_that_never_reached_the_lock_is_not_counted(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.classic.out_of_range()
+        await asyncio.sleep(60)
+        for number in range(3):
+            assert await refusal(house, "pin/verify", pin=f"{5000 + number}") != "bad_pin"
+        assert house.store.refused_pins(house.store.locks()[0]) == {}
+
+
 async def test_a_wrong_pin_of_the_configuration_is_tried_once_an_hour_however_often_the_daemon_starts(
     house: House,
 ) -> None:

@@ -601,21 +601,57 @@ def test_the_log_position_is_kept_for_this_lock_under_this_name(directory: Path)
 def test_what_belongs_to_a_lock_goes_with_it(directory: Path) -> None:
     with opened(directory) as store:
         store.keep_log_position(LOCK, 7)
-        store.keep_refused_pin(LOCK, "12", 1000)
-        assert (store.log_position(LOCK), store.refused_pin(LOCK)) == (None, None)
+        assert store.log_position(LOCK) is None
         store.save_lock(LOCK)
         store.keep_log_position(LOCK, 7)
-        store.keep_refused_pin(LOCK, "0012", 1000)
-        assert store.refused_pin(LOCK) == ("0012", 1000)
         store.remove_lock(LOCK.name)
         store.save_lock(LOCK)
-        assert (store.log_position(LOCK), store.refused_pin(LOCK)) == (None, None)
+        assert store.log_position(LOCK) is None
 
 
-def test_a_refused_pin_is_forgotten_once_one_was_taken(directory: Path) -> None:
+def test_every_refused_pin_is_kept_whatever_the_lock_is_called(directory: Path) -> None:
     with opened(directory) as store:
         store.save_lock(LOCK)
-        store.keep_refused_pin(LOCK, "271828", 1000)
-        store.forget_refused_pin(LOCK)
-        assert store.refused_pin(LOCK) is None
-    assert b"271828" not in b"".join(contents(directory).values())
+        store.keep_refused_pin(LOCK, "0012", 1000)
+        store.keep_refused_pin(LOCK, "0013", 2000)
+        store.keep_refused_pin(LOCK, "0012", 3000)
+        store.remove_lock(LOCK.name)
+    with opened(directory) as store:
+        again = replace(LOCK, name="elsewhere")
+        store.save_lock(again)
+        assert store.refused_pins(again) == {"0012": 3000, "0013": 2000}
+        assert store.refused_pins(replace(LOCK, nuki_id=5)) == {}
+
+
+def test_refused_pins_are_forgotten_once_one_was_taken_or_in_time(directory: Path) -> None:
+    other = replace(LOCK, nuki_id=5)
+    with opened(directory) as store:
+        for number, pin in enumerate(("271828", "314159", "141421")):
+            store.keep_refused_pin(LOCK, pin, 1000 * number)
+        store.keep_refused_pin(other, "173205", 1000)
+        store.forget_refused_pins(LOCK, "271828")
+        assert set(store.refused_pins(LOCK)) == {"314159", "141421"}
+        store.forget_refused_pins(LOCK)
+        assert (store.refused_pins(LOCK), store.refused_pins(other)) == ({}, {"173205": 1000})
+        for pin, refused_at in (("1", 999), ("2", 1000), ("3", 2000), ("4", 2001)):
+            store.keep_refused_pin(LOCK, pin, refused_at)
+        store.forget_old_refusals(1000, 2000)
+        assert store.refused_pins(LOCK) == {"2": 1000, "3": 2000}
+        store.forget_old_refusals(3000, 4000)
+        assert store.refused_pins(other) == {}
+    files = b"".join(contents(directory).values())
+    assert not any(pin in files for pin in (b"271828", b"314159", b"141421", b"173205"))
+
+
+def test_refused_pins_of_the_schema_with_one_for_each_lock_are_taken_over(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:4])
+        with opened(directory) as store:
+            store.save_lock(LOCK)
+            store.db.execute("INSERT INTO refused_pin VALUES (?, '0012', 1000)", (LOCK.name,))
+            store.keep_log_position(LOCK, 7)
+    with opened(directory) as store:
+        assert store.refused_pins(LOCK) == {"0012": 1000}
+        assert (store.locks(), store.log_position(LOCK)) == ([LOCK], 7)
