@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.lock import LOST_PAIRING
-from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, advanced_config
 from nuki_bridge.owner.setting import Setting, flag, number, word
 from nuki_bridge.protocol.codes import ErrorCode, Family
-from nuki_bridge.protocol.messages import NAME_SIZE
+from nuki_bridge.protocol.messages import NAME_SIZE, Status, VerifySecurityPin
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import Config
+    from nuki_bridge.protocol.wire import Message
     from nuki_bridge.store import PairedLock
     from nuki_bridge.topics.arguments import Check
 
@@ -295,17 +296,42 @@ async def _verify_pin(call: Call) -> Answer:
 
 
 async def _set_pin(call: Call) -> Answer:
-    """Give the lock another PIN.  An answer that got lost is cleared up by asking whether the new one is right."""
+    """Give the lock another PIN.  A lost answer is cleared up by asking whether the old one is right still."""
     pin = call.arguments["pin"]
     _check_length(call, pin, exact=True)
     admin = admin_in(call)
     async with alone(call.member.setting, call.timeout_s):
         try:
             await admin.set_pin(pin, call.timeout_s)
-        except OutcomeUnknown:
-            await admin.verify_pin(pin, call.timeout_s)
-        _forget_refused(call)
+        except OutcomeUnknown as lost:
+            if await _has_old_pin(call, lost) and admin.usable_pin() != int(pin):
+                raise NotExecuted("the lock's answer got lost, and it has the same PIN as before") from lost
+            admin.use_pin(pin)
+            _forget_refused(call, pin)
+        else:
+            _forget_refused(call)
         return {"data": _keep(call, pin)}
+
+
+async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
+    """Whether the lock takes the PIN in use; only its refusal proves that it has another one.
+
+    That one was right before, so a refusal tells something new; it is wrong once at most, and counted then.  It is sent
+    once: if this gets lost, too, `lost` is raised.
+    """
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return VerifySecurityPin(nonce=nonce, security_pin=pin)
+
+    try:
+        await admin_in(call).ask(request, Status, max(call.left_s(), READ_BACK_S), repeat=False)
+    except LockError as error:
+        if error.number == ErrorCode.BAD_PIN:
+            return False
+        raise lost from error
+    except (LinkError, ProtocolError, OutcomeUnknown) as error:
+        raise lost from error
+    return True
 
 
 async def _try(call: Call, pin: str) -> None:

@@ -151,22 +151,65 @@ async def test_a_pin_in_the_configuration_must_be_changed_there_too(house: House
         assert [each.pin for each in house.store.locks()] == ["4711"]
 
 
+def deaf(house: House, *after: str) -> None:
+    """What the lock says right after one of these got lost."""
+    lock = house.classic
+    whole = lock.send_encrypted
+
+    def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
+        if not {lock.audit[-1].what, lock.audit[-1].detail} & set(after):
+            whole(connection_id, to, message, size)
+
+    lock.send_encrypted = lose  # type: ignore[method-assign]
+
+
 async def test_a_lost_answer_to_pin_set_is_cleared_up(house: House) -> None:
     configured(house)
     async with house.running():
         await house.pair(name="front", pin="1234")
+        deaf(house, "pin_set")
+        await ask(house, "pin/set", pin="4711")
+        assert [each.pin for each in house.store.locks()] == ["4711"]
+        await ask(house, "users/list")
+        assert tries(house) == 1, "the old one, once"
+        assert set(house.store.refused_pins(house.store.locks()[0])) == {"1234"}
+        assert await refusal(house, "pin/verify", pin="1234") == "bad_pin"
+        assert tries(house) == 1
+
+
+async def test_pin_set_that_never_arrived_tries_no_wrong_pin(house: House) -> None:
+    """Whoever may ask could otherwise guess PINs: the bridge would try each as if the lock had taken it."""
+    configured(house)
+    async with house.running():
+        await house.pair(name="front", pin="1234")
         lock = house.classic
-        whole = lock.send_encrypted
+        whole, lost = lock.send_encrypted, True
 
         def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
-            if lock.audit[-1].what == "pin_set":
+            nonlocal lost
+            if lost and lock.audit[-1].what == "pin_set":
+                lock.pin_guard.change(1234)
+                lost = False
                 return
             whole(connection_id, to, message, size)
 
         lock.send_encrypted = lose  # type: ignore[method-assign]
-        await ask(house, "pin/set", pin="4711")
-        assert [each.pin for each in house.store.locks()] == ["4711"]
+        for number in range(5):
+            lost = True
+            assert await refusal(house, "pin/set", pin=f"{5000 + number}") == "not_executed"
+        assert tries(house) == 0
+        assert [each.pin for each in house.store.locks()] == ["1234"]
         await ask(house, "users/list")
+
+
+async def test_pin_set_stays_unknown_if_the_lock_says_nothing_more(house: House) -> None:
+    configured(house)
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        deaf(house, "pin_set", "bad_pin")
+        assert await refusal(house, "pin/set", pin="4711") == "outcome_unknown"
+        assert tries(house) == 1
+        assert [each.pin for each in house.store.locks()] == ["1234"]
 
 
 @pytest.mark.parametrize("pin", ["123", "12345", "123456", ""])
@@ -259,13 +302,7 @@ async def test_no_restart_lets_somebody_guess_on(house: House) -> None:
 async def test_a_guess_counts_although_the_bridge_stops_before_the_answer(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
-    whole = house.classic.send_encrypted
-
-    def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
-        if house.classic.audit[-1].detail != "bad_pin":
-            whole(connection_id, to, message, size)
-
-    house.classic.send_encrypted = lose  # type: ignore[method-assign]
+    deaf(house, "bad_pin")
     for number in range(6):
         house = restarted(house)
         async with house.running():
