@@ -64,6 +64,7 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
         raise RequestError("bad_code", str(error)) from None
     if arguments.credential is not None:
         credential_file.refuse_existing(arguments.credential)
+    credential_file.refuse_unwritable(arguments.credential or credential_file.directory() / "new.json")
     settings, url = broker(None)
     post = Post(settings)
     try:

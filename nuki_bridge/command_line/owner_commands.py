@@ -171,6 +171,7 @@ async def _add(client: Client, arguments: argparse.Namespace) -> None:
     from nuki_bridge.guest import credential_file
 
     credential_file.refuse_existing(arguments.credential)
+    credential_file.refuse_unwritable(arguments.credential)
     request: dict[str, Any] = {"name": arguments.name}
     if arguments.remote is not None:
         request["remote"] = arguments.remote

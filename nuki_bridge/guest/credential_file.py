@@ -7,6 +7,7 @@ it would protect nothing and be one more thing to lose.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -24,6 +25,13 @@ from nuki_bridge.mqtt.message import is_topic_name
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.store import PairedLock
+
+PROBE_SIZE = 4096
+"""Bytes for which there must be room; a credential has some hundred."""
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.ENOSYS})
+"""What file systems without hard links say (FAT, some FUSE and SMB), and systems that forbid them (Android)."""
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What some of them say when a directory is to be made durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +138,38 @@ def find(name: str | None) -> Path:
 def store(path: Path, credential: Credential, broker: str | None) -> None:
     """Write a credential file, 0600, whole or not at all; raises `RequestError`, also if there is one already."""
     data = {**credential.data, **({"broker": broker} if broker else {})}
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     with plainly(path):
         make_directory(path.parent)
-        new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+        new = _beside(path)
+        write_new(new, text)
         try:
-            write_new(new, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
             os.link(new, path)  # unlike a rename it fails if there is one
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            write_new(path, text)
         finally:
             with suppress(FileNotFoundError):
                 new.unlink()
         sync_directory(path.parent)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raises `RequestError` if a credential could not be stored there; to be called before one is asked for.
+
+    Makes the directory, which stays.
+    """
+    with plainly(path):
+        make_directory(path.parent)
+        probe = _beside(path)
+        write_new(probe, " " * PROBE_SIZE)
+        probe.unlink()
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same directory that nothing has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
 
 
 def refuse_existing(path: Path) -> None:
@@ -167,17 +197,25 @@ def make_directory(path: Path) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Make a file, 0600; raises `FileExistsError` if there is one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Make a file, 0600, whole or not at all; raises `FileExistsError` if there is one, or another `OSError`."""
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="utf-8")
+    try:
+        with file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def sync_directory(path: Path) -> None:
-    """Make what was done in a directory durable."""
+    """Make what was done in a directory durable, where the file system can."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(fd)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
+from argparse import Namespace
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
+from nuki_bridge.command_line import guest_commands, owner_commands
 from nuki_bridge.errors import AdapterUnavailable, LockError, NukiError, RequestError
 from nuki_bridge.guest import credential_file, guest
 from nuki_bridge.guest.credential_file import Credential
@@ -17,6 +22,9 @@ from nuki_bridge.guest.relay_link import read_error
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.protocol.codes import Action, ErrorCode, Family, IdType, LockState
 from tests.unit.rig import Rig
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
 
 KEY = bytes(range(32))
 
@@ -102,6 +110,101 @@ def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="is there already"):
         credential_file.store(path, credential_file.read_credential(data()), None)
     assert not (tmp_path / "elsewhere").exists()
+
+
+NO_LINKS = [errno.EPERM, errno.ENOTSUP, errno.EACCES, errno.ENOSYS]
+
+
+@pytest.mark.parametrize("number", NO_LINKS, ids=errno.errorcode.get)
+def test_a_credential_is_kept_where_there_are_no_hard_links(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", no_link)
+    path = tmp_path / "new" / "front.json"
+    credential_file.store(path, credential_file.read_credential(data()), None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(RequestError) as existing:
+        credential_file.store(path, credential_file.read_credential(data(user="Eve")), None)
+    assert existing.value.code == "credential_exists"
+    assert credential_file.load(path).user == "Anna"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_credential_that_cannot_be_written_whole_leaves_nothing(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [] if links else [None]  # the second file is the one that counts
+
+    def no_link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def full(_: int) -> None:
+        if not left:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left.pop()
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RequestError, match="No space left"):
+        credential_file.store(tmp_path / "front.json", credential_file.read_credential(data()), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_directory_that_cannot_be_made_durable_is_no_reason_to_lose_a_credential(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file system has no such thing; a disk that fails is told."""
+    fsync = os.fsync
+
+    def only_files(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    path = tmp_path / "front.json"
+    with nullcontext() if number == errno.EINVAL else pytest.raises(RequestError):
+        credential_file.store(path, credential_file.read_credential(data()), None)
+
+
+@pytest.mark.parametrize("where", ["in a file", "read-only", "by default"])
+async def test_nobody_is_asked_for_a_credential_that_could_not_be_kept(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An invitation can be redeemed once, and a user that was added has one key."""
+    if where == "in a file":
+        (tmp_path / "directory").write_text("no directory")
+    else:
+
+        def read_only(*_: object, **__: object) -> None:
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        monkeypatch.setattr(os, "open", read_only)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = None if where == "by default" else tmp_path / "directory" / "front.json"
+
+    def broker(_: str | None) -> NoReturn:
+        raise AssertionError("the bridge is asked")
+
+    with pytest.raises(RequestError) as redeemed:
+        await guest_commands.redeem(Namespace(code="0" * 16, credential=path, json=True), broker)
+    assert redeemed.value.code == "bad_credential"
+    if path is not None:
+        wanted = Namespace(what="add", credential=path, name="Tablet", remote=None, lock="front", json=True)
+        with pytest.raises(RequestError) as added:
+            await owner_commands.users(cast("Client", None), wanted)
+        assert added.value.code == "bad_credential"
+
+
+def test_trying_whether_a_credential_can_be_kept_leaves_nothing(tmp_path: Path) -> None:
+    credential_file.refuse_unwritable(tmp_path / "new" / "front.json")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_the_only_credential_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
