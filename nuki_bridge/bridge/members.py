@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.lock_log import LogBook
     from nuki_bridge.owner.users import Users
-    from nuki_bridge.protocol.codes import Action
     from nuki_bridge.sharing.relay import Relay
 
 log = logging.getLogger(__name__)
@@ -56,8 +55,8 @@ class Member:
         """How the lock is kept in touch with: `persistent` or `on-demand`."""
         return self.settings.connection if self.settings is not None else "persistent"
 
-    def check_allowed(self, action: Action) -> None:
-        """Raises `RequestError` if the configuration does not let MQTT do this to the lock."""
+    def check_allowed(self, action: int) -> None:
+        """Raises `RequestError` if the configuration does not let MQTT do this `Action` to the lock, known or not."""
         allowed = self.settings.actions if self.settings is not None else None
         if allowed is not None and action not in allowed:
             names = ", ".join(sorted(name_of(each) for each in allowed)) or "none"

@@ -141,6 +141,8 @@ async def _update(call: Call) -> Answer:
             weekdays=given.get("weekdays", before.weekdays),
             enabled=given.get("enabled", before.enabled),
         )
+        if entry.enabled:  # whoever made the entry: it would be carried out on account of this request
+            call.member.check_allowed(entry.action)
         await _write(call, admin, entry)
     return {"data": shown(entry)}
 

@@ -124,6 +124,25 @@ async def test_an_action_that_mqtt_may_not_do_cannot_be_planned(tmp_path: Path) 
         assert [each[3] for each in on_lock(house)] == [Action.LOCK]
 
 
+async def test_an_entry_that_mqtt_may_not_make_cannot_be_put_to_use_either(tmp_path: Path) -> None:
+    """The app, or somebody while the configuration was another one, has left entries that unlock."""
+    house = House(tmp_path / "state", replace(PIN, actions=frozenset({Action.LOCK})))
+    async with house.running():
+        await house.pair(name="front")
+        for enabled in (True, False):
+            entry = house.classic.time_control.add(0, time(6, 0), Action.UNLOCK, 20)
+            entry.enabled = enabled
+        before = on_lock(house)
+        for changes in ({"id": 2, "enabled": True}, {"id": 1, "time": "12:01"}, {"id": 1, "weekdays": ["mo"]}):
+            assert await refusal(house, "timecontrol/update", **changes) == "action_not_allowed"
+        assert on_lock(house) == before
+        await ask(house, "timecontrol/update", id=2, time="12:01")
+        await ask(house, "timecontrol/update", id=1, enabled=False)
+        assert [each[4] for each in on_lock(house)] == [False, False]
+        await ask(house, "timecontrol/update", id=2, enabled=True, action="lock")
+        assert on_lock(house)[1][2:] == (time(12, 1), Action.LOCK, True)
+
+
 async def test_a_lost_answer_makes_no_second_entry(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
