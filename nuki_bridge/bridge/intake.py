@@ -132,7 +132,7 @@ class Intake:
         elif request.lock is None:
             work = partial(COMMANDS[request.command], self._bridge, request)
         else:
-            member, lock = self._member(request.lock)
+            member, lock = self._member(request.lock, for_guest=request.kind is Kind.RELAY)
             if request.kind is Kind.RELAY and member.relay is not None:
                 member.relay.receive(request)
                 return
@@ -147,9 +147,11 @@ class Intake:
         commands.add(task)
         task.add_done_callback(commands.discard)
 
-    def _member(self, name: str) -> tuple[Member, Lock]:
+    def _member(self, name: str, *, for_guest: bool) -> tuple[Member, Lock]:
         member = self._bridge.members.get(name)
         if member is None:
+            if for_guest:  # who knows of one lock need not know of the others
+                raise RequestError("unknown_lock", "there is no lock of this name")
             known = ", ".join(each.name for each in self._bridge.members) or "none"
             raise RequestError("unknown_lock", f"there is no lock of this name; the bridge knows: {known}")
         if member.lock is None:

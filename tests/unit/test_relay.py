@@ -364,6 +364,16 @@ async def test_malformed_sessions_and_unknown_locks_are_refused(tmp_path: Path) 
         assert house.events(f"back/relay/{anna.id}/error")[0]["error"] == "unknown_lock"
 
 
+async def test_a_guest_is_not_told_which_locks_there_are(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        house.send(f"back/relay/{anna.id}/write", anna.session.send(CHALLENGE))
+        house.send(f"back/relay/{anna.id}/write", b"junk")
+        for told in house.events(f"back/relay/{anna.id}/error"):
+            assert told["message"] == "there is no lock of this name"
+        assert "front" in (await house.ask("back/set", "lock"))["message"], "the owner is"
+
+
 async def test_a_retained_frame_is_never_passed_on(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         anna = house.guest()
