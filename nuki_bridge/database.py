@@ -107,6 +107,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "DROP TABLE old_refused_pin",
     ),
+    (
+        """
+        CREATE TABLE former_lock (
+            number INTEGER PRIMARY KEY, -- the newest has the highest
+            lock TEXT NOT NULL REFERENCES lock (name) ON DELETE CASCADE, -- whose authorization is unproven
+            name TEXT NOT NULL, -- this and what follows as in that table
+            address TEXT NOT NULL,
+            nuki_id INTEGER NOT NULL,
+            family TEXT NOT NULL,
+            authorization_id INTEGER NOT NULL,
+            shared_key BLOB NOT NULL CHECK (length(shared_key) = 32),
+            app_id INTEGER NOT NULL,
+            uuid BLOB NOT NULL CHECK (length(uuid) = 16),
+            id_type INTEGER NOT NULL,
+            paired_at INTEGER NOT NULL,
+            pin TEXT
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

@@ -6,13 +6,16 @@ know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from nuki_bridge.database import DAMAGED, Database
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.codes import Family, IdType
+
+UNKNOWN_NUKI_ID = 0
+"""Of a lock that is paired and has neither advertised its Nuki ID nor told its configuration yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class PairedLock:
 
 
 _COLUMNS = tuple(each.name for each in fields(PairedLock))
+# Not INSERT OR REPLACE, which deletes the old row and with it whatever refers to it.
+_SAVE = (
+    f"INSERT INTO lock ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
+    f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}"
+)
 
 
 class Store(Database):
@@ -53,14 +61,52 @@ class Store(Database):
 
     def save_lock(self, lock: PairedLock) -> None:
         """Keep `lock`, in place of one of the same name."""
-        # Not INSERT OR REPLACE, which deletes the old row and with it whatever refers to it.
-        statement = (
-            f"INSERT INTO lock ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
-            f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}"
-        )
         with self.plainly():
-            self.db.execute(statement, _to_row(lock))
+            self.db.execute(_SAVE, _to_row(lock))
         self.wipe_old_pages()
+
+    def save_unproven(self, lock: PairedLock) -> None:
+        """Keep `lock`, whose authorization has not been used yet; what had the name before can be had back."""
+        columns = ", ".join(_COLUMNS)
+        with self.transaction() as db:
+            db.execute(
+                f"INSERT INTO former_lock (lock, {columns}) SELECT name, {columns} FROM lock WHERE name = ?",
+                (lock.name,),
+            )
+            db.execute(_SAVE, _to_row(lock))
+
+    def has_former(self, name: str) -> bool:
+        """Whether the lock's authorization is unproven and took the place of another one."""
+        with self.plainly():
+            return bool(self.db.execute("SELECT 1 FROM former_lock WHERE lock = ?", (name,)).fetchall())
+
+    def forget_former(self, name: str) -> None:
+        """The lock's authorization is proven: those before it are worthless."""
+        with self.plainly():
+            self.db.execute("DELETE FROM former_lock WHERE lock = ?", (name,))
+        self.wipe_old_pages()
+
+    def restore_former(self, name: str) -> PairedLock | None:
+        """Put the authorization back that the lock had before the unproven one; None if there was none."""
+        with self.transaction() as db:
+            rows = db.execute(
+                f"SELECT number, {', '.join(_COLUMNS)} FROM former_lock WHERE lock = ? ORDER BY number DESC", (name,)
+            ).fetchall()
+            if not rows:
+                return None
+            number, *values = rows[0]
+            former = replace(_from_row(tuple(values)), name=name)
+            db.execute("DELETE FROM former_lock WHERE number = ?", (number,))
+            db.execute(_SAVE, _to_row(former))
+        return former
+
+    def rename_lock(self, name: str, lock: PairedLock) -> None:
+        """Keep `lock`, which was called `name`, in place of one that has its name now."""
+        with self.transaction() as db:
+            db.execute(_SAVE, _to_row(lock))
+            db.execute("UPDATE former_lock SET lock = ? WHERE lock = ?", (lock.name, name))
+            if lock.name != name:
+                db.execute("DELETE FROM lock WHERE name = ?", (name,))
 
     def remove_lock(self, name: str) -> bool:
         """Forget the lock and its key; False if there is none of that name."""

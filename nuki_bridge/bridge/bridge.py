@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge import __version__, logs
 from nuki_bridge.bluetooth.air import Air
-from nuki_bridge.bridge import report
+from nuki_bridge.bridge import report, unproven
 from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
 from nuki_bridge.bridge.intake import Intake
 from nuki_bridge.bridge.members import Member, Members
@@ -215,6 +215,7 @@ class Bridge:
             self.publisher.lock(member)
             return
         member.status_essence = None
+        member.unproven = self.store.has_former(member.paired.name)
         lock = member.lock = Lock(
             replace(member.paired, name=member.name),
             self.radio,
@@ -309,6 +310,7 @@ class Bridge:
     def _reported(self, member: Member, states: KeyturnerStates) -> None:
         if member.lock is None:
             return
+        unproven.proven(self, member)
         self.publisher.lock(member)
         if member.users is not None and member.log_book is not None:
             member.users.look()
@@ -339,6 +341,8 @@ class Bridge:
     def _changed(self, member: Member) -> None:
         self.outside.changed()
         self.publisher.lock(member)
+        if self._tasks is not None and unproven.is_due(member):
+            self._tasks.create_task(unproven.settle(self, member), name=f"settle {member.name}")
         if member.lock is not None:
             self._show_invitations(member)
         if member.users is not None and member.log_book is not None:

@@ -20,6 +20,7 @@ from nuki_bridge.errors import AdapterUnavailable, RequestError
 from nuki_bridge.lock import words
 from nuki_bridge.lock_name import lock_name_mistake, slug
 from nuki_bridge.protocol.codes import Family, IdType, name_of
+from nuki_bridge.store import UNKNOWN_NUKI_ID
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
@@ -146,7 +147,7 @@ async def _find(bridge: Bridge, arguments: Mapping[str, Any], known: Member | No
 
 
 async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard, known: Member | None) -> Member:
-    from nuki_bridge.lock.pairing import PairOptions, pair  # needed so rarely that it need not take up memory
+    from nuki_bridge.lock.pairing import NotKept, PairOptions, pair  # needed so rarely that it need not take up memory
 
     name = arguments.get("name") or (known.name if known is not None else None)
     configured = bridge.members.get(name) if name is not None else None
@@ -159,31 +160,59 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
         app_id=bridge.store.app_id(),
         pin=pin,
     )
-    paired, config = await pair(
-        bridge.radio,
-        heard.address,
-        heard.pairing or Family.CLASSIC,
-        options,
-        random=bridge.outside.random,
-        timeout_s=HANDSHAKE_S,
-        clock=bridge.outside.clock,
-        now=bridge.outside.now,
-    )
+    before = known.paired if known is not None else None
+    nuki_id = heard.nuki_id or (before.nuki_id if before is not None else UNKNOWN_NUKI_ID)
+    kept = before.name if before is not None else name or bridge.members.free_name(slug("", nuki_id))
+
+    def keep(paired: PairedLock) -> None:
+        _give_way(bridge, kept, known)
+        paired = replace(paired, name=kept)
+        bridge.store.save_unproven(paired)
+        if known is not None:
+            known.paired = paired
+
+    try:
+        paired, config = await pair(
+            bridge.radio,
+            heard.address,
+            heard.pairing or Family.CLASSIC,
+            options,
+            random=bridge.outside.random,
+            timeout_s=HANDSHAKE_S,
+            clock=bridge.outside.clock,
+            now=bridge.outside.now,
+            nuki_id=nuki_id,
+            keep=keep,
+        )
+    except NotKept:
+        if bridge.store.restore_former(kept) is None:
+            bridge.store.remove_lock(kept)
+        if known is not None:
+            known.paired = before
+        raise
     bridge.air.has_paired(heard.address)
-    name = name or bridge.members.free_name(slug(config.name, config.nuki_id))
-    return _keep(bridge, replace(paired, name=name), known)
+    if config is not None:
+        bridge.store.forget_former(kept)
+        name = name or bridge.members.free_name(slug(config.name, config.nuki_id))
+    return _take(bridge, kept, replace(paired, name=name or kept), known)
 
 
-def _keep(bridge: Bridge, paired: PairedLock, known: Member | None) -> Member:
-    """Make the new authorization durable in place of an old one; a new name takes the place of the old name."""
+def _give_way(bridge: Bridge, name: str, known: Member | None) -> None:
+    """Where the configuration gave the name to another lock than the store did, the store follows it."""
     for other in bridge.members:
-        if other is not known and other.paired is not None and other.paired.name == paired.name:
-            # The configuration gave this name to another lock: the store follows it.
-            other.paired = replace(other.paired, name=other.name)
-            bridge.store.save_lock(other.paired)
-    bridge.store.save_lock(paired)
-    if known is not None and known.paired is not None and known.paired.name != paired.name:
-        bridge.store.remove_lock(known.paired.name)
+        if other is not known and other.paired is not None and other.paired.name == name:
+            renamed = replace(other.paired, name=other.name)
+            bridge.store.rename_lock(name, renamed)
+            other.paired = renamed
+
+
+def _take(bridge: Bridge, kept: str, paired: PairedLock, known: Member | None) -> Member:
+    """Take the new authorization, which the store has as `kept`, for the lock's; it may have got another name."""
+    if paired.name == kept:
+        bridge.store.save_lock(paired)
+    else:
+        _give_way(bridge, paired.name, known)
+        bridge.store.rename_lock(kept, paired)
     if known is not None and known.name != paired.name:
         bridge.members.remove(known)
         bridge.publisher.clear(known.name)

@@ -33,6 +33,8 @@ class Member:
     name: str
     settings: LockSettings | None = None
     paired: PairedLock | None = None
+    unproven: bool = False
+    """The lock has not answered over this authorization yet, and there is one before it."""
     lock: Lock | None = None
     admin: Admin | None = None
     relay: Relay | None = None

@@ -1,6 +1,7 @@
 """Pairing with one lock over its link: drives `protocol.pairing` and proves the new authorization.
 
-Which lock, with whose permission, and where the result is stored is the bridge's business.
+Which lock, with whose permission, and where the result is stored is the bridge's business; when it has to be stored is
+told from here.
 """
 
 from __future__ import annotations
@@ -8,23 +9,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nuki_bridge.bluetooth.link import Channel, Radio
-from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.errors import (
+    Disconnected,
+    LinkError,
+    LockError,
+    NukiError,
+    ProtocolError,
+    RequestError,
+    StoreError,
+    TimedOut,
+)
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType
 from nuki_bridge.protocol.frames import Reassembler
 from nuki_bridge.protocol.messages import Config, KeyturnerStates, RequestConfig, RequestData
 from nuki_bridge.protocol.pairing import Authorization, Pairing
 from nuki_bridge.protocol.session import Random, Session
-from nuki_bridge.store import PairedLock
+from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 
 log = logging.getLogger(__name__)
 
 CONNECT_PAUSE_S = 0.3
 """Between two attempts to connect; the first ones often fail."""
+
+
+class NotKept(LinkError):
+    """The lock told an authorization and does not know it afterwards: whatever was stored of it is worthless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +61,17 @@ async def pair(
     timeout_s: float,
     clock: Callable[[], float],
     now: Callable[[], datetime],
-) -> tuple[PairedLock, Config]:
+    nuki_id: int = UNKNOWN_NUKI_ID,
+    keep: Callable[[PairedLock], None] = lambda paired: None,
+) -> tuple[PairedLock, Config | None]:
     """Pair with the lock at `address`, which is in pairing mode; returns what to store (without a name) and its Config.
 
-    The handshake runs once: it is not repeated on a refusal, least of all on a wrong PIN.  Afterwards the new
-    authorization is proved by reading states and configuration over an encrypted link, so that a handshake whose last
-    answer got lost still counts.  Raises `LockError`, `LinkError`, `ProtocolError` or `RequestError`.
+    The handshake runs once: it is not repeated on a refusal, least of all on a wrong PIN.  The lock stores the
+    authorization, in place of an older one of ours, before it tells it: `keep` is called at that very moment, with
+    `nuki_id` as it was advertised, and has to make it durable.  Afterwards it is proved by reading states and
+    configuration over an encrypted link; where that does not succeed the lock is paired all the same and the Config is
+    None.  Only the lock itself can deny it: raises `NotKept` then, and before `keep` was called `LockError`,
+    `LinkError`, `ProtocolError` or `RequestError`; and whatever `keep` raises.
     """
     deadline = clock() + timeout_s
     handshake = _Handshake(radio, address)
@@ -74,29 +93,37 @@ async def pair(
             pin=int(options.pin) if options.pin else None,
             random=random,
         )
-        authorization = await handshake.run(pairing)
+
+        def paired_with(authorization: Authorization) -> PairedLock:
+            return PairedLock(
+                name="",
+                address=address,
+                nuki_id=nuki_id,
+                family=family,
+                authorization_id=authorization.authorization_id,
+                shared_key=authorization.shared_key,
+                app_id=options.app_id,
+                uuid=authorization.uuid,
+                id_type=id_type,
+                paired_at=now(),
+                pin=options.pin,
+            )
+
+        paired = await handshake.run(pairing, paired_with, keep)
     finally:
         await handshake.link.disconnect()
+    config = None
     try:
-        config = await _prove(radio, address, family, authorization, random, deadline, clock)
+        config = await _prove(radio, paired, random, deadline, clock)
     except LockError as error:
         if error.number == ErrorCode.NOT_AUTHORIZED:
-            raise LinkError("pairing broke off before the lock stored the authorization; try again") from None
-        raise
-    log.info("paired with %08X as authorization %d", config.nuki_id, authorization.authorization_id)
-    paired = PairedLock(
-        name="",
-        address=address,
-        nuki_id=config.nuki_id,
-        family=family,
-        authorization_id=authorization.authorization_id,
-        shared_key=authorization.shared_key,
-        app_id=options.app_id,
-        uuid=authorization.uuid,
-        id_type=id_type,
-        paired_at=now(),
-        pin=options.pin,
-    )
+            raise NotKept("pairing broke off before the lock stored the authorization; try again") from None
+        log.warning("paired with %s, which then refused to tell its configuration: %s", address, error)
+    except (LinkError, ProtocolError) as error:
+        log.warning("paired with %s, but then it could not be asked for its configuration: %s", address, error)
+    if config is not None:
+        paired = replace(paired, nuki_id=config.nuki_id)
+    log.info("paired with %08X as authorization %d", paired.nuki_id, paired.authorization_id)
     return paired, config
 
 
@@ -127,9 +154,18 @@ class _Handshake:
     def _on_disconnect(self) -> None:
         self._frames.put_nowait(None)
 
-    async def run(self, pairing: Pairing) -> Authorization:
-        """Carry the handshake through; a loss after the lock has told the authorization is not yet a failure."""
+    async def run(
+        self,
+        pairing: Pairing,
+        paired_with: Callable[[Authorization], PairedLock],
+        keep: Callable[[PairedLock], None],
+    ) -> PairedLock:
+        """Carry the handshake through; whatever fails after the lock has told the authorization is not yet a failure.
+
+        That is kept before anything else is awaited.
+        """
         frame: bytes | None = pairing.start()
+        paired = None
         try:
             while frame is not None:
                 self._reassembler.encrypted = pairing.expects_encrypted
@@ -139,26 +175,25 @@ class _Handshake:
                 if answer is None:
                     raise Disconnected("the lock dropped the link during pairing")
                 frame = pairing.receive(answer)
-        except (TimeoutError, LinkError) as error:
-            if pairing.result is None:
-                if isinstance(error, LinkError):
+                if paired is None and pairing.result is not None:
+                    paired = paired_with(pairing.result)
+                    keep(paired)
+        except (TimeoutError, NukiError) as error:
+            if paired is None or isinstance(error, StoreError):
+                if isinstance(error, NukiError):
                     raise
                 raise TimedOut(f"the lock did not answer within {REPLY_TIMEOUT_S:g} s during pairing") from None
-        assert pairing.result is not None
-        return pairing.result
+            log.debug("%s: the end of the handshake: %s", self.link.address, error)
+        assert paired is not None
+        return paired
 
 
 async def _prove(
-    radio: Radio,
-    address: str,
-    family: Family,
-    authorization: Authorization,
-    random: Random,
-    deadline: float,
-    clock: Callable[[], float],
+    radio: Radio, paired: PairedLock, random: Random, deadline: float, clock: Callable[[], float]
 ) -> Config:
     """Read states and configuration with the new authorization."""
-    session = Session(authorization.authorization_id, authorization.shared_key, family, random)
+    session = Session(paired.authorization_id, paired.shared_key, paired.family, random)
+    address = paired.address
     exchange = Exchange(radio, address, session, clock=clock, on_states=lambda states: None, on_disconnect=lambda: None)
     deadline = max(deadline, clock() + 2 * CONNECT_TIMEOUT_S)
     while True:

@@ -13,7 +13,7 @@ from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family
 from nuki_bridge.protocol.messages import BatteryReport, Config, RequestConfig, RequestData
-from nuki_bridge.store import PairedLock
+from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ async def config(exchange: Exchange, paired: PairedLock) -> Config:
     """The basic configuration; `ProtocolError` if it is another lock's."""
     nonce = await exchange.take_challenge()
     found = await exchange.ask(RequestConfig(nonce=nonce), Config)
-    if found.nuki_id != paired.nuki_id:
+    if paired.nuki_id not in (UNKNOWN_NUKI_ID, found.nuki_id):
         raise ProtocolError("the lock answered with another lock's configuration")
     return found
 

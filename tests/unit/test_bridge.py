@@ -7,14 +7,17 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nuki_bridge.bluetooth.air import Air
 from nuki_bridge.bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.mqtt.message import Message
+from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.pulse import Pulse
 from nuki_bridge.simulator.behaviour import seeded
@@ -687,6 +690,132 @@ async def test_failed_pairing_leaves_the_old_one_working(house: House) -> None:
         house.ultra.hold_button()
         assert (await house.ask("bridge/request/pair", {"address": ULTRA, "pin": "000000"}))["error"] == "bad_pin"
         assert (await house.ask("back/set", "unlock"))["status"] == "ok"
+
+
+def lose_after_handshake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the moment at which the lock has stored the authorization every attempt to connect times out."""
+    save = house.store.save_unproven
+
+    def save_and_lose(paired: PairedLock) -> None:
+        save(paired)
+        house.radio.faults.connect_times_out = 1000
+
+    monkeypatch.setattr(house.store, "save_unproven", save_and_lose)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "again"])
+async def test_lock_that_is_lost_after_the_handshake_is_paired_and_used_when_it_is_back(
+    house: House, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    async with house.running():
+        if before:
+            await house.pair(name="front")
+        lose_after_handshake(house, monkeypatch)
+        paired = await house.pair(**({} if before else {"name": "front"}))
+        assert paired == {"name": "front", "nuki_id": "1A2B3C4D", "address": CLASSIC, "authorization_id": 1}
+        [entry] = house.classic.authorizations
+        assert [(each.name, each.shared_key) for each in house.store.locks()] == [("front", entry.key)]
+        assert house.store.has_former("front") is before
+        house.radio.faults.connect_times_out = 0
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+        assert not house.store.has_former("front")
+
+
+async def test_lock_that_is_lost_after_the_handshake_is_called_by_its_nuki_id(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.running():
+        lose_after_handshake(house, monkeypatch)
+        assert (await house.pair())["name"] == "lock_1a2b3c4d"
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "again"])
+async def test_daemon_that_stops_after_the_handshake_uses_the_new_key_from_its_next_start_on(
+    house: House, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    async with house.running():
+        if before:
+            await house.pair(name="front")
+        lose_after_handshake(house, monkeypatch)
+        house.classic.hold_button()
+        house.send("bridge/request/pair", {"name": "front"})
+        await asyncio.sleep(10.0)
+        assert house.radio.faults.connect_times_out
+    house.radio.faults.connect_times_out = 0
+    async with house.running():
+        assert house.store.has_former("front") is before
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+        assert not house.store.has_former("front")
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["at once", "after a restart"])
+async def test_old_key_is_used_again_when_the_lock_does_not_know_the_new_one(
+    house: House, monkeypatch: pytest.MonkeyPatch, stop: bool
+) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        [old] = house.store.locks()
+        memory = house.classic.authorizations.to_list()
+
+        def undo(paired: PairedLock) -> None:
+            """The lock keeps nothing before it has got the confirmation, which is lost."""
+            Store.save_unproven(house.store, paired)
+            house.radio.faults.disconnect_before_write = 1
+            house.classic.authorizations.load(memory)
+            house.radio.faults.connect_times_out = 1000 if stop else 0
+
+        monkeypatch.setattr(house.store, "save_unproven", undo)
+        house.classic.hold_button()
+        if stop:
+            house.send("bridge/request/pair", {"name": "garden", "address": CLASSIC})
+            await asyncio.sleep(10.0)
+            assert house.radio.faults.connect_times_out
+        else:
+            answer = await house.ask("bridge/request/pair", {"name": "garden", "address": CLASSIC})
+            assert (answer["status"], answer["error"]) == ("error", "link_error")
+            assert house.store.locks() == [old]
+            assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+    house.radio.faults.connect_times_out = 0
+    async with house.running():
+        await asyncio.sleep(10.0)
+        assert (await house.ask("front/set", "lock"))["status"] == "ok"
+        assert house.store.locks() == [old]
+        assert not house.store.has_former("front")
+
+
+async def test_first_pairing_that_the_lock_did_not_keep_leaves_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.running():
+
+        def undo(paired: PairedLock) -> None:
+            Store.save_unproven(house.store, paired)
+            house.radio.faults.disconnect_before_write = 1
+            house.classic.authorizations.remove(paired.authorization_id)
+
+        monkeypatch.setattr(house.store, "save_unproven", undo)
+        house.classic.hold_button()
+        assert (await house.ask("bridge/request/pair", {"name": "front"}))["error"] == "link_error"
+        assert house.store.locks() == []
+
+
+async def test_nuki_id_that_was_not_advertised_is_learned_from_the_lock(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = Air.hear
+
+    def hear_no_id(air: Air, sighting: Sighting) -> None:
+        hear(air, replace(sighting, nuki_id=None))
+
+    monkeypatch.setattr(Air, "hear", hear_no_id)
+    async with house.running():
+        lose_after_handshake(house, monkeypatch)
+        assert (await house.pair(name="front"))["nuki_id"] == "00000000"
+        house.radio.faults.connect_times_out = 0
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+        await asyncio.sleep(10.0)
+        assert [each.nuki_id for each in house.store.locks()] == [0x1A2B3C4D]
+        assert (await house.ask("front/set", "lock"))["status"] == "ok"
 
 
 async def test_pin_is_nowhere_to_be_seen(house: House, caplog: pytest.LogCaptureFixture) -> None:

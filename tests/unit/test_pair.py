@@ -8,6 +8,7 @@ from nuki_bridge.errors import LinkError, LockError, NotFound, RequestError
 from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.simulator.behaviour import seeded
+from nuki_bridge.store import PairedLock
 from tests.unit.rig import ADDRESS, NUKI_ID, Rig, clock, now
 
 FAMILIES = pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA], ids=lambda f: f.value)
@@ -105,6 +106,56 @@ async def test_an_authorization_that_the_lock_did_not_keep_is_not_a_pairing() ->
     rig.virtual.on_memory_changed = forget
     with pytest.raises(LinkError, match="try again"):
         await rig.pair()
+
+
+async def test_the_authorization_is_kept_before_the_confirmation_is_sent() -> None:
+    """The lock has stored it by then (8.1, step 10), in place of an older one."""
+    rig = Rig()
+    rig.virtual.hold_button()
+    kept: list[tuple[PairedLock, int]] = []
+    await pair(
+        rig.radio,
+        ADDRESS,
+        Family.CLASSIC,
+        PairOptions(IdType.BRIDGE, "x", 1),
+        random=seeded(2),
+        timeout_s=10.0,
+        clock=clock,
+        now=now,
+        nuki_id=NUKI_ID,
+        keep=lambda paired: kept.append((paired, rig.writes())),
+    )
+    [(paired, writes)] = kept
+    entry = rig.virtual.authorizations.get(paired.authorization_id)
+    assert entry is not None
+    assert (paired.shared_key, paired.nuki_id, writes) == (entry.key, NUKI_ID, 4)
+
+
+@pytest.mark.parametrize("write", [None, 5], ids=["complete", "last answer lost"])
+async def test_a_lock_that_cannot_be_reached_after_the_handshake_is_paired_all_the_same(write: int | None) -> None:
+    rig = Rig()
+    rig.virtual.hold_button()
+    rig.radio.faults.disconnect_after_write = write or 0
+
+    def lose(paired: PairedLock) -> None:
+        rig.radio.faults.connect_times_out = 1000
+
+    paired, config = await pair(
+        rig.radio,
+        ADDRESS,
+        Family.CLASSIC,
+        PairOptions(IdType.BRIDGE, "x", 1),
+        random=seeded(2),
+        timeout_s=10.0,
+        clock=clock,
+        now=now,
+        nuki_id=NUKI_ID,
+        keep=lose,
+    )
+    assert config is None
+    entry = rig.virtual.authorizations.get(paired.authorization_id)
+    assert entry is not None
+    assert (paired.shared_key, paired.nuki_id) == (entry.key, NUKI_ID)
 
 
 async def test_first_attempts_to_connect_may_time_out() -> None:

@@ -198,6 +198,65 @@ def test_closed_store_says_so(directory: Path) -> None:
         store.save_lock(LOCK)
 
 
+# -- an authorization that is not proven yet --------------------------------------------------------------------------
+
+NEW = replace(LOCK, shared_key=bytes(32), authorization_id=7, id_type=IdType.APP, pin=None)
+NEWER = replace(NEW, shared_key=bytes(31) + b"\1", authorization_id=8)
+
+
+def test_unproven_authorization_counts_and_those_before_it_can_be_had_back(directory: Path) -> None:
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        for lock in (NEW, NEWER):
+            store.save_unproven(lock)
+    with opened(directory) as store:
+        assert (store.locks(), store.has_former("front_door")) == ([NEWER], True)
+        assert store.restore_former("front_door") == NEW
+        assert (store.locks(), store.has_former("front_door")) == ([NEW], True)
+        assert store.restore_former("front_door") == LOCK
+        assert (store.locks(), store.has_former("front_door")) == ([LOCK], False)
+        assert store.restore_former("front_door") is None
+        assert store.locks() == [LOCK]
+
+
+def test_unproven_authorization_of_a_new_lock_has_none_before_it(directory: Path) -> None:
+    with opened(directory) as store:
+        store.save_unproven(LOCK)
+        assert (store.locks(), store.has_former("front_door")) == ([LOCK], False)
+
+
+@pytest.mark.parametrize("change", ["prove", "remove"])
+def test_former_key_is_gone_from_every_file_with_its_use(directory: Path, change: str) -> None:
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        store.save_unproven(NEW)
+        if change == "prove":
+            store.forget_former("front_door")
+        else:
+            store.remove_lock("front_door")
+        assert [path.name for path in directory.iterdir() if KEY in path.read_bytes()] == []
+
+
+def test_renaming_keeps_what_can_be_had_back(directory: Path) -> None:
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        store.save_unproven(NEW)
+        store.rename_lock("front_door", replace(NEW, name="garden"))
+        assert store.locks() == [replace(NEW, name="garden")]
+        assert store.restore_former("garden") == replace(LOCK, name="garden")
+        assert store.locks() == [replace(LOCK, name="garden")]
+
+
+def test_schema_without_former_locks_is_upgraded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:4])
+        saved(directory)
+    with opened(directory) as store:
+        assert (store.locks(), store.has_former("front_door")) == ([LOCK], False)
+        store.save_unproven(NEW)
+        assert store.has_former("front_door")
+
+
 # -- kill -9 ----------------------------------------------------------------------------------------------------------
 
 
