@@ -117,8 +117,12 @@ class Exchange:
             self._on_frame(frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        foreign = len(frame) == 7 or authorization_id(frame) != self.session.authorization_id
-        if foreign and self.guests is not None and self.guests.take(frame):
+        plain = len(frame) == 7
+        foreign = not plain and authorization_id(frame) != self.session.authorization_id
+        if (plain or foreign) and self.guests is not None and self.guests.take(frame):
+            return
+        if foreign:
+            log.debug("a frame of %d bytes for another authorization is for nobody", len(frame))
             return
         try:
             message = self.session.receive(frame)

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import AdapterUnavailable, LockError, TimedOut
 from nuki_bridge.lock.lock import Connection
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
-from nuki_bridge.protocol.codes import Action, DoorState, Family, IdType, LockState, Trigger, name_of
+from nuki_bridge.protocol.codes import Action, Command, DoorState, Family, IdType, LockState, Trigger, name_of
+from nuki_bridge.protocol.frames import seal
 from tests.unit.rig import ADDRESS, Rig, clock
 
 BOTH = pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
@@ -543,3 +545,16 @@ async def test_slow_links_work() -> None:
     rig.radio.latency_s, rig.radio.write_s, rig.radio.connect_s = 0.2, 0.2, 3.0
     async with rig.running() as lock:
         assert (await lock.perform(Action.UNLOCK, 15.0)).completion == "success"
+
+
+async def test_a_late_frame_for_somebody_else_does_not_disturb_an_exchange() -> None:
+    """A guest's session may have ended before the lock has told it everything."""
+    rig = Rig()
+    async with rig.running() as lock:
+        before = lock.reconnects
+        frame = seal(4711, Command.STATUS, b"\0", bytes(32), bytes(24))
+        asyncio.get_running_loop().call_later(0.15, lock.exchange._on_data, Channel.USDIO, frame)
+        outcome = await lock.perform(Action.UNLOCK, 15.0)
+        assert outcome.states is not None
+        await asyncio.sleep(1.0)
+        assert lock.reconnects == before
