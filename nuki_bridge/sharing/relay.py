@@ -47,7 +47,9 @@ RATE = 20
 RATE_S = 10.0
 """A session may send so many frames in so many seconds."""
 IDLE_S = 30.0
-"""A session without a frame in either direction ends after this."""
+"""A session without a frame in either direction ends after this,"""
+COMMAND_IDLE_S = 90.0
+"""and one whose command goes on after this: lock 'n' go may wait 60 s before its second movement."""
 MAX_SESSIONS = 64
 """Sessions at one lock,"""
 MAX_SESSIONS_OF_ONE = 6
@@ -85,6 +87,13 @@ class _Session:
     """Something of it was written over the present link."""
     proven: bool = False
     """The lock has answered it with this authorization's key."""
+    commanded: bool = False
+    """More than a question was written for it, and the lock has not told the end of that."""
+
+    @property
+    def idle_s(self) -> float:
+        """How long it stays without a frame."""
+        return COMMAND_IDLE_S if self.commanded else IDLE_S
 
 
 @dataclass(slots=True)
@@ -197,7 +206,7 @@ class Relay:
     def _end_idle_sessions(self) -> None:
         now = self._lock.clock()
         for name, session in list(self._sessions.items()):
-            if not session.frames and now - session.active_at >= IDLE_S:
+            if not session.frames and now - session.active_at >= session.idle_s:
                 del self._sessions[name]
 
     # -- told by the lock's exchange ----------------------------------------------------------------------------------
@@ -215,17 +224,22 @@ class Relay:
         sessions = [each for each in self._sessions.values() if each.admitted and each.authorization_id == number]
         if len(frame) == _CHALLENGE_SIZE:
             self._challenged[number] = self._lock.clock()
+        served = turn if turn is not None and turn.session.authorization_id == number else None
+        if served is not None:
+            served.answers += 1
+        # A turn's first Status says that the command was accepted; it may be over long before the command is.
+        is_last = len(frame) == _STATUS_SIZE and (served is None or served.answers > 1)
+        ends_command = len(frame) == _ERROR_REPORT_SIZE or is_last
         for session in sessions:
+            session.commanded &= not ends_command
             self._is_active(session)
             topic = session.request.reply_to[0].removesuffix("error") + "indicate"
             if not self._publish(Publication(topic, frame)):
                 log.debug("%s: a frame for a guest did not go out", self._lock.name)
-        if turn is not None and turn.session.authorization_id == number:
-            turn.answers += 1
-            turn.session.proven = True
-            ends_command = len(frame) == _ERROR_REPORT_SIZE or (len(frame) == _STATUS_SIZE and turn.answers > 1)
-            quiet_s = ANSWER_S if turn.command and not ends_command else PAUSE_S
-            turn.quiet_at = self._lock.clock() + quiet_s
+        if served is not None:
+            served.session.proven = True
+            quiet_s = ANSWER_S if served.command and not ends_command else PAUSE_S
+            served.quiet_at = self._lock.clock() + quiet_s
             self._wake.set()
         return bool(sessions)
 
@@ -254,7 +268,7 @@ class Relay:
 
     def _is_active(self, session: _Session) -> None:
         session.active_at = self._lock.clock()
-        self._lock.needed_until = session.active_at + IDLE_S
+        self._lock.needed_until = max(each.active_at + each.idle_s for each in (session, *self._sessions.values()))
 
     # -- to the lock --------------------------------------------------------------------------------------------------
 
@@ -353,6 +367,7 @@ class Relay:
     async def _write(self, turn: _Turn, request: Request) -> None:
         turn.command = len(request.payload) != _REQUEST_DATA_SIZE
         turn.acted |= turn.command
+        turn.session.commanded |= turn.command
         turn.answers = 0
         turn.session.linked = True
         turn.quiet_at = self._lock.clock() + ANSWER_S

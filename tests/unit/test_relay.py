@@ -237,6 +237,20 @@ async def test_the_lost_link_is_told_to_those_who_count_on_it(tmp_path: Path) ->
         assert anna.errors() == ["disconnected"]
 
 
+@pytest.mark.parametrize("connection", ["persistent", "on-demand"])
+async def test_a_session_hears_the_end_of_a_slow_lock_n_go(tmp_path: Path, connection: str) -> None:
+    async with party(tmp_path, connection=connection) as house:
+        house.classic.behaviour.lock_n_go_s = 60.0
+        anna = house.guest()
+        nonce = await anna.challenge()
+        anna.write(LockAction(action=Action.LOCK_N_GO, app_id=0, flags=0, name_suffix=None, nonce=nonce))
+        await asyncio.sleep(75.0)
+        last = anna.messages()[-1]
+        assert isinstance(last, Status)
+        assert last.status == 0
+        assert anna.errors() == []
+
+
 async def test_an_idle_session_ends_and_hears_no_more(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         anna = house.guest()
