@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from bleak import BleakClient
-from bleak.exc import BleakDeviceNotFoundError
+from bleak.exc import BleakDeviceNotFoundError, BleakError
 
 from nuki_bridge.bluetooth.bluez import words
 from nuki_bridge.bluetooth.link import Channel, OnData
@@ -32,6 +32,9 @@ WRITE_S = 10.0
 """Longest wait for a write to be confirmed; ATT itself would wait 30 s."""
 DISCONNECT_S = 5.0
 """Longest wait for a disconnect; BlueZ takes 2 s when all is well."""
+
+MUTE_LINKS = 3
+"""After so many links in a row that were written to and on which no indication came BlueZ's GATT table is suspected."""
 
 _FAMILIES = {
     codes.OPENER_PAIRING_GDIO: Family.OPENER,
@@ -59,6 +62,9 @@ class BluezLink:
         self._characteristics: dict[Channel, Any] = {}
         self._stage: Literal["waiting", "looking", "connecting"] = "waiting"
         self._given_up_at: float | None = None
+        self._stale = False  # BlueZ is to forget the device before the next attempt
+        self._wrote = self._heard = False  # over the present link
+        self._mute_links = 0
 
     @property
     def connected(self) -> bool:
@@ -82,6 +88,10 @@ class BluezLink:
         client = None
         try:
             async with asyncio.timeout(timeout_s):
+                if self._stale or self._mute_links >= MUTE_LINKS:
+                    log.info("%s: what BlueZ remembers of the lock's services seems to be wrong", self.address)
+                    await self._have_forgotten()
+                self._wrote = self._heard = False
                 client = await self._connected_client(timeout_s)
                 await self._subscribe(client, pairing)
                 self._client = client
@@ -92,9 +102,7 @@ class BluezLink:
             if client is not None:
                 await self._release(client)
             if isinstance(error, _StaleServices):
-                # What BlueZ remembers of the lock's GATT table is wrong or incomplete: have it discovered anew.
-                with contextlib.suppress(LinkError):
-                    await self._radio.bluez.remove(self.address)
+                await self._have_forgotten()
             if not isinstance(error, TimeoutError):
                 raise
             if self._stage == "looking":
@@ -103,6 +111,12 @@ class BluezLink:
         finally:
             if not self.connected:
                 self._radio.links.pop(self.address, None)
+
+    async def _have_forgotten(self) -> None:
+        """What BlueZ remembers of the lock's GATT table is wrong or incomplete: have it discovered anew."""
+        self._stale, self._mute_links = False, 0
+        with contextlib.suppress(LinkError):
+            await self._radio.bluez.remove(self.address)
 
     async def _connected_client(self, timeout_s: float) -> BleakClient:
         self._stage = "waiting"
@@ -149,7 +163,7 @@ class BluezLink:
     async def _enable(self, client: BleakClient, channel: Channel) -> None:
         """Enable indications."""
         try:
-            with self._translated("enabling indications"):
+            with self._translated("enabling indications", refused=_NOT_THERE):
                 await client.start_notify(self._characteristics[channel], partial(self._indicated, channel))
         except Disconnected as error:
             if not isinstance(error.__cause__, EOFError):
@@ -158,6 +172,7 @@ class BluezLink:
 
     def _indicated(self, channel: Channel, _: Any, value: bytearray) -> None:
         log.debug("%s: %d bytes from %s", self.address, len(value), channel.value)
+        self._heard = True
         self._on_data(channel, bytes(value))
 
     async def write(self, channel: Channel, data: bytes) -> None:
@@ -169,12 +184,16 @@ class BluezLink:
         if characteristic is None:
             raise LinkError(f"{self.address}: the lock has no {channel.value} characteristic")
         log.debug("%s: %d bytes to %s", self.address, len(data), channel.value)
+        self._wrote = True
         try:
             async with asyncio.timeout(WRITE_S):
                 with self._translated("writing"):
                     await client.write_gatt_char(characteristic, data, response=True)
         except TimeoutError as error:
             raise TimedOut(f"{self.address}: a write was not confirmed within {WRITE_S:g} s") from error
+        except _StaleServices:
+            self._stale = True
+            raise
 
     async def disconnect(self) -> None:
         """Drop the link; never raises, does nothing when it is down."""
@@ -199,23 +218,38 @@ class BluezLink:
         self._radio.close(client)
         if self._client is client:
             self._client = None
+            if self._heard:
+                self._mute_links = 0
+            elif self._wrote:
+                self._mute_links += 1
             self._radio.links.pop(self.address, None)
             self._on_disconnect()
 
     @contextlib.contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """Turn what bleak, dbus-fast and the bus raise into `LinkError`; timeouts pass."""
+    def _translated(self, doing: str, refused: re.Pattern[str] | None = None) -> Iterator[None]:
+        """Turn what bleak, dbus-fast and the bus raise into `LinkError`; timeouts pass.
+
+        An error that `refused` finds comes of a wrong GATT table here.
+        """
         try:
             yield
         except (LinkError, TimeoutError):
             raise
         except Exception as error:
             kind, text = _explain(error)
+            if refused is not None and refused.search(f"{getattr(error, 'dbus_error', '')} {_att_error(error)} {text}"):
+                kind, text = _StaleServices, f"the lock's services have changed ({text})"
             raise kind(f"{self.address}: {doing} failed: {text}") from error
 
 
 class _StaleServices(LinkError):
     """The GATT table that BlueZ knows does not fit the lock."""
+
+
+def _att_error(error: Exception) -> str:
+    """The ATT error of an exception of newer bleak, as BlueZ writes them; empty if it is something else."""
+    code = error.args[0] if isinstance(error, BleakError) and error.args else None
+    return f"ATT error: 0x{code:02x}" if isinstance(code, int) else ""
 
 
 def _explain(error: Exception) -> tuple[type[LinkError], str]:
@@ -250,4 +284,8 @@ _GONE = (
     "org.freedesktop.DBus.Error.NoReply",
     "org.freedesktop.DBus.Error.Disconnected",
 )
+_NOT_THERE = re.compile(
+    r"ATT error: 0x(03|06|0d|12|fd)\b|\.(NotPermitted|NotSupported|InvalidValueLength)\b", re.IGNORECASE
+)
+"""What a lock, or BlueZ, answers to enabling indications at a handle that belongs to another attribute by now."""
 _BAD_HANDLE = re.compile(r"ATT error: 0x(01|0a)\b|Invalid Handle|Attribute Not Found", re.IGNORECASE)

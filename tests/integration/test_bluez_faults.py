@@ -691,6 +691,54 @@ async def test_handles_that_the_lock_does_not_know_are_a_stale_gatt_cache_too() 
         await r.works()
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("NotPermitted", "Write not permitted"),
+        ("NotSupported", "Operation is not supported"),
+        ("InvalidValueLength", "Invalid value length"),
+        *(("Failed", f"Operation failed with ATT error: 0x{code}") for code in ("03", "06", "0d", "12", "fd")),
+    ],
+)
+async def test_handles_that_belong_to_something_else_now_are_a_stale_gatt_cache(error: str, text: str) -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.fail("StartNotify", f"org.bluez.Error.{error}", text)
+        with pytest.raises(LinkError, match="services have changed"):
+            await r.link.connect(2.0)
+        assert r.bluez.known(ADDRESS) is None
+        await r.beacon()
+        await r.works()
+
+
+async def test_a_write_to_a_handle_that_the_lock_does_not_know_has_the_cache_dropped_before_the_next_link() -> None:
+    async with rig() as r:
+        await r.connected()
+        r.bluez.fail("WriteValue", "org.bluez.Error.Failed", "Operation failed with ATT error: 0x01 (Invalid Handle)")
+        with pytest.raises(LinkError, match="services have changed"):
+            await r.link.write(Channel.USDIO, b"\x01")
+        await r.link.disconnect()
+        assert r.bluez.calls["RemoveDevice"] == 0
+        await r.works()
+        assert r.bluez.calls["RemoveDevice"] == 1
+
+
+async def test_a_lock_that_is_mute_over_several_links_has_the_cache_dropped() -> None:
+    async with rig() as r:
+        await r.seen()
+        for _ in range(gatt.MUTE_LINKS):
+            assert r.bluez.calls["RemoveDevice"] == 0
+            await r.link.connect(2.0)
+            await r.link.write(Channel.USDIO, b"\x01")
+            await r.link.disconnect()
+        await r.works()
+        assert r.bluez.calls["RemoveDevice"] == 1
+        for _ in range(gatt.MUTE_LINKS):
+            await r.works()
+            await r.link.disconnect()
+        assert r.bluez.calls["RemoveDevice"] == 1
+
+
 async def test_characteristics_that_have_moved_are_found_again() -> None:
     async with rig() as r:
         await r.connected()
