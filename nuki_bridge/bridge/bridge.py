@@ -21,6 +21,7 @@ from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
 from nuki_bridge.bridge.intake import Intake
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.publisher import Publisher
+from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.lock.lock import Connection, Lock
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from nuki_bridge.config import DiscoverySettings, Settings
     from nuki_bridge.mqtt.message import Message
     from nuki_bridge.protocol.advertisement import Sighting
+    from nuki_bridge.protocol.codes import Family
     from nuki_bridge.protocol.messages import KeyturnerStates
     from nuki_bridge.protocol.session import Random
     from nuki_bridge.store import Store
@@ -228,6 +230,7 @@ class Bridge:
             pulse=self.outside.pulse.part(f"lock {member.name}"),
         )
         lock.on_link = self.outside.changed
+        lock.on_family = partial(self._family_changed, member)
         member.admin = lock_config.admin_of(self, member, lock)
         users = member.users = Users(lock, member.admin, partial(self._users_changed, member))
         log_book = member.log_book = LogBook(
@@ -349,6 +352,17 @@ class Bridge:
             member.users.show()  # the lock's time zone may be another one
             member.users.look()
             member.log_book.look()
+
+    def _family_changed(self, member: Member, family: Family) -> None:
+        if member.paired is None:
+            return
+        member.paired = replace(member.paired, family=family)
+        try:
+            self.store.save_lock(member.paired)
+        except StoreError as error:
+            log.warning("%s: %s", member.name, error)  # found out anew at the next start
+        self.publish_info()
+        self._changed(member)
 
     # -- what there is to say -----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from nuki_bridge.lock.retry import RECONNECT_S, Retry
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.protocol.codes import Action, Command, ErrorCode, IdType
+from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Random, Session
 from nuki_bridge.pulse import Part
@@ -105,6 +106,8 @@ class Lock:
         self._advanced = reading.AdvancedReading(self.exchange, paired)
         self.on_link: Callable[[], None] = lambda: None
         """Called when the link came or went."""
+        self.on_family: Callable[[Family], None] = lambda family: None
+        """Called when a link shows that the lock is of another family than it was, after an update of its firmware."""
         self.needed_until = -math.inf
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
         self._turn = asyncio.Lock()
@@ -284,6 +287,7 @@ class Lock:
         finally:
             self._attempts += 1
             self._report_reachable()
+        self._use_family(self.exchange.link.family)
         self.reconnects += 1
         self._seen_at = self.clock()
         self._retry.linked(self._seen_at)
@@ -292,6 +296,14 @@ class Lock:
             self._due.states_at = self.clock()
         self._report_reachable()
         self.on_link()
+
+    def _use_family(self, family: Family | None) -> None:
+        """Speak as the lock does now: the width of the PIN belongs to the family."""
+        if family is not None and family is not self.paired.family:
+            log.info("%s: the lock is of the %s family now", self.name, family.value)
+            self.paired = replace(self.paired, family=family)
+            self.exchange.session.family = family
+            self.on_family(family)
 
     async def read_states(self) -> KeyturnerStates:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""

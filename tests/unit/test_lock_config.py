@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.config import LockSettings, Secret
+from nuki_bridge.protocol.codes import Family
 from tests.unit.test_bridge import CLASSIC, ULTRA, House
 from tests.unit.test_users import PIN, ask, refusal
 
@@ -218,6 +219,20 @@ async def test_a_pin_of_the_wrong_length_never_reaches_the_lock(house: House, pi
         await house.pair(name="front")
         assert await refusal(house, "pin/set", pin=pin) == "bad_request"
         assert house.classic.pin_guard.pin == 1234
+
+
+async def test_a_firmware_that_makes_the_pin_six_digits_long_is_noticed_at_the_next_link(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        assert (await house.ask("front/request/pin/verify", {"pin": "1234"}))["status"] == "ok"
+        house.classic.family = Family.ULTRA
+        house.classic.pin_guard.pin = 123456
+        house.classic.drop_links()
+        await asyncio.sleep(5.0)
+        assert (await house.ask("front/request/pin/verify", {"pin": "123456"}))["status"] == "ok"
+        assert [each.family for each in house.store.locks()] == [Family.ULTRA]
+    async with house.running():
+        assert (await house.ask("front/request/pin/verify", {"pin": "123456"}))["status"] == "ok"
 
 
 async def test_the_ultra_has_six_digits(house: House) -> None:
