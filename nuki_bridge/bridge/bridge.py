@@ -25,7 +25,7 @@ from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.lock.lock import Connection, Lock
-from nuki_bridge.owner import lock_config
+from nuki_bridge.owner import pin
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.users import Users
 from nuki_bridge.pulse import Pulse
@@ -231,7 +231,7 @@ class Bridge:
         )
         lock.on_link = self.outside.changed
         lock.on_family = partial(self._family_changed, member)
-        member.admin = lock_config.admin_of(self, member, lock)
+        member.admin = pin.admin_of(self, member, lock)
         users = member.users = Users(lock, member.admin, partial(self._users_changed, member))
         log_book = member.log_book = LogBook(
             lock,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.bridge import report
-from nuki_bridge.owner import keypad, lock_config, lock_log, maintenance, time_control, user_commands
+from nuki_bridge.owner import keypad, lock_config, lock_log, maintenance, pin, time_control, user_commands
 from nuki_bridge.sharing import invite_commands
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     **user_commands.COMMANDS,
     **invite_commands.COMMANDS,
     **lock_config.COMMANDS,
+    **pin.COMMANDS,
     **lock_log.COMMANDS,
     **keypad.COMMANDS,
     **time_control.COMMANDS,

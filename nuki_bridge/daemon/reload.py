@@ -17,7 +17,7 @@ from nuki_bridge import logs
 from nuki_bridge.config import MqttSettings, Settings
 from nuki_bridge.errors import ConfigError, StoreError
 from nuki_bridge.lock.lock import Connection
-from nuki_bridge.owner import lock_config
+from nuki_bridge.owner import pin
 
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio
@@ -136,7 +136,7 @@ class Reload:
     def _change(self, member: Member, before: LockSettings | None) -> None:
         """Another PIN, other actions, another way to keep in touch: none of them costs the link."""
         if (before and before.pin) != (member.settings and member.settings.pin):
-            lock_config.use_own_pin(self._bridge, member)
+            pin.use_own(self._bridge, member)
         if member.lock is not None:
             member.lock.keep_in_touch(Connection(member.connection))
         self._bridge.publisher.lock(member)

@@ -1,15 +1,13 @@
-"""A lock's own settings, its security PIN and its clock.
+"""A lock's own settings and its clock.
 
 The lock has its settings in two messages, a basic one and an advanced one; outwards they are one list of names.  A
-setting is changed in what the lock has at that moment, because the lock only takes a message as a whole.  The PIN is
-never part of an answer.
+setting is changed in what the lock has at that moment, because the lock only takes a message as a whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,22 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.lock import LOST_PAIRING
-from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, advanced_config
 from nuki_bridge.owner.setting import Setting, flag, number, word
-from nuki_bridge.protocol.codes import ErrorCode, Family
-from nuki_bridge.protocol.messages import NAME_SIZE, Status, VerifySecurityPin
+from nuki_bridge.protocol.messages import NAME_SIZE
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.bridge import Bridge
     from nuki_bridge.bridge.lock_commands import Answer, Call
-    from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.lock.lock import Lock
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import Config
-    from nuki_bridge.protocol.wire import Message
-    from nuki_bridge.store import PairedLock
     from nuki_bridge.topics.arguments import Check
 
 FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
@@ -43,10 +34,6 @@ READ_BACK_S = 5.0
 """What was written is read back within this time, also if the request was given less."""
 SILENT_S = 8.0
 """So long a lock that has never told its advanced configuration is asked for it before the basic one is told alone."""
-REFUSED_FOR_S = 3600.0
-"""A PIN that the lock has refused is not tried again for so long."""
-MAX_REFUSED_PINS = 2
-"""Different PINs that may be refused within that time; one more, and a lock may ban its owner."""
 
 
 # -- settings and their words -----------------------------------------------------------------------------------------
@@ -220,182 +207,6 @@ class alone:
         self._turn.release()
 
 
-# -- the security PIN -------------------------------------------------------------------------------------------------
-
-
-def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
-    """The owner's commands to a lock, with the PIN of the configuration, else of the state directory.
-
-    The PINs that were refused within the last hour are refused still: whoever may ask the bridge to start again must
-    not be able to guess on, and a daemon that is started again and again must not have the lock ban its owner.
-    """
-    from nuki_bridge.lock.admin import Admin
-
-    paired, pin = member.paired, _own_pin(member)
-    assert paired is not None
-
-    def on_refused(pin: str) -> None:
-        _note_refused(bridge, member, lock, pin)
-        bridge.publisher.lock(member)  # Home Assistant is offered less without a PIN, and more with one
-
-    member.refused_pins = {**_refused_lately(bridge, paired, lock), **member.refused_pins}
-    return Admin(lock, pin, refused=_is_refused(member, lock, pin), on_refused=on_refused)
-
-
-def use_own_pin(bridge: Bridge, member: Member) -> None:
-    """The configuration has another PIN for a lock, or none any more."""
-    if member.admin is None or member.paired is None or member.lock is None:
-        return
-    pin = _own_pin(member)
-    member.admin.use_pin(pin, refused=_is_refused(member, member.lock, pin))
-    for each in (member.users, member.log_book):
-        if each is not None:
-            each.look()
-
-
-def _is_refused(member: Member, lock: Lock, pin: str | None) -> bool:
-    return pin is not None and lock.clock() < member.refused_pins.get(pin, -math.inf)
-
-
-def _refused_lately(bridge: Bridge, paired: PairedLock, lock: Lock) -> dict[str, float]:
-    """As `Member.refused_pins`, from an earlier run or under another name; older ones are forgotten."""
-    wall_s, hour_s = int(bridge.outside.now().timestamp()), int(REFUSED_FOR_S)
-    # a clock that was set back since then must not make it last
-    bridge.store.forget_old_refusals(wall_s - hour_s, wall_s + hour_s)
-    refused = bridge.store.refused_pins(paired)
-    return {pin: lock.clock() + hour_s - max(wall_s - since_s, 0) for pin, since_s in refused.items()}
-
-
-def _note_refused(bridge: Bridge, member: Member, lock: Lock, pin: str) -> None:
-    """Count a PIN as refused from now on, durably."""
-    member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
-    bridge.store.keep_refused_pin(lock.paired, pin, int(bridge.outside.now().timestamp()))
-
-
-def _forget_refused(call: Call, pin: str | None = None) -> None:
-    """Let this PIN not count as refused, durably; without one none, because the lock has taken the right one."""
-    if pin is None:
-        call.member.refused_pins.clear()
-    else:
-        call.member.refused_pins.pop(pin, None)
-    call.bridge.store.forget_refused_pins(call.lock.paired, pin)
-
-
-async def _verify_pin(call: Call) -> Answer:
-    """Ask the lock whether a PIN is right, by default the one we have; a right one is used and kept from then on."""
-    pin = call.arguments.get("pin")
-    own = _own_pin(call.member)
-    if pin is None and own is None:
-        raise RequestError("pin_required", "no PIN is known; give it in pin")
-    pin = own if pin is None else pin
-    assert pin is not None
-    _check_length(call, pin, exact=False)
-    async with alone(call.member.setting, call.timeout_s):
-        await _try(call, pin)
-        return {"data": _keep(call, pin)}
-
-
-async def _set_pin(call: Call) -> Answer:
-    """Give the lock another PIN.  A lost answer is cleared up by asking whether the old one is right still."""
-    pin = call.arguments["pin"]
-    _check_length(call, pin, exact=True)
-    admin = admin_in(call)
-    async with alone(call.member.setting, call.timeout_s):
-        try:
-            await admin.set_pin(pin, call.timeout_s)
-        except OutcomeUnknown as lost:
-            if await _has_old_pin(call, lost) and admin.usable_pin() != int(pin):
-                raise NotExecuted("the lock's answer got lost, and it has the same PIN as before") from lost
-            admin.use_pin(pin)
-            _forget_refused(call, pin)
-        else:
-            _forget_refused(call)
-        return {"data": _keep(call, pin)}
-
-
-async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
-    """Whether the lock takes the PIN in use; only its refusal proves that it has another one.
-
-    That one was right before, so a refusal tells something new; it is wrong once at most, and counted then.  It is sent
-    once: if this gets lost, too, `lost` is raised.
-    """
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return VerifySecurityPin(nonce=nonce, security_pin=pin)
-
-    try:
-        await admin_in(call).ask(request, Status, max(call.left_s(), READ_BACK_S), repeat=False)
-    except LockError as error:
-        if error.number == ErrorCode.BAD_PIN:
-            return False
-        raise lost from error
-    except (LinkError, ProtocolError, OutcomeUnknown) as error:
-        raise lost from error
-    return True
-
-
-async def _try(call: Call, pin: str) -> None:
-    """Once: the same wrong PIN again would lead to a ban and to nothing else."""
-    refused, now = call.member.refused_pins, call.lock.clock()
-    if now < refused.get(pin, -math.inf):
-        raise LockError(
-            "bad_pin",
-            "the lock has refused this PIN already, or its answer got lost; it is tried again after an hour",
-            number=ErrorCode.BAD_PIN,
-        )
-    is_ours = pin == _own_pin(call.member) and admin_in(call).has_pin
-    if not is_ours and sum(now < until for until in refused.values()) >= MAX_REFUSED_PINS:
-        raise LockError(
-            "bad_pin",
-            f"the lock has refused {MAX_REFUSED_PINS} PINs within an hour; after one more it may ban you, so none is "
-            "tried until the hour is over",
-            number=ErrorCode.BAD_PIN,
-        )
-    if is_ours:  # if it is refused `Admin` tells
-        await admin_in(call).verify_pin(pin, call.timeout_s)
-        return  # others stay refused: or else verifying ours in between would let somebody guess on
-    # Before it is tried: nobody may have the bridge stop before the answer is there, and so guess on.
-    _note_refused(call.bridge, call.member, call.lock, pin)
-    try:
-        await admin_in(call).verify_pin(pin, call.timeout_s)
-    except OutcomeUnknown:
-        raise  # it may have been refused
-    except NukiError as error:
-        if not isinstance(error, LockError) or error.number != ErrorCode.BAD_PIN:
-            _forget_refused(call, pin)
-        raise
-    _forget_refused(call)
-
-
-def _own_pin(member: Member) -> str | None:
-    settings, paired = member.settings, member.paired
-    if settings is not None and settings.pin is not None:
-        return settings.pin.reveal()
-    return paired.pin if paired is not None else None
-
-
-def _check_length(call: Call, pin: str, *, exact: bool) -> None:
-    digits = 6 if call.lock.paired.family is Family.ULTRA else 4
-    if len(pin) > digits or (exact and len(pin) != digits) or not re.fullmatch("[0-9]+", pin):
-        raise RequestError("bad_request", f"pin must have {digits} digits: this lock's PINs have so many")
-
-
-def _keep(call: Call, pin: str) -> dict[str, Any]:
-    """Remember a PIN that the lock took, durably; says so if the configuration has another one."""
-    member = call.member
-    if member.paired is not None and member.paired.pin != pin:
-        member.paired = replace(member.paired, pin=pin)
-        call.bridge.store.save_lock(member.paired)
-    for each in (member.users, member.log_book):
-        if each is not None:
-            each.look()
-    call.bridge.publisher.lock(member)
-    settings = member.settings
-    if settings is not None and settings.pin is not None and settings.pin.reveal() != pin:
-        return {"note": "the configuration still has another PIN (pin or pin_file); change it there, too: it counts"}
-    return {}
-
-
 # -- the clock --------------------------------------------------------------------------------------------------------
 
 
@@ -417,8 +228,6 @@ async def _set_time(call: Call) -> Answer:
 COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
     "config/get": _get,
     "config/set": _set,
-    "pin/verify": _verify_pin,
-    "pin/set": _set_pin,
     "time/set": _set_time,
 }
 """By the name in `arguments.LOCK_COMMANDS`."""
