@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
@@ -30,6 +30,8 @@ FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
 DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
+MAX_SET_BACK: Final = timedelta(hours=1)
+"""The lock's clock is set back no further unless a time was given."""
 READ_BACK_S = 5.0
 """What was written is read back within this time, also if the request was given less."""
 SILENT_S = 8.0
@@ -211,15 +213,26 @@ class alone:
 
 
 async def _set_time(call: Call) -> Answer:
-    """Set the lock's clock, by default to now."""
+    """Set the lock's clock, by default to now.
+
+    Not by default to a time long before what it shows: a computer without a clock of its own believes after a power
+    cut that it is as late as when it was switched off, until it has heard a time server, and time limits of users that
+    are over would be valid again.
+    """
     lock, admin = call.lock, admin_in(call)
     given: datetime | None = call.arguments.get("time")
     deadline = lock.clock() + call.timeout_s
-    config = lock.config or await lock.read_config(call.timeout_s)
+    config = await lock.read_config(call.timeout_s)
     zone = access.zone_of(config)
     if given is not None and given.tzinfo is None:
         given = given.replace(tzinfo=zone)
     now = (given or call.bridge.outside.now()).astimezone(UTC)
+    if given is None and config.current_time is not None and config.current_time - now > MAX_SET_BACK:
+        ours, its = access.rfc3339(now, zone), access.rfc3339(config.current_time, zone)
+        raise RequestError(
+            "clock_behind",
+            f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
+        )
     await admin.set_time(now, deadline - lock.clock())
     lock.look_again()
     return {"data": {"time": access.rfc3339(now, zone)}}

@@ -419,3 +419,15 @@ async def test_the_clock_is_set_to_now_or_to_what_is_asked(house: House) -> None
         assert answer["time"] == "2027-07-01T12:00:00+02:00"
         assert house.classic.now().hour == 10
         assert await refusal(house, "time/set", time="noon") == "bad_request"
+
+
+async def test_the_clock_is_not_set_back_by_a_bridge_that_does_not_know_the_time(house: House) -> None:
+    """Limits of users that are over would be valid again."""
+    async with house.running():
+        await house.pair(name="front")
+        house.radio.control({"lock": CLASSIC, "clock": "2026-12-03T10:00:00Z"})
+        assert await refusal(house, "time/set") == "clock_behind"
+        assert house.classic.now().day == 3
+        answer = await ask(house, "time/set", time="2026-12-01T10:00:00Z")
+        assert answer["time"].startswith("2026-12-01T11:00")
+        assert house.classic.now().day == 1
