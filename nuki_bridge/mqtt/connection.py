@@ -90,6 +90,7 @@ class Connection:
         self.keepalive_s = keepalive_s  # less if the broker wants it so
         self._setup = setup
         self._clock = setup.clock
+        self._hearing = f"hearing from the broker at {setup.where}"
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._closed = asyncio.Event()  # paho let go of the socket
@@ -101,7 +102,8 @@ class Connection:
         self._drained.set()
         self._max_packet_size: int | None = None
         self._warned_of: set[str] = set()
-        self._heard_at = self._probed_at = self._loop.time()
+        self._heard_at = self._probed_at = self._answer_by = self._loop.time()
+        self._ticker: asyncio.TimerHandle | None = None
         self.freshness = Freshness(self._clock, self._send_fence)
 
     @property
@@ -120,13 +122,9 @@ class Connection:
         self._paho = self._new_paho(sock)
         try:
             self._start()
-            deadline = self._loop.time() + ANSWER_TIMEOUT_S
-            while not self._ended.done():
-                if self.ready_at is None and self._loop.time() > deadline:
-                    self._end(f"the broker at {self._setup.where} accepts connections but does not answer")
-                self._tick()
-                await asyncio.wait((self._ended,), timeout=TICK_S)
-            raise BrokerError(self._ended.result())
+            self._answer_by = self._loop.time() + ANSWER_TIMEOUT_S
+            self._tick()
+            raise BrokerError(await asyncio.shield(self._ended))
         finally:
             try:
                 if self.open or (self.probe and self.accepted):
@@ -245,6 +243,8 @@ class Connection:
 
     def _close(self) -> None:
         self._end("closed")
+        if self._ticker is not None:
+            self._ticker.cancel()
         paho = self._paho
         paho.on_connect = paho.on_disconnect = paho.on_subscribe = paho.on_unsubscribe = paho.on_publish = None
         paho.on_message = paho.on_log = paho.on_socket_close = None
@@ -267,6 +267,11 @@ class Connection:
     # -- time: what was published while we stood still
 
     def _tick(self) -> None:
+        if self._ended.done():
+            return
+        self._ticker = self._loop.call_later(TICK_S, self._tick)
+        if self.ready_at is None and self._loop.time() > self._answer_by:
+            self._end(f"the broker at {self._setup.where} accepts connections but does not answer")
         self._notice_stall()
         try:
             self._paho.loop_misc()  # pings, and ends the connection when they stay unanswered
@@ -292,7 +297,7 @@ class Connection:
         """That this runs proves little: bytes from the broker, which answers our pings, prove that both ways work."""
         answer_s = 2 * self.keepalive_s if self.answered else ANSWER_TIMEOUT_S
         left_s = self._heard_at + answer_s - self._loop.time()
-        self._setup.pulse.step(left_s, f"hearing from the broker at {self._setup.where}")
+        self._setup.pulse.step(left_s, self._hearing)
 
     def _notice_stall(self) -> float:
         stood_still_s = self.freshness.look(connected=self.accepted)
