@@ -34,9 +34,10 @@ _LOGGER = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 10.0  # from CONNECT to the last SUBACK
 CLOSE_TIMEOUT_S = 0.5
-TICK_S = 1.0
-PROBE_S = 4.0
-"""A broker that was silent for so long is pinged, far more often than keepalive wants it,"""
+TICK_S = 2.0
+"""How often a connection is looked at; more often only for a broker that wants a keepalive below four times that."""
+PROBE_S = 3.0
+"""A broker that was silent for so long is pinged at the next look, far more often than keepalive wants it,"""
 SILENT_S = 6.5
 """so that a longer silence means that the network stood still, and what then comes is as old as that."""
 MAX_INFLIGHT = 20  # messages that the broker need not have acknowledged, unless it wants fewer
@@ -269,7 +270,7 @@ class Connection:
     def _tick(self) -> None:
         if self._ended.done():
             return
-        self._ticker = self._loop.call_later(TICK_S, self._tick)
+        self._ticker = self._loop.call_later(min(TICK_S, self.keepalive_s / 4), self._tick)
         if self.ready_at is None and self._loop.time() > self._answer_by:
             self._end(f"the broker at {self._setup.where} accepts connections but does not answer")
         self._notice_stall()

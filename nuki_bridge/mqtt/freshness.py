@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 _LOGGER = logging.getLogger(__name__)
 
-STALL_S = 2.0
+STALL_S = 3.0
 """A loop that stood still for longer makes the age of what it then reads unknown,"""
 DOUBT_S = 10.0
 """but for no longer than this, or steady traffic would keep the doubt alive."""
