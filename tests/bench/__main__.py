@@ -33,7 +33,7 @@ def main() -> int:
         prog="python -m tests.bench", description="Measure the daemon in a virtual machine."
     )
     parser.add_argument("--actions", type=int, default=200, help="for each contender that holds its link (%(default)s)")
-    parser.add_argument("--on-demand-actions", type=int, default=16, help="for each that connects first (%(default)s)")
+    parser.add_argument("--on-demand-actions", type=int, default=200, help="for each that connects first (%(default)s)")
     parser.add_argument("--guest-actions", type=int, default=40, help="through the relay (%(default)s)")
     parser.add_argument("--users", type=int, default=200, help="of the lock when they are listed (%(default)s)")
     parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
     parser.add_argument("--results", type=Path, help="keep the logs there")
     parser.add_argument("--machine", choices=("qemu", "uml"), default="qemu", help="kind of machine (%(default)s)")
-    parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
+    parser.add_argument("--timeout", type=float, default=10_800.0, metavar="SECONDS")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no machine outlives us
     command = [
