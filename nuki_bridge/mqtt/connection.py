@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,13 +36,13 @@ CLOSE_TIMEOUT_S = 0.5
 TICK_S = 2.0
 """How often a connection is looked at; more often only for a broker that wants a keepalive below four times that."""
 PROBE_S = 3.0
-"""A broker that was silent for so long is pinged at the next look, far more often than keepalive wants it,"""
+"""A broker that was silent for so long is asked something at the next look, far sooner than keepalive wants it,"""
 SILENT_S = 6.5
 """so that a longer silence means that the network stood still, and what then comes is as old as that."""
 MAX_INFLIGHT = 20  # messages that the broker need not have acknowledged, unless it wants fewer
 ACKNOWLEDGED_S = 20.0
-"""A broker that has not acknowledged a message for so long never will: one whose queues overflowed forgets that it owes
-it, answers pings, and nothing more would go out."""
+"""A broker that has acknowledged nothing for so long never will: one whose queues overflowed forgets what it owes,
+answers pings, and nothing more would go out."""
 MAX_PENDING = 1000  # messages, and
 MAX_PENDING_SIZE = 1024 * 1024  # bytes of payload that wait for the broker before `publish` refuses more
 
@@ -97,13 +96,14 @@ class Connection:
         self._closed = asyncio.Event()  # paho let go of the socket
         self._trouble = ""  # paho's last complaint about the socket
         self._subscribing: dict[int, tuple[Subscription, ...]] = {}
-        self._pending: dict[int, tuple[float, Outgoing]] = {}  # message id -> when, what; in this order
+        self._pending: dict[int, Outgoing] = {}  # by message id, in the order in which they were published
         self._pending_size = 0
         self._drained = asyncio.Event()
         self._drained.set()
         self._max_packet_size: int | None = None
         self._warned_of: set[str] = set()
-        self._heard_at = self._probed_at = self._answer_by = self._loop.time()
+        self._heard_at = self._answer_by = self._acknowledged_at = self._loop.time()
+        self._probe_number: int | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self.freshness = Freshness(self._clock, self._send_fence)
 
@@ -155,14 +155,16 @@ class Connection:
         info = self._paho.publish(topic, message.payload, message.qos, message.retain, packed)
         if info.rc != 0:
             return False
-        self._pending[info.mid] = (self._loop.time(), message)
+        if not self._pending:
+            self._acknowledged_at = self._loop.time()
+        self._pending[info.mid] = message
         self._pending_size += size
         self._drained.clear()
         return True
 
     def unacknowledged(self) -> list[Outgoing]:
         """What the broker has not acknowledged yet, in the order in which it was published."""
-        return [message for _, message in self._pending.values()]
+        return list(self._pending.values())
 
     async def drain(self, timeout_s: float) -> None:
         """See `Client.drain`."""
@@ -284,14 +286,12 @@ class Connection:
             self._end("internal error")
 
     def _probe(self) -> None:
-        now = self._loop.time()
-        if self.ready and now - max(self._heard_at, self._probed_at) >= PROBE_S:
-            self._probed_at = now
-            self._paho.ping()
+        # Not by a ping of ours: paho gives up a broker sooner that owes an answer to one.
+        if self.ready and self._probe_number is None and self._loop.time() - self._heard_at >= PROBE_S:
+            self._probe_number = self._send_fence()
 
     def _await_acknowledgements(self) -> None:
-        oldest, _ = next(iter(self._pending.values()), (math.inf, None))
-        if self._loop.time() - oldest > ACKNOWLEDGED_S:
+        if self._pending and self._loop.time() - self._acknowledged_at > ACKNOWLEDGED_S:
             self._lost(f"the broker at {self._setup.where} does not acknowledge what is published")
 
     def _promise(self) -> None:
@@ -300,13 +300,12 @@ class Connection:
         left_s = self._heard_at + answer_s - self._loop.time()
         self._setup.pulse.step(left_s, self._hearing)
 
-    def _notice_stall(self) -> float:
+    def _notice_stall(self) -> None:
         stood_still_s = self.freshness.look(connected=self.accepted)
         if stood_still_s > 1.5 * self.keepalive_s:
             # The broker has given us up, and its farewell may have been lost while the network was down.  One more tick
             # to read what came before.
             self._loop.call_later(TICK_S, self._end, f"we stood still for {stood_still_s:.0f} s")
-        return stood_still_s
 
     def _send_fence(self) -> int | None:
         # UNSUBSCRIBE from what nobody subscribed to is the one request that changes nothing and is always answered.
@@ -318,9 +317,9 @@ class Connection:
     def _readable(self) -> None:
         now = self._loop.time()
         silent_s, self._heard_at = now - self._heard_at, now
-        stood_still_s = self._notice_stall()
-        if silent_s > SILENT_S and not stood_still_s and self.ready:
-            _LOGGER.debug("MQTT: the network stood still for %.1f s", silent_s)
+        self._notice_stall()
+        if silent_s > SILENT_S and self.ready:
+            _LOGGER.debug("MQTT: nothing came for %.1f s", silent_s)
             self.freshness.doubt(self._clock() - silent_s)
         try:
             self._paho.loop_read()
@@ -430,10 +429,13 @@ class Connection:
 
     def _on_unsubscribe(self, mid: int, _reasons: Sequence[ReasonCode], _properties: Properties) -> None:
         self._notice_stall()
+        if mid == self._probe_number:
+            self._probe_number = None
         self.freshness.answered(mid)
 
     def _on_publish(self, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        _, message = self._pending.pop(mid, (0.0, None))
+        message = self._pending.pop(mid, None)
+        self._acknowledged_at = self._loop.time()
         self._pending_size -= len(message.payload) if message is not None else 0
         if not self._pending:
             self._drained.set()

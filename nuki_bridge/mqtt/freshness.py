@@ -48,8 +48,7 @@ class Freshness:
 
     def doubt(self, since: float) -> None:
         """What is read now may have been published at any time since then, on `clock`."""
-        if self.stale_since is None:
-            self.stale_since = since
+        self.stale_since = since if self.stale_since is None else min(self.stale_since, since)
         self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_S
         if self._fence is None:
             self._fence = self._send_fence()

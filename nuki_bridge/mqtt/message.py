@@ -17,8 +17,8 @@ class Message:
     """One received PUBLISH.
 
     `received_at` is on the clock given to `mqtt.Client`: now, or, when the event loop had stood still (suspend,
-    SIGSTOP, swap), the moment it last ran, because the message may have been published at any time since.  `retain`:
-    the broker kept the message; with MQTT 5 also, its publisher asked for that.
+    SIGSTOP, swap) or the network had, the moment at which all was well last, because the message may have been
+    published at any time since.  `retain`: the broker kept the message; with MQTT 5 also, its publisher asked for that.
     """
 
     topic: str

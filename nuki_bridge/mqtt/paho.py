@@ -28,11 +28,6 @@ class PahoOnSocket(Client):
     def _create_socket(self) -> Any:
         return self._connected_socket
 
-    def ping(self) -> None:
-        """Ask the broker for a sign of life, unless it owes one; what stays unanswered for a keepalive ends us."""
-        if self._ping_t == 0:
-            self._send_pingreq()
-
     def limit_inflight(self, count: int) -> None:
         """Have `count` (1 or more) messages at most wait for the broker's acknowledgement.
 

@@ -733,6 +733,28 @@ async def test_a_broker_that_never_acknowledges_is_left(monkeypatch: pytest.Monk
 
 
 @pytest.mark.real_time
+async def test_a_slow_broker_is_not_left_as_long_as_it_acknowledges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "TICK_S", 0.02)
+    monkeypatch.setattr(connection, "ACKNOWLEDGED_S", 0.5)
+    accept = bytes.fromhex("2006000003210001")  # Receive Maximum 1
+
+    def answer(packet: bytes) -> bytes | None:
+        if packet[0] >> 4 == 3:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.1, script.send, b"\x40\x02" + packet[5:7])
+        return accept if packet[0] == 0x10 else b""
+
+    async with Script(answer) as script, running(script.port) as run:
+        await run.until(True)
+        for _ in range(15):
+            assert run.client.publish("a", b"")
+        await run.client.drain(10)
+        assert run.client.connected
+        assert run.connections == []
+        assert len(script.versions) == 1
+
+
+@pytest.mark.real_time
 async def test_no_more_is_under_way_than_the_broker_wants() -> None:
     accept = bytes.fromhex("2006000003210003")  # Receive Maximum 3
     published: list[bytes] = []
