@@ -32,6 +32,7 @@ class Broker:
         self._on_connection = on_connection
         self._pulse = pulse
         self._reason: str | None = None
+        self._is_new = False  # nothing that was asked on another broker waits for this one
         self._client = self._new_client(settings)
         self._changed = asyncio.Event()
 
@@ -64,6 +65,7 @@ class Broker:
         """Leave the present broker and connect to the one of these settings."""
         connected = self._client.connected
         self._client = self._new_client(settings)
+        self._is_new = True
         self._reason = None
         if connected:
             self._on_connection(False)
@@ -83,7 +85,7 @@ class Broker:
             publication.payload,
             retain=publication.retain,
             correlation_data=publication.correlation_data,
-            keep_s=publication.keep_s,
+            keep_s=0.0 if self._is_new else publication.keep_s,
         )
 
     def watch(self, filters: Iterable[str]) -> None:
@@ -106,6 +108,7 @@ class Broker:
 
     def _connection_changed(self, connected: bool, reason: str | None) -> None:
         self._reason = reason
+        self._is_new &= not connected
         self._on_connection(connected)
 
 
