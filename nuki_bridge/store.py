@@ -6,6 +6,8 @@ know.
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +47,11 @@ _SAVE = (
     f"INSERT INTO lock ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' for _ in _COLUMNS)})"
     f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}"
 )
+
+
+def _rename(db: sqlite3.Connection, old: str, new: str) -> None:
+    for table, column in (("lock", "name"), ("log_position", "lock"), ("former_lock", "lock")):
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
 
 
 class Store(Database):
@@ -100,13 +107,18 @@ class Store(Database):
             db.execute(_SAVE, _to_row(former))
         return former
 
-    def rename_lock(self, name: str, lock: PairedLock) -> None:
-        """Keep `lock`, which was called `name`, in place of one that has its name now."""
+    def rename_locks(self, moves: Mapping[str, PairedLock]) -> None:
+        """Keep each of these locks under its new name, by the old one; all at once, because some may swap names.
+
+        Raises `StoreError`, and nothing is changed, if a lock that is not among them has one of the new names.
+        """
         with self.transaction() as db:
-            db.execute(_SAVE, _to_row(lock))
-            db.execute("UPDATE former_lock SET lock = ? WHERE lock = ?", (lock.name, name))
-            if lock.name != name:
-                db.execute("DELETE FROM lock WHERE name = ?", (name,))
+            db.execute("PRAGMA defer_foreign_keys = ON")  # until the end of this transaction
+            for number, old in enumerate(moves):
+                _rename(db, old, f"/{number}")  # which no lock is called
+            for number, lock in enumerate(moves.values()):
+                _rename(db, f"/{number}", lock.name)
+                db.execute(_SAVE, _to_row(lock))
 
     def remove_lock(self, name: str) -> bool:
         """Forget the lock and its key; False if there is none of that name."""

@@ -165,7 +165,7 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
     kept = before.name if before is not None else name or bridge.members.free_name(slug("", nuki_id))
 
     def keep(paired: PairedLock) -> None:
-        _give_way(bridge, kept, known)
+        _rename(bridge, {}, kept, known)
         paired = replace(paired, name=kept)
         bridge.store.save_unproven(paired)
         if known is not None:
@@ -197,13 +197,21 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
     return _take(bridge, kept, replace(paired, name=name or kept), known)
 
 
-def _give_way(bridge: Bridge, name: str, known: Member | None) -> None:
-    """Where the configuration gave the name to another lock than the store did, the store follows it."""
-    for other in bridge.members:
-        if other is not known and other.paired is not None and other.paired.name == name:
-            renamed = replace(other.paired, name=other.name)
-            bridge.store.rename_lock(name, renamed)
-            other.paired = renamed
+def _rename(bridge: Bridge, moves: dict[str, PairedLock], wanted: str, known: Member | None) -> None:
+    """Have the store keep the locks of `moves` under their new names, by the old ones, and make room for `wanted`.
+
+    Where the configuration gave a name to another lock than the store did, the store follows it, and so on: the lock
+    that has a wanted name in the store gets the one that it has in the configuration.
+    """
+    others = {each.paired.name: each for each in bridge.members if each is not known and each.paired is not None}
+    while wanted in others and wanted not in moves:
+        other = others[wanted]
+        assert other.paired is not None
+        moves[wanted] = replace(other.paired, name=other.name)
+        wanted = other.name
+    bridge.store.rename_locks(moves)
+    for name, other in others.items():
+        other.paired = moves.get(name, other.paired)
 
 
 def _take(bridge: Bridge, kept: str, paired: PairedLock, known: Member | None) -> Member:
@@ -211,8 +219,7 @@ def _take(bridge: Bridge, kept: str, paired: PairedLock, known: Member | None) -
     if paired.name == kept:
         bridge.store.save_lock(paired)
     else:
-        _give_way(bridge, paired.name, known)
-        bridge.store.rename_lock(kept, paired)
+        _rename(bridge, {kept: paired}, paired.name, known)
     if known is not None and known.name != paired.name:
         bridge.members.remove(known)
         bridge.publisher.clear(known.name)

@@ -241,10 +241,35 @@ def test_renaming_keeps_what_can_be_had_back(directory: Path) -> None:
     with opened(directory) as store:
         store.save_lock(LOCK)
         store.save_unproven(NEW)
-        store.rename_lock("front_door", replace(NEW, name="garden"))
+        store.rename_locks({"front_door": replace(NEW, name="garden")})
         assert store.locks() == [replace(NEW, name="garden")]
         assert store.restore_former("garden") == replace(LOCK, name="garden")
         assert store.locks() == [replace(LOCK, name="garden")]
+
+
+def test_locks_swap_their_names_with_all_that_belongs_to_them(directory: Path) -> None:
+    other = replace(LOCK, name="garden", address="54:D2:72:00:00:01", nuki_id=0x11223344, shared_key=bytes(32))
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        store.save_lock(other)
+        store.save_unproven(NEW)
+        store.keep_log_position(other, 17)
+        swapped = replace(other, name="front_door"), replace(NEW, name="garden")
+        store.rename_locks({"garden": swapped[0], "front_door": swapped[1]})
+        assert store.locks() == list(swapped)
+        assert store.log_position(swapped[0]) == 17
+        assert (store.has_former("front_door"), store.has_former("garden")) == (False, True)
+        assert store.restore_former("garden") == replace(LOCK, name="garden")
+
+
+def test_a_name_that_another_lock_has_is_not_taken_from_it(directory: Path) -> None:
+    other = replace(LOCK, name="garden", address="54:D2:72:00:00:01", nuki_id=0x11223344)
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        store.save_lock(other)
+        with pytest.raises(StoreError):
+            store.rename_locks({"front_door": replace(LOCK, name="garden")})
+        assert store.locks() == [LOCK, other]
 
 
 def test_schema_without_former_locks_is_upgraded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
