@@ -46,6 +46,8 @@ class Member:
     """Held while the lock's own settings are changed."""
     refused_pins: dict[str, float] = field(default_factory=dict, repr=False)
     """PINs that the lock refused, and until when (on the bridge's clock) they are not tried again."""
+    open_pins: set[str] = field(default_factory=set, repr=False)
+    """Those among them whose answer got lost: each may be tried once more."""
     last_action: dict[str, Any] | None = None
     """The event of the last lock action that is known of."""
     status_essence: object = None

@@ -15,9 +15,10 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.errors import LinkError, LockError, ProtocolError, TimedOut
 from nuki_bridge.lock.action import BUSY_PAUSE_S
 from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
+from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import ErrorCode, IdType
@@ -28,7 +29,6 @@ from nuki_bridge.protocol.messages import (
     AuthorizationEntryCount,
     AuthorizationIdInvite,
     Config,
-    ErrorReport,
     LogEntry,
     LogEntryCount,
     RemoveAuthorizationEntry,
@@ -41,7 +41,6 @@ from nuki_bridge.protocol.messages import (
     UpdateTime,
     VerifySecurityPin,
 )
-from nuki_bridge.protocol.session import lock_error
 from nuki_bridge.protocol.time_control import TimeControlEntryCount
 from nuki_bridge.protocol.wire import Message, TimeLimit
 
@@ -61,10 +60,6 @@ Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeContr
 """Messages that tell how many entries follow."""
 
 
-def _bad_pin() -> LockError:
-    return lock_error(ErrorReport(error=ErrorCode.BAD_PIN, failed_command=0))
-
-
 class Admin:
     """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known.
 
@@ -80,34 +75,14 @@ class Admin:
         on_refused: Callable[[str], None] = lambda pin: None,
     ) -> None:
         self._lock = lock
-        self._pin = pin
-        self._on_refused = on_refused
-        self._refusal = _bad_pin() if refused else None
-        self._proven: int | None = None  # the PIN that the lock has accepted since it was given to us
+        self.pin = KnownPin(pin, refused=refused, on_refused=on_refused)
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
 
     @property
     def has_pin(self) -> bool:
         """A PIN is known and the lock has not refused it."""
-        return self._pin is not None and self._refusal is None
-
-    def use_pin(self, pin: str | None, *, refused: bool = False) -> None:
-        """Take another PIN from now on; `refused` says that it has been tried in vain before."""
-        if pin != self._pin:
-            self._pin, self._refusal, self._proven = pin, _bad_pin() if refused else None, None
-
-    def usable_pin(self) -> int:
-        """The PIN to send; raises `RequestError` if none is known, or the refusal that it has met."""
-        if self._pin is None:
-            raise RequestError(
-                "pin_required",
-                "this needs the lock's security PIN; give it with `nuki-bridge pin verify` or in the configuration "
-                "(`pin_file`)",
-            )
-        if self._refusal is not None:
-            raise self._refusal
-        return int(self._pin)
+        return self.pin.is_usable
 
     # -- authorizations -----------------------------------------------------------------------------------------------
 
@@ -195,12 +170,12 @@ class Admin:
             return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
 
         try:
-            await self.ask(request, Status, timeout_s, repeat=int(pin) == self._proven, own_pin=False)
+            await self.ask(request, Status, timeout_s, repeat=self.pin.proves(int(pin)), own_pin=False)
         except LockError as error:
-            if pin == self._pin:
+            if pin == self.pin.digits:
                 self.note_refusal(error)
             raise
-        self._pin, self._refusal, self._proven = pin, None, int(pin)
+        self.pin.is_right(pin)
 
     async def set_pin(self, pin: str, timeout_s: float) -> None:
         """Replace the lock's security PIN and use the new one from now on."""
@@ -209,7 +184,7 @@ class Admin:
             return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
 
         await self.ask(request, Status, timeout_s, repeat=False)
-        self._pin, self._refusal, self._proven = pin, None, int(pin)
+        self.pin.is_right(pin)
 
     async def write_config(self, config: Config, timeout_s: float) -> None:
         """Write the basic configuration, whole: all of `config` that can be written."""
@@ -275,9 +250,9 @@ class Admin:
         """
         lock, deadline = self._lock, self._lock.clock() + timeout_s
         if own_pin:
-            self.usable_pin()
+            self.pin.to_send()
         async with lock.linked(deadline):
-            pin = self.usable_pin() if own_pin else 0  # while we waited it may have been refused
+            pin = self.pin.to_send() if own_pin else 0  # while we waited it may have been refused
             self.edits += 1
             refused_nonce = False
             while True:
@@ -293,13 +268,16 @@ class Admin:
                         self.note_refusal(error, own_pin=own_pin)
                         raise
                 except (LinkError, ProtocolError) as lost:
-                    if not repeat or (own_pin and pin != self._proven) or lock.clock() >= deadline:
+                    if own_pin:
+                        self.pin.was_unheard(pin)
+                    if not repeat or (own_pin and not self.pin.proves(pin)) or lock.clock() >= deadline:
                         raise OutcomeUnknown(
                             f"the lock may have carried it out, but its answer got lost: {lost}"
                         ) from lost
                     log.debug("%s: %s; sending it again", lock.name, lost)
                 else:
-                    self._proven = pin if own_pin else self._proven
+                    if own_pin:
+                        self.pin.accepted(pin)
                     return answer
 
     async def pages(
@@ -339,9 +317,9 @@ class Admin:
         deadline, and `LinkError` or `ProtocolError` if the first answer to a PIN that is not proven got lost.
         """
         lock = self._lock
-        self.usable_pin()
+        self.pin.to_send()
         async with lock.linked(deadline):
-            pin = self.usable_pin()  # while we waited it may have been refused
+            pin = self.pin.to_send()  # while we waited it may have been refused
             while True:
                 nonce = await lock.fresh_nonce(deadline)
                 try:
@@ -352,7 +330,8 @@ class Admin:
                         raise
                 except (LinkError, ProtocolError) as error:
                     await lock.exchange.drop()
-                    if pin != self._proven:
+                    self.pin.was_unheard(pin)
+                    if not self.pin.proves(pin):
                         raise
                     log.debug("%s: %s; asking again", lock.name, error)
                 if lock.clock() >= deadline:
@@ -382,7 +361,7 @@ class Admin:
                     raise TimedOut("the lock's list broke off") from None
                 return found
             if isinstance(answer, Status | entry | count):
-                self._proven = pin
+                self.pin.accepted(pin)
             if isinstance(answer, Status):
                 return found
             if isinstance(answer, entry):
@@ -398,9 +377,7 @@ class Admin:
             return
         log.warning("%s: %s", self._lock.name, error)
         if error.number == ErrorCode.BAD_PIN:  # a ban says nothing of this PIN: right or wrong, it stays what it was
-            self._refusal, self._proven = error, None
-            if self._pin is not None:
-                self._on_refused(self._pin)
+            self.pin.was_refused(error)
 
 
 def _request_entries(offset: int, count: int, nonce: bytes, pin: int) -> Message:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 RETRY_S = (5.0, 300.0)
 """First and longest pause after a failure; it doubles with each one in a row."""
 BANNED_S = 900.0
-"""A lock that has banned its owner for wrong PINs is left alone for so long."""
+"""A lock that has banned its owner for wrong PINs, or may have refused ours, is left alone for so long."""
 
 
 class Errand:
@@ -72,7 +72,7 @@ class Errand:
                 self._fail(BANNED_S if banned else self._pause_s)
             except NukiError as error:
                 log.debug("%s: the %s cannot be read now: %s", self._lock.name, self._what, error)
-                self._fail(self._pause_s)
+                self._fail(BANNED_S if self._admin.pin.unheard > 1 else self._pause_s)
             else:
                 self._pause_s = RETRY_S[0]
                 self._due_at = min(self._due_at, self._lock.clock() + due_in_s)

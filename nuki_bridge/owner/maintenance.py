@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 async def _calibrate(call: Call) -> Answer:
     """Run the bolt to its ends; answers when the lock has come to rest, with its state."""
     lock, admin = call.lock, lock_config.admin_in(call)
-    admin.usable_pin()
+    admin.pin.to_send()
     deadline = lock.clock() + call.left_s()
     async with lock.linked(deadline):
         refused_nonce = False
@@ -60,7 +60,7 @@ async def _calibrate(call: Call) -> Answer:
 async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
     """Send the request and follow it to its end: COMPLETE, or a lock that reports no movement any more."""
     exchange = lock.exchange
-    await exchange.send(RequestCalibration(nonce=nonce, security_pin=admin.usable_pin()))
+    await exchange.send(RequestCalibration(nonce=nonce, security_pin=admin.pin.to_send()))
     answered = False
     give_up_at = lock.clock() + ACTION_TIMEOUT_S
     while lock.clock() < give_up_at:

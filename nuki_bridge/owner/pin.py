@@ -56,7 +56,7 @@ def use_own(bridge: Bridge, member: Member) -> None:
     if member.admin is None or member.paired is None or member.lock is None:
         return
     pin = _own(member)
-    member.admin.use_pin(pin, refused=_is_refused(member, member.lock, pin))
+    member.admin.pin.use(pin, refused=_is_refused(member, member.lock, pin))
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()
@@ -85,6 +85,7 @@ def _forget_refused(call: Call, pin: str | None = None) -> None:
     """Let this PIN not count as refused, durably; without one none, because the lock has taken the right one."""
     if pin is None:
         call.member.refused_pins.clear()
+        call.member.open_pins.clear()
     else:
         call.member.refused_pins.pop(pin, None)
     call.bridge.store.forget_refused_pins(call.lock.paired, pin)
@@ -110,16 +111,27 @@ async def _set(call: Call) -> Answer:
     _check_length(call, pin, exact=True)
     admin = admin_in(call)
     async with alone(call.member.setting, call.timeout_s):
+        if not admin.pin.is_proven:  # or else a refusal afterwards would not tell that the new one is in force
+            await _verify_own(call)
         try:
-            await admin.set_pin(pin, call.timeout_s)
+            await admin.set_pin(pin, call.left_s())
         except OutcomeUnknown as lost:
-            if await _has_old_pin(call, lost) and admin.usable_pin() != int(pin):
+            if await _has_old_pin(call, lost) and admin.pin.to_send() != int(pin):
                 raise NotExecuted("the lock's answer got lost, and it has the same PIN as before") from lost
-            admin.use_pin(pin)
+            admin.pin.is_right(pin)
             _forget_refused(call, pin)
         else:
             _forget_refused(call)
         return {"data": _keep(call, pin)}
+
+
+async def _verify_own(call: Call) -> None:
+    """Ask the lock, once, whether the PIN in use is right; raises as `Admin.ask`."""
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return VerifySecurityPin(nonce=nonce, security_pin=pin)
+
+    await admin_in(call).ask(request, Status, max(call.left_s(), READ_BACK_S), repeat=False)
 
 
 async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
@@ -128,12 +140,8 @@ async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
     That one was right before, so a refusal tells something new; it is wrong once at most, and counted then.  It is sent
     once: if this gets lost, too, `lost` is raised.
     """
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return VerifySecurityPin(nonce=nonce, security_pin=pin)
-
     try:
-        await admin_in(call).ask(request, Status, max(call.left_s(), READ_BACK_S), repeat=False)
+        await _verify_own(call)
     except LockError as error:
         if error.number == ErrorCode.BAD_PIN:
             return False
@@ -145,11 +153,13 @@ async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
 
 async def _try(call: Call, pin: str) -> None:
     """Once: the same wrong PIN again would lead to a ban and to nothing else."""
-    refused, now = call.member.refused_pins, call.lock.clock()
-    if now < refused.get(pin, -math.inf):
+    refused, open_pins, now = call.member.refused_pins, call.member.open_pins, call.lock.clock()
+    # Whoever gave the right PIN must not wait an hour because an answer got lost; the second try counts as another PIN.
+    tried = f"{pin} again" if pin in open_pins else pin
+    if now < refused.get(tried, -math.inf):
         raise LockError(
             "bad_pin",
-            "the lock has refused this PIN already, or its answer got lost; it is tried again after an hour",
+            "the lock has refused this PIN already, or its answer got lost twice; it is tried again after an hour",
             number=ErrorCode.BAD_PIN,
         )
     is_ours = pin == _own(call.member) and admin_in(call).has_pin
@@ -164,14 +174,16 @@ async def _try(call: Call, pin: str) -> None:
         await admin_in(call).verify_pin(pin, call.timeout_s)
         return  # others stay refused: or else verifying ours in between would let somebody guess on
     # Before it is tried: nobody may have the bridge stop before the answer is there, and so guess on.
-    _note_refused(call.bridge, call.member, call.lock, pin)
+    _note_refused(call.bridge, call.member, call.lock, tried)
+    open_pins.add(pin)
     try:
         await admin_in(call).verify_pin(pin, call.timeout_s)
     except OutcomeUnknown:
         raise  # it may have been refused
     except NukiError as error:
+        open_pins.discard(pin)
         if not isinstance(error, LockError) or error.number != ErrorCode.BAD_PIN:
-            _forget_refused(call, pin)
+            _forget_refused(call, tried)
         raise
     _forget_refused(call)
 

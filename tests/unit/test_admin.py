@@ -58,7 +58,7 @@ async def test_a_pin_given_anew_has_to_prove_itself_again() -> None:
     async with rig.running() as lock:
         admin = Admin(lock, RIGHT)
         await admin.verify_pin(RIGHT, 30.0)
-        admin.use_pin(WRONG)
+        admin.pin.use(WRONG)
         rig.radio.faults.lose_indication = 2  # the challenge comes first
         with pytest.raises(LinkError):
             await admin.entries(30.0)

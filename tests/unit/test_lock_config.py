@@ -203,6 +203,42 @@ async def test_pin_set_that_never_arrived_tries_no_wrong_pin(house: House) -> No
         await ask(house, "users/list")
 
 
+async def test_pin_set_with_a_wrong_old_pin_never_passes_for_done(house: House) -> None:
+    """The refusal of a PIN that was never right would not tell that the new one is in force."""
+    house.settings = replace(house.settings, locks=(LockSettings("front", CLASSIC, pin=Secret("9999")),))
+    async with house.running():
+        deaf(house, "bad_pin")
+        house.classic.hold_button()
+        await house.ask("bridge/request/pair", {"name": "front"})
+        assert await refusal(house, "pin/set", pin="4711") == "outcome_unknown"
+        assert [each.pin for each in house.store.locks()] != ["4711"]
+        assert house.classic.pin_guard.pin == 1234
+
+
+async def test_a_right_pin_whose_answer_got_lost_is_tried_once_more(house: House) -> None:
+    configured(house)
+    async with house.running():
+        await house.pair(name="front")
+        whole = house.classic.send_encrypted
+        deaf(house, "pin_verified")
+        assert await refusal(house, "pin/verify", pin="1234") == "outcome_unknown"
+        house.classic.send_encrypted = whole  # type: ignore[method-assign]
+        await ask(house, "pin/verify", pin="1234")
+        await ask(house, "users/list")
+
+
+async def test_two_lost_answers_are_all_the_tries_of_an_hour(house: House) -> None:
+    configured(house)
+    async with house.running():
+        await house.pair(name="front")
+        deaf(house, "bad_pin")
+        for _ in range(2):
+            assert await refusal(house, "pin/verify", pin="1111") == "outcome_unknown"
+        assert await refusal(house, "pin/verify", pin="1111") == "bad_pin"
+        assert await refusal(house, "pin/verify", pin="2222") == "bad_pin"
+        assert tries(house) == 2
+
+
 async def test_pin_set_stays_unknown_if_the_lock_says_nothing_more(house: House) -> None:
     configured(house)
     async with house.running():

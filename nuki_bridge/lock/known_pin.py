@@ -1,0 +1,79 @@
+"""What is known of a lock's security PIN: which it is, whether the lock has accepted or refused it, or was not heard.
+
+A lock bans its owner for a few wrong PINs; whoever sends one asks here first, and tells here what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nuki_bridge.errors import LockError, RequestError
+from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.messages import ErrorReport
+from nuki_bridge.protocol.session import lock_error
+
+
+class KnownPin:
+    """`digits` is None while none is known, `refused` says that it has been tried in vain before.
+
+    `on_refused` is told each PIN that the lock refuses.
+    """
+
+    def __init__(self, digits: str | None, *, refused: bool, on_refused: Callable[[str], None]) -> None:
+        self._on_refused = on_refused
+        self.use(digits, refused=refused)
+
+    def use(self, digits: str | None, *, refused: bool = False) -> None:
+        """Take this PIN from now on, of which nothing else is known."""
+        self.digits = digits
+        self.unheard = 0
+        """How often it was sent, before the lock had ever accepted it, and the answer got lost: it may be refused."""
+        self.is_proven = False
+        """The lock has accepted it since it was given to us, and not refused it afterwards."""
+        self._refusal: LockError | None = _bad_pin() if refused else None
+
+    @property
+    def is_usable(self) -> bool:
+        """It is known, and the lock has not refused it."""
+        return self.digits is not None and self._refusal is None
+
+    def to_send(self) -> int:
+        """As it goes into a message; raises `RequestError` if none is known, or the refusal that it has met."""
+        if self.digits is None:
+            raise RequestError(
+                "pin_required",
+                "this needs the lock's security PIN; give it with `nuki-bridge pin verify` or in the configuration "
+                "(`pin_file`)",
+            )
+        if self._refusal is not None:
+            raise self._refusal
+        return int(self.digits)
+
+    def proves(self, number: int) -> bool:
+        """The PIN of this number is the one in use, and proven."""
+        return self.is_proven and self.digits is not None and int(self.digits) == number
+
+    def accepted(self, number: int) -> None:
+        """The lock has accepted a command with the PIN of this number; it may be another one by now."""
+        if self.digits is not None and int(self.digits) == number:
+            self.is_proven, self.unheard = True, 0
+
+    def is_right(self, digits: str) -> None:
+        """The lock says that this is its PIN: it is used from now on."""
+        self.use(digits)
+        self.is_proven = True
+
+    def was_refused(self, error: LockError) -> None:
+        """The lock has refused it with this error."""
+        self._refusal, self.is_proven = error, False
+        if self.digits is not None:
+            self._on_refused(self.digits)
+
+    def was_unheard(self, number: int) -> None:
+        """A command with the PIN of this number got no answer."""
+        if not self.proves(number):
+            self.unheard += 1
+
+
+def _bad_pin() -> LockError:
+    return lock_error(ErrorReport(error=ErrorCode.BAD_PIN, failed_command=0))
