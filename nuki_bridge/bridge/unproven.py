@@ -38,7 +38,8 @@ async def settle(bridge: Bridge, member: Member) -> None:
     """Take the lock with another authorization, or under its Nuki ID, if what it said calls for that."""
     async with bridge.pairing:
         try:
-            paired = _right_one(bridge, member)
+            _learn_id(bridge, member)
+            paired = _former(bridge, member)
         except StoreError as error:
             log.warning("%s: %s", member.name, error)
             return
@@ -55,18 +56,26 @@ def is_due(member: Member) -> bool:
     return _is_refused(member) or _has_told_its_id(member)
 
 
-def _right_one(bridge: Bridge, member: Member) -> PairedLock | None:
-    if member.paired is None or member.lock is None:
+def _former(bridge: Bridge, member: Member) -> PairedLock | None:
+    if member.paired is None or not _is_refused(member):
         return None
-    if _is_refused(member):
-        log.warning("%s does not know the authorization of its last pairing; the one before is used", member.name)
-        return bridge.store.restore_former(member.paired.name)
-    if _has_told_its_id(member):
-        assert member.lock.config is not None
-        paired = replace(member.paired, nuki_id=member.lock.config.nuki_id)
-        bridge.store.save_lock(paired)
-        return paired
-    return None
+    log.warning("%s does not know the authorization of its last pairing; the one before is used", member.name)
+    return bridge.store.restore_former(member.paired.name)
+
+
+def _learn_id(bridge: Bridge, member: Member) -> None:
+    """The lock has told its Nuki ID; what is under way there goes on."""
+    if not _has_told_its_id(member):
+        return
+    assert member.paired is not None
+    assert member.lock is not None
+    assert member.lock.config is not None
+    nuki_id = member.lock.config.nuki_id
+    member.paired = replace(member.paired, nuki_id=nuki_id)
+    bridge.store.save_lock(member.paired)
+    member.lock.paired = replace(member.lock.paired, nuki_id=nuki_id)
+    bridge.publish_info()
+    bridge.publisher.lock(member)
 
 
 def _is_refused(member: Member) -> bool:

@@ -104,6 +104,7 @@ class ActionRun:
             LockAction(action=action, app_id=lock.paired.app_id, flags=0, name_suffix=self._suffix, nonce=nonce)
         )
         accepted = reported = False
+        rested: KeyturnerStates | None = None
         quiet_s = exchange.reply_timeout_s
         give_up_at = lock.clock() + ACTION_TIMEOUT_S
         while lock.clock() < give_up_at:
@@ -114,6 +115,8 @@ class ActionRun:
                     raise
                 states = await lock.read_states()
                 if states.lock_state not in UNSETTLED_STATES:
+                    if not settled(action, states) and rested is not None:
+                        return ended(action, rested, reported=True)  # it got there, and was turned on since
                     if not settled(action, states):
                         state = name_of(states.lock_state)
                         raise LockError("incomplete", f"the lock accepted the action, but it is {state} now") from None
@@ -122,6 +125,8 @@ class ActionRun:
                 continue
             if isinstance(answer, KeyturnerStates):
                 reported = True
+                if answer.lock_state in TARGETS.get(action, ()) and settled(action, answer):
+                    rested = answer
                 quiet_s = QUIET_S if answer.lock_state in UNSETTLED_STATES else COMPLETE_TIMEOUT_S
             elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
                 accepted = True

@@ -123,6 +123,7 @@ class Exchange:
             return
         if foreign:
             log.debug("a frame of %d bytes for another authorization is for nobody", len(frame))
+            self._encrypted.clear()
             return
         try:
             message = self.session.receive(frame)

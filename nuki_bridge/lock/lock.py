@@ -334,6 +334,7 @@ class Lock:
             if isinstance(error, LockError) and error.number in LOST_PAIRING:
                 raise
             log.debug("%s: the advanced configuration cannot be read now: %s", self.name, error)
+            self._due.advanced_missed()
             self._on_change(self)
 
     # -- requests -----------------------------------------------------------------------------------------------------

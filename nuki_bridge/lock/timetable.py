@@ -35,6 +35,7 @@ class Timetable:
         """When the basic configuration is due."""
         self._advanced_at = now
         self._advanced_tries = 0
+        self._advanced_missed = False
         self._clears_bit = clears_bit
         self._changed = False  # the beacon's bit
         self._read_at = now
@@ -80,8 +81,8 @@ class Timetable:
 
     @property
     def advanced_settled(self) -> bool:
-        """It has been read, or there is none, or it was asked for often enough."""
-        return self._advanced_at == math.inf
+        """It has been read, or there is none, or it was asked for in vain: whoever waits for it goes on without."""
+        return self._advanced_at == math.inf or self._advanced_missed
 
     def config_changed(self, now: float) -> None:
         """The lock says that its configuration changed: both are due."""
@@ -101,7 +102,12 @@ class Timetable:
         self._advanced_tries += 1
         self._advanced_at = now + CONFIG_RETRY_S if self._advanced_tries < ADVANCED_TRIES else math.inf
 
+    def advanced_missed(self) -> None:
+        """It was asked for in vain."""
+        self._advanced_missed = True
+
     def advanced_read(self) -> None:
         """It is known, or known not to be there, until the lock says that something changed."""
         self._advanced_at = math.inf
         self._advanced_tries = 0
+        self._advanced_missed = False

@@ -185,7 +185,6 @@ async def _advanced(call: Call, timeout_s: float) -> AdvancedConfig | None:
 
 def admin_in(call: Call) -> Admin:
     """The owner's commands to the lock that is called."""
-    """The owner's commands to the lock that is called."""
     if call.member.admin is None:
         raise RequestError("not_paired", f"{call.member.name} is not paired")
     return call.member.admin

@@ -139,7 +139,8 @@ async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: C
         await asyncio.sleep(20)
         assert lock.states is not None
         assert lock.config is not None
-        assert (lock.reachable, lock.config_settled) == (True, False)
+        assert (lock.reachable, lock.config_settled, lock.advanced_config) == (True, True, None)
+        assert asked.times == 1, "whoever waits for it goes on without it"
         await lock.perform(Action.UNLOCK, 15.0)
         for _ in range(40):
             rig.virtual.changed()  # what makes a lock on demand be asked for its states

@@ -231,6 +231,16 @@ async def test_a_lost_answer_is_resolved_and_the_motor_turns_once(
     assert len(rig.movements()) - before == 1
 
 
+async def test_an_action_that_got_there_is_a_success_whoever_turns_the_lock_right_afterwards() -> None:
+    rig = Rig(complete_missing=True)
+    async with rig.running() as lock:
+        task = asyncio.create_task(lock.perform(Action.UNLOCK, 15.0))
+        while lock.states is None or lock.states.lock_state != LockState.UNLOCKED:
+            await asyncio.sleep(0.01)
+        rig.virtual.turn_by_hand(LockState.LOCKED)
+        assert (await task).completion == "success"
+
+
 @pytest.mark.parametrize(("action", "start"), [(Action.LOCK, LockState.UNLOCKED), (Action.UNLOCK, LockState.LOCKED)])
 async def test_an_accepted_action_that_did_not_get_there_is_no_success_without_a_completion_status(
     action: Action, start: LockState
