@@ -197,6 +197,7 @@ class Bridge:
         self.outside.changed()
         if not connected:
             self.publisher.disconnected()
+            self.intake.disconnected()
             return
         self.publish_info()
         self.publisher.connected()
@@ -243,7 +244,9 @@ class Bridge:
             remember=partial(self._remember, member),
             listening=lambda: self.outside.protocol() is not None,
         )
-        relay = member.relay = Relay(lock, users, publish=self.outside.publish, refuse=self.intake.refuse)
+        relay = member.relay = Relay(
+            lock, users, publish=self.outside.publish, refuse=self.intake.refuse, turn_away=self.intake.turn_away
+        )
         users.pending_ids = lambda: self.invitations.pending(member.name)
         users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
         users.listed = partial(self.invitations.listed, lock.paired.nuki_id)

@@ -17,6 +17,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+UNIT = 1024
+"""Bytes: a larger message, which is none that guests have to send, counts as often as it has so many."""
 MOST = 1000
 """Messages of guests that may come"""
 WITHIN_S = 5.0
@@ -62,18 +64,23 @@ class Floodgate:
         """Guests' messages are taken; while they are not, nobody subscribes to `guest_filters`."""
         return not self._shut.is_set()
 
-    def admits(self, topic: str) -> bool:
-        """Whether a message on this topic is to be read: all are but guests' while the gate is shut."""
+    def admits(self, topic: str, size: int = 0) -> bool:
+        """Whether a message of `size` bytes on this topic is to be read: all are but guests' while the gate is shut."""
         base = self._base()
         if not topic.startswith(f"{base}/") or not _GUESTS.fullmatch(topic, len(base) + 1):
             return True
         if self.is_open:
             now = self._clock()
-            if len(self._arrivals) < MOST or now - self._arrivals[0] >= WITHIN_S:
-                self._arrivals.append(now)
+            if all(self._has_room(now) for _ in range(1 + size // UNIT)):
                 return True
             self._close(now)
         return False
+
+    def _has_room(self, now: float) -> bool:
+        if len(self._arrivals) == MOST and now - self._arrivals[0] < WITHIN_S:
+            return False
+        self._arrivals.append(now)
+        return True
 
     def _close(self, now: float) -> None:
         # one flood is one warning, however often the gate has to be shut again

@@ -64,9 +64,13 @@ class Intake:
         if commands:
             await asyncio.wait(commands, timeout=LEAVE_S)
 
+    def disconnected(self) -> None:
+        """The broker is lost: what it retains it tells anew on the next connection."""
+        self._retained.clear()
+
     def handle(self, message: Message) -> None:
         """Take in one message; every answer comes later, by itself."""
-        if not self._bridge.floodgate.admits(message.topic):
+        if not self._bridge.floodgate.admits(message.topic, len(message.payload)):
             return
         if not message.payload and message.topic in self._retained:
             # Somebody removes it, and it looks like a request without arguments.
@@ -76,7 +80,7 @@ class Intake:
         try:
             request = topics.parse(self._bridge.base, message)
         except Refused as error:
-            if self._turn_away(error.request, error) and error.code == "retained_command":
+            if self.turn_away(error.request, error) and error.code == "retained_command":
                 self._note_retained(error.request, message.topic)
             return
         if request is None:
@@ -85,9 +89,9 @@ class Intake:
         try:
             self._accept(request)
         except RequestError as error:
-            self._turn_away(request, error)
+            self.turn_away(request, error)
 
-    def _turn_away(self, request: Request, error: NukiError) -> bool:
+    def turn_away(self, request: Request, error: NukiError) -> bool:
         """Refuse what has just come in; in a flood of guests' messages without an answer.  Gives whether with one.
 
         Whoever has their broker account could have answers queued faster than the broker takes them, and with them

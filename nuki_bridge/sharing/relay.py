@@ -111,7 +111,8 @@ class _Turn:
 class Relay:
     """The guests of one lock; `run` it and give it their frames.  Implements `exchange.Guests`.
 
-    `publish` sends to a guest, `refuse` answers a frame on its session's error topic.
+    `publish` sends to a guest, `refuse` answers a frame on its session's error topic, `turn_away` does so unless there
+    are too many of its kind.
     """
 
     def __init__(
@@ -120,12 +121,14 @@ class Relay:
         users: Users,
         *,
         publish: Callable[[Publication], bool],
-        refuse: Callable[[Request, NukiError], None],
+        refuse: Callable[[Request, NukiError], object],
+        turn_away: Callable[[Request, NukiError], object],
     ) -> None:
         self._lock = lock
         self._users = users
         self._publish = publish
         self._refuse = refuse
+        self._turn_away = turn_away
         self._sessions: dict[str, _Session] = {}
         self._arrivals: dict[str, deque[float]] = {}  # session: its last frames, also those of one that has ended
         self._turns = 0
@@ -176,21 +179,26 @@ class Relay:
     def _evict(self, names: Iterable[str], number: int) -> bool:
         """End one of these sessions, with an answer to what waits in it; False if there is none that is not served now.
 
-        Rather one of the authorization that wants another, in which nothing waits, that the lock has never answered;
+        Rather one of the authorization that wants another, that the lock has never answered, in which nothing waits;
         of several the one whose turn was the longest ago.
         """
 
         def last(name: str) -> tuple[bool, bool, bool]:
             session = self._sessions[name]
-            return session.authorization_id != number, bool(session.frames), session.proven
+            return session.authorization_id != number, session.proven, bool(session.frames)
 
         name = min((each for each in names if self._sessions[each] is not self._served_now), key=last, default=None)
         if name is None:
             return False
+        session = self._sessions.pop(name)
         error = RequestError("too_many_requests", "too many sessions are open at this lock; try later")
-        for request in self._sessions.pop(name).frames:
-            self._refuse(request, error)
+        for request in session.frames:
+            self._answer(session, request, error)
         return True
+
+    def _answer(self, session: _Session, request: Request, error: NukiError) -> None:
+        """Refuse a frame that has waited; of a session that never had a turn anybody may have made it up."""
+        (self._refuse if session.admitted else self._turn_away)(request, error)
 
     def _count(self, name: str, now: float) -> None:
         arrivals = self._arrivals.pop(name, deque())
@@ -304,7 +312,7 @@ class Relay:
             async with self._lock.linked(request.deadline):
                 acted = await self._take_turn(session)
         except NukiError as error:
-            self._refuse(session.frames.popleft(), error)
+            self._answer(session, session.frames.popleft(), error)
         else:
             if acted:
                 self._lock.look_again()

@@ -424,6 +424,16 @@ async def test_removing_a_retained_request_is_no_request(house: House) -> None:
         assert (await house.ask("front/request/calibrate", b""))["error"] == "pin_required"
 
 
+async def test_what_was_retained_before_a_reconnect_is_forgotten(house: House) -> None:
+    """What is still there the broker tells anew; what is not must not swallow a request."""
+    house.protocol = "3.1.1"
+    async with house.running():
+        assert (await house.ask("bridge/request/locks", {}, retain=True))["error"] == "retained_command"
+        house.bridge.connection_changed(False)
+        house.bridge.connection_changed(True)
+        assert (await house.ask("bridge/request/locks", b""))["status"] == "ok"
+
+
 async def test_an_empty_request_after_a_retained_one_is_a_request_where_the_flag_is_seen(house: House) -> None:
     async with house.running():
         await house.pair(name="front")

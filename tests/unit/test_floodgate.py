@@ -78,6 +78,15 @@ async def test_one_flood_is_one_warning_however_long_it_lasts(tmp_path: Path, ca
         assert (pauses(house), len(warnings(caplog))) == (4, 2)
 
 
+async def test_large_messages_count_by_their_size(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        for number in range(MOST // 101):
+            house.send(f"front/relay/{number:032x}/write", bytes(100 * 1024))
+        assert pauses(house) == 0
+        house.send(f"front/relay/{99:032x}/write", bytes(100 * 1024))
+        assert pauses(house) == 1
+
+
 async def test_many_messages_in_a_longer_time_are_no_flood(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         for _ in range(10):
