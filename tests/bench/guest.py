@@ -49,7 +49,7 @@ class Watcher:
         self._paho = Paho(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._paho.on_message = self._on_message
         self._paho.on_connect = self._on_connect
-        self._paho.connect("127.0.0.1", port)
+        self._paho.connect("127.0.0.1", port, keepalive=65535)  # nobody reads while others have their turn
 
     def _on_connect(self, *_: object) -> None:
         for topic in (
