@@ -71,7 +71,10 @@ def _out(pattern: str, meaning: str, *, retained: bool = False, virtual: bool = 
 TABLE: Final = (
     _out("bridge/state", "`online` or `offline` (last will): is the bridge there", retained=True),
     _out("bridge/info", "JSON: version, adapter, locks, MQTT version", retained=True),
-    _out("bridge/event", "JSON: a lock was paired or unpaired, the Bluetooth adapter was lost or found, guests are not heard for a while"),
+    _out(
+        "bridge/event",
+        "JSON: a lock was paired or unpaired, the Bluetooth adapter was lost or found, guests are not heard now",
+    ),
     _in("bridge/request/<command>", "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart"),
     _out("bridge/response/<command>", "the answer to such a request, as JSON"),
     _out("<lock>/availability", "`online` or `offline`: can a command reach the lock now", retained=True),
