@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nuki_bridge.errors import LinkError, LockError, NotFound, RequestError
 from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
+from nuki_bridge.protocol.messages import Config
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.store import PairedLock
 from tests.unit.rig import ADDRESS, NUKI_ID, Rig, clock, now
 
 FAMILIES = pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA], ids=lambda f: f.value)
+
+
+async def paired_as(
+    rig: Rig, family: Family = Family.CLASSIC, *, id_type: IdType = IdType.BRIDGE, address: str = ADDRESS, **given: Any
+) -> tuple[PairedLock, Config | None]:
+    """Pair without a PIN, in 10 s."""
+    options = PairOptions(id_type, "x", 1)
+    return await pair(
+        rig.radio, address, family, options, random=seeded(2), timeout_s=10.0, clock=clock, now=now, **given
+    )
 
 
 @FAMILIES
@@ -42,32 +55,14 @@ async def test_the_ultra_family_needs_a_pin() -> None:
     rig = Rig(Family.ULTRA)
     rig.virtual.hold_button()
     with pytest.raises(RequestError, match="six-digit security PIN") as refused:
-        await pair(
-            rig.radio,
-            ADDRESS,
-            Family.ULTRA,
-            PairOptions(IdType.APP, "x", 1),
-            random=seeded(2),
-            timeout_s=10.0,
-            clock=clock,
-            now=now,
-        )
+        await paired_as(rig, Family.ULTRA, id_type=IdType.APP)
     assert refused.value.code == "pin_required"
 
 
 async def test_outside_pairing_mode_the_error_says_what_to_press() -> None:
     rig = Rig()
     with pytest.raises(LockError, match="hold its button") as refused:
-        await pair(
-            rig.radio,
-            ADDRESS,
-            Family.CLASSIC,
-            PairOptions(IdType.BRIDGE, "x", 1),
-            random=seeded(2),
-            timeout_s=10.0,
-            clock=clock,
-            now=now,
-        )
+        await paired_as(rig)
     assert refused.value.code == "not_pairing"
 
 
@@ -113,18 +108,7 @@ async def test_the_authorization_is_kept_before_the_confirmation_is_sent() -> No
     rig = Rig()
     rig.virtual.hold_button()
     kept: list[tuple[PairedLock, int]] = []
-    await pair(
-        rig.radio,
-        ADDRESS,
-        Family.CLASSIC,
-        PairOptions(IdType.BRIDGE, "x", 1),
-        random=seeded(2),
-        timeout_s=10.0,
-        clock=clock,
-        now=now,
-        nuki_id=NUKI_ID,
-        keep=lambda paired: kept.append((paired, rig.writes())),
-    )
+    await paired_as(rig, nuki_id=NUKI_ID, keep=lambda paired: kept.append((paired, rig.writes())))
     [(paired, writes)] = kept
     entry = rig.virtual.authorizations.get(paired.authorization_id)
     assert entry is not None
@@ -140,18 +124,7 @@ async def test_a_lock_that_cannot_be_reached_after_the_handshake_is_paired_all_t
     def lose(paired: PairedLock) -> None:
         rig.radio.faults.connect_times_out = 1000
 
-    paired, config = await pair(
-        rig.radio,
-        ADDRESS,
-        Family.CLASSIC,
-        PairOptions(IdType.BRIDGE, "x", 1),
-        random=seeded(2),
-        timeout_s=10.0,
-        clock=clock,
-        now=now,
-        nuki_id=NUKI_ID,
-        keep=lose,
-    )
+    paired, config = await paired_as(rig, nuki_id=NUKI_ID, keep=lose)
     assert config is None
     entry = rig.virtual.authorizations.get(paired.authorization_id)
     assert entry is not None
@@ -167,16 +140,7 @@ async def test_first_attempts_to_connect_may_time_out() -> None:
 async def test_an_absent_lock_is_not_found() -> None:
     rig = Rig()
     with pytest.raises(NotFound):
-        await pair(
-            rig.radio,
-            "AA:BB:CC:DD:EE:FF",
-            Family.CLASSIC,
-            PairOptions(IdType.BRIDGE, "x", 1),
-            random=seeded(2),
-            timeout_s=10.0,
-            clock=clock,
-            now=now,
-        )
+        await paired_as(rig, address="AA:BB:CC:DD:EE:FF")
 
 
 def test_the_pin_stays_out_of_the_repr() -> None:
@@ -189,15 +153,6 @@ async def test_an_opener_is_refused() -> None:
     rig.virtual.hold_button()
     rig.virtual.family = Family.OPENER
     with pytest.raises(RequestError, match="Opener") as refused:
-        await pair(
-            rig.radio,
-            ADDRESS,
-            Family.OPENER,
-            PairOptions(IdType.BRIDGE, "x", 1),
-            random=seeded(2),
-            timeout_s=10.0,
-            clock=clock,
-            now=now,
-        )
+        await paired_as(rig, Family.OPENER)
     assert refused.value.code == "unsupported_device"
     assert len(rig.virtual.authorizations) == 0
