@@ -130,11 +130,7 @@ class Admin:
         def request(nonce: bytes, pin: int) -> Message:
             return RemoveAuthorizationEntry(authorization_id=authorization_id, nonce=nonce, security_pin=pin)
 
-        try:
-            await self.ask(request, Status, timeout_s)
-        except LockError as error:
-            if error.number != ErrorCode.INVALID_AUTH_ID:
-                raise
+        await self.remove(request, timeout_s)
 
     async def invite(
         self, name: str, shared_key: bytes, *, remote_allowed: bool, limit: TimeLimit | None, timeout_s: float
@@ -176,6 +172,14 @@ class Admin:
                 self.note_refusal(error)
             raise
         self.pin.is_right(pin)
+
+    async def verify_own_pin(self, timeout_s: float) -> None:
+        """Ask the lock, once, whether the PIN in use is right; raises as `ask`, `OutcomeUnknown` for a lost answer."""
+
+        def request(nonce: bytes, pin: int) -> Message:
+            return VerifySecurityPin(nonce=nonce, security_pin=pin)
+
+        await self.ask(request, Status, timeout_s, repeat=False)
 
     async def set_pin(self, pin: str, timeout_s: float) -> None:
         """Replace the lock's security PIN and use the new one from now on."""
@@ -279,6 +283,18 @@ class Admin:
                     if own_pin:
                         self.pin.accepted(pin)
                     return answer
+
+    async def remove(self, request: Callable[[bytes, int], Message], timeout_s: float) -> None:
+        """Delete an entry of a list; `request` is as for `ask`.
+
+        One that is not there is as good as deleted: it is gone by somebody else's hand, or the answer got lost and we
+        asked again.
+        """
+        try:
+            await self.ask(request, Status, timeout_s)
+        except LockError as error:
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
 
     async def pages(
         self,

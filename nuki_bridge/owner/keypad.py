@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.errors import LockError, RequestError
+from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
 from nuki_bridge.owner.users import limit_of
 from nuki_bridge.owner.which import Which
-from nuki_bridge.protocol.codes import ErrorCode
 from nuki_bridge.protocol.keypad_codes import (
     CODE_NAME_SIZE,
     AddKeypadCode,
@@ -189,12 +188,7 @@ async def _remove(call: Call) -> Answer:
         def request(nonce: bytes, pin: int) -> Message:
             return RemoveKeypadCode(code_id=entry.code_id, nonce=nonce, security_pin=pin)
 
-        try:
-            await admin.ask(request, Status, call.left_s())
-        except LockError as error:
-            # it was there a moment ago: gone by somebody else's hand, or its answer got lost and we asked again
-            if error.number != ErrorCode.INVALID_AUTH_ID:
-                raise
+        await admin.remove(request, call.left_s())
     return {"data": {"id": entry.code_id, "name": entry.name}}
 
 

@@ -15,7 +15,6 @@ from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, R
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner.lock_config import READ_BACK_S, admin_in, alone
 from nuki_bridge.protocol.codes import ErrorCode, Family
-from nuki_bridge.protocol.messages import Status, VerifySecurityPin
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.wire import Message
     from nuki_bridge.store import PairedLock
 
 REFUSED_FOR_S = 3600.0
@@ -112,7 +110,7 @@ async def _set(call: Call) -> Answer:
     admin = admin_in(call)
     async with alone(call.member.setting, call.timeout_s):
         if not admin.pin.is_proven:  # or else a refusal afterwards would not tell that the new one is in force
-            await _verify_own(call)
+            await admin.verify_own_pin(max(call.left_s(), READ_BACK_S))
         try:
             await admin.set_pin(pin, call.left_s())
         except OutcomeUnknown as lost:
@@ -125,15 +123,6 @@ async def _set(call: Call) -> Answer:
         return {"data": _keep(call, pin)}
 
 
-async def _verify_own(call: Call) -> None:
-    """Ask the lock, once, whether the PIN in use is right; raises as `Admin.ask`."""
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return VerifySecurityPin(nonce=nonce, security_pin=pin)
-
-    await admin_in(call).ask(request, Status, max(call.left_s(), READ_BACK_S), repeat=False)
-
-
 async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
     """Whether the lock takes the PIN in use; only its refusal proves that it has another one.
 
@@ -141,7 +130,7 @@ async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
     once: if this gets lost, too, `lost` is raised.
     """
     try:
-        await _verify_own(call)
+        await admin_in(call).verify_own_pin(max(call.left_s(), READ_BACK_S))
     except LockError as error:
         if error.number == ErrorCode.BAD_PIN:
             return False

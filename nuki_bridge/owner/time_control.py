@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.errors import LockError, RequestError
+from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
-from nuki_bridge.protocol.codes import Action, ErrorCode, name_of
+from nuki_bridge.protocol.codes import Action, name_of
 from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.time_control import (
     AddTimeControlEntry,
@@ -171,12 +171,7 @@ async def _remove(call: Call) -> Answer:
         def request(nonce: bytes, pin: int) -> Message:
             return RemoveTimeControlEntry(entry_id=entry.entry_id, nonce=nonce, security_pin=pin)
 
-        try:
-            await admin.ask(request, Status, call.left_s())
-        except LockError as error:
-            # it was there a moment ago: gone by somebody else's hand, or its answer got lost and we asked again
-            if error.number != ErrorCode.INVALID_AUTH_ID:
-                raise
+        await admin.remove(request, call.left_s())
     return {"data": {"id": entry.entry_id}}
 
 
