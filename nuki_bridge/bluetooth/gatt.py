@@ -60,6 +60,7 @@ class BluezLink:
         self._client: BleakClient | None = None
         self._family: Family | None = None
         self._characteristics: dict[Channel, Any] = {}
+        self._hears_errors = False
         self._stage: Literal["waiting", "looking", "connecting"] = "waiting"
         self._given_up_at: float | None = None
         self._stale = False  # BlueZ is to forget the device before the next attempt
@@ -81,7 +82,12 @@ class BluezLink:
         """Signal strength last seen in dBm, if any."""
         return self._radio.scanner.rssi(self.address)
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False) -> None:
+    @property
+    def hears_errors(self) -> bool:
+        """The link is up and what comes on GDIO arrives, as far as the lock has it."""
+        return self.connected and self._hears_errors
+
+    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
         """Connect, discover and enable indications; one attempt, see `link.Link`."""
         if self._radio.links.setdefault(self.address, self) is not self or self.connected:
             raise LinkError(f"{self.address}: there is a link already")
@@ -93,7 +99,7 @@ class BluezLink:
                     await self._have_forgotten()
                 self._wrote = self._heard = False
                 client = await self._connected_client(timeout_s)
-                await self._subscribe(client, pairing)
+                await self._subscribe(client, pairing, hurry)
                 self._client = client
                 self._given_up_at = None
         except BaseException as error:
@@ -139,7 +145,7 @@ class BluezLink:
             else:
                 return client
 
-    async def _subscribe(self, client: BleakClient, pairing: bool) -> None:
+    async def _subscribe(self, client: BleakClient, pairing: bool, hurry: bool) -> None:
         """Tell the family and the channels from the characteristics, and enable indications."""
         found = {one.uuid: one for service in client.services for one in service.characteristics}
         self._family = next((family for uuid, family in _FAMILIES.items() if uuid in found), self._family)
@@ -151,14 +157,33 @@ class BluezLink:
         for channel in wanted:
             if self._characteristics[channel] is None:
                 raise _StaleServices(f"{self.address}: the lock shows no {channel.value} characteristic")
-        if not pairing and self._characteristics[Channel.GDIO] is not None:
-            wanted.append(Channel.GDIO)  # only errors arrive there
+        has_errors = not pairing and self._characteristics[Channel.GDIO] is not None
+        self._hears_errors = not (has_errors and hurry)
+        if has_errors and not hurry:
+            wanted.append(Channel.GDIO)
         # Side by side: BlueZ gets the second request while it waits for the lock's answer to the first.
         results = await asyncio.gather(*(self._enable(client, each) for each in wanted), return_exceptions=True)
         for error in filter(None, results):
             raise error
         if not client.is_connected:
             raise Disconnected(f"{self.address}: disconnected while enabling indications")
+
+    async def hear_errors(self) -> None:
+        """Subscribe to GDIO unless that is done; see `link.Link`."""
+        client = self._client
+        if client is None:
+            raise Disconnected(f"{self.address}: not connected")
+        if self._hears_errors:
+            return
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await self._enable(client, Channel.GDIO)
+        except TimeoutError as error:
+            raise TimedOut(f"{self.address}: enabling indications was not confirmed within {WRITE_S:g} s") from error
+        except _StaleServices:
+            self._stale = True
+            raise
+        self._hears_errors = True
 
     async def _enable(self, client: BleakClient, channel: Channel) -> None:
         """Enable indications."""

@@ -53,13 +53,20 @@ class Link(Protocol):
     def rssi(self) -> int | None:
         """Signal strength last seen in dBm, if any."""
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False) -> None:
+    @property
+    def hears_errors(self) -> bool:
+        """The link is up and what comes on GDIO arrives, as far as the lock has it."""
+
+    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
         """Connect, discover and enable indications, all within `timeout_s`.
 
-        Subscribes to GDIO and USDIO, with `pairing` to PAIRING instead.  One attempt, no retry: that is the owner's
-        business.  Raises `NotFound`, `TimedOut`, `Disconnected`, `AdapterUnavailable` or another `LinkError`; the
-        link is down then.
+        Subscribes to USDIO and GDIO, with `hurry` to USDIO only, with `pairing` to PAIRING instead.  One attempt, no
+        retry: that is the owner's business.  Raises `NotFound`, `TimedOut`, `Disconnected`, `AdapterUnavailable` or
+        another `LinkError`; the link is down then.
         """
+
+    async def hear_errors(self) -> None:
+        """Subscribe to GDIO unless that is done.  Raises `LinkError`; the link may be up then."""
 
     async def write(self, channel: Channel, data: bytes) -> None:
         """Write one whole message with response (long write if it exceeds the MTU); returns when the lock's stack

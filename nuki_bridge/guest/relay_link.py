@@ -167,7 +167,12 @@ class RelayLink:
         """Not told over the relay."""
         return None
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False) -> None:
+    @property
+    def hears_errors(self) -> bool:
+        """A session has begun: the bridge hands on every error of the lock."""
+        return self.connected
+
+    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
         """Begin a session, which nobody else hears of before the first `write`."""
         if pairing:
             raise LinkError("a lock cannot be paired over the relay")
@@ -175,6 +180,9 @@ class RelayLink:
             self._session = secrets.token_hex(16)
             self._radio.post.read(self._topic("indicate"), self._indicated)
             self._radio.post.read(self._topic("error"), self._refused)
+
+    async def hear_errors(self) -> None:
+        """Nothing to do: the bridge subscribes to the lock."""
 
     async def write(self, channel: Channel, data: bytes) -> None:
         """Hand a frame to the broker; whether it reached the lock, only the lock's answer tells."""

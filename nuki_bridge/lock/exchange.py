@@ -81,12 +81,30 @@ class Exchange:
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
-    async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
-        """One attempt to connect, at most `timeout_s`; raises `LinkError`."""
+    async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
+        """One attempt to connect, at most `timeout_s`; raises `LinkError`.
+
+        With `hurry` the link does not hear the plain Error Report yet that a lock answers to somebody whose key it
+        does not know (any more): one round trip less until a challenge, whose answer proves the key.
+        """
         self._forget()
         self.pulse.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
-        await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S))
+        await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S), hurry=hurry)
         self.last_message_at = self._clock()
+
+    async def hear_errors(self) -> None:
+        """Make up for `hurry`; without effect where there was none.  Drops the link if it fails; raises `LinkError`."""
+        if self.link.hears_errors:
+            return
+        self.pulse.step(REPLY_TIMEOUT_S, "enabling indications")
+        try:
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
+                await self.link.hear_errors()
+        except (LinkError, TimeoutError) as error:
+            await self.drop()
+            if isinstance(error, TimeoutError):
+                raise TimedOut("the lock's Bluetooth stack did not confirm a subscription") from None
+            raise
 
     async def drop(self) -> None:
         """Drop the link; never raises."""

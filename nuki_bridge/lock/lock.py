@@ -233,6 +233,7 @@ class Lock:
             await self._connect()
         if not self.connected:
             return
+        await self.exchange.hear_errors()
         if self.clock() >= self._due.states_at:
             await self.read_states()
         if self.clock() >= self._due.config_at:
@@ -281,9 +282,9 @@ class Lock:
             due.append(self._seen_at + SEEN_FOR_S + 0.1)
         return min(due)
 
-    async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+    async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
         try:
-            await self.exchange.connect(timeout_s)
+            await self.exchange.connect(timeout_s, hurry=hurry)
         finally:
             self._attempts += 1
             self._report_reachable()
@@ -340,15 +341,18 @@ class Lock:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def linked(self, deadline: float) -> AsyncIterator[None]:
-        """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed."""
+    async def linked(self, deadline: float, *, hurry: bool = False) -> AsyncIterator[None]:
+        """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
+
+        `hurry` is for what begins with `fresh_nonce`; see `link_up`.
+        """
         try:
             async with asyncio.timeout(max(deadline - self.clock(), 0.0)):
                 await self._turn.acquire()
         except TimeoutError:
             raise TimedOut("the lock was busy with earlier commands until the deadline") from None
         try:
-            await self.link_up(deadline)
+            await self.link_up(deadline, hurry=hurry)
             yield
             self._attempts = 0
         except LockError as error:
@@ -358,11 +362,14 @@ class Lock:
             self._turn.release()
             self._wake.set()
 
-    async def link_up(self, deadline: float) -> None:
-        """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`."""
+    async def link_up(self, deadline: float, *, hurry: bool = False) -> None:
+        """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`.
+
+        With `hurry` the link need not hear plain Error Reports yet; see `Exchange.connect`.
+        """
         reason: NukiError | None = None
         pause = RECONNECT_S[0]
-        while not self.connected:
+        while not (self.connected if hurry else self.exchange.link.hears_errors):
             status = self._radio.status
             if not status.available:
                 raise AdapterUnavailable(status.reason or "Bluetooth is not available")
@@ -371,7 +378,10 @@ class Lock:
                 because = f" ({reason})" if reason else ""
                 raise TimedOut(f"the lock could not be reached within the deadline{because}")
             try:
-                await self._connect(left)
+                if self.connected:
+                    await self.exchange.hear_errors()
+                else:
+                    await self._connect(left, hurry=hurry)
             except LinkError as error:
                 reason = error
                 await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
@@ -380,13 +390,16 @@ class Lock:
     async def fresh_nonce(self, deadline: float) -> bytes:
         """A challenge to send a command with, over a link that is up, under this task's turn.
 
-        Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.
+        Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.  Without an
+        answer in a hurry the lock may have refused us in plain, which the next link hears.
         """
+        hurry = True
         while True:
-            await self.link_up(deadline)
+            await self.link_up(deadline, hurry=hurry)
             try:
                 nonce = await self.exchange.take_challenge()
             except (LinkError, ProtocolError) as error:
+                hurry = False
                 log.debug("%s: %s; asking again", self.name, error)
                 await asyncio.sleep(min(RECONNECT_S[0], max(deadline - self.clock(), 0.0)))
                 continue
@@ -445,7 +458,7 @@ class Lock:
         `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got lost.
         """
         deadline = self.clock() + timeout_s
-        async with self.linked(deadline):
+        async with self.linked(deadline, hurry=self.fault is None):
             try:
                 return await ActionRun(self, action, deadline, suffix).run()
             finally:

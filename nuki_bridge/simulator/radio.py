@@ -269,7 +269,12 @@ class VirtualLink:
         """Signal strength in dBm."""
         return self._radio.rssi
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False) -> None:
+    @property
+    def hears_errors(self) -> bool:
+        """The link is up and subscribed to GDIO."""
+        return self.connected and Channel.GDIO in self._channels
+
+    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
         """Connect to the lock if it advertises within `timeout_s`; see `Link.connect`."""
         radio = self._radio
         self._check_adapter()
@@ -299,9 +304,19 @@ class VirtualLink:
         self._lost.clear()
         self._queue.clear()
         self._family = air.lock.family
-        self._channels = frozenset({Channel.PAIRING}) if pairing else frozenset({Channel.GDIO, Channel.USDIO})
+        wanted = {Channel.PAIRING} if pairing else {Channel.USDIO} if hurry else {Channel.USDIO, Channel.GDIO}
+        self._channels = frozenset(wanted)
         air.links[number] = self
         air.lock.connected(number)
+
+    async def hear_errors(self) -> None:
+        """Subscribe to GDIO."""
+        number = self._connection
+        if number is not None:
+            await asyncio.sleep(self._radio.write_s)
+        if number is None or number != self._connection:
+            raise Disconnected(f"there is no link to {self.address}")
+        self._channels |= {Channel.GDIO}
 
     async def write(self, channel: Channel, data: bytes) -> None:
         """Hand `data` to the lock; see `Link.write`."""

@@ -514,6 +514,58 @@ async def test_a_removed_authorization_is_reported_and_recovers_when_given_back(
     assert rig.movements() == []
 
 
+async def test_on_demand_an_action_comes_before_listening_for_plain_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the challenge proves the key; one round trip less until the motor starts."""
+    rig = Rig()
+    async with rig.running(Connection.ON_DEMAND) as lock:
+        moved: list[int] = []
+        hear_errors = lock.exchange.link.hear_errors
+
+        async def noted() -> None:
+            moved.append(len(rig.movements()))
+            await hear_errors()
+
+        monkeypatch.setattr(lock.exchange.link, "hear_errors", noted)
+        await lock.perform(Action.UNLOCK, 15.0)
+        await asyncio.sleep(0.5)
+        assert moved == [1]
+        assert lock.exchange.link.hears_errors
+        await lock.refresh(15.0)
+        await asyncio.sleep(5.0)
+        await lock.refresh(15.0)
+        assert lock.exchange.link.hears_errors
+        assert moved == [1]
+
+
+async def test_on_demand_a_removed_authorization_is_heard_by_the_second_link_and_then_at_once() -> None:
+    rig = Rig()
+    async with rig.running(Connection.ON_DEMAND) as lock:
+        rig.virtual.remove_authorization(lock.paired.authorization_id)
+        for limit_s in (10.0, 2.0):
+            start = clock()
+            with pytest.raises(LockError) as refused:
+                await lock.perform(Action.UNLOCK, 15.0)
+            assert refused.value.code == "not_authorized"
+            assert not lock.reachable
+            assert clock() - start < limit_s
+            await asyncio.sleep(5.0)
+    assert rig.movements() == []
+
+
+async def test_a_link_that_is_lost_before_it_listens_for_plain_errors_is_made_again() -> None:
+    rig = Rig()
+    async with rig.running(Connection.ON_DEMAND) as lock:
+        task = asyncio.create_task(lock.perform(Action.UNLOCK, 15.0))
+        while not lock.connected:
+            await asyncio.sleep(0.001)
+        refresh = asyncio.create_task(lock.refresh(15.0))
+        await task
+        rig.virtual.drop_links()
+        assert (await refresh).lock_state == LockState.UNLOCKED
+        assert lock.exchange.link.hears_errors
+    assert rig.movements() == ["unlock: unlocking"]
+
+
 async def test_battery_and_config_are_read() -> None:
     rig = Rig()
     async with rig.running(Connection.ON_DEMAND) as lock:

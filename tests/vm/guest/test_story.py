@@ -173,6 +173,21 @@ async def test_on_demand_a_turn_by_hand_is_seen_through_the_beacon(tmp_path: Pat
             assert world.movements() == [*before, "lock: locking"]
 
 
+async def test_on_demand_a_lock_that_has_forgotten_us_says_so_in_plain(tmp_path: Path) -> None:
+    async with a_world(tmp_path, connection="on-demand") as world:
+        program, lock = world.program, world.lock
+        paired = await world.pair()
+        assert (await program.act("front_door", "unlock"))["status"] == "ok"
+        await stack.until(lambda: lock.links == 0, what="the link's end")
+        before = world.movements()
+        lock.remove_authorization(paired["data"]["authorization_id"])
+        for _ in range(2):
+            assert (await program.act("front_door", "lock"))["error"] == "not_authorized"
+            await program.until("front_door/availability", "offline")
+            await stack.until(lambda: lock.links == 0, what="the link's end")
+        assert world.movements() == before
+
+
 async def test_the_ultra_family_pairs_with_its_pin(tmp_path: Path) -> None:
     async with a_world(tmp_path, family=Family.ULTRA) as world:
         world.lock.hold_button()
