@@ -38,6 +38,8 @@ ROLL_CALL_S = 12.0
 """Longest duration of that active scan: somewhat more than one round of BlueZ's."""
 FRESH_START = 3
 """After so many scans in a row that did not start bleak connects to the bus anew, unless it holds links."""
+REST_S = 1.0
+"""Once a link has been made an active scan goes on after so long: first comes what the link was made for."""
 QUIET_S = 300.0
 """A scan that hears nothing at all for so long is restarted: adapters and BlueZ have been seen to get stuck."""
 
@@ -93,6 +95,7 @@ class Scanner:
         self._way: _Way | None = None
         self._changing = asyncio.Lock()
         self._paused = 0
+        self._rests_until = 0.0
         self._stopping: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._no_monitors = False
@@ -145,7 +148,7 @@ class Scanner:
         """No active scan meanwhile: connecting would wait for its next round, as adapters leave out repetitions.
 
         The end of the scan is asked for at once, and not waited for: connecting begins with a greeting of the bus, and
-        bluetoothd has stopped the scan by then.
+        bluetoothd has stopped the scan by then.  After a success it rests for `REST_S` more.
         """
         self._paused += 1
         stopping = asyncio.create_task(self._pause(), name="scan-pause")
@@ -153,9 +156,11 @@ class Scanner:
         stopping.add_done_callback(self._stopping.discard)
         try:
             yield
+            if not self.passive:
+                self._rests_until = asyncio.get_running_loop().time() + REST_S
         finally:
             self._paused -= 1
-            self._on_change()
+            asyncio.get_running_loop().call_at(self._rests_until, self._on_change)
 
     async def _pause(self) -> None:
         async with self._changing:
@@ -186,6 +191,8 @@ class Scanner:
         wanted = self._wanted()
         if wanted is None or (self._paused and not wanted.passive):
             return None
+        if now < self._rests_until and not wanted.passive and not self._lookers:
+            return self._rests_until - now
         until = (self._heard_at if wanted.restart_s == QUIET_S else self._started_at) + wanted.restart_s
         if wanted == self._way and now < until:
             return min(until - now, ABSENT_S)

@@ -91,6 +91,7 @@ def _on_private_bus(private_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(radio, "DISCONNECT_S", 0.5)
     monkeypatch.setattr(gatt, "DISCONNECT_S", 0.5)
     monkeypatch.setattr(scan, "RETRY_S", 0.05)
+    monkeypatch.setattr(scan, "REST_S", 0.05)
 
 
 async def until(condition: Callable[[], object], what: str = "", timeout_s: float = 3.0) -> None:
@@ -520,6 +521,25 @@ async def test_an_active_scan_pauses_while_connecting() -> None:
         assert not r.bluez.scanning()
         with pytest.raises(TimedOut):
             await connecting
+        await until(r.bluez.scanning)
+
+
+async def test_an_active_scan_rests_once_a_link_is_made_unless_somebody_looks_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Starting it again takes the bus, the adapter and us what the first command wants."""
+    monkeypatch.setattr(scan, "REST_S", 60.0)
+    async with rig() as r:
+        await r.connected()
+        r.new_link(OTHER)
+        await asyncio.sleep(0.1)
+        assert not r.bluez.scanning()
+        with r.radio.look_around():
+            await until(r.bluez.scanning)
+    monkeypatch.setattr(scan, "REST_S", 0.2)
+    async with rig() as r:
+        await r.connected()
+        assert not r.bluez.scanning()
         await until(r.bluez.scanning)
 
 
