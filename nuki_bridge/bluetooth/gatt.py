@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITE_S = 10.0
-"""Longest wait for a write to be confirmed; ATT itself would wait 30 s."""
+"""Longest wait for a write or a subscription to be confirmed; ATT itself would wait 30 s."""
 DISCONNECT_S = 5.0
 """Longest wait for a disconnect; BlueZ takes 2 s when all is well."""
 
@@ -157,10 +157,10 @@ class BluezLink:
         for channel in wanted:
             if self._characteristics[channel] is None:
                 raise _StaleServices(f"{self.address}: the lock shows no {channel.value} characteristic")
-        has_errors = not pairing and self._characteristics[Channel.GDIO] is not None
-        self._hears_errors = not (has_errors and hurry)
-        if has_errors and not hurry:
+        errors = None if pairing else self._characteristics[Channel.GDIO]
+        if errors is not None and not hurry:
             wanted.append(Channel.GDIO)
+        self._hears_errors = errors is None or not hurry
         # Side by side: BlueZ gets the second request while it waits for the lock's answer to the first.
         results = await asyncio.gather(*(self._enable(client, each) for each in wanted), return_exceptions=True)
         for error in filter(None, results):
@@ -175,14 +175,8 @@ class BluezLink:
             raise Disconnected(f"{self.address}: not connected")
         if self._hears_errors:
             return
-        try:
-            async with asyncio.timeout(WRITE_S):
-                await self._enable(client, Channel.GDIO)
-        except TimeoutError as error:
-            raise TimedOut(f"{self.address}: enabling indications was not confirmed within {WRITE_S:g} s") from error
-        except _StaleServices:
-            self._stale = True
-            raise
+        async with self._confirmed("enabling indications"):
+            await self._enable(client, Channel.GDIO)
         self._hears_errors = True
 
     async def _enable(self, client: BleakClient, channel: Channel) -> None:
@@ -210,12 +204,18 @@ class BluezLink:
             raise LinkError(f"{self.address}: the lock has no {channel.value} characteristic")
         log.debug("%s: %d bytes to %s", self.address, len(data), channel.value)
         self._wrote = True
+        async with self._confirmed("a write"):
+            with self._translated("writing"):
+                await client.write_gatt_char(characteristic, data, response=True)
+
+    @contextlib.asynccontextmanager
+    async def _confirmed(self, what: str) -> AsyncIterator[None]:
+        """What the lock's stack has to confirm; a sign of a stale GATT table has it dropped before the next link."""
         try:
             async with asyncio.timeout(WRITE_S):
-                with self._translated("writing"):
-                    await client.write_gatt_char(characteristic, data, response=True)
+                yield
         except TimeoutError as error:
-            raise TimedOut(f"{self.address}: a write was not confirmed within {WRITE_S:g} s") from error
+            raise TimedOut(f"{self.address}: {what} was not confirmed within {WRITE_S:g} s") from error
         except _StaleServices:
             self._stale = True
             raise

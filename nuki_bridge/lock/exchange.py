@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 from nuki_bridge.bluetooth.link import Channel, Radio
@@ -96,14 +97,11 @@ class Exchange:
         """Make up for `hurry`; without effect where there was none.  Drops the link if it fails; raises `LinkError`."""
         if self.link.hears_errors:
             return
-        self.pulse.step(REPLY_TIMEOUT_S, "enabling indications")
         try:
-            async with asyncio.timeout(REPLY_TIMEOUT_S):
+            async with self._confirmed("enabling indications", "a subscription"):
                 await self.link.hear_errors()
-        except (LinkError, TimeoutError) as error:
+        except LinkError:
             await self.drop()
-            if isinstance(error, TimeoutError):
-                raise TimedOut("the lock's Bluetooth stack did not confirm a subscription") from None
             raise
 
     async def drop(self) -> None:
@@ -174,12 +172,18 @@ class Exchange:
         """Write one whole frame, ours or a guest's; raises `LinkError` as `send` does."""
         if not self.link.connected:
             raise Disconnected("the Bluetooth link is down")
-        self.pulse.step(REPLY_TIMEOUT_S, "writing to the lock")
+        async with self._confirmed("writing to the lock", "a message"):
+            await self.link.write(Channel.USDIO, frame)
+
+    @asynccontextmanager
+    async def _confirmed(self, doing: str, what: str) -> AsyncIterator[None]:
+        """One step, at most `REPLY_TIMEOUT_S`, that the lock's stack confirms; raises `TimedOut`."""
+        self.pulse.step(REPLY_TIMEOUT_S, doing)
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
-                await self.link.write(Channel.USDIO, frame)
+                yield
         except TimeoutError:
-            raise TimedOut("the lock's Bluetooth stack did not confirm a message") from None
+            raise TimedOut(f"the lock's Bluetooth stack did not confirm {what}") from None
 
     async def receive(self, timeout_s: float | None = None) -> Message:
         """The next message from the lock, by default within `reply_timeout_s`.
