@@ -150,9 +150,12 @@ class AuditEntry:
     `authorization_id` and `name` are whoever did it, None for people at the lock.  `what` is one of: connected,
     disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited, updated, removed, entries_read,
     log_read, logging, config_set, advanced_config_set, clock_set, pin_verified, pin_set, reboot, action_received,
-    action_refused, motor, state, completed, by_hand, button, fob, keypad, auto_lock, time_control, calibration,
-    codes_read, code_added, code_updated, code_removed, time_control_read, time_control_added, time_control_updated,
-    time_control_removed.
+    action_refused, action_started, motor, state, completed, by_hand, button, fob, keypad, auto_lock, time_control,
+    calibration, codes_read, code_added, code_updated, code_removed, time_control_read, time_control_added,
+    time_control_updated, time_control_removed.
+
+    `suffix` is what a lock action's asker had appended to its name.  `action_started` comes once for each action that
+    is carried out, `motor` with each of its turns.
     """
 
     time: datetime
@@ -161,6 +164,7 @@ class AuditEntry:
     name: str | None = None
     command: str | None = None
     detail: str | None = None
+    suffix: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The entry for JSON; `time` in RFC 3339."""
@@ -171,6 +175,7 @@ class AuditEntry:
             "name": self.name,
             "command": self.command,
             "detail": self.detail,
+            "suffix": self.suffix,
         }
 
 

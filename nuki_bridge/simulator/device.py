@@ -191,11 +191,17 @@ class Device:
         return [entry for entry in self.audit if entry.what == "motor"]
 
     def note(
-        self, what: str, authorization: Authorization | None = None, *, command: int = 0, detail: str | None = None
+        self,
+        what: str,
+        authorization: Authorization | None = None,
+        *,
+        command: int = 0,
+        detail: str | None = None,
+        suffix: str | None = None,
     ) -> None:
         """Write a line of the audit trail."""
         number, name = (authorization.authorization_id, authorization.name) if authorization else (None, None)
-        self.audit.append(AuditEntry(self._time(), what, number, name, _command_name(command), detail))
+        self.audit.append(AuditEntry(self._time(), what, number, name, _command_name(command), detail, suffix))
         if len(self.audit) > 2 * AUDIT_SIZE:
             del self.audit[:-AUDIT_SIZE]
 
@@ -300,7 +306,7 @@ class Device:
         if self.mover is None:
             self.note("motor", self.actor, detail=detail)
         else:
-            self.note("motor", self.mover.authorization, command=self.mover.command, detail=detail)
+            self.mover.note("motor", detail)
 
     def _on_rest(self) -> None:
         self.mover = self.actor = None

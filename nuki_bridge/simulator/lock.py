@@ -58,6 +58,12 @@ class Exchange:
     authorization: Authorization
     command: int
     muted: bool = False
+    suffix: str | None = None
+    """What a lock action's asker has appended to its name in the log."""
+
+    def note(self, what: str, detail: str) -> None:
+        """Write a line of the audit trail about this request."""
+        self.lock.note(what, self.authorization, command=self.command, detail=detail, suffix=self.suffix)
 
     def reply(self, message: Message, *, size: int | None = None) -> None:
         """Send `message` encrypted for the asker, cut to `size` payload bytes (older firmware sends less)."""
@@ -221,6 +227,9 @@ class VirtualLock(Surroundings):
         for _ in range(accepted_times):
             exchange.reply(requests.ACCEPTED)
         self.mover = exchange
+        exchange.suffix = suffix
+        if plan(action, self.motor.state):
+            exchange.note("action_started", name_of(action))
 
         def log(completion: Completion) -> None:
             self.log_action(action, Trigger.SYSTEM, completion, by=exchange.authorization, suffix=suffix, flags=flags)
@@ -231,7 +240,7 @@ class VirtualLock(Surroundings):
 
         if not self.motor.start(action, Trigger.SYSTEM, done):
             self.mover = None
-            self.note("completed", exchange.authorization, command=exchange.command, detail="nothing to do")
+            exchange.note("completed", "nothing to do")
             log(Completion.SUCCESS)
             exchange.reply(COMPLETE)
 
@@ -309,7 +318,7 @@ class VirtualLock(Surroundings):
         except Refused as refusal:
             is_action = command in (Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION)
             what = "action_refused" if is_action else "refused"
-            self.note(what, authorization, command=command, detail=name_of(refusal.error))
+            exchange.note(what, name_of(refusal.error))
             exchange.refuse(refusal.error)
         else:
             if command != Command.REQUEST_DATA:
@@ -343,7 +352,7 @@ class VirtualLock(Surroundings):
 
     def _on_end(self, exchange: Exchange, completion: Completion) -> None:
         """How an action that a client asked for ended."""
-        self.note("completed", exchange.authorization, command=exchange.command, detail=name_of(completion))
+        exchange.note("completed", name_of(completion))
         error = requests.ERRORS_BY_COMPLETION.get(completion)
         if error is not None:
             exchange.refuse(error)

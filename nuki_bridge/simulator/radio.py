@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotF
 from nuki_bridge.protocol.advertisement import Sighting, parse_advertisement
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks
+from nuki_bridge.simulator.faults import Faults
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.transport import Timer
 
@@ -28,29 +28,6 @@ __all__ = ["STATE_FILE", "Faults", "VirtualLink", "VirtualRadio", "default_locks
 ADAPTER = "virtual0"
 MAX_VALUE_SIZE = 512
 """Longest value a GATT characteristic can have, in bytes."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Faults:
-    """What goes wrong next; 0 is nothing, and where it says "n-th" 1 is the very next."""
-
-    connect_times_out: int = 0
-    """So many connection attempts time out."""
-    lose_indication: int = 0
-    """The n-th indication from now never arrives."""
-    disconnect_before_write: int = 0
-    """At the n-th write the link goes away, and the lock has not got it."""
-    disconnect_after_write: int = 0
-    """At the n-th write the link goes away; the lock has got it, its answers are lost."""
-    write_fails_after_delivery: int = 0
-    """The n-th write reaches the lock, but is reported as timed out; the link stays."""
-
-    def hits(self, name: str) -> bool:
-        """Count `name` down; true when its turn has come."""
-        left = getattr(self, name)
-        if left:
-            setattr(self, name, left - 1)
-        return bool(left == 1)
 
 
 class VirtualRadio:
@@ -131,12 +108,24 @@ class VirtualRadio:
         if self._on_status is not None:
             self._on_status(self._status)
 
-    def half_open(self, address: str) -> None:
-        """The lock forgets its links while this side goes on believing in them: writes are never answered."""
+    def half_open(self, address: str, notice_s: float | None = None) -> None:
+        """The lock forgets its links while this side believes in them, for `notice_s` or until it drops them.
+
+        Writes are never answered meanwhile.
+        """
         air = self._air[address.upper()]
         for number in list(air.links):
-            air.links.pop(number)._deaf = True
+            link = air.links.pop(number)
+            link._deaf = True
             air.lock.disconnected(number)
+            if notice_s is not None:
+                air.call_later(notice_s, lambda link=link, number=number: link._lose(number))  # type: ignore[misc]
+
+    def orphan(self, address: str) -> None:
+        """This side loses its links while the lock believes in them until it drops them as idle."""
+        air = self._air[address.upper()]
+        for number in list(air.links):
+            air.links.pop(number)._lose()
 
     def find(self, key: str | None) -> VirtualLock:
         """A lock by address, advertised name or Nuki ID in hex; None is the only one there is.
@@ -214,8 +203,8 @@ class _Air:
         """A lock out of range says nothing more; otherwise what it sent arrives first."""
         link = self.links.get(connection_id)
         if link is None:
-            return
-        if self.lock.in_range:
+            self.call_later(0.0, lambda: self.lock.disconnected(connection_id))
+        elif self.lock.in_range:
             link._arrive(None, b"")
         else:
             link._lose()
@@ -251,7 +240,7 @@ class VirtualLink:
         self._channels: frozenset[Channel] = frozenset()
         self._family: Family | None = None
         self._deaf = False
-        self._queue: deque[tuple[int, Channel | None, bytes]] = deque()
+        self._queue: deque[tuple[float, Channel | None, bytes]] = deque()
         self._lost = asyncio.Event()
 
     @property
@@ -325,14 +314,14 @@ class VirtualLink:
             raise Disconnected(f"there is no link to {self.address}")
         if len(data) > MAX_VALUE_SIZE:
             raise LinkError(f"a value has at most {MAX_VALUE_SIZE} bytes, not {len(data)}")
-        number = self._connection
+        number, faults = self._connection, radio.faults
         if self._deaf:
             await self._lost.wait()
         else:
-            await asyncio.sleep(radio.write_s)
+            delayed = faults.hits("delay_write")
+            await asyncio.sleep(radio.write_s + faults.delay_s * delayed)
         if self._connection != number:
             raise Disconnected(f"the link to {self.address} was lost during a write")
-        faults = radio.faults
         if faults.hits("disconnect_before_write"):
             self._lose()
             raise Disconnected(f"the link to {self.address} was lost before a write")
@@ -353,33 +342,41 @@ class VirtualLink:
             raise AdapterUnavailable(status.reason or "no Bluetooth adapter")
 
     def _arrive(self, channel: Channel | None, data: bytes) -> None:
-        """Queue one indication; no channel stands for the lock's hanging up.
-
-        Timers of equal time have no order among them: each takes the head of the queue, whichever comes first.
-        """
-        if self._connection is None or (channel is not None and self._radio.faults.hits("lose_indication")):
+        """Queue one indication; no channel stands for the lock's hanging up."""
+        if self._connection is None:
             return
-        self._queue.append((self._connection, channel, data))
+        faults, pieces, late_s = self._radio.faults, [data], self._radio.latency_s
+        if channel is not None:
+            if faults.hits("disconnect_at_indication"):
+                self._enqueue(late_s, None, b"")
+            late_s += faults.delay_s * faults.hits("delay_indication")
+            pieces = faults.spoil(data)
+        for piece in pieces:
+            self._enqueue(late_s, channel, piece)
+
+    def _enqueue(self, late_s: float, channel: Channel | None, data: bytes) -> None:
+        """Nothing overtakes what has been sent before."""
         loop = asyncio.get_running_loop()
-        if self._radio.latency_s > 0:
-            loop.call_later(self._radio.latency_s, self._deliver)
+        at = max(loop.time() + late_s, self._queue[-1][0] if self._queue else 0.0)
+        self._queue.append((at, channel, data))
+        if late_s > 0 or at > loop.time():
+            loop.call_at(at, self._deliver)
         else:
             loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
-        if not self._queue:
-            return
-        number, channel, data = self._queue.popleft()
-        if number != self._connection:
-            return
-        if channel is None:
-            self._lose()
-        elif channel in self._channels:
-            self._on_data(channel, data)
+        """Hand over what is due; the loop may call a little before its time."""
+        now = asyncio.get_running_loop().time() + 1e-6
+        while self._queue and self._queue[0][0] <= now:
+            _, channel, data = self._queue.popleft()
+            if channel is None:
+                self._lose()
+            elif channel in self._channels:
+                self._on_data(channel, data)
 
-    def _lose(self) -> None:
-        """The link is down: both sides learn it, what was under way is gone."""
-        if self._connection is None:
+    def _lose(self, only: int | None = None) -> None:
+        """The link is down: both sides learn it, what was under way is gone; if `only` given, that connection alone."""
+        if self._connection is None or only not in (None, self._connection):
             return
         number, self._connection = self._connection, None
         self._queue.clear()

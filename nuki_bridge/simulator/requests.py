@@ -67,7 +67,8 @@ def handle(exchange: Exchange, payload: bytes) -> None:
         raise Refused(ErrorCode.BAD_LENGTH) from None
     if isinstance(request, LockAction | SimpleLockAction):
         suffix = f", for {request.name_suffix}" if request.name_suffix else ""
-        lock.note("action_received", authorization, command=exchange.command, detail=name_of(request.action) + suffix)
+        exchange.suffix = request.name_suffix
+        exchange.note("action_received", name_of(request.action) + suffix)
     if not authorization.enabled:
         raise Refused(ErrorCode.DISABLED)
     if hasattr(request, "nonce"):

@@ -286,14 +286,29 @@ def test_the_audit_trail_tells_who_did_what() -> None:
     client.act(Action.UNLOCK, suffix="Anna")
     client.after(5)
     client.act(0xFF)
-    told = [(e.what, e.authorization_id, e.name, e.command, e.detail) for e in lock.audit if e.authorization_id]
-    assert told == [
-        ("action_received", 1, "bridge", "lock_action", "unlock, for Anna"),
-        ("motor", 1, "bridge", "lock_action", "unlock: unlocking"),
-        ("completed", 1, "bridge", "lock_action", "success"),
-        ("action_received", 1, "bridge", "lock_action", "unknown_0xff"),
-        ("action_refused", 1, "bridge", "lock_action", "bad_parameter"),
+    told = [
+        (e.what, e.authorization_id, e.name, e.command, e.detail, e.suffix) for e in lock.audit if e.authorization_id
     ]
+    assert told == [
+        ("action_received", 1, "bridge", "lock_action", "unlock, for Anna", "Anna"),
+        ("action_started", 1, "bridge", "lock_action", "unlock", "Anna"),
+        ("motor", 1, "bridge", "lock_action", "unlock: unlocking", "Anna"),
+        ("completed", 1, "bridge", "lock_action", "success", "Anna"),
+        ("action_received", 1, "bridge", "lock_action", "unknown_0xff", None),
+        ("action_refused", 1, "bridge", "lock_action", "bad_parameter", None),
+    ]
+
+
+def test_an_action_starts_once_however_often_the_motor_turns() -> None:
+    lock, clock = make_lock()
+    client = Client(lock, clock, name="bridge")
+    client.act(Action.LOCK_N_GO, suffix="Anna")
+    client.after(60)
+    client.act(Action.LOCK, suffix="Ben")  # it is locked: nothing to do
+    told = [(e.what, e.detail) for e in lock.audit if e.suffix == "Anna" and e.what in ("action_started", "motor")]
+    turns = ["lock_n_go: unlocking", "lock_n_go: locking"]
+    assert told == [("action_started", "lock_n_go"), *(("motor", each) for each in turns)]
+    assert [e.what for e in lock.audit if e.suffix == "Ben"] == ["action_received", "completed"]
 
 
 def test_no_secret_in_the_audit_trail_or_a_repr() -> None:
