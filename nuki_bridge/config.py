@@ -89,6 +89,7 @@ class MqttSettings:
     tls: TlsSettings | None = None
     base_topic: str = "nuki"
     discovery: DiscoverySettings = DiscoverySettings()
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,13 @@ def _topic(page: Page, node: Node, path: str) -> str:
     if "+" in topic or "#" in topic or topic[0] in "/$" or topic[-1] == "/" or len(topic.encode()) > 1024:
         raise Wrong("must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes")
     return topic
+
+
+def _protocol(page: Page, node: Node, path: str) -> str:
+    word = str(node.value).lower() if is_a(node, "str") or is_a(node, "int") else ""
+    if word not in ("auto", "5", "3.1.1"):
+        raise Wrong("must be auto, 5 or 3.1.1")
+    return word
 
 
 def _path(page: Page, node: Node, path: str) -> Path:
@@ -345,6 +353,7 @@ _MQTT: dict[str, Kind] = {
     "password_file": _password_file,
     "tls": _tls,
     "base_topic": _topic,
+    "protocol": _protocol,
     "discovery": _discovery,
 }
 _BLUETOOTH: dict[str, Kind] = {"adapter": _adapter, "backend": choice("bluez", "virtual")}

@@ -86,7 +86,8 @@ class Connection:
         self.accepted = False  # accepted it,
         self.ready_at: float | None = None  # answered every subscription,
         self.version_refused = False  # refused the version,
-        self.silent = False  # or closed without an answer
+        self.silent = False  # closed without an answer,
+        self.mute = False  # or leaves this version unanswered, and the other one not
         self.keepalive_s = keepalive_s  # less if the broker wants it so
         self._setup = setup
         self._clock = setup.clock
@@ -117,6 +118,11 @@ class Connection:
         """Open, and every subscription is answered."""
         return self.open and self.ready_at is not None
 
+    @property
+    def understood(self) -> bool:
+        """The broker has answered in this protocol version, if only to refuse somebody else's password."""
+        return self.answered and not self.version_refused
+
     async def run(self, sock: socket.socket) -> None:
         """Own `sock` until the connection ends, which raises `BrokerError`, or until cancelled."""
         self._sock = sock
@@ -132,6 +138,11 @@ class Connection:
                     await self._disconnect()
             finally:
                 self._close()
+
+    def give_up(self) -> None:
+        """The broker answers the other version, and this one not."""
+        self.mute = not self.answered
+        self._end(f"the broker at {self._setup.where} does not answer MQTT {self.version}")
 
     # -- what Client passes on
 

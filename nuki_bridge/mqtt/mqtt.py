@@ -13,8 +13,10 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from nuki_bridge.errors import BrokerError, RequestError
 from nuki_bridge.mqtt.connection import Connection, Setup, Version
@@ -23,6 +25,8 @@ from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
 from nuki_bridge.pulse import Part
 
 if TYPE_CHECKING:
+    import socket
+
     from nuki_bridge.config import MqttSettings
 
 _LOGGER = logging.getLogger(__name__)
@@ -35,6 +39,10 @@ MAX_KEPT = 100
 MAX_PACKET_SIZE = 1024 * 1024
 """Bytes of a packet that we take: a broker drops larger ones in silence, so far more than is refused with an answer."""
 STABLE_S = 30.0  # a connection that lasted this long ends an outage: back-off and warnings start afresh
+SUSPICION_S = 3.0
+"""A broker that leaves CONNECT in MQTT 5 unanswered for so long is asked in 3.1.1, too,"""
+GRACE_S = 1.0
+"""and if it answers that, it has so much longer for its answer to MQTT 5."""
 
 
 def not_allowed(settings: MqttSettings, topic: str) -> RequestError:
@@ -90,7 +98,7 @@ class Client:
         )
         self._connection: Connection | None = None
         self._kept: list[Outgoing] = []
-        self._versions = _Versions()
+        self._versions = _Versions(settings.protocol)
         self._warned_of: set[str] = set()  # in this outage
         self._announce = True  # the next connection, at INFO
         self._told: str | None = ""  # what on_connection heard last: a reason, or None for connected
@@ -168,19 +176,15 @@ class Client:
 
     async def _connect_for_ever(self) -> None:
         setup, pulse = self._setup, self._setup.pulse
-
-        def attempt() -> None:
-            pulse.step(2 * TIMEOUT_S, f"connecting to {setup.where}")
-
         failures = 0
         while True:
             version, probe = self._versions.next()
-            connection = Connection(setup, version, keepalive_s=self._keepalive_s, probe=probe)
+            connection = self._new_connection(version, probe=probe)
             try:
-                attempt()
-                sock = await open_socket(setup.settings.host, setup.settings.port, setup.settings.tls, attempt)
+                sock = await self._open_socket()
                 self._connection = connection
-                await connection.run(sock)
+                async with self._asked_in_both_versions(connection):
+                    await connection.run(sock)
             except BrokerError as error:
                 reason = str(error)
             finally:
@@ -197,6 +201,49 @@ class Client:
             longest_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(failures, 10))
             pulse.step(longest_s, "the pause before the next attempt")
             await asyncio.sleep(random.uniform(longest_s / 2, longest_s))
+
+    def _new_connection(self, version: Version, *, probe: bool) -> Connection:
+        setup = self._setup
+        if probe:  # another client to the broker: neither may end the other
+            setup = replace(setup, client_id=f"{setup.client_id}-probe", will=None)
+        return Connection(setup, version, keepalive_s=self._keepalive_s, probe=probe)
+
+    async def _open_socket(self) -> socket.socket:
+        setup = self._setup
+
+        def attempt() -> None:
+            setup.pulse.step(2 * TIMEOUT_S, f"connecting to {setup.where}")
+
+        attempt()
+        return await open_socket(setup.settings.host, setup.settings.port, setup.settings.tls, attempt)
+
+    @asynccontextmanager
+    async def _asked_in_both_versions(self, connection: Connection) -> AsyncIterator[None]:
+        """While `connection` runs: if it stays unanswered, see whether the broker answers MQTT 3.1.1 meanwhile.
+
+        A broker that hangs answers neither.
+        """
+        if not self._versions.doubts(connection):
+            yield
+            return
+        asking = asyncio.create_task(self._ask_in_311(connection), name="mqtt 3.1.1")
+        try:
+            yield
+        finally:
+            asking.cancel()
+            await asyncio.wait((asking,))
+
+    async def _ask_in_311(self, connection: Connection) -> None:
+        await asyncio.sleep(SUSPICION_S)
+        if connection.answered:
+            return
+        probe = self._new_connection("3.1.1", probe=True)
+        with suppress(BrokerError):
+            await probe.run(await self._open_socket())
+        if probe.understood:
+            await asyncio.sleep(GRACE_S)
+            if not connection.answered:
+                connection.give_up()
 
     def _connected(self, connection: Connection) -> None:
         level = logging.INFO if self._announce else logging.DEBUG
@@ -237,31 +284,47 @@ class Client:
 
 
 class _Versions:
-    """MQTT 5 if the broker speaks it, else 3.1.1 for the rest of this process.
+    """MQTT 5 if the broker speaks it, else 3.1.1; or the one version that the settings name.
 
-    A broker says "unsupported protocol version", or it just closes on a CONNECT it cannot read.  So does a port
-    forwarder whose broker is restarting; therefore silence counts only if MQTT 5 meets it twice, 3.1.1 is accepted
-    right after, and MQTT 5 then meets it once more.
+    A broker says "unsupported protocol version", which holds for the rest of this process.  Or it hangs up on a CONNECT
+    that it cannot read, as does a port forwarder whose broker is restarting: then MQTT 3.1.1 has to be answered right
+    after, and MQTT 5 be hung up on once more.  Or it is silent, as is a broker that hangs: then 3.1.1 has to be
+    answered while MQTT 5 is not.  What was found out in these ways is found out anew when the connection has ended.
     """
 
-    def __init__(self) -> None:
-        self._settled: Version = "5"
-        self._silences = 0
+    def __init__(self, protocol: Literal["auto", "5", "3.1.1"]) -> None:
+        self._fixed = protocol != "auto"
+        self._settled: Version = "3.1.1" if protocol == "3.1.1" else "5"
+        self._told = False  # by the broker, that it does not speak MQTT 5
+        self._step: Literal["", "probe 3.1.1", "5 once more"] = ""
+        self._logged = False
 
     def next(self) -> tuple[Version, bool]:
-        """The version to try, and whether only to see if it is accepted."""
-        return ("3.1.1", True) if self._silences == 2 else (self._settled, False)
+        """The version to try, and whether only to see if it is answered."""
+        return ("3.1.1", True) if self._step == "probe 3.1.1" else (self._settled, False)
+
+    def doubts(self, connection: Connection) -> bool:
+        """Whether silence on this connection may be on account of its version."""
+        return not self._fixed and not connection.probe and connection.version == "5"
 
     def ended(self, connection: Connection) -> bool:
-        """Draw the conclusion from an ended attempt; True if the next should not wait."""
+        """Draw the conclusion from an ended attempt; True if it is no failure, and the next should not wait."""
+        if self._fixed:
+            return False
+        step, self._step = self._step, ""
         if connection.probe:
-            self._silences = 3 if connection.accepted else 0
-            return connection.accepted
-        silences, self._silences = self._silences, 0
-        if self._settled == "5" and connection.silent:
-            self._silences = silences + 1
-        if (self._settled == "5" and connection.version_refused) or self._silences > 3:
-            self._settled, self._silences = "3.1.1", 0
-            _LOGGER.info("MQTT: the broker does not speak MQTT 5, using 3.1.1")
+            self._step = "5 once more" if connection.understood else ""
+            return connection.understood
+        if connection.version == "3.1.1":
+            if connection.version_refused or connection.silent or (connection.answered and not self._told):
+                self._settled, self._told = "5", False
+            return False
+        if connection.version_refused or connection.mute or (connection.silent and step == "5 once more"):
+            self._settled, self._told = "3.1.1", connection.version_refused
+            how = "hangs up on" if connection.silent else "does not answer" if connection.mute else "does not speak"
+            _LOGGER.log(logging.DEBUG if self._logged else logging.INFO, "MQTT: the broker %s MQTT 5, using 3.1.1", how)
+            self._logged = True
             return True
-        return False
+        if connection.silent:
+            self._step = "probe 3.1.1"
+        return connection.silent

@@ -957,15 +957,43 @@ async def test_falls_back_to_311_when_version_5_is_refused(refusal: bytes, caplo
     assert warnings(caplog) == []
 
 
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "SUSPICION_S", 0.1)
+    monkeypatch.setattr(mqtt, "GRACE_S", 0.1)
+
+
 @pytest.mark.real_time
-async def test_falls_back_to_311_when_version_5_meets_silence_three_times() -> None:
-    async with Script(only_311(None)) as script, running(script.port, subscribed("a")) as run:
-        reason = await run.until(False)
-        assert reason == f"the broker at 127.0.0.1:{script.port} closed the connection without an answer"
-        await run.until(True)
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize(
+    ("habit", "versions", "told"),
+    [(None, [5, 4, 5, 4], "hangs up on MQTT 5"), (b"", [5, 4, 4], "does not answer MQTT 5")],
+    ids=["hangs up", "silent"],
+)
+async def test_a_broker_that_does_not_say_so_is_found_to_speak_311(
+    habit: bytes | None, versions: list[int], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits is not told of a failure: a command line's conversation would be over."""
+    async with Script(only_311(habit)) as script, running(script.port, subscribed("a")) as run:
+        async with asyncio.timeout(5):
+            while not run.connections:
+                await asyncio.sleep(0.005)
+        assert run.connections == [(True, None)]
         assert run.client.protocol == "3.1.1"
-        assert script.versions == [5, 5, 4, 5, 4]
-        assert (await run.client.drain(1)) is None
+        assert script.versions == versions
+    assert caplog.text.count(f"MQTT: the broker {told}, using 3.1.1") == 1
+    assert warnings(caplog) == []
+
+
+@pytest.mark.real_time
+@pytest.mark.usefixtures("_soon")
+async def test_who_is_refused_in_311_by_a_broker_that_hangs_up_on_5_hears_why() -> None:
+    def answer(packet: bytes) -> bytes | None:
+        return bytes.fromhex("20020005") if packet[8] == 4 else None
+
+    async with Script(answer) as script, running(script.port) as run:
+        reason = await run.until(False)
+        assert reason == f"the broker at 127.0.0.1:{script.port} wants a user name and password"
 
 
 @pytest.mark.real_time
@@ -977,13 +1005,71 @@ async def test_a_port_forwarder_whose_broker_restarts_does_not_cost_version_5() 
         nonlocal connects
         if packet[0] == 0x10:
             connects += 1
-            return None if connects <= 2 else ACCEPT_311 if packet[8] == 4 else ACCEPT_5
+            return None if connects <= 3 else ACCEPT_311 if packet[8] == 4 else ACCEPT_5
         return suback(packet, 5) if packet[0] == 0x82 else b""
 
     async with Script(answer) as script, running(script.port, subscribed("a")) as run:
+        reason = await run.until(False)
+        assert reason == f"the broker at 127.0.0.1:{script.port} closed the connection without an answer"
         await run.until(True)
         assert run.client.protocol == "5"
-        assert script.versions == [5, 5, 4, 5]
+        assert script.versions == [5, 4, 5, 4, 5]
+
+
+@pytest.mark.real_time
+@pytest.mark.usefixtures("_soon")
+async def test_a_broker_that_hangs_for_a_while_does_not_cost_version_5(broker: Broker) -> None:
+    """It has both questions when it wakes up."""
+    broker.freeze()
+    async with running(broker, subscribed("a")) as run:
+        await asyncio.sleep(0.5)
+        broker.thaw()
+        await run.until(True)
+        assert run.client.protocol == "5"
+        assert run.connections == []
+
+
+@pytest.mark.real_time
+@pytest.mark.usefixtures("_soon")
+async def test_a_broker_that_is_down_is_no_sign() -> None:
+    port = free_port()
+    async with running(port) as run:
+        await run.until(False)
+        await asyncio.sleep(0.5)
+        assert run.client._versions.next() == ("5", False)
+
+
+@pytest.mark.real_time
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("habit", [None, b""], ids=["hangs up", "silent"])
+async def test_version_5_is_tried_again_at_a_later_connection(habit: bytes | None) -> None:
+    def answer(packet: bytes) -> bytes | None:
+        if packet[0] == 0x10:
+            return ACCEPT_311 if packet[8] == 4 else ACCEPT_5 if speaks_5 else habit
+        return suback(packet, script.versions[-1]) if packet[0] == 0x82 else b""
+
+    speaks_5 = False
+    async with Script(answer) as script, running(script.port, subscribed("a")) as run:
+        for number, expected in enumerate(("3.1.1", "3.1.1", "5"), 1):
+            await run.until(True)
+            assert run.client.protocol == expected
+            speaks_5 = number == 2
+            connection = run.client._connection
+            assert connection is not None
+            connection._end("test")
+            await run.until(False)
+
+
+@pytest.mark.real_time
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize(("protocol", "level"), [("5", 5), ("3.1.1", 4)])
+async def test_a_version_in_the_settings_is_the_only_one(protocol: Any, level: int) -> None:
+    async with Script(lambda packet: None if packet[8] == level else ACCEPT_311) as script:
+        settings = MqttSettings(host="127.0.0.1", port=script.port, protocol=protocol)
+        async with running(script.port, settings=settings) as run:
+            await eventually(lambda: len(script.versions) >= 4)
+            assert set(script.versions) == {level}
+            assert not any(connected for connected, _ in run.connections)
 
 
 @pytest.mark.real_time
@@ -1002,8 +1088,7 @@ async def test_version_311_stays_for_this_process() -> None:
 async def test_real_broker_with_311(broker: Broker) -> None:
     async with Peer(broker) as peer:
         peer.publish("old/kept", b"1", retain=True)
-        run = Running(MqttSettings(host="127.0.0.1", port=broker.port), subscribed("old/#"))
-        run.client._versions._settled = "3.1.1"
+        run = Running(MqttSettings(host="127.0.0.1", port=broker.port, protocol="3.1.1"), subscribed("old/#"))
         await run.until(True)
         assert run.client.protocol == "3.1.1"
         assert (await run.next()).retain

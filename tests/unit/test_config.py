@@ -27,7 +27,7 @@ from nuki_bridge.protocol.codes import Action
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
 
-MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, discovery"
+MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, protocol, discovery"
 LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api"
 ALL_ACTIONS = (
     "unlock, lock, unlatch, lock_n_go, lock_n_go_unlatch, full_lock, fob_action_1, fob_action_2, fob_action_3 or open"
@@ -71,6 +71,7 @@ mqtt:
   password_file: {tmp_path}/password
   tls: {{ca: {tmp_path}/ca.pem, cert: cert.pem, key: key.pem}}
   base_topic: home/nuki
+  protocol: 3.1.1
   discovery: {{enabled: false, prefix: ha, style: legacy}}
 bluetooth: {{adapter: hci1, backend: virtual}}
 state_dir: /srv/nuki
@@ -92,6 +93,7 @@ log_level: DEBUG
             password=Secret("hunter2"),
             tls=TlsSettings(tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem"),
             base_topic="home/nuki",
+            protocol="3.1.1",
             discovery=DiscoverySettings(enabled=False, prefix="ha", style="legacy"),
         ),
         bluetooth=BluetoothSettings(adapter="hci1", backend="virtual"),
@@ -121,7 +123,7 @@ def test_file_without_content_means_defaults(tmp_path: Path, text: str) -> None:
 
 def test_defaults_are_those_of_the_contract() -> None:
     found = Settings()
-    assert found.mqtt == MqttSettings("localhost", 1883, None, None, None, "nuki", DiscoverySettings())
+    assert found.mqtt == MqttSettings("localhost", 1883, None, None, None, "nuki", DiscoverySettings(), "auto")
     assert found.mqtt.discovery == DiscoverySettings(True, "homeassistant", "device")
     assert found.bluetooth == BluetoothSettings(None, "bluez")
     assert (found.state_dir, found.locks, found.log_level) == (Path("/var/lib/nuki-bridge"), (), "info")
@@ -225,6 +227,14 @@ SLUG = "must be 1 to 32 characters out of a-z, 0-9, _ and -"
 
 
 @pytest.mark.parametrize(
+    ("written", "version"),
+    [("5", "5"), ("'5'", "5"), ("3.1.1", "3.1.1"), ('"3.1.1"', "3.1.1"), ("auto", "auto"), ("AUTO", "auto")],
+)
+def test_the_protocol_version_is_a_number_or_a_text(tmp_path: Path, written: str, version: str) -> None:
+    assert loaded(tmp_path, f"mqtt: {{protocol: {written}}}").mqtt.protocol == version
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("- a", ["1: must be a mapping, that is lines of the form `key: value`"]),
@@ -266,6 +276,10 @@ SLUG = "must be 1 to 32 characters out of a-z, 0-9, _ and -"
         *(
             (f"mqtt: {{base_topic: '{topic}'}}", [f"1: mqtt.base_topic: {TOPIC}"])
             for topic in ("a/+", "a#", "/a", "a/", "$a")
+        ),
+        *(
+            (f"mqtt: {{protocol: {version}}}", ["1: mqtt.protocol: must be auto, 5 or 3.1.1"])
+            for version in ("3", "4", "5.0", "3.1", "true", "[5]", "v5", "05")
         ),
         ("mqtt: {discovery: {prefix: ha/}}", [f"1: mqtt.discovery.prefix: {TOPIC}"]),
         ("mqtt: {discovery: {enabled: 1}}", ["1: mqtt.discovery.enabled: must be true or false, without quotes"]),
