@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.lock_name import lock_name_mistake
+from nuki_bridge.protocol.action_names import ACTIONS, action_named
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, string, text
 
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
 DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
 MQTT_TLS_PORT = 8883
-
-ACTIONS: Mapping[str, Action] = {
-    action.name.lower(): action
-    for action in Action
-    if action not in (Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION)
-} | {"open": Action.UNLATCH}
-"""Names that `actions` may list, in lower case."""
 
 
 # -- what others read -------------------------------------------------------------------------------------------------
@@ -256,13 +250,14 @@ def _name(page: Page, node: Node, path: str) -> str:
 def _actions(page: Page, node: Node, path: str) -> frozenset[Action]:
     if node.id != "sequence":
         raise Wrong("must be a list such as [lock, unlock]; without the key every action is allowed")
-    read = choice(*ACTIONS, any_case=True)
     actions = set()
     for index, item in enumerate(node.value):
-        try:
-            actions.add(ACTIONS[read(page, item, path)])
-        except Wrong as wrong:
-            page.mistake(line_of(item), f"{path}[{index}]", str(wrong))
+        action = action_named(item.value) if is_a(item, "str") else None
+        if action is not None:
+            actions.add(action)
+        else:
+            *most, last = *ACTIONS, "open"
+            page.mistake(line_of(item), f"{path}[{index}]", f"must be {', '.join(most)} or {last}")
     return frozenset(actions)
 
 

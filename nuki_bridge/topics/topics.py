@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
-from nuki_bridge.protocol.codes import Action
+from nuki_bridge.protocol.action_names import ACTIONS, action_named
 from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS
 
 if TYPE_CHECKING:
     from nuki_bridge.mqtt.message import Message
+    from nuki_bridge.protocol.codes import Action
 
 MAX_PAYLOAD_SIZE = 16 * 1024
 """Bytes of a command or request; larger ones are refused."""
@@ -268,18 +269,6 @@ def _may_answer_on(base: str, topic: str) -> bool:
 
 # -- lock actions -----------------------------------------------------------------------------------------------------
 
-ACTIONS: Final[Mapping[str, Action]] = {
-    action.name.lower(): action
-    for action in Action
-    if action not in (Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION)
-}
-"""What can be asked for on `<lock>/set`, by its name."""
-_SPELLINGS: Final = {
-    "open": "unlatch",
-    "lockngo": "lock_n_go",
-    "lockngo_unlatch": "lock_n_go_unlatch",
-}
-
 
 def _parse_action(request: Request, text: str) -> Request:
     word: object = text
@@ -292,8 +281,7 @@ def _parse_action(request: Request, text: str) -> Request:
         if not isinstance(word, str):
             raise Refused(request, "bad_request", "action is missing or not a text; it names a lock action")
     assert isinstance(word, str)
-    name = re.sub(r"[\s-]+", "_", word.strip().lower().replace("'", ""))
-    action = ACTIONS.get(_SPELLINGS.get(name, name))
+    action = action_named(word)
     if action is None:
         raise Refused(request, "unknown_action", f"there is no such lock action; allowed are {', '.join(ACTIONS)}")
     return replace(request, action=action, echo={"action": action.name.lower(), **request.echo})

@@ -14,6 +14,7 @@ import pytest
 
 import nuki_bridge
 from nuki_bridge.lock import words as lock_words
+from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.simulator.control import CONTROLS
 from nuki_bridge.topics import arguments, topics
@@ -135,10 +136,24 @@ def words(name: str) -> list[str]:
 def test_states_and_actions_are_those_of_the_program() -> None:
     assert words("LockState") == [each.name.lower() for each in LockState]
     assert set(words("DoorState")) == {*lock_words._DOOR_WORDS.values(), "unknown"}
-    assert set(words("Action")) == set(topics.ACTIONS)
+    assert set(words("Action")) == set(ACTIONS)
 
 
-@pytest.mark.parametrize("word", [*topics.ACTIONS, "open", "LOCK", "lock n go", "Lock 'n' go", "lockngo", " unlock\n"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *ACTIONS,
+        "open",
+        "LOCK",
+        "lock n go",
+        "Lock 'n' go",
+        "lockngo",
+        "lockNgoUnlatch",
+        "fullLock",
+        "fobAction1",
+        " unlock\n",
+    ],
+)
 def test_spellings_that_the_program_takes_are_described(word: str) -> None:
     assert validator("/components/schemas/ActionAsked").is_valid(word)
     assert not validator("/components/schemas/ActionAsked").is_valid(f"{word} now")

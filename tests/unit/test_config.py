@@ -23,7 +23,10 @@ from nuki_bridge.config import (
     load,
 )
 from nuki_bridge.errors import ConfigError
+from nuki_bridge.mqtt.message import Message
+from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import Action
+from nuki_bridge.topics import topics
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
 
@@ -181,6 +184,16 @@ def test_pin_keeps_its_leading_zero(tmp_path: Path, pin: str) -> None:
 def test_secret_file_loses_only_its_newline(tmp_path: Path, content: str, secret: str) -> None:
     write(tmp_path, content, name="secret")
     assert loaded(tmp_path, "mqtt: {username: u, password_file: secret}").mqtt.password == Secret(secret)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [*ACTIONS, "open", "UNLOCK", "lockngo", "lock-n-go", "lockNgo", "Lock 'n' go", "lockNgoUnlatch", "fullLock"],
+)
+def test_actions_take_every_spelling_that_a_command_takes(tmp_path: Path, spelling: str) -> None:
+    asked = topics.parse("nuki", Message("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0))
+    assert asked is not None
+    assert loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0].actions == {asked.action}
 
 
 def test_empty_list_of_actions_allows_none(tmp_path: Path) -> None:
@@ -679,7 +692,7 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
     found = loaded(tmp_path, text.replace("/etc/nuki-bridge/", f"{tmp_path}/"))
     assert found.mqtt == MqttSettings(username="nuki", password=Secret("hunter2"))
     assert found.bluetooth == BluetoothSettings(adapter="hci0")
-    every_action = frozenset(config.ACTIONS.values())
+    every_action = frozenset(ACTIONS.values())
     assert found.locks == (LockSettings("front_door", "54:D2:72:AA:BB:CC", pin=Secret("1234"), actions=every_action),)
     assert (found.state_dir, found.log_level) == (config.DEFAULT_STATE_DIR, "info")
     assert found.warnings == ()
