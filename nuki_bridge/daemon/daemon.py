@@ -204,10 +204,15 @@ def _settle() -> None:
 def _radio(settings: Settings, pulse: Pulse) -> tuple[Radio, Callable[[dict[str, Any]], dict[str, Any]] | None]:
     """The radio that the settings ask for, and the control of its locks if they are virtual."""
     if settings.bluetooth.backend == "virtual":
-        from nuki_bridge.simulator.backend import STATE_FILE, default_locks
+        from nuki_bridge.simulator.backend import LATENCY_S, STATE_FILE, default_locks
         from nuki_bridge.simulator.radio import VirtualRadio
 
-        virtual = VirtualRadio(default_locks(settings.state_dir), state_file=settings.state_dir / STATE_FILE)
+        virtual = VirtualRadio(
+            default_locks(settings.state_dir),
+            state_file=settings.state_dir / STATE_FILE,
+            latency_s=LATENCY_S,
+            write_s=LATENCY_S,
+        )
         return virtual, virtual.control
     from nuki_bridge.bluetooth.radio import BluezRadio
 

@@ -15,6 +15,9 @@ from nuki_bridge.simulator.lock import VirtualLock
 STATE_FILE = "virtual-locks.json"
 """Name of the locks' memory in the state directory."""
 
+LATENCY_S = 0.05
+"""What the radio takes for an indication, and for a write with its confirmation: about what a real one does."""
+
 
 def save_locks(path: Path, locks: Iterable[VirtualLock]) -> None:
     """Write the locks' memory to `path`, mode 0600, whole or not at all.  Raises `StoreError`."""

@@ -65,6 +65,10 @@ class Behaviour:
     max_links: int = 4
     pushes_states_of_others: bool = False
     """Report movements on every link, not only on the one that asked for them."""
+    plain_error_s: float = 0.0
+    """So long after a message that it cannot decrypt comes the plain Error Report; others are answered meanwhile."""
+    ignores_unreadable: bool = False
+    """It says nothing at all to a message that it cannot decrypt."""
     challenges_outlive_link: bool = False
     """A challenge stays valid over a disconnect (not documented)."""
 

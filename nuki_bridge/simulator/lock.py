@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from nuki_bridge.bluetooth.link import Channel
@@ -347,8 +348,15 @@ class VirtualLock(Surroundings):
     def _refuse_plainly(self, connection_id: int) -> None:
         """Without a key the error cannot be encrypted: it comes plain, on GDIO (smartlock.md 3.3)."""
         self.note("refused", detail="not_authorized")
+        if self.behaviour.ignores_unreadable:
+            return
         report = ErrorReport(error=ErrorCode.NOT_AUTHORIZED, failed_command=0)
-        self._the_transport().send(connection_id, Channel.GDIO, seal_plain(report.command, encode(report, self.family)))
+        frame = seal_plain(report.command, encode(report, self.family))
+        send = partial(self._the_transport().send, connection_id, Channel.GDIO, frame)
+        if self.behaviour.plain_error_s > 0:
+            self._the_transport().call_later(self.behaviour.plain_error_s, send)
+        else:
+            send()
 
     def _on_end(self, exchange: Exchange, completion: Completion) -> None:
         """How an action that a client asked for ended."""

@@ -34,8 +34,8 @@ class VirtualRadio:
     """An adapter in memory and the locks in its range.  Implements `Radio`.
 
     `clock` gives the time of day the locks live in, `mtu` the size at which indications are cut (3 bytes less),
-    `interval_s` the time between two advertisements of a lock.  `latency_s` (each indication), `write_s` (each write)
-    and `connect_s` slow things down; they, `mtu`, `rssi` and `faults` may be changed at any time.
+    `interval_s` the time between two advertisements of a lock.  `latency_s` (each indication), `write_s` (each write
+    and its confirmation) and `connect_s` slow things down; they, `mtu`, `rssi` and `faults` may be changed at any time.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class VirtualLink:
         self._family: Family | None = None
         self._deaf = False
         self._queue: deque[tuple[float, Channel | None, bytes]] = deque()
-        self._lost = asyncio.Event()
+        self._writes: deque[tuple[float, Channel, bytes, asyncio.Future[None]]] = deque()
 
     @property
     def connected(self) -> bool:
@@ -290,7 +290,6 @@ class VirtualLink:
         number = radio._connection_number()
         self._connection = number
         self._deaf = False
-        self._lost.clear()
         self._queue.clear()
         self._family = air.lock.family
         wanted = {Channel.PAIRING} if pairing else {Channel.USDIO} if hurry else {Channel.USDIO, Channel.GDIO}
@@ -308,29 +307,55 @@ class VirtualLink:
         self._channels |= {Channel.GDIO}
 
     async def write(self, channel: Channel, data: bytes) -> None:
-        """Hand `data` to the lock; see `Link.write`."""
-        radio = self._radio
-        if self._connection is None:
+        """Hand `data` to the lock; see `Link.write`.
+
+        As with BlueZ, writes may be under way at the same time, they arrive in their order, and one whose confirmation
+        nobody waits for any more arrives all the same.
+        """
+        radio, loop, number = self._radio, asyncio.get_running_loop(), self._connection
+        if number is None:
             raise Disconnected(f"there is no link to {self.address}")
         if len(data) > MAX_VALUE_SIZE:
             raise LinkError(f"a value has at most {MAX_VALUE_SIZE} bytes, not {len(data)}")
-        number, faults = self._connection, radio.faults
-        if self._deaf:
-            await self._lost.wait()
+        arrived: asyncio.Future[None] = loop.create_future()
+        late_s = radio.write_s / 2 + radio.faults.delay_s * radio.faults.hits("delay_write")
+        at = max(loop.time() + late_s, self._writes[-1][0] if self._writes else 0.0)
+        self._writes.append((at, channel, bytes(data), arrived))
+        if at > loop.time():
+            loop.call_at(at, self._carry)
         else:
-            delayed = faults.hits("delay_write")
-            await asyncio.sleep(radio.write_s + faults.delay_s * delayed)
+            await asyncio.sleep(0)
+            self._carry()
+        await arrived
+        if radio.write_s > 0:
+            await asyncio.sleep(radio.write_s / 2)
         if self._connection != number:
             raise Disconnected(f"the link to {self.address} was lost during a write")
+
+    def _carry(self) -> None:
+        """What is due reaches the lock; over a half-open link nothing does, and nothing is confirmed."""
+        now = asyncio.get_running_loop().time() + 1e-6
+        while self._connection is not None and not self._deaf and self._writes and self._writes[0][0] <= now:
+            _, channel, data, arrived = self._writes.popleft()
+            error = self._hand_over(self._connection, channel, data)
+            if not arrived.done() and error is not None:
+                arrived.set_exception(error)
+            elif not arrived.done():
+                arrived.set_result(None)
+            if isinstance(error, Disconnected):
+                self._lose()
+
+    def _hand_over(self, number: int, channel: Channel, data: bytes) -> LinkError | None:
+        """One write, with what goes wrong with it."""
+        faults = self._radio.faults
         if faults.hits("disconnect_before_write"):
-            self._lose()
-            raise Disconnected(f"the link to {self.address} was lost before a write")
-        radio._air[self.address].lock.written(number, channel, bytes(data))
+            return Disconnected(f"the link to {self.address} was lost before a write")
+        self._radio._air[self.address].lock.written(number, channel, data)
         if faults.hits("disconnect_after_write"):
-            self._lose()
-            raise Disconnected(f"the link to {self.address} was lost after a write")
+            return Disconnected(f"the link to {self.address} was lost after a write")
         if faults.hits("write_fails_after_delivery"):
-            raise TimedOut(f"{self.address} did not confirm a write in time")
+            return TimedOut(f"{self.address} did not confirm a write in time")
+        return None
 
     async def disconnect(self) -> None:
         """Drop the link; never raises."""
@@ -380,7 +405,10 @@ class VirtualLink:
             return
         number, self._connection = self._connection, None
         self._queue.clear()
-        self._lost.set()
+        for *_, arrived in self._writes:
+            if not arrived.done():
+                arrived.set_exception(Disconnected(f"the link to {self.address} was lost during a write"))
+        self._writes.clear()
         air = self._radio._air[self.address]
         if air.links.pop(number, None) is not None:
             air.lock.disconnected(number)

@@ -17,7 +17,7 @@ from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotF
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState
 from nuki_bridge.protocol.frames import Reassembler
-from nuki_bridge.protocol.messages import Challenge, KeyturnerStates, LockAction, RequestData, Status
+from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, LockAction, RequestData, Status
 from nuki_bridge.protocol.pairing import Authorization, Pairing
 from nuki_bridge.protocol.session import Session
 from nuki_bridge.protocol.wire import Message
@@ -205,6 +205,43 @@ async def test_slow_indications_keep_their_order() -> None:
         assert isinstance(await peer.ask(STATES), KeyturnerStates)
 
 
+async def test_writes_under_way_together_arrive_in_order_and_take_the_time_of_one() -> None:
+    radio, lock = make_radio()
+    peer = await paired_peer(radio)
+    radio.latency_s = radio.write_s = 0.1
+    loop = asyncio.get_running_loop()
+    frames = [peer.session.send(STATES), peer.session.send(RequestData(wanted=Command.CHALLENGE)), b"junk"]
+    audit, started = len(lock.audit), loop.time()
+    await asyncio.gather(*(peer.link.write(Channel.USDIO, frame) for frame in frames))
+    assert loop.time() - started == pytest.approx(0.1)
+    writes = [entry.detail for entry in list(lock.audit)[audit:] if entry.what == "write"]
+    assert writes == [f"usdio {len(frame)} bytes" for frame in frames]
+    assert isinstance(await peer.next(), KeyturnerStates)
+    assert loop.time() - started == pytest.approx(0.15)
+    assert isinstance(await peer.next(), Challenge)
+    assert isinstance(await peer.next(), ErrorReport)
+
+
+async def test_a_write_that_nobody_waits_for_any_more_arrives_all_the_same() -> None:
+    radio, _ = make_radio()
+    peer = await paired_peer(radio)
+    radio.write_s = 0.1
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(peer.link.write(Channel.USDIO, peer.session.send(STATES)), 0.01)
+    assert isinstance(await peer.next(), KeyturnerStates)
+
+
+async def test_a_write_under_way_when_the_link_is_lost_says_so() -> None:
+    radio, lock = make_radio()
+    peer = await paired_peer(radio)
+    radio.write_s = 0.1
+    asyncio.get_running_loop().call_later(0.02, lock.drop_links)
+    with pytest.raises(Disconnected):
+        await peer.link.write(Channel.USDIO, peer.session.send(STATES))
+    await asyncio.sleep(1.0)
+    assert peer.pieces == []
+
+
 async def test_nothing_arrives_from_what_was_not_subscribed_to() -> None:
     radio, _ = make_radio()
     peer = Peer(radio)
@@ -227,6 +264,23 @@ async def test_the_plain_error_comes_on_gdio() -> None:
     lock.remove_authorization(1)
     await peer.ask(STATES)
     assert peer.pieces == [PLAIN_NOT_AUTHORIZED[1:]]
+
+
+async def test_the_plain_error_may_take_its_time() -> None:
+    """Other requests are answered meanwhile: whoever asks next must not take it for theirs."""
+    radio, _ = make_radio(plain_error_s=0.3)
+    peer = await paired_peer(radio)
+    await peer.link.write(Channel.USDIO, b"junk")
+    assert isinstance(await peer.ask(STATES), KeyturnerStates)
+    assert isinstance(await peer.next(), ErrorReport)
+
+
+async def test_a_lock_may_ignore_what_it_cannot_read() -> None:
+    radio, _ = make_radio(ignores_unreadable=True)
+    peer = await paired_peer(radio)
+    await peer.link.write(Channel.USDIO, b"junk")
+    await asyncio.sleep(5.0)
+    assert peer.pieces == []
 
 
 async def test_the_family_is_known_after_connecting() -> None:
