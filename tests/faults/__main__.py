@@ -1,0 +1,84 @@
+"""`python -m tests.faults`: seeds by the thousand on every processor, or one seed with all that happened in it."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from types import FrameType
+
+from tests.faults.alone import Report, play
+from tests.faults.judge import RULES, Violation
+
+HANGS_S = 60
+"""A run takes some hundredths of a second; one that takes so long hangs, with the virtual clock standing still."""
+SHOWN = 5
+"""Seeds shown for each broken rule."""
+
+
+def _hangs(number: int, frame: FrameType | None) -> None:
+    raise RuntimeError("the run hangs: its clock stands still")
+
+
+def safely(seed: int) -> Report:
+    """Play a seed; whatever breaks the run itself is a broken rule, too."""
+    signal.signal(signal.SIGALRM, _hangs)
+    signal.alarm(HANGS_S)
+    try:
+        report = play(seed)
+    except Exception:
+        report = Report(seed, [Violation("errors", traceback.format_exc(limit=-4))])
+    finally:
+        signal.alarm(0)
+    report.trace.clear()
+    return report
+
+
+def campaign(seeds: range, jobs: int) -> int:
+    """Play all `seeds` and sum up; how many broke a rule."""
+    began = time.monotonic()
+    answers: Counter[str] = Counter()
+    broken: dict[str, list[tuple[int, Violation]]] = {}
+    failed = 0
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
+        for report in pool.map(safely, seeds, chunksize=20):
+            answers += report.answers
+            failed += bool(report.violations)
+            for each in report.violations:
+                broken.setdefault(each.rule, []).append((report.seed, each))
+    for rule, found in broken.items():
+        seeds_of = sorted({seed for seed, _ in found})
+        print(f"\n{rule}: {RULES[rule]}: broken by {len(seeds_of)} seeds")
+        for seed, each in found[:SHOWN]:
+            print(f"  {each.text}\n    replay: python -m tests.faults --seed {seed}")
+    total = answers.total()
+    print(f"\n{total} commands:", ", ".join(f"{word} {n}" for word, n in answers.most_common()))
+    print(f"outcome_unknown: {100 * answers['outcome_unknown'] / max(total, 1):.1f} %")
+    print(f"{len(seeds)} runs, {failed} broke a rule, {time.monotonic() - began:.0f} s")
+    return failed
+
+
+def main() -> int:
+    """Exit status 1 if a rule was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, help="play this one and show all that happened in it")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (%(default)s)")
+    parser.add_argument("--count", type=int, default=10_000, help="how many seeds (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
+    args = parser.parse_args()
+    if args.seed is None:
+        return int(campaign(range(args.first, args.first + args.count), args.jobs) > 0)
+    report = play(args.seed, traced=True)
+    print("\n".join(report.trace))
+    print("\n" + ("\n".join(map(str, report.violations)) or "no rule was broken"))
+    return int(bool(report.violations))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The campaign in short: some hundred seeds; and that the judge sees what it is there for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+
+import pytest
+
+from nuki_bridge.simulator.behaviour import Behaviour
+from tests.faults.alone import Report, play
+from tests.faults.judge import RULES
+from tests.faults.schedule import HABITS, OF_NO_MATTER, draw
+
+SEEDS = 300
+PARTS = 10
+NOT_YET = frozenset({"one start", "success", "failure", "refusal", "agree", "reachable", "healthy"})
+"""Rules that do not hold yet."""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_lock_bears_witness(part: int) -> None:
+    reports = [play(seed) for seed in range(1 + part, SEEDS + 1, PARTS)]
+    broken = [
+        f"{each}\n  replay: python -m tests.faults --seed {report.seed}"
+        for report in reports
+        for each in report.violations
+        if each.rule not in NOT_YET
+    ]
+    assert not broken, "\n".join(broken)
+    assert {each.rule for report in reports for each in report.violations} <= set(RULES)
+    answers = _answers(reports)
+    assert answers["success"] > answers.total() / 3
+    assert answers["outcome_unknown"] < answers.total() / 10
+
+
+def _answers(reports: list[Report]) -> Counter[str]:
+    return sum((report.answers for report in reports), Counter())
+
+
+def test_every_habit_of_the_virtual_lock_is_drawn() -> None:
+    plain = Behaviour()
+    flags = {each.name for each in fields(Behaviour) if isinstance(getattr(plain, each.name), bool)}
+    assert flags | set(HABITS) | OF_NO_MATTER == {each.name for each in fields(Behaviour)}
+    runs = [draw(seed).behaviour for seed in range(1, SEEDS + 1)]
+    for name in flags | set(HABITS):
+        assert len({getattr(behaviour, name) for behaviour in runs}) > 1, name
+
+
+def test_a_seed_gives_the_same_run_each_time() -> None:
+    first, second = play(11, traced=True), play(11, traced=True)
+    assert first.trace == second.trace
+    assert any("command" in line for line in first.trace)
+    assert not play(11).trace[4:], "nothing is traced that nobody wants to see"
