@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-/opt/nuki-bridge}
 command=${PREFIX:-/usr/local}/bin/nuki-bridge
 unit=/etc/systemd/system/nuki-bridge.service
+drop_in=/etc/systemd/system/bluetooth.service.d/nuki-bridge.conf
 policy=/etc/dbus-1/system.d/nuki-bridge.conf
 config=/etc/nuki-bridge/config.yaml
 root=${DESTDIR:-}
@@ -70,6 +71,7 @@ install_program() {
 
 install_service() {
     install -D -m 644 systemd/dbus-1/nuki-bridge.conf "$root$policy"
+    install -D -m 644 systemd/bluetooth.service.d/nuki-bridge.conf "$root$drop_in"
     install -d "$root${unit%/*}" "$root${config%/*}"
     sed "s,/usr/bin/nuki-bridge,$venv/bin/nuki-bridge," systemd/nuki-bridge.service >"$root$unit"
     chmod 644 "$root$unit"
@@ -92,7 +94,8 @@ uninstall() {
     fi
     [ "$(readlink "$root$command")" != "$venv/bin/nuki-bridge" ] || rm "$root$command"
     rm -rf "$root${venv:?}"
-    rm -f "$root$unit" "$root$policy"
+    rm -f "$root$unit" "$root$policy" "$root$drop_in"
+    rmdir --ignore-fail-on-non-empty "$root${drop_in%/*}" 2>/dev/null || true
     reload_dbus
     ! systemd_runs || systemctl daemon-reload
     echo "nuki-bridge is gone. What is left: /etc/nuki-bridge (configuration), /var/lib/nuki-bridge (paired locks and"

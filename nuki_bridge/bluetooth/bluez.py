@@ -36,6 +36,8 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECTS = "org.freedesktop.DBus.ObjectManager"
 DBUS = "org.freedesktop.DBus"
 
+_WATCHED = 10
+"""Adapters from hci0 on whose coming and going is signalled."""
 _MATCHES = (
     f"type='signal',sender='{DBUS}',member='NameOwnerChanged',arg0='{BLUEZ}'",
     f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',member='PropertiesChanged',arg0='{ADAPTER}'",
@@ -43,7 +45,7 @@ _MATCHES = (
     *(
         f"type='signal',sender='{BLUEZ}',interface='{OBJECTS}',member='{member}',arg0path='/org/bluez/hci{number}'"
         for member in ("InterfacesAdded", "InterfacesRemoved")
-        for number in range(10)
+        for number in range(_WATCHED)
     ),
 )
 
@@ -62,6 +64,11 @@ class Bluez:
         self._bus_death: asyncio.Task[None] | None = None
         self.lost = False
         """The adapter went away since the last `refresh`."""
+        self.died = False
+        """bluetoothd left the bus without taking its adapters from it first, as it does when somebody stops it."""
+        self._why_dead = ""
+        self._present: set[str] = set()  # adapters that bluetoothd has shown and not taken away,
+        self._removed: set[str] = set()  # those that it took away since it was asked for them
         self.status = RadioStatus(False, adapter, "Bluetooth has not been started yet")
         self.signalled = True
         """The next change will be signalled; otherwise `refresh` has to be called again by and by."""
@@ -78,6 +85,7 @@ class Bluez:
         self.signalled = True
         try:
             async with asyncio.timeout(CALL_S):
+                self._removed.clear()
                 self._choose(await self._managed_objects())
         except AdapterUnavailable as error:
             self._unusable(str(error))
@@ -94,6 +102,22 @@ class Bluez:
             self._unusable(f"the system D-Bus cannot be reached ({words(error)})")
         lost, self.lost = self.lost, False
         return lost
+
+    async def start_daemon(self) -> None:
+        """Have D-Bus, which leaves it to systemd, start bluetoothd; raises `LinkError`."""
+        try:
+            async with asyncio.timeout(CALL_S):
+                start = ("StartServiceByName", "su", [BLUEZ, 0])
+                await self._call("/org/freedesktop/DBus", DBUS, *start, destination=DBUS)
+        except TimeoutError:
+            log.debug("bluetoothd takes its time to start")
+        except _BUS_ERRORS as error:
+            raise LinkError(words(error)) from error
+
+    def cannot_start(self, why: str) -> None:
+        """bluetoothd has died and could not be started: say so instead of promising it."""
+        self._why_dead = f"bluetoothd has died and D-Bus cannot start it ({why}): `systemctl start bluetooth`"
+        self._on_change()
 
     def close(self) -> None:
         """Leave the bus."""
@@ -202,7 +226,8 @@ class Bluez:
             await self._open()
         owner = await self._call("/org/freedesktop/DBus", DBUS, "NameHasOwner", "s", [BLUEZ], destination=DBUS)
         if not owner.body[0]:
-            raise AdapterUnavailable(_NOT_RUNNING)
+            raise AdapterUnavailable(self._why_dead if self.died else _NOT_RUNNING)
+        self.died = False
         try:
             reply = await self._call("/", OBJECTS, "GetManagedObjects")
         except DBusError as error:
@@ -210,7 +235,7 @@ class Bluez:
                 self.signalled = False  # nor will the day be told when D-Bus has read its policies again
                 raise AdapterUnavailable(_REFUSED) from None
             if error.type in _NOT_THERE:
-                raise AdapterUnavailable(_NOT_RUNNING) from None
+                raise AdapterUnavailable(self._why_dead if self.died else _NOT_RUNNING) from None
             raise
         return dict(unpack_variants(reply.body[0]))
 
@@ -221,12 +246,17 @@ class Bluez:
         ours = f"/org/bluez/{self.status.adapter}"
         if message.member == "NameOwnerChanged" and message.body[0] == BLUEZ:
             self.lost = self.lost or bool(message.body[1])
+            self.died = not message.body[2] and bool(self._present)
+            self._why_dead = _DIED
+            self._present.clear()
         elif message.member == "PropertiesChanged" and message.body[0] == ADAPTER:
             if "Powered" not in message.body[1]:
                 return
             self.lost = self.lost or (message.path == ours and not message.body[1]["Powered"].value)
         elif message.member == "InterfacesRemoved" and ADAPTER in message.body[1]:
             self.lost = self.lost or message.body[0] == ours
+            self._removed.add(message.body[0].rpartition("/")[2])
+            self._present -= self._removed
         elif message.member != "InterfacesAdded":
             return
         self._on_change()
@@ -239,6 +269,7 @@ class Bluez:
 
     def _choose(self, objects: dict[str, dict[str, dict[str, Any]]]) -> None:
         found = {path.rpartition("/")[2]: interfaces for path, interfaces in objects.items() if ADAPTER in interfaces}
+        self._present = {name for name in found if _number(name)[0] < _WATCHED} - self._removed
         powered = sorted((name for name in found if found[name][ADAPTER].get("Powered")), key=_number)
         self.with_service_data = frozenset(
             str(interfaces[DEVICE]["Address"])
@@ -298,6 +329,7 @@ async def stop_bleak_discovery(adapter: str) -> None:
 
 _REFUSED = "D-Bus refuses access to BlueZ: is there a policy for this user, or is it in the group bluetooth?"
 _NOT_RUNNING = "bluetoothd is not running: `systemctl start bluetooth`"
+_DIED = "bluetoothd has died; it is started again in a moment"
 _NOT_THERE = (
     "org.freedesktop.DBus.Error.NoReply",  # it ended meanwhile
     "org.freedesktop.DBus.Error.ServiceUnknown",

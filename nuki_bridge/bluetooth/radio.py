@@ -17,6 +17,7 @@ from bleak.backends.device import BLEDevice
 from nuki_bridge.bluetooth.bluez import CALL_S, Bluez, forget_bleak_cache
 from nuki_bridge.bluetooth.gatt import DISCONNECT_S, BluezLink
 from nuki_bridge.bluetooth.link import OnData, RadioStatus
+from nuki_bridge.bluetooth.revival import Revival
 from nuki_bridge.bluetooth.scan import OLD_BLEAK, SCAN_S, Scanner
 from nuki_bridge.errors import AdapterUnavailable, LinkError
 from nuki_bridge.protocol.advertisement import Sighting
@@ -46,6 +47,7 @@ class BluezRadio:
         self.bluez = Bluez(adapter, self._wake.set)
         self.links: dict[str, BluezLink] = {}
         """The links that are up or being connected, by address."""
+        self._revival = Revival(self.bluez)
         self.scanner = Scanner(self.bluez, self._wake.set, self.links)
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -88,9 +90,12 @@ class BluezRadio:
                 if self.status != reported:
                     reported = self.status
                     on_status(reported)
+                self._pulse.step(CALL_S, "having bluetoothd started")
+                revive_s = await self._revival.look()
                 self._pulse.step(4 * SCAN_S, "starting the scan")  # to stop, to start, to stop what timed out, to queue
                 pause_s = await self.scanner.adjust()
-                pause_s = min(LOOK_S if pause_s is None else pause_s, LOOK_S) if self.bluez.signalled else REOPEN_S
+                pause_s = min(each for each in (LOOK_S, pause_s, revive_s) if each is not None)
+                pause_s = pause_s if self.bluez.signalled else REOPEN_S
                 self._pulse.step(pause_s, "the pause until something is due")
                 await self._woken(pause_s)
         finally:

@@ -78,6 +78,9 @@ class StandInBluez:
         """A `Disconnect` is answered, and `Connected` stays true."""
         self.stop_sticks = False
         """The next stop of a scan is refused, and BlueZ then believes that it scans, until it is stopped once more."""
+        self.fragile = False
+        """It dies when an attempt to connect is given up while the lock leaves its questions unanswered, and when the
+        adapter is powered off meanwhile: bluetoothd 5.66."""
         self._deaf: set[str] = set()
         self._bus: MessageBus | None = None
         self._objects: dict[str, dict[str, dict[str, Any]]] = {}
@@ -105,6 +108,13 @@ class StandInBluez:
         self._scans.clear()
         self._connecting.clear()
 
+    async def stop(self) -> None:
+        """End as `systemctl stop bluetooth` has it end: adapters are powered off and taken from the bus first."""
+        for name in sorted(path.rpartition("/")[2] for path in self._objects if ADAPTER in self._objects[path]):
+            self.power(False, name)
+            self.remove_adapter(name)
+        await self.kill()
+
     def add_adapter(self, name: str = "hci0", *, powered: bool = True, monitors: bool = False) -> None:
         """Plug an adapter in."""
         interfaces: dict[str, dict[str, Any]] = {ADAPTER: {"Powered": powered, "Roles": ["central"]}}
@@ -125,6 +135,10 @@ class StandInBluez:
         path = f"/org/bluez/{name}"
         if not on:
             self._scans.pop(path, None)
+            if self.fragile and any(self._is_stuck(known) for known in self._objects if known.startswith(path)):
+                self.set(path, ADAPTER, Powered=False)
+                self._die()
+                return
             for known in [p for p in self._objects if p.startswith(path) and DEVICE in self._objects[p]]:
                 self.drop(self._objects[known][DEVICE]["Address"], name)
         self.set(path, ADAPTER, Powered=on)
@@ -138,6 +152,20 @@ class StandInBluez:
     def hang(self, member: str, times: int = 1) -> None:
         """Never answer the next calls of a method."""
         self._answers[member].extend([HANG] * times)
+
+    def _is_stuck(self, path: str) -> bool:
+        """It has a link over which its questions stay unanswered, or an attempt to make one."""
+        device = self._objects.get(path, {}).get(DEVICE, {})
+        return path in self._connecting or (device.get("Connected", False) and not device["ServicesResolved"])
+
+    def _die(self) -> None:
+        """As `kill`, on its own account."""
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            bus.disconnect()
+        self._objects.clear()
+        self._scans.clear()
+        self._connecting.clear()
 
     # -- the air ------------------------------------------------------------------------------------------------------
 
@@ -324,12 +352,16 @@ class StandInBluez:
                 self._add(f"{service_path}/char{next(handle):04x}", {CHARACTERISTIC: properties})
         self.set(path, DEVICE, ServicesResolved=True)
 
-    def _Disconnect(self, path: str, message: Message) -> None:
+    def _Disconnect(self, path: str, message: Message) -> Message | bool | None:
+        if self.fragile and self._is_stuck(path):
+            self._die()
+            return True
         waiting = self._connecting.pop(path, None)
         if waiting is not None and self._bus is not None:
             self._bus.send(_error(waiting, "org.bluez.Error.Failed", "le-connection-canceled"))
         if not self.stubborn:
             self.drop(self._objects[path][DEVICE]["Address"], path.split("/")[3])
+        return None
 
     def _StartNotify(self, path: str, message: Message) -> None:
         self.set(path, CHARACTERISTIC, Notifying=True)

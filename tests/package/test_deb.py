@@ -140,6 +140,7 @@ def test_the_program_is_there_whole_and_nothing_else(package: Package) -> None:
 def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
     for name, source in {
         "usr/lib/systemd/system/nuki-bridge.service": "systemd/nuki-bridge.service",
+        "usr/lib/systemd/system/bluetooth.service.d/nuki-bridge.conf": "systemd/bluetooth.service.d/nuki-bridge.conf",
         "usr/lib/sysusers.d/nuki-bridge.conf": "systemd/sysusers.d/nuki-bridge.conf",
         "usr/share/dbus-1/system.d/nuki-bridge.conf": "systemd/dbus-1/nuki-bridge.conf",
         f"{SHARED}/README.md": "README.md",

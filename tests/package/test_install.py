@@ -56,6 +56,8 @@ def test_the_service_starts_that_program(installed: Path) -> None:
     assert unit == original.replace("ExecStart=/usr/bin/", "ExecStart=/opt/nuki-bridge/bin/")
     policy = (installed / "etc/dbus-1/system.d/nuki-bridge.conf").read_bytes()
     assert policy == (ROOT / "systemd" / "dbus-1" / "nuki-bridge.conf").read_bytes()
+    drop_in = (installed / "etc/systemd/system/bluetooth.service.d/nuki-bridge.conf").read_bytes()
+    assert drop_in == (ROOT / "systemd" / "bluetooth.service.d" / "nuki-bridge.conf").read_bytes()
 
 
 def test_the_service_can_read_the_program_and_others_not_the_configuration(installed: Path) -> None:
@@ -92,6 +94,7 @@ def test_uninstall_keeps_configuration_and_state(installed: Path) -> None:
     assert "What is left: /etc/nuki-bridge" in said
     left = {str(each.relative_to(installed)) for each in installed.rglob("*") if not each.is_dir()}
     assert left == {"etc/nuki-bridge/config.yaml", "var/lib/nuki-bridge/nuki-bridge.db"}
+    assert not (installed / "etc/systemd/system/bluetooth.service.d").exists()
     make("uninstall", installed)
 
 

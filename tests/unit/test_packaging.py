@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nuki_bridge
+from nuki_bridge.bluetooth import revival
 from nuki_bridge.command_line import cli
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,14 @@ def test_unit_policy_and_scripts_name_the_same_user_and_paths() -> None:
     # What `make install` replaces by the path in the virtual environment.
     assert len(re.findall(r"^ExecStart=/usr/bin/nuki-bridge run", unit, re.MULTILINE)) == 1
     assert "s,/usr/bin/nuki-bridge," in (ROOT / "systemd" / "install.sh").read_text()
+
+
+def test_a_bluetoothd_that_died_is_restarted_and_one_that_was_stopped_is_not() -> None:
+    drop_in = (ROOT / "systemd" / "bluetooth.service.d" / "nuki-bridge.conf").read_text()
+    assert "\n[Service]\nRestart=on-failure\n" in drop_in
+    pause_s = int(re.findall(r"^RestartSec=(\d+)$", drop_in, re.MULTILINE)[0])
+    assert pause_s < revival.PAUSE_S / 2  # D-Bus is asked only where this is not in effect
+    assert 4 * pause_s > 10  # or systemd gives it up: 5 starts within 10 s
 
 
 def test_the_readme_names_the_package_of_this_version() -> None:
