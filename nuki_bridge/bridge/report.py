@@ -91,7 +91,7 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
     if lock.states is not None:
-        told |= _states(lock.states)
+        told |= _states(lock.states) | {"timezone_offset_min": words.offset_min(lock)}
         last = last or words.lock_action(lock.states)
         told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
     if lock.config is not None:
@@ -113,7 +113,6 @@ def _states(states: KeyturnerStates) -> dict[str, Any]:
         "lock_n_go_timer_s": states.lock_n_go_timer,
         "night_mode": states.night_mode_active,
         "battery": words.battery(states),
-        "timezone_offset_min": states.timezone_offset_min,
     }
 
 

@@ -5,9 +5,10 @@ Nothing is told that the lock has not reported itself.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.protocol.codes import MOVING_STATES, DoorState, LockState, Trigger, name_of
 
 if TYPE_CHECKING:
@@ -56,17 +57,21 @@ def name_or_none(value: int | None) -> str | None:
 
 
 def lock_time(lock: Lock) -> str | None:
-    """When the lock last reported, in RFC 3339 with the lock's own offset."""
+    """When the lock last reported, in RFC 3339 as the lock's wall clock shows it."""
+    return wall_clock.rfc3339(lock.updated, wall_clock.zone_in(lock))
+
+
+def offset_min(lock: Lock) -> int | None:
+    """Minutes from UTC to the lock's wall clock when it last reported."""
     if lock.updated is None:
         return None
-    offset_min = lock.states.timezone_offset_min if lock.states is not None else 0
-    return rfc3339(lock.updated, offset_min)
+    there = lock.updated.astimezone(wall_clock.zone_in(lock)).utcoffset()
+    return None if there is None else int(there.total_seconds() // 60)
 
 
-def rfc3339(moment: datetime, offset_min: int = 0) -> str:
-    """`moment` to the second, with an offset in minutes; an impossible offset is taken for UTC."""
-    zone = timezone(timedelta(minutes=offset_min)) if abs(offset_min) < 24 * 60 else UTC
-    return moment.astimezone(zone).isoformat(timespec="seconds")
+def rfc3339(moment: datetime) -> str:
+    """`moment` to the second, in UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def lock_action(states: KeyturnerStates) -> dict[str, Any]:

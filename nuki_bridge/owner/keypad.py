@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import RequestError
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
 from nuki_bridge.owner.users import limit_of
@@ -77,8 +78,8 @@ def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[s
         "id": entry.code_id,
         "name": entry.name,
         "enabled": entry.enabled,
-        "created": access.rfc3339(entry.created, zone),
-        "last_active": access.rfc3339(entry.last_active, zone),
+        "created": wall_clock.rfc3339(entry.created, zone),
+        "last_active": wall_clock.rfc3339(entry.last_active, zone),
         "lock_count": entry.lock_count,
         "access": access.shown(entry.limit, zone) if entry.time_limited else None,
     }
@@ -86,7 +87,7 @@ def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[s
 
 
 async def _zone(call: Call) -> tzinfo:
-    return access.zone_of(call.lock.config or await call.lock.read_config(call.timeout_s))
+    return wall_clock.zone_of(call.lock.config or await call.lock.read_config(call.timeout_s))
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

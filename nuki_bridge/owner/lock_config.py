@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.lock import LOST_PAIRING
-from nuki_bridge.owner import access, advanced_config
+from nuki_bridge.owner import advanced_config
 from nuki_bridge.owner.setting import Setting, flag, number, word
 from nuki_bridge.protocol.messages import NAME_SIZE
 
@@ -61,16 +62,16 @@ def name(value: Any) -> str:
 
 def _timezone(value: Any) -> int:
     if value == NO_TIMEZONE_NAME:
-        return access.NO_TIMEZONE
-    if not isinstance(value, str) or value not in access.TIMEZONES:
-        raise ValueError(f"must be {NO_TIMEZONE_NAME} or one of {', '.join(access.TIMEZONES)}")
-    return access.TIMEZONES[value]
+        return wall_clock.NO_TIMEZONE
+    if not isinstance(value, str) or value not in wall_clock.TIMEZONES:
+        raise ValueError(f"must be {NO_TIMEZONE_NAME} or one of {', '.join(wall_clock.TIMEZONES)}")
+    return wall_clock.TIMEZONES[value]
 
 
 def _timezone_shown(value: int | None) -> str | int | None:
-    if value is None or value == access.NO_TIMEZONE:
+    if value is None or value == wall_clock.NO_TIMEZONE:
         return NO_TIMEZONE_NAME
-    return access.timezone_name(value) or value
+    return wall_clock.timezone_name(value) or value
 
 
 SETTINGS: Final[Mapping[str, Setting]] = {
@@ -107,7 +108,7 @@ def shown(config: Config) -> dict[str, Any]:
         "has_fob": config.has_fob,
         "has_keypad": config.has_keypad,
         "has_keypad_2": config.has_keypad_2,
-        "time": access.rfc3339(config.current_time, access.zone_of(config)),
+        "time": wall_clock.rfc3339(config.current_time, wall_clock.zone_of(config)),
     }
 
 
@@ -165,6 +166,10 @@ async def _set(call: Call) -> Answer:
 def _patched(config: Config, values: Mapping[str, Any]) -> Config:
     if config.timezone_id is None and "timezone" in values:
         raise RequestError("bad_request", "timezone is not known to this lock's firmware; set timezone_offset_min")
+    had_zone = config.timezone_id not in (None, wall_clock.NO_TIMEZONE)
+    if had_zone and values.get("timezone") == wall_clock.NO_TIMEZONE and "timezone_offset_min" not in values:
+        # the lock need not tell the right one beside a timezone
+        raise RequestError("bad_request", "without a timezone the offset counts: give timezone_offset_min, too")
     return replace(config, **{SETTINGS[key].field or key: value for key, value in values.items()})
 
 
@@ -222,19 +227,19 @@ async def _set_time(call: Call) -> Answer:
     given: datetime | None = call.arguments.get("time")
     deadline = lock.clock() + call.timeout_s
     config = await lock.read_config(call.timeout_s)
-    zone = access.zone_of(config)
+    zone = wall_clock.zone_of(config)
     if given is not None and given.tzinfo is None:
         given = given.replace(tzinfo=zone)
     now = (given or call.bridge.outside.now()).astimezone(UTC)
     if given is None and config.current_time is not None and config.current_time - now > MAX_SET_BACK:
-        ours, its = access.rfc3339(now, zone), access.rfc3339(config.current_time, zone)
+        ours, its = wall_clock.rfc3339(now, zone), wall_clock.rfc3339(config.current_time, zone)
         raise RequestError(
             "clock_behind",
             f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
         )
     await admin.set_time(now, deadline - lock.clock())
     lock.look_again()
-    return {"data": {"time": access.rfc3339(now, zone)}}
+    return {"data": {"time": wall_clock.rfc3339(now, zone)}}
 
 
 COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {

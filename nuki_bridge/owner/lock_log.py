@@ -15,9 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LockError, RequestError
-from nuki_bridge.lock import words
+from nuki_bridge.lock import wall_clock, words
 from nuki_bridge.lock.errand import Errand
-from nuki_bridge.owner import access
 from nuki_bridge.protocol.codes import (
     Action,
     Completion,
@@ -75,7 +74,7 @@ _NO_ACTIONS: Final = frozenset({Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON
 def told(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
     """A log entry as JSON; `kind_of` gives the type of the user of an ID, if it is known."""
     user = {"id": entry.authorization_id, "name": entry.name} if entry.authorization_id else None
-    common = {"user": user, "source": None, "time": access.rfc3339(entry.time, zone)}
+    common = {"user": user, "source": None, "time": wall_clock.rfc3339(entry.time, zone)}
     data = [0 if each is None else each for each in (entry.data_0, entry.data_1, entry.data_2, entry.data_3)]
     if entry.kind in _MOTOR_LOG:
         return {
@@ -222,7 +221,7 @@ class LogBook:
         entries = await self._admin.log(start=0, count=PAGE, descending=True, timeout_s=READ_TIMEOUT_S)
         self._has_looked_back = True
         assert self._lock.config is not None
-        zone = access.zone_of(self._lock.config)
+        zone = wall_clock.zone_of(self._lock.config)
         events = (told(each, zone, self._users.kind_of) for each in entries if _moves(each))
         last = next(events, None)
         if last is not None:
@@ -272,7 +271,7 @@ class LogBook:
     def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
         """The events that an entry is; none if a report has told it already."""
         assert self._lock.config is not None
-        event = told(entry, access.zone_of(self._lock.config), self._users.kind_of)
+        event = told(entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
         if event["type"] == "lock_action":
             event["state"] = state
         if self._was_told_early(entry.time, event):

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import LockError, RequestError, TimedOut
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access
@@ -139,7 +140,7 @@ class Users:
     def _shown(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
         if self._lock.config is None:
             return []
-        zone, pending = access.zone_of(self._lock.config), self.pending_ids()
+        zone, pending = wall_clock.zone_of(self._lock.config), self.pending_ids()
         own_id = self._lock.paired.authorization_id
         return [shown(each, zone, pending=each.authorization_id in pending, own_id=own_id) for each in entries]
 
@@ -213,7 +214,7 @@ class Users:
     async def zone(self, timeout_s: float) -> tzinfo:
         """The lock's time zone."""
         config = self._lock.config or await self._lock.read_config(timeout_s)
-        return access.zone_of(config)
+        return wall_clock.zone_of(config)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -365,8 +366,8 @@ def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int
         "type": type_word(entry.id_type),
         "enabled": entry.enabled,
         "remote": entry.remote_allowed,
-        "created": access.rfc3339(entry.created, zone),
-        "last_active": access.rfc3339(entry.last_active, zone),
+        "created": wall_clock.rfc3339(entry.created, zone),
+        "last_active": wall_clock.rfc3339(entry.last_active, zone),
         "lock_count": entry.lock_count,
         "access": access.shown(entry.limit, zone) if entry.time_limited else None,
         "pending": pending,

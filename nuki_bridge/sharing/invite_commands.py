@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import NukiError, RequestError
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import access
 from nuki_bridge.owner.which import Which
@@ -40,7 +41,7 @@ async def _create(call: Call) -> Answer:
     if "access" in call.arguments:
         config = call.lock.config or await call.lock.read_config(call.timeout_s)
         try:
-            limit = call.arguments["access"].limit(access.zone_of(config))
+            limit = call.arguments["access"].limit(wall_clock.zone_of(config))
         except ValueError as error:
             raise RequestError("bad_request", f"access {error}") from None
     code, row = await call.bridge.invitations.create(
@@ -56,7 +57,7 @@ async def _create(call: Call) -> Answer:
             "id": row.authorization_id,
             "code": shown(code),
             "link": link(code),
-            "expires": _time(row.expires, _zone(call.lock)),
+            "expires": _time(row.expires, wall_clock.zone_in(call.lock)),
             "user": row.user,
         }
     }
@@ -97,7 +98,10 @@ def told(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
     """The open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
     if member.lock is None:
         return []
-    return [_shown(bridge, each, _zone(member.lock)) for each in bridge.invitations.open_at(member.lock.paired.nuki_id)]
+    return [
+        _shown(bridge, each, wall_clock.zone_in(member.lock))
+        for each in bridge.invitations.open_at(member.lock.paired.nuki_id)
+    ]
 
 
 def _shown(bridge: Bridge, row: Invitation, zone: tzinfo) -> dict[str, Any]:
@@ -122,20 +126,12 @@ def event(row: Invitation, lock: Lock) -> dict[str, Any]:
         "type": "invitation",
         "invitation": "created" if row.stage is Stage.OPEN else row.stage.value,
         "user": {"id": row.authorization_id, "name": row.user},
-        "time": _time(row.created if row.ended is None else row.ended, _zone(lock)),
+        "time": _time(row.created if row.ended is None else row.ended, wall_clock.zone_in(lock)),
     }
 
 
-def _zone(lock: Lock) -> tzinfo:
-    """The lock's time zone, as far as it has told."""
-    if lock.config is not None:
-        return access.zone_of(lock.config)
-    offset_min = lock.states.timezone_offset_min if lock.states is not None else 0
-    return timezone(timedelta(minutes=offset_min)) if abs(offset_min) < 24 * 60 else UTC
-
-
 def _time(seconds: int, zone: tzinfo) -> str | None:
-    return access.rfc3339(datetime.fromtimestamp(seconds, UTC), zone)
+    return wall_clock.rfc3339(datetime.fromtimestamp(seconds, UTC), zone)
 
 
 # -- the guest --------------------------------------------------------------------------------------------------------

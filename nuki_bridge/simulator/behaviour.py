@@ -46,6 +46,8 @@ class Behaviour:
     """Length of Config: 71 to 79; by family (77 or 79) if None."""
     advanced_config_size: int | None = None
     """Length of Advanced Config: 28, 31 or 33, 0 for firmware that does not know it; by family (31 or 33) if None."""
+    tells_offset_in_force: bool = False
+    """Beside a timezone ID its states and Config tell the offset in force; otherwise 0, as firmware 2.6 and 3.10 do."""
     immediate_auto_lock_missing: bool = False
     """It says "not supported" of immediate auto lock."""
     accepted_times: int = 1
@@ -127,7 +129,7 @@ class Settings:
     led_enabled: bool = True
     led_brightness: int = 3
     timezone_offset_min: int = 60
-    """Counts, with `dst_mode`, only without a timezone ID; `Device.timezone_offset_min` is what the lock tells."""
+    """Counts, with `dst_mode`, only without a timezone ID; `Device.told_offset_min` is what the lock tells."""
     dst_mode: int = 0
     has_fob: bool = False
     fob_action_1: int = 1

@@ -37,6 +37,8 @@ from nuki_bridge.simulator.transport import Timer, Transport
 if TYPE_CHECKING:
     from nuki_bridge.simulator.lock import Exchange
 
+_CONFIG_SIZE_WITH_ZONE = 74
+"""Bytes of the shortest Config with a timezone ID."""
 AUDIT_SIZE = 20_000
 """Entries of the audit trail that are kept at least."""
 
@@ -150,6 +152,13 @@ class Device:
         if settings.timezone_id != timezones.NONE:
             return timezones.offset_min(settings.timezone_id, now)
         return settings.timezone_offset_min + timezones.daylight_min(settings.dst_mode, now)
+
+    @property
+    def told_offset_min(self) -> int:
+        """Minutes that its states and Config tell: beside a timezone ID 0, if such is its firmware's habit."""
+        has_id = self.settings.timezone_id != timezones.NONE
+        tells_id = has_id and self.behaviour.config_size_of(self.family) >= _CONFIG_SIZE_WITH_ZONE
+        return 0 if tells_id and not self.behaviour.tells_offset_in_force else self.timezone_offset_min
 
     @property
     def pin_is_set(self) -> bool:

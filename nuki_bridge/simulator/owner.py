@@ -132,7 +132,8 @@ _RANGES = {
 def _set_config(exchange: Exchange, request: SetConfig) -> None:
     """Written as a whole; the config update count rises only if something is different then.
 
-    The offset is the one that Config tells, with daylight saving in it, so that writing what was read changes nothing.
+    Without a timezone ID the offset is the one that Config tells, with daylight saving in it, so that writing what was
+    read changes nothing; beside one it does not count.
     """
     lock = exchange.lock
     settings = lock.settings

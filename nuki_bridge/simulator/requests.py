@@ -102,7 +102,7 @@ def keyturner_states(lock: VirtualLock) -> KeyturnerStates:
         lock_state=motor.state,
         trigger=motor.trigger,
         current_time=lock.now(),
-        timezone_offset_min=lock.timezone_offset_min,
+        timezone_offset_min=lock.told_offset_min,
         battery_state=battery,
         config_update_count=lock.config_update_count,
         lock_n_go_timer=motor.wait_left_s(),
@@ -186,7 +186,7 @@ def _request_config(exchange: Exchange, request: RequestConfig) -> None:
     lock = exchange.lock
     settings = lock.settings
     fields = {name: getattr(settings, name) for name in settings.__slots__}
-    fields["timezone_offset_min"] = lock.timezone_offset_min
+    fields["timezone_offset_min"] = lock.told_offset_min
     config = Config(nuki_id=lock.nuki_id, current_time=lock.now(), **fields)
     exchange.reply(config, size=lock.behaviour.config_size_of(lock.family))
 

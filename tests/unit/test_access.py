@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-from types import SimpleNamespace
+from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
@@ -12,27 +11,11 @@ from hypothesis import strategies as st
 
 from nuki_bridge.owner import access
 from nuki_bridge.protocol.wire import TimeLimit
-from nuki_bridge.simulator import timezones
-
-WINTER = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
-SUMMER = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
-
-
-def zone(timezone_id: int | None = 37, offset_min: int = 60, dst_mode: int = 0, now: datetime = WINTER) -> Any:
-    config: Any = SimpleNamespace(
-        timezone_id=timezone_id, timezone_offset_min=offset_min, dst_mode=dst_mode, current_time=now
-    )
-    return access.zone_of(config)
+from tests.unit.test_wall_clock import zone
 
 
 def limit(**parts: Any) -> TimeLimit | None:
     return access.check({key.removesuffix("_"): part for key, part in parts.items()}).limit(zone())
-
-
-def offset_min(moment: datetime, where: Any) -> float:
-    offset = moment.astimezone(where).utcoffset()
-    assert offset is not None
-    return offset.total_seconds() / 60
 
 
 # -- from JSON
@@ -112,7 +95,7 @@ def test_absent_parts_are_left_out_and_no_limit_is_null() -> None:
 
 
 def test_dates_at_the_end_of_time_do_no_harm() -> None:
-    shown = access.shown(TimeLimit(until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)), zone(36, 660))
+    shown = access.shown(TimeLimit(until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)), zone(36))
     assert shown is not None
     assert shown["until"].startswith("9999-12-31")
 
@@ -134,44 +117,3 @@ def test_what_is_shown_reads_back_as_the_same(
     where = zone(timezone_id, dst_mode=dst_mode)
     made = TimeLimit(since=since, weekdays=weekdays, time_from=time(22), time_until=time(6))
     assert access.check(access.shown(made, where)).limit(where) == made
-
-
-# -- zones
-
-
-@pytest.mark.parametrize("timezone_id", [each for each in range(46) if each not in (0, 11)])
-@pytest.mark.parametrize("now", [WINTER, SUMMER])
-def test_zones_agree_with_the_locks_own_rule(timezone_id: int, now: datetime) -> None:
-    where = zone(timezone_id, timezones.offset_min(timezone_id, now), now=now)
-    for moment in (WINTER, SUMMER):
-        assert offset_min(moment, where) == timezones.offset_min(timezone_id, moment)
-
-
-def test_a_lock_with_an_older_law_is_believed() -> None:
-    """Mexico has no daylight saving any more; a lock that says otherwise lives by its own clock."""
-    assert offset_min(SUMMER, zone(11, -300, now=SUMMER)) == -300
-    assert offset_min(SUMMER, zone(37, 0, now=SUMMER)) == 0
-
-
-@pytest.mark.parametrize("timezone_id", [None, 0xFFFF, 46])
-def test_without_a_known_zone_offset_and_dst_mode_decide(timezone_id: int | None) -> None:
-    assert offset_min(SUMMER, zone(timezone_id, -180)) == -180
-    for now, reported in ((WINTER, 180), (SUMMER, 240)):
-        where = zone(timezone_id, reported, dst_mode=1, now=now)
-        assert offset_min(WINTER, where) == 180
-        assert offset_min(SUMMER, where) == 240
-
-
-def test_european_summer_changes_everywhere_at_the_same_moment() -> None:
-    where = zone(None, 180, dst_mode=1)
-    change = datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
-    assert offset_min(change - timedelta(seconds=1), where) == 180
-    assert offset_min(change, where) == 240
-    back = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
-    assert [offset_min(back + timedelta(minutes=each), where) for each in (-30, 30)] == [240, 180]
-    both = [(back + timedelta(minutes=each)).astimezone(where).astimezone(UTC) for each in (-30, 30)]
-    assert both == [back + timedelta(minutes=each) for each in (-30, 30)]
-
-
-def test_an_impossible_offset_is_utc() -> None:
-    assert offset_min(WINTER, zone(None, 5000)) == 0

@@ -82,6 +82,15 @@ async def test_without_a_timezone_the_offset_counts(house: House) -> None:
         assert answer["time"].endswith("-01:30")
 
 
+async def test_a_timezone_is_given_up_only_for_an_offset(house: House) -> None:
+    """What the lock tells beside a timezone need not be its offset."""
+    async with house.running():
+        await house.pair(name="front")
+        answer = await house.ask("front/request/config/set", {"timezone": "none"})
+        assert (answer["error"], "timezone_offset_min" in answer["message"]) == ("bad_request", True)
+        assert house.classic.settings.timezone_id == 37
+
+
 async def test_the_users_times_follow_the_zone(house: House) -> None:
     async with house.running():
         await house.pair(name="front")

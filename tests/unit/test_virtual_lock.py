@@ -550,7 +550,7 @@ def test_config_needs_a_challenge() -> None:
 
 
 def test_the_time_is_utc_and_the_offset_beside_it() -> None:
-    lock, clock = make_lock()
+    lock, clock = make_lock(tells_offset_in_force=True)
     client = Client(lock, clock)
     clock.advance(90)
     (states,) = client.ask(STATES)

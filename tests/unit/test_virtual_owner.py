@@ -171,13 +171,16 @@ def test_pairing_switched_off_holds_for_a_factory_new_lock_too() -> None:
         ({"timezone_id": 0xFFFF, "timezone_offset_min": -300}, START, -300),
     ],
 )
-def test_the_offset_told_has_daylight_saving_in_it(settings: dict[str, Any], now: datetime, offset: int) -> None:
-    lock, clock = make_lock(now=now)
-    client = Client(lock, clock)
-    assert set_config(client, **settings) == [COMPLETE]
-    (states,) = client.ask(STATES)
-    assert isinstance(states, KeyturnerStates)
-    assert (states.timezone_offset_min, config_of(client).timezone_offset_min) == (offset, offset)
+def test_daylight_saving_and_the_offset_told(settings: dict[str, Any], now: datetime, offset: int) -> None:
+    for in_force in (True, False):
+        lock, clock = make_lock(now=now, tells_offset_in_force=in_force)
+        client = Client(lock, clock)
+        assert set_config(client, **settings) == [COMPLETE]
+        (states,) = client.ask(STATES)
+        assert isinstance(states, KeyturnerStates)
+        told = offset if in_force or lock.settings.timezone_id == 0xFFFF else 0
+        assert (states.timezone_offset_min, config_of(client).timezone_offset_min) == (told, told)
+        assert lock.timezone_offset_min == offset
 
 
 def test_without_a_timezone_the_dst_mode_moves_the_clock() -> None:
