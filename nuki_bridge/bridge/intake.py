@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge import logs
 from nuki_bridge.bridge import lock_commands
+from nuki_bridge.bridge.answered import Answered
 from nuki_bridge.bridge.bridge_commands import COMMANDS, Answer
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.protocol.codes import name_of
@@ -53,6 +54,7 @@ class Intake:
         self._retained: set[str] = set()
         """Topics on which a retained command lies at a broker that hides the flag of what is published (MQTT 3.1.1)."""
         self._leaving = False
+        self._answered = Answered(bridge.outside.clock)
         self._refusals = Allowance(*REFUSALS, bridge.outside.clock)
 
     async def leave(self) -> None:
@@ -144,8 +146,15 @@ class Intake:
                 member.check_allowed(request.action)
             commands = member.commands
             work = partial(self._ask_lock, member, lock, request)
+        given = self._answered.recall(request)
+        if given is not None:
+            with _about(request):
+                log.info("%s came again and is not carried out twice", _what(request))
+            self._send(given)
+            return
         if len(commands) >= MAX_COMMANDS:
             raise RequestError("too_many_requests", f"{MAX_COMMANDS} commands are waiting already; try again later")
+        self._answered.began(request)
         with _about(request):
             task = self.tasks.create_task(self._answer(request, work), name=_what(request))
         commands.add(task)
@@ -165,22 +174,26 @@ class Intake:
     async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]]) -> None:
         """Do the work and publish what came of it."""
         started = self._bridge.outside.clock()
+        answer: Callable[[Request], list[Publication]]
         try:
             if started >= request.deadline:
                 raise TimedOut("the command came too late to be carried out")
-            answers = topics.done(request, **await work())
+            answer = partial(topics.done, **await work())
             said = f"done in {self._bridge.outside.clock() - started:.1f} s"
         except NukiError as error:
             said = f"{error.code} ({error})"
-            answers = topics.refused(request, error.code, str(error))
+            answer = partial(topics.refused, code=error.code, message=str(error))
         except asyncio.CancelledError:
-            self._send(topics.refused(request, "stopped", "the bridge stopped before the outcome was known"))
+            stopped = partial(topics.refused, code="stopped", message="the bridge stopped before the outcome was known")
+            self._send(self._answered.ended(request, stopped))
             raise
         except Exception:
             log.exception("internal error in %s", _what(request))
             said = "internal error"
-            answers = topics.refused(request, "internal", "internal error of the bridge; its log tells more")
-        self._send(answers)  # first of all: somebody waits for it
+            answer = partial(
+                topics.refused, code="internal", message="internal error of the bridge; its log tells more"
+            )
+        self._send(self._answered.ended(request, answer))  # first of all: somebody waits for it
         log.info("%s: %s", _what(request), said)
 
     async def _ask_lock(self, member: Member, lock: Lock, request: Request) -> Answer:

@@ -472,6 +472,7 @@ class Connection:
             response_topic=response_topic if is_topic_name(response_topic) else None,
             correlation_data=properties.get("CorrelationData"),
             message_expiry_s=properties.get("MessageExpiryInterval"),
+            again=bool(received.dup),
         )
         try:
             self._setup.on_message(message)

@@ -19,6 +19,7 @@ class Message:
     `received_at` is on the clock given to `mqtt.Client`: now, or, when the event loop had stood still (suspend,
     SIGSTOP, swap) or the network had, the moment at which all was well last, because the message may have been
     published at any time since.  `retain`: the broker kept the message; with MQTT 5 also, its publisher asked for that.
+    `again`: the broker says that it may have delivered this message before (DUP), and it may be of any age.
     """
 
     topic: str
@@ -28,6 +29,7 @@ class Message:
     response_topic: str | None = None
     correlation_data: bytes | None = None
     message_expiry_s: int | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,3 +205,8 @@ LOCK_COMMANDS: Final[Mapping[str, Arguments]] = {
     "log/get": Arguments({"count": whole(1, 500), "before": whole(1, 0xFFFFFFFF), "after": whole(0, 0xFFFFFFFF)}),
 }
 """Requests to a lock."""
+READING: Final = frozenset(
+    {"scan", "locks", "health", "refresh", "battery/get", "config/get", "log/get"}
+    | {f"{kind}/list" for kind in ("users", "invite", "keypad", "timecontrol")}
+)
+"""Requests that only read: made twice they do no harm, and their answer is to be what holds now."""

@@ -13,16 +13,18 @@ retains; elsewhere the broker's access list decides what the bridge's account ma
 from __future__ import annotations
 
 import enum
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
 from nuki_bridge.protocol.action_names import ACTIONS, action_named
-from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS
+from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS, READING
 
 if TYPE_CHECKING:
     from nuki_bridge.mqtt.message import Message
@@ -154,7 +156,8 @@ class Request:
 
     `arguments` may hold a PIN.  `echo` is what goes back as it came: a `transaction`, and the `action`.  `received_at`
     and `deadline` are on the clock of the MQTT client.  `session` (or lookup) and
-    `payload` are those of a guest's encrypted message.
+    `payload` are those of a guest's encrypted message.  `identity` is the same for two messages that ask for the same
+    on the same topic with the same transaction; `again` says that the broker may have delivered this one before.
     """
 
     kind: Kind
@@ -169,6 +172,18 @@ class Request:
     payload: bytes = field(default=b"", repr=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
     echo: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    identity: bytes = field(default=b"", repr=False)
+    again: bool = False
+
+    @property
+    def has_transaction(self) -> bool:
+        """Its asker can tell it from others, so that a second one with the same is the same."""
+        return self.echo.get("transaction") is not None
+
+    @property
+    def moves(self) -> bool:
+        """It turns the lock or changes something, so that it must not be carried out twice."""
+        return self.kind is Kind.SET or (self.kind is Kind.REQUEST and self.command not in READING)
 
     @property
     def deadline(self) -> float:
@@ -193,6 +208,10 @@ def parse(base: str, message: Message) -> Request | None:
     request = _address(base, message)
     if request is None:
         return None
+    correlation = message.correlation_data or b""
+    request = replace(
+        request, identity=_digest(message.topic.encode(), correlation, message.payload), again=message.again
+    )
     if message.retain:
         if not message.payload:
             return None  # somebody clears a retained command; nobody waits for an answer
@@ -217,9 +236,16 @@ def parse(base: str, message: Message) -> Request | None:
         text = message.payload.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise Refused(request, "bad_request", "the payload is not UTF-8 text") from None
-    if request.kind is Kind.SET:
-        return _parse_action(request, text)
-    return _parse_request(request, text)
+    request = _parse_action(request, text) if request.kind is Kind.SET else _parse_request(request, text)
+    if request.has_transaction:
+        same = json.dumps([payload.read_object(text), request.echo], sort_keys=True)
+        request = replace(request, identity=_digest(message.topic.encode(), same.encode()))
+    return request
+
+
+def _digest(*parts: bytes) -> bytes:
+    """What stands for these parts; they may hold a PIN, which must not be kept for it."""
+    return sha256(b"".join(len(each).to_bytes(4) + each for each in parts)).digest()
 
 
 def _address(base: str, message: Message) -> Request | None:
