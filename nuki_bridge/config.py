@@ -96,7 +96,7 @@ class BluetoothSettings:
 
 @dataclass(frozen=True, slots=True)
 class LockSettings:
-    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `pin` 1 to 6 digits, `actions` None allows every one."""
+    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `pin` 4 or 6 digits, `actions` None allows every one."""
 
     name: str
     address: str | None = None
@@ -221,8 +221,8 @@ def _pin_file(page: Page, node: Node, path: str) -> Secret:
 
 
 def _digits(pin: str) -> Secret:
-    if not re.fullmatch(r"[0-9]{1,6}", pin):
-        raise Wrong("must be 1 to 6 digits and nothing else")
+    if not re.fullmatch(r"[0-9]{4}|[0-9]{6}", pin):
+        raise Wrong("must be the 4 digits of the lock's security PIN, or 6 of an Ultra's, Go's or 5th generation's")
     return Secret(pin)
 
 

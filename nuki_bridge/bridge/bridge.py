@@ -364,6 +364,8 @@ class Bridge:
             self.store.save_lock(member.paired)
         except StoreError as error:
             log.warning("%s: %s", member.name, error)  # found out anew at the next start
+        if member.admin is not None:
+            pin.warn_of_width(member.name, member.admin)
         self.publish_info()
         self._changed(member)
 

@@ -189,8 +189,8 @@ def ask_pin(prompt: str = "The lock's security PIN (it is not shown): ") -> str:
 
 def _checked_pin(text: str) -> str:
     pin = text.strip()
-    if not (pin.isascii() and pin.isdigit() and len(pin) <= 6):
-        raise RequestError("bad_pin_file", "the security PIN must be 1 to 6 digits and nothing else")
+    if not (pin.isascii() and pin.isdigit() and len(pin) in (4, 6)):
+        raise RequestError("bad_pin_file", "the security PIN must be 4 or 6 digits and nothing else")
     return pin
 
 

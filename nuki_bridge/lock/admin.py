@@ -75,7 +75,7 @@ class Admin:
         on_refused: Callable[[str], None] = lambda pin: None,
     ) -> None:
         self._lock = lock
-        self.pin = KnownPin(pin, refused=refused, on_refused=on_refused)
+        self.pin = KnownPin(pin, lambda: lock.paired.family, refused=refused, on_refused=on_refused)
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
 
@@ -163,6 +163,7 @@ class Admin:
         """
 
         def request(nonce: bytes, _: int) -> Message:
+            self.pin.check_given(pin)
             return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
 
         try:
@@ -185,6 +186,7 @@ class Admin:
         """Replace the lock's security PIN and use the new one from now on."""
 
         def request(nonce: bytes, old: int) -> Message:
+            self.pin.check_given(pin)
             return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
 
         await self.ask(request, Status, timeout_s, repeat=False)
@@ -256,11 +258,12 @@ class Admin:
         if own_pin:
             self.pin.to_send()
         async with lock.linked(deadline):
-            pin = self.pin.to_send() if own_pin else 0  # while we waited it may have been refused
             self.edits += 1
             refused_nonce = False
             while True:
                 nonce = await lock.fresh_nonce(deadline)
+                # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
+                pin = self.pin.to_send() if own_pin else 0
                 try:
                     answer = await lock.exchange.ask(request(nonce, pin), wanted)
                 except LockError as error:
@@ -335,9 +338,9 @@ class Admin:
         lock = self._lock
         self.pin.to_send()
         async with lock.linked(deadline):
-            pin = self.pin.to_send()  # while we waited it may have been refused
             while True:
                 nonce = await lock.fresh_nonce(deadline)
+                pin = self.pin.to_send()  # as in `ask`
                 try:
                     return await self._collect(request(nonce, pin), entry, count, pin)
                 except LockError as error:

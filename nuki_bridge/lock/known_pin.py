@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nuki_bridge.errors import LockError, RequestError
-from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.codes import ErrorCode, Family
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
 
@@ -16,10 +16,14 @@ from nuki_bridge.protocol.session import lock_error
 class KnownPin:
     """`digits` is None while none is known, `refused` says that it has been tried in vain before.
 
-    `on_refused` is told each PIN that the lock refuses.
+    `on_refused` is told each PIN that the lock refuses.  `family` gives the family of the lock as it is now: an update
+    of its firmware may change it, and with it how many digits a PIN has.
     """
 
-    def __init__(self, digits: str | None, *, refused: bool, on_refused: Callable[[str], None]) -> None:
+    def __init__(
+        self, digits: str | None, family: Callable[[], Family], *, refused: bool, on_refused: Callable[[str], None]
+    ) -> None:
+        self._family = family
         self._on_refused = on_refused
         self.use(digits, refused=refused)
 
@@ -34,20 +38,40 @@ class KnownPin:
 
     @property
     def is_usable(self) -> bool:
-        """It is known, and the lock has not refused it."""
-        return self.digits is not None and self._refusal is None
+        """It is known, it can be this lock's, and the lock has not refused it."""
+        return self.digits is not None and self._fits(self.digits) and self._refusal is None
 
     def to_send(self) -> int:
-        """As it goes into a message; raises `RequestError` if none is known, or the refusal that it has met."""
+        """As it goes into a message; raises `RequestError` if none is known that can be right, or its refusal."""
         if self.digits is None:
             raise RequestError(
                 "pin_required",
                 "this needs the lock's security PIN; give it with `nuki-bridge pin verify` or in the configuration "
                 "(`pin_file`)",
             )
+        self.check_known(self.digits)
         if self._refusal is not None:
             raise self._refusal
         return int(self.digits)
+
+    def check_known(self, digits: str) -> None:
+        """Raises `RequestError` if the PIN that is known here has more or fewer digits than the lock's."""
+        if not self._fits(digits):
+            raise RequestError(
+                "bad_pin",
+                f"the security PIN known here has {len(digits)} digits, this lock's has {self._family().pin_digits}; "
+                "correct it in the configuration (`pin`, `pin_file`), or give it with `nuki-bridge pin verify`",
+            )
+
+    def check_given(self, digits: str) -> None:
+        """Raises `RequestError` if a PIN that somebody gives in a request does."""
+        if not self._fits(digits):
+            raise RequestError(
+                "bad_request", f"pin must have {self._family().pin_digits} digits: this lock's PINs have so many"
+            )
+
+    def _fits(self, digits: str) -> bool:
+        return len(digits) == self._family().pin_digits
 
     def proves(self, number: int) -> bool:
         """The PIN of this number is the one in use, and proven."""

@@ -84,6 +84,12 @@ async def pair(
             raise RequestError(
                 "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"
             )
+        if options.pin is not None and len(options.pin) != family.pin_digits:
+            raise RequestError(
+                "bad_pin",
+                f"the security PIN given for it has {len(options.pin)} digits, this lock's has {family.pin_digits}; "
+                "correct it, in the request or in the configuration",
+            )
         id_type = IdType.APP if family is Family.ULTRA else options.id_type
         pairing = Pairing(
             family,

@@ -5,8 +5,8 @@ The PIN is never part of an answer.
 
 from __future__ import annotations
 
+import logging
 import math
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner.lock_config import READ_BACK_S, admin_in, alone
-from nuki_bridge.protocol.codes import ErrorCode, Family
+from nuki_bridge.protocol.codes import ErrorCode
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.store import PairedLock
+
+log = logging.getLogger(__name__)
 
 REFUSED_FOR_S = 3600.0
 """A PIN that the lock has refused is not tried again for so long."""
@@ -46,7 +48,9 @@ def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
         bridge.publisher.lock(member)  # Home Assistant is offered less without a PIN, and more with one
 
     member.refused_pins = {**_refused_lately(bridge, paired, lock), **member.refused_pins}
-    return Admin(lock, pin, refused=_is_refused(member, lock, pin), on_refused=on_refused)
+    admin = Admin(lock, pin, refused=_is_refused(member, lock, pin), on_refused=on_refused)
+    warn_of_width(member.name, admin)
+    return admin
 
 
 def use_own(bridge: Bridge, member: Member) -> None:
@@ -55,9 +59,19 @@ def use_own(bridge: Bridge, member: Member) -> None:
         return
     pin = _own(member)
     member.admin.pin.use(pin, refused=_is_refused(member, member.lock, pin))
+    warn_of_width(member.name, member.admin)
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()
+
+
+def warn_of_width(name: str, admin: Admin) -> None:
+    """Log it if the PIN that is known cannot be the lock's: nothing that takes it will be done."""
+    try:
+        if admin.pin.digits is not None:
+            admin.pin.check_known(admin.pin.digits)
+    except RequestError as error:
+        log.warning("%s: %s", name, error)
 
 
 def _is_refused(member: Member, lock: Lock, pin: str | None) -> bool:
@@ -93,11 +107,13 @@ async def _verify(call: Call) -> Answer:
     """Ask the lock whether a PIN is right, by default the one we have; a right one is used and kept from then on."""
     pin = call.arguments.get("pin")
     own = _own(call.member)
-    if pin is None and own is None:
-        raise RequestError("pin_required", "no PIN is known; give it in pin")
-    pin = own if pin is None else pin
-    assert pin is not None
-    _check_length(call, pin, exact=False)
+    if pin is None:
+        if own is None:
+            raise RequestError("pin_required", "no PIN is known; give it in pin")
+        pin = own
+        admin_in(call).pin.check_known(pin)
+    else:
+        admin_in(call).pin.check_given(pin)
     async with alone(call.member.setting, call.timeout_s):
         await _try(call, pin)
         return {"data": _keep(call, pin)}
@@ -106,8 +122,8 @@ async def _verify(call: Call) -> Answer:
 async def _set(call: Call) -> Answer:
     """Give the lock another PIN.  A lost answer is cleared up by asking whether the old one is right still."""
     pin = call.arguments["pin"]
-    _check_length(call, pin, exact=True)
     admin = admin_in(call)
+    admin.pin.check_given(pin)
     async with alone(call.member.setting, call.timeout_s):
         if not admin.pin.is_proven:  # or else a refusal afterwards would not tell that the new one is in force
             await admin.verify_own_pin(max(call.left_s(), READ_BACK_S))
@@ -182,12 +198,6 @@ def _own(member: Member) -> str | None:
     if settings is not None and settings.pin is not None:
         return settings.pin.reveal()
     return paired.pin if paired is not None else None
-
-
-def _check_length(call: Call, pin: str, *, exact: bool) -> None:
-    digits = 6 if call.lock.paired.family is Family.ULTRA else 4
-    if len(pin) > digits or (exact and len(pin) != digits) or not re.fullmatch("[0-9]+", pin):
-        raise RequestError("bad_request", f"pin must have {digits} digits: this lock's PINs have so many")
 
 
 def _keep(call: Call, pin: str) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Family(enum.StrEnum):
         """Bytes of a security PIN: 4 (six digits) on the Ultra family, otherwise 2 (four digits)."""
         return 4 if self is Family.ULTRA else 2
 
+    @property
+    def pin_digits(self) -> int:
+        """Decimal digits of a security PIN, leading zeros included: exactly so many."""
+        return 6 if self is Family.ULTRA else 4
+
 
 class Command(enum.IntEnum):
     """Command identifiers (section 10)."""

@@ -28,10 +28,10 @@ def address(value: Any) -> str:
 
 
 def pin(value: Any) -> str:
-    """A security PIN of 1 to 6 digits, as a text or a number."""
+    """A security PIN of 4 or 6 digits, as a text or a number."""
     digits = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(digits, str) or not re.fullmatch(r"[0-9]{1,6}", digits):
-        raise ValueError("must be 1 to 6 digits and nothing else")
+    if not isinstance(digits, str) or not re.fullmatch(r"[0-9]{4}|[0-9]{6}", digits):
+        raise ValueError("must be 4 or 6 digits and nothing else; quote one that begins with 0")
     return digits
 
 

@@ -379,7 +379,7 @@ class TestPin:
         file.write_text(content)
         with pytest.raises(RequestError) as refusal:
             commands.read_pin(str(file))
-        assert "1 to 6 digits" in str(refusal.value)
+        assert "4 or 6 digits" in str(refusal.value)
         assert not content.strip() or content.strip() not in str(refusal.value)
 
     def test_an_unreadable_file_is_a_sentence(self, tmp_path: Path) -> None:

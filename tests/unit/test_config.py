@@ -235,7 +235,7 @@ OUTSIDE = "must be a topic outside of base_topic"
 TOPIC = "must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes"
 ADDRESS = 'must be six pairs of hex digits such as "54:D2:72:AA:BB:CC"'
 PORT = "must be a whole number from 1 to 65535, without quotes"
-PIN = "must be 1 to 6 digits and nothing else"
+PIN = "must be the 4 digits of the lock's security PIN, or 6 of an Ultra's, Go's or 5th generation's"
 SLUG = "must be 1 to 32 characters out of a-z, 0-9, _ and -"
 
 
@@ -348,7 +348,22 @@ def test_the_protocol_version_is_a_number_or_a_text(tmp_path: Path, written: str
         ("locks: [{name: a, connection: no}]", ["1: locks[0].connection: must be persistent or on-demand"]),
         *(
             (f"locks: [{{name: a, pin: {pin}}}]", [f"1: locks[0].pin: {PIN}"])
-            for pin in ("1234567", "12_34", "-123", "0x12", "12:34", "'12 34'", "12.5", "true", "[1]", "''", "'١٢'")
+            for pin in (
+                "1234567",
+                "12345",
+                "70000",
+                "123",
+                "12_34",
+                "-123",
+                "0x12",
+                "12:34",
+                "'12 34'",
+                "12.5",
+                "true",
+                "[1]",
+                "''",
+                "'١٢'",
+            )
         ),
         (
             "locks: [{name: a, actions: lock}]",
@@ -549,7 +564,7 @@ def test_unreadable_secret_file_is_a_mistake() -> None:
 def test_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
     write(tmp_path, "1234", name="secret")
     text = "mqtt:\n  username: u\n  password: x\n  password_file: secret\n"
-    text += "locks:\n- name: a\n  pin_file: secret\n  pin: 1\n"
+    text += "locks:\n- name: a\n  pin_file: secret\n  pin: 1234\n"
     assert mistakes(tmp_path, text) == [
         "4: mqtt.password_file: give either password or password_file, not both",
         "7: locks[0].pin_file: give either pin or pin_file, not both",

@@ -258,12 +258,91 @@ async def test_pin_set_stays_unknown_if_the_lock_says_nothing_more(house: House)
         assert [each.pin for each in house.store.locks()] == ["1234"]
 
 
-@pytest.mark.parametrize("pin", ["123", "12345", "123456", ""])
-async def test_a_pin_of_the_wrong_length_never_reaches_the_lock(house: House, pin: str) -> None:
+@pytest.mark.parametrize("command", ["pin/set", "pin/verify"])
+@pytest.mark.parametrize("pin", ["123", "12345", "123456", "70000", "", 999])
+async def test_a_pin_of_the_wrong_length_never_reaches_the_lock(house: House, command: str, pin: Any) -> None:
     async with house.running():
         await house.pair(name="front")
-        assert await refusal(house, "pin/set", pin=pin) == "bad_request"
-        assert house.classic.pin_guard.pin == 1234
+        assert await refusal(house, command, pin=pin) == "bad_request"
+        assert (house.classic.pin_guard.pin, house.classic.pin_guard.wrong, tries(house)) == (1234, 0, 0)
+
+
+@pytest.mark.parametrize("command", ["pin/set", "pin/verify"])
+async def test_a_classic_pin_never_reaches_an_ultra(house: House, command: str) -> None:
+    async with house.running():
+        await house.pair(ULTRA, name="back", pin="123456")
+        answer = await house.ask(f"back/request/{command}", {"pin": "1234"})
+        assert (answer["error"], "6 digits" in answer["message"]) == ("bad_request", True)
+        assert (house.ultra.pin_guard.pin, house.ultra.pin_guard.wrong) == (123456, 0)
+
+
+@pytest.mark.parametrize("configured_pin", [True, False], ids=["of the configuration", "of the request"])
+@pytest.mark.parametrize(("address", "pin"), [(CLASSIC, "123456"), (ULTRA, "1234")], ids=["classic", "ultra"])
+async def test_a_lock_is_not_paired_with_a_pin_that_cannot_be_its_own(
+    house: House, configured_pin: bool, address: str, pin: str
+) -> None:
+    lock = house.classic if address == CLASSIC else house.ultra
+    configured(house, LockSettings("front", address, pin=Secret(pin) if configured_pin else None))
+    async with house.running():
+        lock.hold_button()
+        given = {} if configured_pin else {"pin": pin}
+        answer = await house.ask("bridge/request/pair", {"name": "front", **given})
+        assert answer["error"] == "bad_pin"
+        digits = (len(pin), 10 - len(pin))
+        assert "has {} digits, this lock's has {}".format(*digits) in answer["message"]
+        assert (list(lock.authorizations), lock.pin_guard.wrong) == ([], 0)
+
+
+OWNER_COMMANDS: list[tuple[str, dict[str, Any]]] = [
+    ("users/list", {}),
+    ("users/add", {"name": "Anna"}),
+    ("invite/create", {"name": "Anna"}),
+    ("keypad/list", {}),
+    ("timecontrol/list", {}),
+    ("log/get", {}),
+    ("config/set", {"led_enabled": False}),
+    ("config/set", {"auto_lock_enabled": True}),
+    ("pin/verify", {}),
+    ("pin/set", {"pin": "4711"}),
+    ("time/set", {}),
+    ("calibrate", {}),
+    ("reboot", {}),
+]
+
+
+async def test_a_configured_pin_that_cannot_be_the_locks_is_told_and_never_sent(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The family was not known when the configuration was read; or somebody has changed it since."""
+    async with house.running():
+        await house.pair(name="front")
+    configured(house, LockSettings("front", CLASSIC, pin=Secret("123456")))
+    async with house.running():
+        await asyncio.sleep(10)
+        assert "front: the security PIN known here has 6 digits, this lock's has 4" in caplog.text
+        for command, arguments in OWNER_COMMANDS:
+            answer = await house.ask(f"front/request/{command}", arguments)
+            assert (answer["error"], "6 digits" in answer["message"]) == ("bad_pin", True), command
+        assert (house.classic.pin_guard.pin, house.classic.pin_guard.wrong, tries(house)) == (1234, 0, 0)
+        assert await ask(house, "pin/verify", pin="1234") != {}  # it works from now on, and says what to correct
+        await ask(house, "users/list")
+
+
+async def test_a_firmware_with_longer_pins_never_gets_the_short_one(house: House) -> None:
+    """Not even with a command that was given before the link has shown it."""
+    async with house.running():
+        await house.pair(name="front")
+        for command, arguments in (("users/list", {}), ("pin/verify", {"pin": "1234"}), ("pin/set", {"pin": "4711"})):
+            house.classic.family = Family.ULTRA
+            house.classic.pin_guard.pin = 123456
+            house.classic.drop_links()
+            answer = await house.ask(f"front/request/{command}", arguments)
+            assert answer["error"] in ("bad_pin", "bad_request"), answer
+            assert "digits" in answer["message"]
+            assert (house.classic.pin_guard.pin, house.classic.pin_guard.wrong, tries(house)) == (123456, 0, 0)
+            house.classic.family, house.classic.pin_guard.pin = Family.CLASSIC, 1234
+            house.classic.drop_links()
+            await asyncio.sleep(5)
 
 
 async def test_a_firmware_that_makes_the_pin_six_digits_long_is_noticed_at_the_next_link(house: House) -> None:

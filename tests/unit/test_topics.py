@@ -201,7 +201,9 @@ def test_wrong_argument_is_told(payload: str, what: str) -> None:
     assert what in str(error)
 
 
-@pytest.mark.parametrize("pin", ['"12a456"', '"1234567"', "true", "12.5", '"４２"', "1234567", "-1234"])
+@pytest.mark.parametrize(
+    "pin", ['"12a456"', '"123"', "12345", "70000", "123", '"1234567"', "true", "12.5", '"４２"', "1234567", "-1234"]
+)
 def test_wrong_pin_is_refused_and_never_shown(pin: str) -> None:
     error = refusal("nuki/bridge/request/pair", f'{{"pin":{pin}}}')
     assert error.code == "bad_request"
