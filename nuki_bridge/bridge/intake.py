@@ -1,7 +1,7 @@
 """What the bridge is asked: a message in, a command carried out, its answer out.
 
 Each command runs as a task of its own, so that a slow lock holds up nobody else; a lock takes its commands in the order
-in which they came.
+in which they came, unless they come in a flood: see `lanes`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nuki_bridge import logs
 from nuki_bridge.bridge import lock_commands
 from nuki_bridge.bridge.answered import Answered
 from nuki_bridge.bridge.bridge_commands import COMMANDS, Answer
+from nuki_bridge.bridge.lanes import MAX_COMMANDS, MAX_OF_LOCK, QUIET_S, Lane, Line
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing import invite_commands
@@ -34,12 +35,15 @@ log = logging.getLogger(__name__)
 
 GUESTS = frozenset({Kind.RELAY, Kind.REDEEM})
 """What guests may publish."""
-MAX_COMMANDS = 20
-"""Commands of one lock, and requests to the bridge, that may be under way or wait; more are refused."""
 MAX_RETAINED = 1000
 """Topics with a retained command that are remembered."""
 REFUSALS = (20, 5.0)
 """Messages of guests that are refused at once with an answer, and how many more each second; above that without."""
+LINES = (20, 0.1)
+"""Lines in the log about refusals, and how many more each second; what is refused above that is counted."""
+ASKERS = (5, 1.0)
+"""Askers in a flood who are answered because nothing else in it came from their Response Topic, and how many more each
+second."""
 LEAVE_S = 0.5
 """How long commands that are given up at the end may take to answer."""
 
@@ -56,6 +60,11 @@ class Intake:
         self._leaving = False
         self._answered = Answered(bridge.outside.clock)
         self._refusals = Allowance(*REFUSALS, bridge.outside.clock)
+        self._lanes: dict[str, Lane] = {}
+        self._lines = Allowance(*LINES, bridge.outside.clock)
+        self._not_listed = 0
+        self._new_askers = Allowance(*ASKERS, bridge.outside.clock)
+        self._asker = ""  # the last Response Topic in a flood
 
     async def leave(self) -> None:
         """Give up what is under way, with an answer, and take nothing from then on."""
@@ -79,6 +88,10 @@ class Intake:
             self._retained.discard(message.topic)
             log.debug("a retained command was removed from %r", message.topic)
             return
+        lane = self._lane(topics.addressed(self._bridge.base, message), message.topic)
+        if lane is not None and not lane.arrives():
+            self._flooded(lane, message)
+            return
         try:
             request = topics.parse(self._bridge.base, message)
         except Refused as error:
@@ -89,9 +102,40 @@ class Intake:
             self._bridge.publisher.seen(message, retain_is_kept=self._bridge.outside.protocol() == "5")
             return
         try:
-            self._accept(request)
+            self._accept(request, lane)
         except RequestError as error:
             self.turn_away(request, error)
+
+    def _lane(self, request: Request | None, topic: str) -> Lane | None:
+        """The commands on the same topic; those that mean nothing share one lane, guests have none."""
+        if request is None or request.kind not in (Kind.SET, Kind.REQUEST):
+            return None
+        known = request.lock is None or self._bridge.members.get(request.lock) is not None
+        if not known or not topics.is_known(request):
+            topic = "topics that the bridge does not know"
+        lane = self._lanes.get(topic)
+        if lane is None:
+            lane = self._lanes[topic] = Lane(topic, self._bridge.outside.clock, self._flood_began)
+        return lane
+
+    def _flood_began(self, lane: Lane) -> None:
+        if self.tasks is not None and not self._leaving:
+            self.tasks.create_task(lane.tell(), name=f"flood on {lane.name}")
+
+    def _flooded(self, lane: Lane, message: Message) -> None:
+        """Refuse what is part of a flood, mostly without an answer: there is one now and then, and one for an asker
+        who is perhaps another."""
+        is_new = message.response_topic not in (None, self._asker) and self._new_askers.take()
+        self._asker = message.response_topic or self._asker
+        if not lane.answers() and not is_new:
+            return
+        try:
+            request = topics.parse(self._bridge.base, message)
+        except Refused as error:
+            request = error.request
+        if request is not None:
+            text = f"so many commands came on {lane.name} that none is carried out until nothing came for {QUIET_S:g} s"
+            self._send(topics.refused(request, "too_many_requests", text))
 
     def turn_away(self, request: Request, error: NukiError) -> bool:
         """Refuse what has just come in; in a flood of guests' messages without an answer.  Gives whether with one.
@@ -115,8 +159,14 @@ class Intake:
         """Answer that a request is not carried out."""
         # guests can be many, and anybody who may write to the relay can be one: no line in the journal for each frame
         level = logging.DEBUG if request.kind in GUESTS else logging.INFO
-        with _about(request):
-            log.log(level, "%s refused: %s", _what(request), error.code)
+        if level == logging.DEBUG or self._lines.take():
+            with _about(request):
+                log.log(level, "%s refused: %s", _what(request), error.code)
+            if level == logging.INFO and self._not_listed:
+                log.info("%d more commands were refused before that", self._not_listed)
+                self._not_listed = 0
+        else:
+            self._not_listed += 1
         self._send(topics.refused(request, error.code, str(error)))
 
     def _send(self, answers: list[Publication]) -> None:
@@ -124,7 +174,7 @@ class Intake:
             if not self._bridge.outside.publish(answer):
                 log.debug("an answer on %r did not go out", answer.topic)
 
-    def _accept(self, request: Request) -> None:
+    def _accept(self, request: Request, lane: Lane | None) -> None:
         """Make a request a task, or raise `RequestError`."""
         if self.tasks is None or self._leaving:
             raise RequestError("stopped", "the bridge is stopping")
@@ -146,19 +196,27 @@ class Intake:
                 member.check_allowed(request.action)
             commands = member.commands
             work = partial(self._ask_lock, member, lock, request)
+            if lane is not None:
+                work = partial(self._in_turn, member.line, lane, lane.floods, request, work)
         given = self._answered.recall(request)
         if given is not None:
             with _about(request):
                 log.info("%s came again and is not carried out twice", _what(request))
             self._send(given)
             return
-        if len(commands) >= MAX_COMMANDS:
-            raise RequestError("too_many_requests", f"{MAX_COMMANDS} commands are waiting already; try again later")
+        if lane is not None and lane.commands >= MAX_COMMANDS:
+            lane.refused()
+            raise RequestError("too_many_requests", f"{MAX_COMMANDS} of these commands wait already; try again later")
+        if len(commands) >= MAX_OF_LOCK:
+            raise RequestError("too_many_requests", f"{MAX_OF_LOCK} commands are waiting already; try again later")
         self._answered.began(request)
         with _about(request):
             task = self.tasks.create_task(self._answer(request, work), name=_what(request))
         commands.add(task)
         task.add_done_callback(commands.discard)
+        if lane is not None:
+            lane.commands += 1
+            task.add_done_callback(lane.left)
 
     def _member(self, name: str, *, for_guest: bool) -> tuple[Member, Lock]:
         member = self._bridge.members.get(name)
@@ -195,6 +253,12 @@ class Intake:
             )
         self._send(self._answered.ended(request, answer))  # first of all: somebody waits for it
         log.info("%s: %s", _what(request), said)
+
+    async def _in_turn(
+        self, line: Line, lane: Lane, floods: int, request: Request, work: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        async with line.turn(lane, floods, request.deadline - self._bridge.outside.clock()):
+            return await work()
 
     async def _ask_lock(self, member: Member, lock: Lock, request: Request) -> Answer:
         left = request.deadline - self._bridge.outside.clock()

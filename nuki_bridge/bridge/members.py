@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nuki_bridge.bridge.lanes import Line
 from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import RequestError
 from nuki_bridge.protocol.codes import name_of
@@ -42,6 +43,8 @@ class Member:
     users: Users | None = None
     log_book: LogBook | None = None
     commands: set[asyncio.Task[None]] = field(default_factory=set)
+    line: Line = field(default_factory=Line)
+    """Where its commands wait to be handed to it."""
     setting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the lock's own settings are changed."""
     refused_pins: dict[str, float] = field(default_factory=dict, repr=False)

@@ -205,7 +205,7 @@ def parse(base: str, message: Message) -> Request | None:
 
     Raises `Refused`.  Whether the lock exists and what it may be asked is not known here.
     """
-    request = _address(base, message)
+    request = addressed(base, message)
     if request is None:
         return None
     correlation = message.correlation_data or b""
@@ -248,8 +248,8 @@ def _digest(*parts: bytes) -> bytes:
     return sha256(b"".join(len(each).to_bytes(4) + each for each in parts)).digest()
 
 
-def _address(base: str, message: Message) -> Request | None:
-    """The request without its payload, answered on the topic that belongs to its own."""
+def addressed(base: str, message: Message) -> Request | None:
+    """What a message asks for by its topic alone, answered on the topic that belongs to that."""
     below = message.topic.removeprefix(f"{base}/")
     if below == message.topic:
         return None
@@ -279,6 +279,12 @@ def _address(base: str, message: Message) -> Request | None:
             session=session or lookup,
         )
     return None
+
+
+def is_known(request: Request) -> bool:
+    """Whether there is such a request at all."""
+    commands = BRIDGE_COMMANDS if request.lock is None else LOCK_COMMANDS
+    return request.kind is not Kind.REQUEST or request.command in commands
 
 
 def _may_answer_on(base: str, topic: str) -> bool:

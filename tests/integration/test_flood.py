@@ -1,51 +1,119 @@
-"""A flood of junk on the guests' topics, through a real mosquitto, and the owner who wants to come in meanwhile."""
+"""Floods through a real mosquitto: of junk on guests' topics, of commands; and the owner who wants in meanwhile."""
 
 from __future__ import annotations
 
+import json
 import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from tests.integration.broker import Broker, Peer
-from tests.integration.test_daemon import Daemon, Home
+from tests.integration.test_daemon import PIN, ULTRA, Daemon, Home
 
 pytestmark = pytest.mark.real_time
 
 FRAMES = 100_000
 
 
+COMMANDS_S = 8.0
+"""How long commands come, a thousand each second, if the test has not ended before."""
+
+
+def connected(port: int, name: bytes) -> socket.socket:
+    """A client of MQTT 3.1.1 that will only publish."""
+    sock = socket.create_connection(("127.0.0.1", port), 10)
+    sock.sendall(
+        b"\x10" + bytes([12 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x3c" + len(name).to_bytes(2, "big") + name
+    )
+    assert sock.recv(4) == b"\x20\x02\x00\x00"
+    return sock
+
+
+def publish(topic: bytes, payload: bytes, *, retain: bool = False) -> bytes:
+    """A PUBLISH of less than 128 bytes at QoS 0."""
+    content = len(topic).to_bytes(2, "big") + topic + payload
+    return bytes([0x31 if retain else 0x30, len(content)]) + content
+
+
 def flood(port: int) -> None:
     """`FRAMES` frames at QoS 0, each in a session of its own, as fast as the broker takes them."""
-    with socket.create_connection(("127.0.0.1", port)) as sock:
-        sock.sendall(b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03eve")  # CONNECT, MQTT 3.1.1
-        assert sock.recv(4) == b"\x20\x02\x00\x00"
+    with connected(port, b"eve") as sock:
         for first in range(0, FRAMES, 1000):
-            frames = []
-            for number in range(first, first + 1000):
-                topic = b"nuki/front/relay/%032x/write" % number
-                content = len(topic).to_bytes(2, "big") + topic + b"junk"
-                frames.append(b"\x30" + bytes([len(content)]) + content)
-            sock.sendall(b"".join(frames))
+            topics = (b"nuki/front/relay/%032x/write" % number for number in range(first, first + 1000))
+            sock.sendall(b"".join(publish(topic, b"junk") for topic in topics))
         sock.sendall(b"\xe0\x00")
 
 
-async def test_the_owner_gets_in_during_a_flood(tmp_path: Path) -> None:
-    directory = tmp_path / "broker"
-    directory.mkdir()
-    with Broker(directory) as broker:
-        daemon, peer = Daemon(tmp_path, broker.port), Peer(broker)
-        for topic in ("bridge/+", "bridge/response/#", "front/+", "front/response/#", "front/simulate/#"):
+def run_away(port: int, enough: Event) -> None:
+    """A rule of somebody's home automation that triggers itself."""
+    with connected(port, b"rule") as sock:
+        ends = time.monotonic() + COMMANDS_S
+        while not enough.wait(0.01) and time.monotonic() < ends:
+            sock.sendall(publish(b"nuki/front/set", b"lock") * 10)
+        sock.sendall(b"\xe0\x00")
+
+
+@asynccontextmanager
+async def at_home(directory: Path) -> AsyncIterator[Home]:
+    """The daemon with a paired lock, and an observer of all but what guests publish."""
+    (directory / "broker").mkdir()
+    with Broker(directory / "broker") as broker:
+        daemon, peer = Daemon(directory, broker.port), Peer(broker)
+        for topic in (
+            "bridge/+",
+            "bridge/response/#",
+            "+/state",
+            "+/availability",
+            "+/result",
+            "+/response/#",
+            "+/simulate/#",
+        ):
             await peer.subscribe(f"nuki/{topic}")
         home = Home(broker, daemon, peer)
         daemon.start()
         try:
             await home.online()
             await home.pair()
-            flood(broker.port)
-            assert (await home.ask("front/set", "unlock"))["status"] == "ok"
-            assert any('"guests_paused"' in each for each in home.on("bridge/event"))
-            assert daemon.log.count("messages of guests came") == 1
+            yield home
         finally:
             home.close()
             daemon.kill()
+
+
+async def test_the_owner_gets_in_during_a_flood(tmp_path: Path) -> None:
+    async with at_home(tmp_path) as home:
+        flood(home.broker.port)
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+        assert any('"guests_paused"' in each for each in home.on("bridge/event"))
+        assert home.daemon.log.count("messages of guests came") == 1
+
+
+async def test_others_are_served_while_an_automation_runs_away(tmp_path: Path) -> None:
+    async with at_home(tmp_path) as home:
+        await home.pair(ULTRA, "back", pin=PIN)
+        enough = Event()
+        rule = Thread(target=run_away, args=(home.broker.port, enough))
+        rule.start()
+        try:
+            refused = "so many commands came on nuki/front/set"
+            await home.until(lambda: any(refused in each for each in home.on("front/result")))
+            moved = await home.movements()
+            for action in ("unlock", "lock", "unlock"):
+                assert (await home.ask("back/set", action))["status"] == "ok"
+                assert (await home.ask("bridge/request/locks"))["status"] == "ok"
+                assert (await home.ask("front/request/refresh"))["status"] == "ok"
+            assert rule.is_alive(), "all that during the flood"
+        finally:
+            enough.set()
+            rule.join()
+        await home.until(lambda: "no more come on nuki/front/set" in home.daemon.log, 15.0)
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+        assert await home.movements() - moved == 1
+        results = [json.loads(each) for each in home.on("front/result")]
+        assert len([each for each in results if each["status"] == "error"]) < 150
+        assert len([line for line in home.daemon.log.splitlines() if "refused" in line]) < 50
