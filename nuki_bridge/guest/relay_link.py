@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 FRAME_EXPIRY_S = 15
 """A frame that the broker could not deliver by then is dropped there; the bridge passes none on later either."""
 
+MAY_BE_DONE = frozenset({"disconnected", "outcome_unknown"})
+"""Errors of a session after which the lock has to be asked what became of the last frame; it was passed on."""
+
 UNREADABLE = "failed"
 """The code of an error that has none."""
 
@@ -111,7 +114,8 @@ class RelayRadio:
     """Reaches one lock through the bridge at the other end of `post`; `topic` is that of the lock, with the base topic.
 
     Implements `link.Radio`.  What the bridge refuses ends `post`: the frame was not passed on, and asking again would
-    not help.
+    not help.  An error after which a frame may have been carried out ends the session alone, as a lost link does: the
+    lock is asked then, and no action goes out again unless it tells that nothing happened.
     """
 
     def __init__(self, post: Post, topic: str) -> None:
@@ -210,7 +214,7 @@ class RelayLink:
     def _refused(self, payload: bytes) -> None:
         self._radio.answered = True
         error = read_error(payload)
-        if error.code == "disconnected":
+        if error.code in MAY_BE_DONE:
             self._end()
         else:
             self._radio.post.end(error)

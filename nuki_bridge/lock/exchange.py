@@ -3,6 +3,11 @@
 `Exchange` owns the `Link`: it reassembles and decrypts what arrives, keeps the newest Keyturner States and the one
 challenge in hand, and drops the link when an answer stays away, because a late one would pass for the next.  What to
 ask, when, and what an answer means belongs to `lock.py`; other authorizations' frames are for `guests`.
+
+Whoever's frame the lock cannot read gets a plain Error Report, which bears no name and may come late: anybody who has
+written over this link may be meant.  So it tells that the lock does not know us any more only on a link that no guest
+has used, and only of a request that the lock has not answered.  On any other link our answer stays away then, and the
+next link tells.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import Protocol, TypeVar
 from nuki_bridge.bluetooth.link import Channel, Radio
 from nuki_bridge.errors import Disconnected, LinkError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.protocol.codes import Command
-from nuki_bridge.protocol.frames import HEADER_SIZE, Reassembler, authorization_id
+from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, Reassembler, authorization_id
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Session, lock_error
 from nuki_bridge.protocol.wire import Message
@@ -40,8 +45,8 @@ class Guests(Protocol):
     """Whoever else's frames travel over the same link (`sharing/relay.py`)."""
 
     def take(self, frame: bytes) -> bool:
-        """Look at a frame from the lock, which carries another authorization's ID or is a plain Error Report (7
-        bytes); True if it is theirs."""
+        """Look at a frame from the lock, which carries another authorization's ID or is a plain Error Report over a
+        link that they have used; True if it is theirs."""
 
     def link_lost(self) -> None:
         """The link is down."""
@@ -72,6 +77,10 @@ class Exchange:
         """How long one answer may take; more where others stand between us and the lock."""
         self.pulse = pulse or Part()
         """Told of each step, which has a timeout of its own."""
+        self.in_doubt = False
+        """Our last request got no answer, but a plain error came that may have been it: the next link will tell."""
+        self._answered = True  # our last request, with anything that our key opens
+        self._shared = False  # a guest has written over this link
         self._clock = clock
         self._on_states = on_states
         self._disconnected = on_disconnect
@@ -89,6 +98,7 @@ class Exchange:
         does not know (any more): one round trip less until a challenge, whose answer proves the key.
         """
         self._forget()
+        self._shared = False
         self.pulse.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
         await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S), hurry=hurry)
         self.last_message_at = self._clock()
@@ -133,13 +143,16 @@ class Exchange:
             self._on_frame(frame)
 
     def _on_frame(self, frame: bytes) -> None:
-        plain = len(frame) == 7
-        foreign = not plain and authorization_id(frame) != self.session.authorization_id
-        if (plain or foreign) and self.guests is not None and self.guests.take(frame):
+        plain = len(frame) == PLAIN_ERROR_SIZE
+        if plain and (self._shared or self._answered):
+            self.in_doubt |= not self._answered
+            if self.guests is None or not self.guests.take(frame):
+                log.debug("a plain error is for nobody")
             return
-        if foreign:
-            log.debug("a frame of %d bytes for another authorization is for nobody", len(frame))
-            self._encrypted.clear()
+        if not plain and authorization_id(frame) != self.session.authorization_id:
+            if self.guests is None or not self.guests.take(frame):
+                log.debug("a frame of %d bytes for another authorization is for nobody", len(frame))
+                self._encrypted.clear()
             return
         try:
             message = self.session.receive(frame)
@@ -148,6 +161,8 @@ class Exchange:
             self._inbox.put_nowait(error)
             return
         log.debug("received %r", message)
+        if not plain:
+            self._answered, self.in_doubt = True, False
         if isinstance(message, KeyturnerStates):
             self._on_states(message)
         self._inbox.put_nowait(message)
@@ -164,12 +179,17 @@ class Exchange:
             self._encrypted.clear()  # a guest's frame may go on: without its head the rest would spoil our answer
         while not self._inbox.empty():
             self._inbox.get_nowait()
+        self._answered = False
         frame = self.session.send(message)
         log.debug("send %r", message)
-        await self.write(frame)
+        await self._write(frame)
 
-    async def write(self, frame: bytes) -> None:
-        """Write one whole frame, ours or a guest's; raises `LinkError` as `send` does."""
+    async def pass_on(self, frame: bytes) -> None:
+        """Write one whole frame of a guest; raises `LinkError` as `send` does."""
+        self._shared = True
+        await self._write(frame)
+
+    async def _write(self, frame: bytes) -> None:
         if not self.link.connected:
             raise Disconnected("the Bluetooth link is down")
         async with self._confirmed("writing to the lock", "a message"):

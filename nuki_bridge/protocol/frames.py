@@ -20,6 +20,8 @@ MAX_FRAME_SIZE = 512
 PAIRING_AUTHORIZATION_ID = 0x7FFFFFFF
 """Authorization ID in frames of the Ultra family's pairing, where there is none yet (smartlock.md 8.2)."""
 
+PLAIN_ERROR_SIZE = 7
+"""Bytes of an unencrypted Error Report, which bears no authorization ID; no encrypted frame is so short."""
 _MIN_PLAINTEXT = 4 + 2 + 2
 _PLAIN_SIZES = {
     Command.STATUS: 5,

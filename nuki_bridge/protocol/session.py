@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nuki_bridge.errors import LockError
 from nuki_bridge.protocol.codes import ErrorCode, Family, name_of
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
-from nuki_bridge.protocol.frames import open_frame, open_plain, seal
+from nuki_bridge.protocol.frames import PLAIN_ERROR_SIZE, open_frame, open_plain, seal
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.wire import Message, decode, encode
 
@@ -31,7 +31,7 @@ class Session:
 
     def receive(self, frame: bytes) -> Message:
         """The message in a frame; a 7-byte one is an unencrypted Error Report.  Raises `BadFrame`."""
-        command, payload = open_plain(frame) if len(frame) == 7 else open_frame(frame, self._key)
+        command, payload = open_plain(frame) if len(frame) == PLAIN_ERROR_SIZE else open_frame(frame, self._key)
         return decode(command, payload, self.family)
 
 

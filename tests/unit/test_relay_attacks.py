@@ -140,7 +140,7 @@ async def test_sessions_that_are_counted_do_not_use_up_memory(tmp_path: Path) ->
             house.send(f"front/relay/{number:032x}/write", b"junk")
             await asyncio.sleep(0.006)  # slow enough for the floodgate
         assert house.on("bridge/event")[1:] == []
-        assert len(house.member.relay._arrivals) <= 1000
+        assert house.member.relay._sessions.counted <= 1000
 
 
 async def test_one_guest_with_many_sessions_holds_up_the_others_for_one_turn(tmp_path: Path) -> None:
