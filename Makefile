@@ -32,8 +32,8 @@ vm: deps ## only the virtual machines with a real bluetoothd
 	@.ci/test vm
 
 .PHONY: faults
-faults: .venv/.complete ## 10,000 random schedules of faults, judged by the lock's own record; COUNT=... for more or fewer, SEED=... shows one
-	@.venv/bin/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
+faults: .venv/.complete ## random schedules of faults by the thousand, judged by the lock's own record; COUNT=..., SEED=... shows one, HOUSE=1 the whole bridge
+	@.venv/bin/python -m tests.faults $(if $(HOUSE),--house) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 .PHONY: test-system test-debian test-home-assistant test-node-red packages-node
 test-system: .venv/.complete packages-broker packages-deb packages-debian .cache/node-red/.complete ## with real programs of others

@@ -100,6 +100,9 @@ class Publisher:
         """Publish that neither bridge nor locks can be reached, and nothing from then on."""
         for member in self._members:
             self._put(f"{member.name}/availability", OFFLINE)
+            if member.status_due is not None:
+                member.status_due.cancel()
+                member.status_due = None
         self._put("bridge/state", OFFLINE)
         self.disconnected()
         self._left = True
@@ -129,7 +132,7 @@ class Publisher:
             return
         if whole or member.status_essence is None:
             self._status(member, whole=whole)
-        elif member.status_due is None:
+        elif member.status_due is None and not self._left:
             later = asyncio.get_running_loop().call_later
             member.status_due = later(STATUS_DELAY_S, self._status, member)
         self._sweep(member)

@@ -10,11 +10,15 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from types import FrameType
 
-from tests.faults.alone import Report, play
+from tests.faults.alone import play as alone
+from tests.faults.house import play as in_house
 from tests.faults.judge import RULES, Violation
+from tests.faults.stage import Report
 
 HANGS_S = 60
 """A run takes some hundredths of a second; one that takes so long hangs, with the virtual clock standing still."""
@@ -26,7 +30,7 @@ def _hangs(number: int, frame: FrameType | None) -> None:
     raise RuntimeError("the run hangs: its clock stands still")
 
 
-def safely(seed: int) -> Report:
+def safely(seed: int, play: Callable[..., Report]) -> Report:
     """Play a seed; whatever breaks the run itself is a broken rule, too."""
     signal.signal(signal.SIGALRM, _hangs)
     signal.alarm(HANGS_S)
@@ -40,14 +44,15 @@ def safely(seed: int) -> Report:
     return report
 
 
-def campaign(seeds: range, jobs: int) -> int:
+def campaign(seeds: range, jobs: int, *, house: bool) -> int:
     """Play all `seeds` and sum up; how many broke a rule."""
     began = time.monotonic()
+    play, option = (in_house, " --house") if house else (alone, "")
     answers: Counter[str] = Counter()
     broken: dict[str, list[tuple[int, Violation]]] = {}
     failed = 0
     with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
-        for report in pool.map(safely, seeds, chunksize=20):
+        for report in pool.map(partial(safely, play=play), seeds, chunksize=20):
             answers += report.answers
             failed += bool(report.violations)
             for each in report.violations:
@@ -56,7 +61,7 @@ def campaign(seeds: range, jobs: int) -> int:
         seeds_of = sorted({seed for seed, _ in found})
         print(f"\n{rule}: {RULES[rule]}: broken by {len(seeds_of)} seeds")
         for seed, each in found[:SHOWN]:
-            print(f"  {each.text}\n    replay: python -m tests.faults --seed {seed}")
+            print(f"  {each.text}\n    replay: python -m tests.faults{option} --seed {seed}")
     total = answers.total()
     print(f"\n{total} commands:", ", ".join(f"{word} {n}" for word, n in answers.most_common()))
     print(f"outcome_unknown: {100 * answers['outcome_unknown'] / max(total, 1):.1f} %")
@@ -68,13 +73,19 @@ def main() -> int:
     """Exit status 1 if a rule was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one and show all that happened in it")
+    parser.add_argument("--house", action="store_true", help="the whole bridge with owner, guests and broker")
     parser.add_argument("--first", type=int, default=1, help="the first seed (%(default)s)")
-    parser.add_argument("--count", type=int, default=10_000, help="how many seeds (%(default)s)")
+    parser.add_argument("--count", type=int, help="how many seeds (10000 of one lock alone, 1000 of a house)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
     args = parser.parse_args()
     if args.seed is None:
-        return int(campaign(range(args.first, args.first + args.count), args.jobs) > 0)
-    report = play(args.seed, traced=True)
+        failed = 0
+        for house in (True,) if args.house else (False, True):
+            count = args.count or (1_000 if house else 10_000)
+            print("== a house" if house else "== one lock alone")
+            failed += campaign(range(args.first, args.first + count), args.jobs, house=house)
+        return int(failed > 0)
+    report = (in_house if args.house else alone)(args.seed, traced=True)
     print("\n".join(report.trace))
     print("\n" + ("\n".join(map(str, report.violations)) or "no rule was broken"))
     return int(bool(report.violations))

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nuki_bridge.errors import LockError, NukiError
-from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.errors import NukiError
 from nuki_bridge.protocol.codes import Completion, name_of
 from nuki_bridge.simulator.behaviour import AuditEntry
 from tests.faults.record import Deed, deeds, seconds, was_there
@@ -27,6 +26,9 @@ RULES = {
     "reachable": "60 s after the last fault the lock is reachable",
     "agree": "300 s after the last fault the states agree",
     "healthy": "with nothing wrong a command succeeds",
+    "withheld": "a guest's frame that was held back is never carried out late",
+    "redeemed": "an invitation is redeemed on one device",
+    "documented": "what is published is as the documents have it",
     "left": "no task, timer or link is left after stopping",
 }
 
@@ -37,7 +39,18 @@ UNHEARD_S = 50.0
 OLD_S = 20.0
 """A report may be so much older than its telling: a late indication within the time an answer may take."""
 
+UNKNOWN = frozenset({"outcome_unknown", "stopped"})
+"""Answers that say nothing of what the lock did."""
+NOT_STARTED = frozenset(
+    {
+        *("not_executed", "timeout", "adapter_unavailable", "disconnected", "link_error", "not_found"),
+        *("protocol_error", "too_many_requests", "unknown_lock", "not_paired", "bad_request", "retained_command"),
+        *("bad_frame", "challenge_expired", "pin_required", "not_heard"),
+    }
+)
+"""Answers that are not the lock's words and mean that it did nothing."""
 _ENDS = frozenset(name_of(each) for each in Completion) | {"motor_timeout"}
+_NOT_OURS = "error of no kind of ours"
 
 
 @dataclass(slots=True)
@@ -49,16 +62,21 @@ class Command:
     asked_at: float
     deadline: float
     answered_at: float | None = None
-    error: BaseException | None = None
+    word: str = "none"
+    """`success` or the code of an error."""
+    message: str = ""
+    slack_s: float = 0.0
+    """It may start so long after its deadline, if somebody held it back."""
+    tampered: bool = False
+    """Somebody had his hands on its messages: what its asker believes may be wrong then."""
 
-    @property
-    def word(self) -> str:
-        """The answer in one word."""
-        if self.answered_at is None:
-            return "none"
-        if self.error is None:
-            return "success"
-        return self.error.code if isinstance(self.error, NukiError) else type(self.error).__name__
+    def answer(self, now: float, error: BaseException | None = None) -> None:
+        """Take the answer."""
+        self.answered_at = now
+        self.message = str(error or "")
+        self.word = "success" if error is None else error.code if isinstance(error, NukiError) else _NOT_OURS
+        if self.word in (_NOT_OURS, "internal"):
+            self.message = f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +122,12 @@ class Case:
         name = f"{command.suffix} ({command.action})"
         if len(deed.started) > 1:
             self._add("one start", f"{name} started at {_times(deed.started)}, and its answer is {command.word}")
-        late = [at for at in deed.started if at > command.deadline + self.slack_s]
+        late = [at for at in deed.started if at > command.deadline + command.slack_s + self.slack_s]
         if late:
-            self._add("deadline", f"{name} started at {_times(late)}, its deadline was {command.deadline:.3f}")
+            self._add(
+                "withheld" if command.slack_s else "deadline",
+                f"{name} started at {_times(late)}, its deadline was {command.deadline:.3f}",
+            )
         if deed.action is not None and deed.action not in (command.action, "unlatch"):
             self._add("unasked", f"{name} made the lock {deed.action}")
         if command.answered_at is None:
@@ -115,44 +136,42 @@ class Case:
         limit = command.deadline + (ANSWER_S if deed.received else UNHEARD_S)
         if command.answered_at > limit:
             self._add("in time", f"{name} was answered only {command.answered_at - command.deadline:.1f} s later")
-        self._judge_word(name, command, deed, command.answered_at)
+        if not command.tampered:
+            self._judge_word(name, command, deed, command.answered_at)
 
     def _judge_word(self, name: str, command: Command, deed: Deed, at: float) -> None:
-        error, record = command.error, _told(deed)
-        if error is None:
+        word, record = command.word, f"the lock's record: {_told(deed)}"
+        if word == "success":
             idle = was_there(self.audit, self.start, command.action, command.asked_at, at)
             if not deed.carried_out(at) and not (idle and not deed.started):
-                self._add("success", f"{name} was told to have succeeded at {at:.3f}; the lock's record: {record}")
-        elif isinstance(error, OutcomeUnknown):
+                self._add("success", f"{name} was told to have succeeded at {at:.3f}; {record}")
+        elif word in UNKNOWN:
             pass
-        elif not isinstance(error, NukiError):
-            self._add("errors", f"{name} ended with {type(error).__name__}: {error}")
-        elif isinstance(error, LockError) and error.code == "incomplete":
+        elif word in (_NOT_OURS, "internal"):
+            self._add("errors", f"{name} ended with {command.message}")
+        elif word == "incomplete":
             if not deed.started or deed.carried_out(at):
-                self._add("failure", f"{name} was told to be incomplete at {at:.3f}; the lock's record: {record}")
-        elif isinstance(error, LockError) and deed.started:
-            if not any(then <= at + 0.001 and how == error.code for then, how in deed.ended):
-                rule = "failure" if error.code in _ENDS else "refusal"
-                self._add(rule, f"{name} was told to have failed by {error.code}; the lock's record: {record}")
-        elif isinstance(error, LockError):
-            said = {
-                e.detail
-                for e in self.audit
-                if "refused" in e.what and command.asked_at <= seconds(e.time) <= at + 0.001
-            }
-            said |= {how for _, how in deed.ended}
-            if error.code not in said:
-                self._add("failure", f"{name} was told to be refused by {error.code}; the lock never said so")
+                self._add("failure", f"{name} was told to be incomplete at {at:.3f}; {record}")
+        elif word in NOT_STARTED:
+            if deed.started:
+                self._add("refusal", f"{name} was answered {word} ({command.message}); {record}")
         elif deed.started:
-            self._add("refusal", f"{name} was answered {error.code} ({error}); the lock's record: {record}")
+            if not deed.failed_as(word, at):
+                rule = "failure" if word in _ENDS else "refusal"
+                self._add(rule, f"{name} was told to have failed by {word}; {record}")
+        else:
+            heard = [e for e in self.audit if command.asked_at <= seconds(e.time) <= at + 0.001]
+            refused = {e.detail for e in heard if "refused" in e.what and e.authorization_id in self.ours}
+            said = refused | {how for _, how in deed.ended}
+            if word not in said:
+                self._add("failure", f"{name} was told to be refused by {word}; the lock never said so")
 
 
 def _told(deed: Deed) -> str:
     parts = [f"started at {_times(deed.started)}" if deed.started else "never started"]
     parts += [f"{how} at {at:.3f}" for at, how in deed.ended]
     parts += [f"refused as {how} at {at:.3f}" for at, how in deed.refused]
-    if deed.locked_again:
-        parts.append(f"locked again at {_times(deed.locked_again)}")
+    parts += [f"over as {how} at {at:.3f}" for at, how in deed.rested]
     return ", ".join(parts)
 
 

@@ -37,15 +37,19 @@ class Deed:
     ended: list[tuple[float, str]] = field(default_factory=list)
     """When and with which completion, in the lock's words; "nothing to do" without a movement."""
     refused: list[tuple[float, str]] = field(default_factory=list)
-    locked_again: list[float] = field(default_factory=list)
-    """When lock 'n' go was through with its last turn."""
+    rested: list[tuple[float, str]] = field(default_factory=list)
+    """When it was over, and how: some firmware says so before, while the latch is held or lock 'n' go waits."""
 
     def carried_out(self, by: float) -> bool:
         """It was done to its end at that time, or there was nothing to do."""
         by += _ROUNDED_S
         if not any(at <= by and how in ("success", "nothing to do") for at, how in self.ended):
             return False
-        return self.action not in _LOCK_N_GO or any(at <= by for at in self.locked_again)
+        return self.action not in _LOCK_N_GO or any(at <= by and how == "success" for at, how in self.rested)
+
+    def failed_as(self, word: str, by: float) -> bool:
+        """It ended so."""
+        return any(at <= by + _ROUNDED_S and how == word for at, how in (*self.ended, *self.rested))
 
 
 def was_there(audit: Iterable[AuditEntry], start: str, action: str, begin: float, end: float) -> bool:
@@ -65,16 +69,8 @@ def was_there(audit: Iterable[AuditEntry], start: str, action: str, begin: float
 def deeds(audit: Iterable[AuditEntry]) -> dict[str, Deed]:
     """By suffix."""
     found: dict[str, Deed] = {}
-    turning: str | None = None
     for entry in audit:
         at, detail = seconds(entry.time), entry.detail or ""
-        if entry.what == "motor":
-            turning = entry.suffix if detail.endswith(": locking") else None
-        elif entry.what == "state" and turning is not None:
-            if detail == "locked":
-                found[turning].locked_again.append(at)
-            if detail != "locking":
-                turning = None
         if entry.suffix is None:
             continue
         deed = found.setdefault(entry.suffix, Deed())
@@ -85,6 +81,8 @@ def deeds(audit: Iterable[AuditEntry]) -> dict[str, Deed]:
             deed.started.append(at)
         elif entry.what == "completed":
             deed.ended.append((at, detail))
+        elif entry.what == "rested":
+            deed.rested.append((at, detail))
         elif entry.what == "action_refused":
             deed.refused.append((at, detail))
     return found

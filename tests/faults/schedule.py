@@ -20,8 +20,6 @@ COMMANDS = (
     Action.FULL_LOCK,
 )
 READINGS = ("refresh", "read_config", "read_battery")
-SETTLED_S = 300.0
-"""After the last fault: until then the states have to agree with the lock."""
 
 HABITS: dict[str, tuple[Any, ...]] = {
     "motor_s": (0.5, 2.5, 2.5, 6.0),
@@ -110,7 +108,7 @@ def draw(seed: int) -> Schedule:
         connection=random.choice(tuple(Connection)),
         with_pin=family is Family.ULTRA or random.random() < 0.6,
         log_on=random.random() < 0.75,
-        behaviour=_behaviour(random, family),
+        behaviour=_behaviour(seed, family),
         settings={
             "auto_unlatch": random.random() < 0.1,
             "fob_action_1": random.choice((1, 2, 3, 4)),
@@ -133,12 +131,16 @@ def draw(seed: int) -> Schedule:
     )
 
 
-def _behaviour(random: Random, family: Family) -> Behaviour:
-    """Every habit that the virtual lock has, also such as it gets some day, each now and then."""
+def _behaviour(seed: int, family: Family) -> Behaviour:
+    """Every habit that the virtual lock has, also such as it gets some day, each now and then.
+
+    Each is drawn by itself: a new one changes nothing about the others.
+    """
     values: dict[str, Any] = {}
     plain = Behaviour()
-    rate = random.choice((0.0, 0.1, 0.3))
+    rate = Random(f"habits {seed}").choice((0.0, 0.1, 0.3))
     for each in fields(Behaviour):
+        random = Random(f"{each.name} {seed}")
         usual = getattr(plain, each.name)
         unusual = random.random() < rate
         if each.name in HABITS:
@@ -153,6 +155,30 @@ def _behaviour(random: Random, family: Family) -> Behaviour:
         for name in ("states_size", "config_size", "advanced_config_size", "log_count_size"):
             values.pop(name, None)
     return Behaviour(**values)
+
+
+def draw_household(seed: int) -> Schedule:
+    """The run of the whole bridge: the same, with guests among those who ask, and what happens at the broker."""
+    plan = draw(seed)
+    random = Random(f"household {seed}")
+    plan.with_pin = plan.with_pin or random.random() < 0.5
+    evil = random.random() < 0.6
+    events: list[Event] = []
+    for event in plan.events:
+        values = dict(event.values)
+        if event.what in READINGS:
+            continue
+        if event.what == "command":
+            values["by"] = random.choice(("owner", "owner", "anna", "ben"))
+            values["timeout_s"] = 15.0
+        events.append(Event(event.at, event.number, event.what, values))
+    for number in range(random.randint(0, 6)):
+        table = _BROKER + _EVIL if evil else _BROKER
+        what, values = _pick(random, table)
+        events.append(Event(round(random.uniform(0.0, plan.ends_at), 3), 1000 + number, what, values))
+    plan.events = sorted(events)
+    plan.ends_at = max(event.at + event.values.get("for_s", 0.0) for event in events) + 1.0
+    return plan
 
 
 # -- events -----------------------------------------------------------------------------------------------------------
@@ -196,7 +222,7 @@ def _lasting(what: str, *choices: float) -> Callable[[Random], tuple[str, dict[s
     return lambda random: (what, {"for_s": round(_seconds(random, *choices), 2)})
 
 
-def _plain(what: str, **values: tuple[Any, ...]) -> Callable[[Random], tuple[str, dict[str, Any]]]:
+def _plain(what: str, /, **values: tuple[Any, ...]) -> Callable[[Random], tuple[str, dict[str, Any]]]:
     return lambda random: (what, {name: random.choice(choices) for name, choices in values.items()})
 
 
@@ -230,6 +256,26 @@ _PEOPLE: tuple[tuple[int, Callable[[Random], tuple[str, dict[str, Any]]]], ...] 
     (2, _lasting("phone_link", 2.0, 8.0, 25.0)),
     (3, _plain("door", state=(DoorState.OPEN, DoorState.CLOSED))),
     (1, _plain("battery", percent=(10, 50, 90))),
+)
+
+
+_BROKER: tuple[tuple[int, Callable[[Random], tuple[str, dict[str, Any]]]], ...] = (
+    (3, _lasting("broker_away", 1.0, 10.0, 60.0)),
+    (2, _lasting("bridge_restarts", 1.0, 5.0)),
+    (3, _plain("invite", devices=(1, 2, 3), twice=(False, True))),
+    (2, _plain("owner_asks", what=("users/list", "log/get", "config/get", "refresh", "battery", "time/get"))),
+    (2, _plain("doubled", who=("owner",), after_s=(0.0, 0.5, 8.0, 30.0))),
+    (1, _plain("retained_command", action=("unlock", "unlatch"))),
+)
+_EVIL: tuple[tuple[int, Callable[[Random], tuple[str, dict[str, Any]]]], ...] = (
+    (4, _plain("junk", who=("anna", "ben"), rate=(1.0, 5.0, 25.0), for_s=(2.0, 20.0, 60.0))),
+    (3, _plain("doubled", who=("anna", "ben"), after_s=(0.0, 0.5, 8.0, 70.0))),
+    (4, _plain("withheld", who=("anna", "ben"), nth=(1, 2, 3), until_s=(2.0, 20.0, 65.0, 150.0))),
+    (2, _plain("dropped", who=("anna", "ben"), nth=(1, 2, 3))),
+    (4, _plain("replayed", who=("anna", "ben"), same_session=(True, False))),
+    (2, _plain("retained_junk", topic=("redeem", "relay"), count=(5, 60))),
+    (1, _plain("flood", topic=("relay", "redeem"), count=(1200,))),
+    (1, _plain("command_flood", rate=(100.0, 400.0), for_s=(2.0, 6.0))),
 )
 
 
