@@ -59,6 +59,7 @@ class Outside:
     `publish` tells whether the broker will get the message, `watch` subscribes to more topic filters on this connection
     and `unwatch` ends subscriptions, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend,
     on it stand the times of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
+    `fits` tells whether a message is small enough for the broker, as far as is known.
     `changed` is told that a lock, its link or the adapter is not as it was, `pulse` watches over each lock.
     """
 
@@ -72,6 +73,7 @@ class Outside:
     random: Random
     hostname: str
     simulate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    fits: Callable[[Publication], bool] = lambda publication: True
     changed: Callable[[], None] = lambda: None
     pulse: Pulse = field(default_factory=Pulse)
 
@@ -89,7 +91,7 @@ class Bridge:
         self.air = Air(outside.clock)
         installation = _installation(store.app_id())
         discovery = settings.mqtt.discovery
-        self.announcer = Announcer(discovery, self.base, installation, Announced(store), outside.publish)
+        self.announcer = Announcer(discovery, self.base, installation, Announced(store), outside.publish, outside.fits)
         self.publisher = Publisher(
             self.base,
             installation,
@@ -98,6 +100,7 @@ class Bridge:
             outside.clock,
             outside.now,
             self.announcer,
+            outside.fits,
         )
         self.invitations = Invitations(
             Records(store),
@@ -205,6 +208,10 @@ class Bridge:
             if member.log_book is not None:
                 member.log_book.soon()
         self.outside.watch(self.publisher.watched())
+
+    def too_large(self, topic: str) -> None:
+        """It has just turned out that what was published on this topic is larger than the broker takes."""
+        self.publisher.too_large(topic)
 
     async def leave(self) -> None:
         """Give up what is under way, with an answer, and publish that neither bridge nor locks can be reached."""

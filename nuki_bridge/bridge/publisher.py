@@ -55,6 +55,7 @@ class Publisher:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         announcer: Announcer,
+        fits: Callable[[Publication], bool] = lambda publication: True,
     ) -> None:
         self._base = base
         self._installation = installation
@@ -63,7 +64,7 @@ class Publisher:
         self._publish = publish
         self._clock = clock
         self._now = now
-        self._retained = Retained(publish, clock)
+        self._retained = Retained(publish, clock, fits)
         self._strays: set[str] = set()
         self._news: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MAX_NEWS)
         self._left = False
@@ -106,6 +107,11 @@ class Publisher:
         self._put("bridge/state", OFFLINE)
         self.disconnected()
         self._left = True
+
+    def too_large(self, topic: str) -> None:
+        """The broker does not take what was published on this topic."""
+        self._retained.too_large(topic)
+        self._announcer.too_large(topic)
 
     # -- what there is to say -----------------------------------------------------------------------------------------
 

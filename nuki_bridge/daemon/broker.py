@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Broker:
-    """`run` it.  `filters` are asked for at every connection; `on_connection(True)` follows when they are in place."""
+    """`run` it.  `filters` are asked for at every connection; `on_connection(True)` follows when they are in place.
+
+    `on_too_large(topic)`: it has just turned out that the message on it is larger than the broker takes.
+    """
 
     def __init__(
         self,
@@ -26,10 +30,12 @@ class Broker:
         on_message: Callable[[Message], None],
         on_connection: Callable[[bool], None],
         pulse: Part,
+        on_too_large: Callable[[str], None] = lambda topic: None,
     ) -> None:
         self._filters = filters
         self._on_message = on_message
         self._on_connection = on_connection
+        self._on_too_large = on_too_large
         self._pulse = pulse
         self._reason: str | None = None
         self._is_new = False  # nothing that was asked on another broker waits for this one
@@ -43,6 +49,8 @@ class Broker:
             subscriptions=lambda: _subscriptions(self._filters()),
             on_message=self._on_message,
             on_connection=self._connection_changed,
+            on_too_large=self._on_too_large,
+            echo_topic=f"{settings.base_topic}/bridge/response/{secrets.token_hex(16)}",
             pulse=self._pulse,
         )
 
@@ -87,6 +95,10 @@ class Broker:
             correlation_data=publication.correlation_data,
             keep_s=0.0 if self._is_new else publication.keep_s,
         )
+
+    def fits(self, publication: Publication) -> bool:
+        """Whether the broker takes a message of that size, as far as we know; one that it does not is left out."""
+        return self._client.fits(publication.topic, publication.payload)
 
     def watch(self, filters: Iterable[str]) -> None:
         """Subscribe to more on this connection."""

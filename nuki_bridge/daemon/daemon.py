@@ -104,6 +104,7 @@ class _Daemon:
             radio,
             Outside(
                 publish=lambda publication: self._broker.publish(publication),
+                fits=lambda publication: self._broker.fits(publication),
                 watch=lambda filters: self._broker.watch(filters),
                 unwatch=lambda filters: self._broker.unwatch(filters),
                 protocol=lambda: self._broker.protocol,
@@ -123,6 +124,7 @@ class _Daemon:
             on_message=self._bridge.handle,
             on_connection=self._bridge.connection_changed,
             pulse=self._pulse.part("the broker"),
+            on_too_large=self._bridge.too_large,
         )
         self.reload = Reload(
             read,

@@ -42,7 +42,8 @@ _LASTING = frozenset({"door", "battery_level", "keypad_battery", "door_sensor_ba
 
 
 class Announcer:
-    """Discovery of all devices; `publish` tells whether the broker will get the message.
+    """Discovery of all devices; `publish` tells whether the broker will get the message, `fits` whether it is small
+    enough, as far as is known.
 
     `base` and `installation` as in `publisher.Publisher`.
     """
@@ -54,12 +55,14 @@ class Announcer:
         installation: str,
         announced: Announced,
         publish: Callable[[Publication], bool],
+        fits: Callable[[Publication], bool] = lambda publication: True,
     ) -> None:
         self._settings = settings
         self._base = base
         self._installation = installation
         self._announced = announced
         self._publish = publish
+        self._fits = fits
         self._facts: dict[str, LockFacts] = {}
         self._wanted: dict[str, Messages] = {}
         self._connected = False
@@ -86,8 +89,16 @@ class Announcer:
     def connected(self) -> None:
         """Publish everything, the bridge first: the locks' devices refer to it."""
         self._connected = True
+        for device, facts in self._facts.items():
+            self._wanted[device] = self._lock_messages(facts)
         for device in list(self._wanted):
             self._bring(device)
+
+    def too_large(self, topic: str) -> None:
+        """The broker does not take what was published on this topic: say it in smaller messages."""
+        for device, facts in self._facts.items():
+            if topic in self._wanted.get(device, ()):
+                self._want(device, self._lock_messages(facts))
 
     def disconnected(self) -> None:
         """Keep everything until `connected`."""
@@ -108,7 +119,18 @@ class Announcer:
             facts = replace(facts, traits=facts.traits | (before.traits & _LASTING))
         if facts != before:
             self._facts[device] = facts
-            self._want(device, discovery.lock_messages(facts, self._settings, self._base, self._installation))
+            self._want(device, self._lock_messages(facts))
+
+    def _lock_messages(self, facts: LockFacts) -> Messages:
+        """A lock's messages; one for each entity if that for the device does not fit."""
+        given = (facts, self._settings, self._base, self._installation)
+        messages = discovery.lock_messages(*given)
+        if all(self._is_small(topic, payload) for topic, payload in messages.items()):
+            return messages
+        device = discovery.lock_id(facts.nuki_id)
+        if len(self._wanted.get(device, ())) < 2:
+            log.info("%s is announced in one message for each entity: the broker takes small ones only", facts.name)
+        return discovery.lock_messages(*given, split=True)
 
     def only(self, nuki_ids: Collection[int]) -> None:
         """These are all locks there are: take back every other one."""
@@ -144,17 +166,22 @@ class Announcer:
             return  # on its way from one form to the other, or to be tried again
         messages = self._wanted[device]
         old = self._announced.of(device) - messages.keys()
-        other = [each for each in old if self._is_other_form(each)]
+        other = [each for each in old if self._is_other_form(each, messages)]
         if not messages or not other:
             self._finish(device)
         elif all(self._send(topic, discovery.MIGRATE) for topic in other):
-            log.info("%s is announced to Home Assistant in %s style from now on", device, self._settings.style)
+            style = discovery.style_of(next(iter(messages)))
+            log.info("%s is announced to Home Assistant in %s style from now on", device, style)
             self._later(device, MIGRATE_S, self._finish, device)
         else:
             self._later(device, RETRY_S, self._bring, device)
 
-    def _is_other_form(self, topic: str) -> bool:
-        return topic.startswith(f"{self._settings.prefix}/") and discovery.style_of(topic) != self._settings.style
+    def _is_other_form(self, topic: str, messages: Messages) -> bool:
+        style = discovery.style_of(next(iter(messages), ""))
+        return topic.startswith(f"{self._settings.prefix}/") and discovery.style_of(topic) != style
+
+    def _is_small(self, topic: str, payload: bytes) -> bool:
+        return self._fits(Publication(topic, payload, retain=True))
 
     def _finish(self, device: str) -> None:
         """Clear what is of no more use, then publish the rest.
@@ -171,7 +198,8 @@ class Announcer:
             return
         old = self._announced.of(device) - messages.keys()
         sent = [self._send(topic, b"") for topic in sorted(old)]
-        sent += [self._send(topic, payload) for topic, payload in messages.items()]
+        # What is too large even so is left out: the broker's connection says so.
+        sent += [self._send(*each) or not self._is_small(*each) for each in messages.items()]
         if not all(sent):
             self._later(device, RETRY_S, self._bring, device)
         elif old:

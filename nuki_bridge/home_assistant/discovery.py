@@ -136,8 +136,10 @@ def bridge_id(installation: str) -> str:
     return f"nuki_bridge_{installation}"
 
 
-def lock_messages(facts: LockFacts, settings: DiscoverySettings, base: str, installation: str) -> Messages:
-    """The messages of a lock."""
+def lock_messages(
+    facts: LockFacts, settings: DiscoverySettings, base: str, installation: str, *, split: bool = False
+) -> Messages:
+    """The messages of a lock; `split`: one for each entity in any style, for a broker that takes small ones only."""
     device = {
         "identifiers": [lock_id(facts.nuki_id)],
         "name": facts.label,
@@ -153,7 +155,7 @@ def lock_messages(facts: LockFacts, settings: DiscoverySettings, base: str, inst
     there = [each for each in LOCK_ENTITIES if facts.traits.issuperset(each.needs)]
     there = there if "no_lock" in facts.traits else [the_lock, *there]
     absent = [each for each in (the_lock, *LOCK_ENTITIES) if each not in there]
-    return _messages(device, there, absent, settings, base, facts.name)
+    return _messages(device, there, absent, settings, base, facts.name, split=split)
 
 
 def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -> Messages:
@@ -175,11 +177,13 @@ def _messages(
     settings: DiscoverySettings,
     base: str,
     name: str,
+    *,
+    split: bool = False,
 ) -> Messages:
     """`absent` entities are named, too, in one message: Home Assistant takes away only what it is told to."""
     about = {"device": device, "origin": {"name": "nuki-bridge", "sw_version": __version__}}
     object_id = device["identifiers"][0]
-    if settings.style == "legacy":
+    if split or settings.style == "legacy":
         return {
             f"{settings.prefix}/{each.platform}/{object_id}/{each.key}/config": dump(
                 {**_component(each, object_id, base, name), **_availability(each.available, base, name), **about}

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nuki_bridge.errors import BrokerError
+from nuki_bridge.mqtt.echo import Echo
 from nuki_bridge.mqtt.freshness import Freshness
 from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
+from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import acknowledge
 
 if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
@@ -50,6 +52,7 @@ _UNSUPPORTED_VERSION = 0x84
 _BAD_CREDENTIALS = 0x86
 _NOT_AUTHORIZED = 0x87
 _KEEPALIVE_TIMEOUT = 0x8D
+_PACKET_TOO_LARGE = 0x95
 
 
 Version = Literal["5", "3.1.1"]
@@ -69,6 +72,9 @@ class Setup:
     clock: Callable[[], float]
     max_packet_size: int
     pulse: Part
+    size: SizeLimit
+    on_too_large: Callable[[str], None]
+    echo_topic: str | None
 
     @property
     def where(self) -> str:
@@ -80,6 +86,7 @@ class Connection:
     """One socket with its paho client; `run` owns it, everything else may be called at any time."""
 
     def __init__(self, setup: Setup, version: Version, *, keepalive_s: int, probe: bool) -> None:
+        self._size = setup.size
         self.version = version
         self.probe = probe  # end as soon as the broker has accepted
         self.answered = False  # the broker accepted or refused CONNECT,
@@ -101,11 +108,13 @@ class Connection:
         self._pending_size = 0
         self._drained = asyncio.Event()
         self._drained.set()
-        self._max_packet_size: int | None = None
         self._warned_of: set[str] = set()
         self._heard_at = self._answer_by = self._acknowledged_at = self._loop.time()
         self._probe_number: int | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._echo: Echo | None = None
+        if version == "3.1.1" and setup.echo_topic is not None:
+            self._echo = Echo(setup.echo_topic, self._hear, self._say, self._too_large)
         self.freshness = Freshness(self._clock, self._send_fence)
 
     @property
@@ -157,12 +166,10 @@ class Connection:
             packed = self._properties("PUBLISH")
             for name, value in message.properties.items():
                 setattr(packed, name, value)
-        if self._max_packet_size is not None:
-            # A larger packet would end the connection.  Fixed header, lengths and packet id take 13 bytes at most.
-            extra = len(packed.pack()) if packed is not None else 0  # type: ignore[no-untyped-call]
-            if 13 + len(topic.encode()) + extra + size > self._max_packet_size:
-                self._warn_once(f"the broker takes {self._max_packet_size} bytes at most, too few for {topic!r}")
-                return False
+        extra = len(packed.pack()) if packed is not None else 0  # type: ignore[no-untyped-call]
+        if not self._size.fits(topic, size, extra):
+            self._size.left_out(topic, size)
+            return False
         info = self._paho.publish(topic, message.payload, message.qos, message.retain, packed)
         if info.rc != 0:
             return False
@@ -205,6 +212,12 @@ class Connection:
         """Ask to end these subscriptions."""
         if topics:
             self._paho.unsubscribe(list(topics))
+
+    def _hear(self, topic: str) -> None:
+        self.subscribe((Subscription(topic),))
+
+    def _say(self, topic: str, payload: bytes) -> bool:
+        return self.publish(Outgoing(topic, payload, retain=False, qos=1, properties={}, keep_until=0))
 
     # -- start and end
 
@@ -303,6 +316,7 @@ class Connection:
 
     def _await_acknowledgements(self) -> None:
         if self._pending and self._loop.time() - self._acknowledged_at > ACKNOWLEDGED_S:
+            self._size.ended(self.unacknowledged(), as_too_large=False)
             self._lost(f"the broker at {self._setup.where} does not acknowledge what is published")
 
     def _promise(self) -> None:
@@ -396,7 +410,7 @@ class Connection:
             self._end("probed")
             return
         self._paho.on_log = None  # paho formats a text for every packet while this is set
-        self._max_packet_size = getattr(properties, "MaximumPacketSize", None)
+        self._size.told = getattr(properties, "MaximumPacketSize", None)
         # paho takes no notice of this either; a broker may end the connection of whoever sends more.
         self._paho.limit_inflight(min(getattr(properties, "ReceiveMaximum", 0) or MAX_INFLIGHT, MAX_INFLIGHT))
         # paho 2.1.0 takes no notice of the broker's keepalive: obey a shorter one from the next connection on.
@@ -417,6 +431,8 @@ class Connection:
 
     def _on_disconnect(self, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties) -> None:
         where = self._setup.where
+        if self.answered and not self._ended.done() and reason.value != _KEEPALIVE_TIMEOUT:
+            self._size.ended(self.unacknowledged(), as_too_large=reason.value == _PACKET_TOO_LARGE)
         if flags.is_disconnect_packet_from_server:
             self._lost(f"the broker at {where} ended the connection: {reason.getName()}")
         elif reason.value == _KEEPALIVE_TIMEOUT:
@@ -450,10 +466,20 @@ class Connection:
         self._pending_size -= len(message.payload) if message is not None else 0
         if not self._pending:
             self._drained.set()
-        if reason.is_failure:
-            topic = message.topic if message is not None else ""
+        topic = message.topic if message is not None else ""
+        if message is not None and self._paho.reason == _PACKET_TOO_LARGE:
+            self._too_large(topic, len(message.payload))
+        elif reason.is_failure:
             self._warn_once(f"the broker refused a message to {topic!r}: {reason.getName()}")
             self._setup.on_refused(topic)
+        elif message is not None:
+            self._size.acknowledged(len(message.payload))
+            if self._echo is not None:
+                self._echo.acknowledged(topic, len(message.payload))
+
+    def _too_large(self, topic: str, size: int) -> None:
+        self._size.exceeded(topic, size)
+        self._setup.on_too_large(topic)
 
     def _on_message(self, received: MQTTMessage) -> None:
         self._notice_stall()
@@ -461,6 +487,9 @@ class Connection:
         try:
             topic = received.topic
         except UnicodeDecodeError:
+            return
+        if self._echo is not None and topic == self._echo.topic:
+            self._echo.heard(bytes(received.payload))
             return
         properties = vars(received.properties) if received.properties is not None else {}
         response_topic = properties.get("ResponseTopic", "")

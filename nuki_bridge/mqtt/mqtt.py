@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from nuki_bridge.errors import BrokerError, RequestError
 from nuki_bridge.mqtt.connection import Connection, Setup, Version
 from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
+from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
 from nuki_bridge.pulse import Part
 
@@ -62,7 +63,9 @@ class Client:
     `will` (topic, payload) is published, retained at QoS 1, by the broker when the connection ends without our doing.
     `subscriptions` is asked anew at every connection.  `on_connection(True, None)` is called when all of them are in
     place, `on_connection(False, reason)` when the connection is lost and when an attempt fails for another reason than
-    the last; `on_refused(topic)` for a message that the access list keeps from `topic`, if the broker says so (MQTT 5).
+    the last; `on_refused(topic)` for a message that the access list keeps from `topic`, if the broker says so (MQTT 5),
+    `on_too_large(topic)` for one that was larger than the broker takes, if the connection outlives it.  On
+    `echo_topic` the client asks itself, where the broker does not speak MQTT 5, whether it takes messages of a size.
     They and `on_message` are called on the loop and must not block; what they raise is logged.
     """
 
@@ -75,6 +78,8 @@ class Client:
         on_message: Callable[[Message], None],
         on_connection: Callable[[bool, str | None], None],
         on_refused: Callable[[str], None] = lambda topic: None,
+        on_too_large: Callable[[str], None] = lambda topic: None,
+        echo_topic: str | None = None,
         clock: Callable[[], float] = boottime,
         keepalive_s: int = KEEPALIVE_S,
         max_packet_size: int = MAX_PACKET_SIZE,
@@ -95,6 +100,9 @@ class Client:
             clock=clock,
             max_packet_size=max_packet_size,
             pulse=pulse or Part(),
+            size=SizeLimit(),
+            on_too_large=on_too_large,
+            echo_topic=echo_topic,
         )
         self._connection: Connection | None = None
         self._kept: list[Outgoing] = []
@@ -150,6 +158,10 @@ class Client:
         self._keep([message])
         return True
 
+    def fits(self, topic: str, payload: bytes) -> bool:
+        """Whether the broker takes a message of that size, as far as we know; if not, `publish` leaves it out."""
+        return self._setup.size.fits(topic, len(payload))
+
     async def drain(self, timeout_s: float) -> None:
         """Wait until the broker has everything published so far (QoS 1: acknowledged), the connection is lost, or
         `timeout_s` is over."""
@@ -182,6 +194,7 @@ class Client:
             connection = self._new_connection(version, probe=probe)
             try:
                 sock = await self._open_socket()
+                setup.size.begin()
                 self._connection = connection
                 async with self._asked_in_both_versions(connection):
                     await connection.run(sock)

@@ -11,6 +11,9 @@ from typing import Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+PACKET_TOO_LARGE = 0x95
+_UNSPECIFIED = 0x80
+
 
 class PahoOnSocket(Client):
     """One connection over `sock`; its own way to one blocks for DNS, TCP and TLS."""
@@ -24,9 +27,22 @@ class PahoOnSocket(Client):
             reconnect_on_failure=False,
         )
         self._connected_socket = sock
+        self.reason = 0
+        """Of the last PUBACK."""
 
     def _create_socket(self) -> Any:
         return self._connected_socket
+
+    def _handle_pubackcomp(self, cmd: Any) -> Any:
+        """Pass on a PUBACK whose reason MQTT 5 has not foreseen for one as an unspecified error, keeping the reason.
+
+        paho takes it for a broken connection.  mosquitto answers a message that is too large so.
+        """
+        packet = self._in_packet["packet"]
+        self.reason = packet[2] if len(packet) > 2 else 0
+        if self.reason == PACKET_TOO_LARGE:
+            self._in_packet["packet"] = bytearray(packet[:2]) + bytes((_UNSPECIFIED,)) + packet[3:]
+        return super()._handle_pubackcomp(cmd)
 
     def limit_inflight(self, count: int) -> None:
         """Have `count` (1 or more) messages at most wait for the broker's acknowledgement.

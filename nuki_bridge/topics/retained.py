@@ -20,10 +20,20 @@ ECHO_S = 5.0
 
 
 class Retained:
-    """Retained topics and the payloads they shall have; `publish` tells whether the broker will get the message."""
+    """Retained topics and the payloads they shall have; `publish` tells whether the broker will get the message.
 
-    def __init__(self, publish: Callable[[Publication], bool], clock: Callable[[], float]) -> None:
+    A topic whose payload is too large for the broker, as `fits` tells, is cleared: an older one would be out of date.
+    """
+
+    def __init__(
+        self,
+        publish: Callable[[Publication], bool],
+        clock: Callable[[], float],
+        fits: Callable[[Publication], bool] = lambda publication: True,
+    ) -> None:
         self._publish = publish
+        self._fits = fits
+        self._left_out: set[str] = set()
         self._clock = clock
         self._connected = False
         self._wanted: dict[str, bytes] = {}
@@ -76,6 +86,7 @@ class Retained:
         if wanted is None:
             return False
         now = self._clock()
+        wanted = b"" if topic in self._left_out else wanted
         if payload == wanted or (echoes and now - self._sent_at.get(topic, -ECHO_S) < ECHO_S):
             return True
         wait_s = self._repaired_at.get(topic, -REPAIR_S) + REPAIR_S - now
@@ -84,6 +95,11 @@ class Retained:
         elif topic not in self._repairs:
             self._repairs[topic] = asyncio.get_running_loop().call_later(wait_s, self._repair, topic)
         return True
+
+    def too_large(self, topic: str) -> None:
+        """The broker did not take what this topic shall have."""
+        if self._connected and self._wanted.get(topic):
+            self._send(topic)
 
     def close(self) -> None:
         """Give up what is due later."""
@@ -102,7 +118,14 @@ class Retained:
         if timer := self._repairs.pop(topic, None):
             timer.cancel()
         self._sent_at[topic] = self._clock()
-        if self._publish(Publication(topic, self._wanted[topic], retain=True)):
+        publication = Publication(topic, self._wanted[topic], retain=True)
+        sent = self._publish(publication)  # says so if it is too large
+        if sent or self._fits(publication):
+            self._left_out.discard(topic)
+        else:
+            self._left_out.add(topic)
+            sent = self._publish(Publication(topic, b"", retain=True))
+        if sent:
             self._unsent.discard(topic)
         else:
             self._unsent.add(topic)

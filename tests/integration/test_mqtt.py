@@ -921,8 +921,10 @@ class Script:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readexactly(2)
-                assert head[1] < 128
-                packet = head + await reader.readexactly(head[1])
+                size = head[1] & 127
+                if head[1] > 127:  # no packet here needs a third byte of length
+                    size += (await reader.readexactly(1))[0] << 7
+                packet = head + await reader.readexactly(size)
                 if packet[0] == 0x10:
                     self.versions.append(packet[8])
                 answer = self._answer(packet)
@@ -1187,3 +1189,74 @@ def test_module_does_not_load_paho_before_it_connects() -> None:
 
 def test_paho_still_makes_its_socket_where_we_put_ours_in() -> None:
     assert callable(Paho._create_socket)
+
+
+# -- messages that are too large --------------------------------------------------------------------------------------
+
+
+def takes(limit: int, over_it: bytes | None, version: int) -> Callable[[bytes], bytes | None]:
+    """A broker that does `over_it` (None: hangs up) with a PUBLISH of more than `limit` bytes."""
+
+    def answer(packet: bytes) -> bytes | None:
+        if packet[0] == 0x10:
+            return ACCEPT_5 if version == 5 else ACCEPT_311
+        if packet[0] >> 4 == 3:
+            return over_it if len(packet) > limit else b"\x40\x02" + packet[5:7]  # behind a topic of one letter
+        return suback(packet, version) if packet[0] == 0x82 else b""
+
+    return answer
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("version", "over_it", "losses"),
+    [
+        pytest.param(5, bytes.fromhex("e00195"), 1, id="says so and ends"),
+        pytest.param(5, None, 2, id="hangs up, 5"),
+        pytest.param(4, None, 2, id="hangs up, 3.1.1"),
+    ],
+)
+async def test_a_message_that_ends_the_connection_is_left_out(
+    version: int, over_it: bytes | None, losses: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = MqttSettings(host="127.0.0.1", protocol="5" if version == 5 else "3.1.1")
+    async with Script(takes(1400, over_it, version)) as script:
+        settings = dataclasses.replace(settings, port=script.port)
+        async with running(script.port, settings=settings) as run:
+            for _ in range(losses):
+                await run.until(True)
+                assert run.client.publish("s", bytes(100))
+                assert run.client.publish("b", bytes(1450))
+                assert run.client.publish("t", bytes(100))
+                await run.until(False)
+            await run.until(True)
+            assert not run.client.publish("b", bytes(1450))
+            assert not run.client.fits("b", bytes(1450))
+            assert run.client.publish("b", bytes(1300))
+            await run.client.drain(5)
+            assert run.client.connected
+            assert len(script.versions) == losses + 1
+    (said,) = [each for each in warnings(caplog) if "larger" in each]
+    assert "'b' (1450 bytes)" in said
+
+
+@pytest.mark.real_time
+async def test_a_broker_that_restarts_while_a_large_message_is_under_way_still_gets_it(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(broker) as run:
+        for _ in range(3):
+            await run.until(True)
+            assert run.client.publish("large", bytes(10_000), retain=True)
+            await run.client.drain(5)
+            broker.freeze()
+            assert run.client.publish("large", bytes(20_000), retain=True)
+            broker.stop()
+            await run.until(False)
+            broker.start()
+            await run.until(True)
+            assert run.client.publish("large", bytes(20_000), retain=True)
+            await run.client.drain(5)
+            assert run.client.connected
+            run.connections.append((True, None))
+    assert "larger" not in caplog.text

@@ -384,3 +384,96 @@ async def test_nothing_is_announced_that_could_not_be_written_down(
         monkeypatch.setattr(home.bridge.announcer._announced, "add", add)
         await asyncio.sleep(announcer.STORE_RETRY_S + 1.0)
         assert LOCK in home.announced()
+
+
+# -- a broker that takes small messages only --------------------------------------------------------------------------
+
+SMALL = 4096
+
+
+def pieces(home: Home) -> dict[str, Any]:
+    """The lock's entities that have a message of their own, by key."""
+    found = {
+        each.split("/")[-2]: json.loads(home.retained[each]) for each in home.announced() if "/device/" not in each
+    }
+    assert all(each["device"]["identifiers"] == ["nuki_bridge_1a2b3c4d"] for each in found.values())
+    return found
+
+
+async def test_a_broker_that_takes_small_messages_gets_one_for_each_entity(home: Home) -> None:
+    async with home.running():
+        await home.pair(name="front", pin="1234")
+        whole = home.components()
+    after = home.next()
+    after.retained.clear()
+    after.largest = SMALL
+    async with after.running():
+        await asyncio.sleep(90.0)
+        assert pieces(after).keys() == whole.keys()
+        assert pieces(after)["lock"]["payload_open"] == "unlatch"
+        assert pieces(after)["lock"]["state_open"] == "open"
+        assert LOCK not in after.retained
+        told = len(after.published)
+        await asyncio.sleep(5.0)
+        assert len([each for each in after.published[told:] if "homeassistant" in each.topic]) == 0
+
+
+async def test_a_message_that_turns_out_to_be_too_large_is_split(home: Home) -> None:
+    async with home.running():
+        await home.pair(name="front")
+        whole = home.components()
+        home.largest = SMALL
+        home.bridge.too_large(LOCK)
+        assert home.told()[-1] == '{"migrate_discovery":true}'  # Home Assistant keeps what it knows of the entities
+        assert not pieces(home)
+        await asyncio.sleep(announcer.MIGRATE_S + 0.1)
+        assert LOCK not in home.retained
+        assert pieces(home).keys() == whole.keys()
+        home.bridge.too_large("somebody/elses")
+        await asyncio.sleep(60.0)
+        assert pieces(home).keys() == whole.keys()
+
+
+async def test_a_broker_that_takes_more_another_time_gets_it_whole_again(home: Home) -> None:
+    home.largest = SMALL
+    async with home.running():
+        await home.pair(name="front")
+        assert pieces(home)
+        home.bridge.connection_changed(False)
+        home.largest = None
+        home.bridge.connection_changed(True)
+        await asyncio.sleep(announcer.MIGRATE_S + 0.1)
+        assert not pieces(home)
+        assert "door" in home.components()
+
+
+async def test_an_entity_that_is_too_large_by_itself_is_left_out_and_not_tried_for_ever(home: Home) -> None:
+    home.largest = 700
+    async with home.running():
+        await home.pair(name="front")
+        assert "refresh" in pieces(home)
+        assert "lock" not in pieces(home)
+        refresh = "homeassistant/button/nuki_bridge_1a2b3c4d/refresh/config"
+        assert len(home.told(refresh)) == 1
+        await asyncio.sleep(60.0)
+        assert len(home.told(refresh)) == 1
+
+
+async def test_a_retained_topic_whose_payload_does_not_fit_is_cleared(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was there before would be out of date."""
+    async with home.running():
+        await home.pair(name="front", pin="1234")
+        assert json.loads(home.retained["nuki/front/status"])["state"] == "locked"
+        home.largest = 500
+        assert (await home.ask("front/set", "unlock"))["status"] == "ok"
+        await asyncio.sleep(2.0)
+        assert "nuki/front/status" not in home.retained
+        assert home.retained["nuki/front/state"] == "unlocked"
+        home.bridge.handle(Message("nuki/front/status", b"", retain=True, received_at=clock()))
+        assert "somebody else" not in caplog.text
+        home.largest = None
+        await home.ask("front/set", "lock")
+        await asyncio.sleep(2.0)
+        assert json.loads(home.retained["nuki/front/status"])["state"] == "locked"

@@ -49,12 +49,17 @@ class House:
         self.protocol = "5"
         self.online = True
         self.accepting = True
+        self.largest: int | None = None
+        """Bytes of payload that the broker takes."""
         self.store = Store(directory)
         self.pulse = Pulse(clock)
         self.bridge: Bridge
 
+    def _fits(self, publication: Publication) -> bool:
+        return self.largest is None or len(publication.payload) <= self.largest
+
     def _publish(self, publication: Publication) -> bool:
-        if not (self.online and self.accepting):
+        if not (self.online and self.accepting and self._fits(publication)):
             return False
         self.published.append(publication)
         wrong = mistake(
@@ -86,6 +91,7 @@ class House:
             self.radio,
             Outside(
                 publish=self._publish,
+                fits=self._fits,
                 watch=self._watch,
                 unwatch=self._unwatch,
                 protocol=lambda: self.protocol if self.online else None,
