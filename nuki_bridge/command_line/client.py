@@ -1,7 +1,6 @@
 """The other end of the daemon's MQTT topics, for the command line: ask, act, read what is retained, watch.
 
-A `Client` is one short conversation.  The first connection that fails or breaks ends it: a person who waits wants to
-know at once, and a command must not go out later than it was typed.  What answers look like is for `cli` to show.
+A `Client` is one short conversation (`mqtt/conversation.py`).  What answers look like is for `cli` to show.
 """
 
 from __future__ import annotations
@@ -10,18 +9,16 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from nuki_bridge.config import MQTT_TLS_PORT, MqttSettings, Secret, TlsSettings
-from nuki_bridge.errors import BrokerError, NukiError, RequestError, TimedOut
-from nuki_bridge.mqtt import mqtt
+from nuki_bridge.errors import BrokerError, RequestError, TimedOut
+from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Message, Subscription
-
-_T = TypeVar("_T")
 
 ANSWER_TIMEOUT_S = 30.0
 COMMAND_EXPIRY_S = 15
@@ -79,63 +76,43 @@ def _bad_url(sentence: str) -> RequestError:
     return RequestError("bad_broker_url", sentence)
 
 
-class Client:
-    """One conversation with a running daemon, from `open` to `close`.  Made on a running event loop."""
+class Client(Conversation):
+    """A conversation with a running daemon."""
 
     def __init__(self, settings: MqttSettings) -> None:
         self.retained: dict[str, bytes] = {}
         """Last payload of each subscribed topic of the daemon, without the base topic."""
-        self._settings = settings
         self._base = settings.base_topic
         # A topic that nobody can guess, and below the account's name so that the broker's access list can keep other
         # accounts from it: an answer may hold an invitation's code.
         account = f"{settings.username}/" if settings.username and re.fullmatch(r"[^/+#\0]+", settings.username) else ""
         self._inbox = f"bridge/response/{account}{secrets.token_hex(16)}"
         self._filters = ["bridge/state", "bridge/info", self._inbox]
-        self._mqtt = mqtt.Client(
+        super().__init__(
             settings,
-            will=None,
             subscriptions=lambda: [Subscription(self._topic(each)) for each in self._filters],
             on_message=self._on_message,
-            on_connection=self._on_connection,
             on_refused=self._on_refused,
             max_packet_size=MAX_ANSWER_SIZE,
         )
-        loop = asyncio.get_running_loop()
-        self._connected: asyncio.Future[None] = loop.create_future()
-        self._over: asyncio.Future[NukiError] = loop.create_future()
         self._marker: asyncio.Future[None] | None = None
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._watch: asyncio.Queue[tuple[str, bytes]] | None = None
         self._on_state: tuple[str, Callable[[str], None]] | None = None
         self._daemon_seen = False
-        self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect, and make sure that a daemon is there.
 
         Raises `BrokerError` if the broker cannot be reached or does not let us in, `BridgeOffline` without a daemon.
         """
-        self._task = asyncio.create_task(self._run(), name="mqtt")
-        await self._unless_over(self._connected, None)
+        await super().open()
         await self._settle()
         if not {"bridge/state", "bridge/info"} <= set(self.retained):
-            await self._unless_over(asyncio.sleep(LATE_RETAINED_S), None)
+            await self.unless_over(asyncio.sleep(LATE_RETAINED_S))
         if self.retained.get("bridge/state") != b"online":
             raise self._no_daemon("is offline" if "bridge/state" in self.retained else "is empty")
         self._daemon_seen = True
-
-    async def close(self) -> None:
-        """Disconnect; takes half a second at most."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
-
-    async def _run(self) -> None:
-        try:
-            await self._mqtt.run()
-        except Exception as error:
-            self._end(BrokerError(f"the MQTT client failed: {error!r}"))
 
     # -- for commands -------------------------------------------------------------------------------------------------
 
@@ -200,7 +177,7 @@ class Client:
         before = len(self.retained)
         await self._subscribe(*filters)
         if len(self.retained) == before:
-            await self._unless_over(asyncio.sleep(LATE_RETAINED_S), None)
+            await self.unless_over(asyncio.sleep(LATE_RETAINED_S))
         return {topic: payload for topic, payload in self.retained.items() if not topic.startswith("bridge/")}
 
     async def watch(self, *filters: str) -> AsyncIterator[tuple[str, bytes]]:
@@ -211,7 +188,7 @@ class Client:
         self._watch = asyncio.Queue()
         await self._subscribe(*filters)
         while True:
-            yield await self._unless_over(self._watch.get(), None)
+            yield await self.unless_over(self._watch.get())
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -220,7 +197,7 @@ class Client:
     ) -> dict[str, Any]:
         transaction = secrets.token_hex(8)
         self._answers[transaction] = asyncio.get_running_loop().create_future()
-        sent = self._mqtt.publish(
+        sent = self.publish(
             self._topic(topic),
             json.dumps({**data, "transaction": transaction}),
             response_topic=self._topic(self._inbox) if respond else None,
@@ -230,7 +207,7 @@ class Client:
         if not sent:
             raise BrokerError("the broker did not take the message")
         try:
-            answer = await self._unless_over(self._answers[transaction], timeout_s)
+            answer = await self.unless_over(self._answers[transaction], timeout_s)
         except TimeoutError:
             raise TimedOut(f"no answer on {self._topic(topic)} within {timeout_s:g} s") from None
         if answer.get("status") != "ok":
@@ -242,7 +219,7 @@ class Client:
     async def _subscribe(self, *filters: str) -> None:
         fresh = [each for each in filters if each not in self._filters]
         self._filters += fresh
-        self._mqtt.subscribe(*(Subscription(self._topic(each)) for each in fresh))
+        self.subscribe(*(Subscription(self._topic(each)) for each in fresh))
         await self._settle()
 
     async def _settle(self) -> None:
@@ -251,24 +228,9 @@ class Client:
         An access list may keep that message away; then a moment has to do.
         """
         self._marker = asyncio.get_running_loop().create_future()
-        self._mqtt.publish(self._topic(self._inbox), b"")
+        self.publish(self._topic(self._inbox), b"")
         with suppress(TimeoutError):
-            await self._unless_over(self._marker, MARKER_TIMEOUT_S)
-
-    async def _unless_over(self, awaitable: Awaitable[_T], timeout_s: float | None) -> _T:
-        """Await it; raises what ended the conversation if that comes first, or `TimeoutError`."""
-        waiting = asyncio.ensure_future(awaitable)
-        await asyncio.wait((waiting, self._over), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return waiting.result()
-        waiting.cancel()
-        if self._over.done():
-            raise self._over.result()
-        raise TimeoutError
-
-    def _end(self, error: NukiError) -> None:
-        if not self._over.done():
-            self._over.set_result(error)
+            await self.unless_over(self._marker, MARKER_TIMEOUT_S)
 
     def _no_daemon(self, what: str) -> BridgeOffline:
         unread = ", or this account may not read it" if what == "is empty" else ""
@@ -277,15 +239,9 @@ class Client:
     def _topic(self, topic: str) -> str:
         return f"{self._base}/{topic}"
 
-    def _on_connection(self, connected: bool, reason: str | None) -> None:
-        if not connected:
-            self._end(BrokerError(reason or "the connection to the broker is gone"))
-        elif not self._connected.done():
-            self._connected.set_result(None)
-
     def _on_refused(self, topic: str) -> None:
         if topic != self._topic(self._inbox):  # that one is only a marker
-            self._end(mqtt.not_allowed(self._settings, topic))
+            self.end_as_forbidden(topic)
 
     def _on_message(self, message: Message) -> None:
         topic = message.topic.removeprefix(f"{self._base}/")
@@ -312,7 +268,7 @@ class Client:
             if not unchanged or topic.endswith("/event"):
                 self._watch.put_nowait((topic, payload))
         elif topic == "bridge/state" and payload != b"online" and self._daemon_seen:
-            self._end(self._no_daemon("went offline"))
+            self.end(self._no_daemon("went offline"))
         if self._on_state is not None and topic == self._on_state[0] and not unchanged:
             self._on_state[1](payload.decode(errors="replace"))
 

@@ -55,7 +55,7 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
     from nuki_bridge.command_line import console
     from nuki_bridge.guest import credential_file
     from nuki_bridge.guest.guest import Redemption
-    from nuki_bridge.guest.relay_link import Post
+    from nuki_bridge.guest.relay_link import GuestConnection
     from nuki_bridge.sharing.invitation_code import read_code
 
     try:
@@ -66,13 +66,13 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
         credential_file.refuse_existing(arguments.credential)
     credential_file.refuse_unwritable(arguments.credential or credential_file.directory() / "new.json")
     settings, url = broker(None)
-    post = Post(settings)
+    connection = GuestConnection(settings)
     try:
         with console.progress("asking the bridge for the credential", quiet=arguments.json):
-            await post.open()
-            credential = await redemption.ask(post, settings.base_topic)
+            await connection.open()
+            credential = await redemption.ask(connection, settings.base_topic)
     finally:
-        await post.close()
+        await connection.close()
     path = arguments.credential or credential_file.directory() / f"{credential.name}.json"
     try:
         credential_file.store(path, credential, url)

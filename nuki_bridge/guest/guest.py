@@ -26,7 +26,7 @@ from nuki_bridge.guest.credential_file import (
     sync_directory,
     write_new,
 )
-from nuki_bridge.guest.relay_link import UNREADABLE, Post, RelayRadio, read_error
+from nuki_bridge.guest.relay_link import UNREADABLE, GuestConnection, RelayRadio, read_error
 from nuki_bridge.lock.lock import Connection, Lock
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
@@ -118,22 +118,22 @@ class Redemption:
                 if time.time() - note.stat().st_mtime > NOTE_KEPT_S:
                     note.unlink()
 
-    async def ask(self, post: Post, base: str) -> Credential:
+    async def ask(self, connection: GuestConnection, base: str) -> Credential:
         """Ask the bridge for the credential until it answers.
 
-        Raises `RequestError` with the bridge's reason, `TimedOut` without an answer, or what ended `post`.
+        Raises `RequestError` with the bridge's reason, `TimedOut` without an answer, or what ended `connection`.
         """
         client = self.client()
         self._answer = asyncio.get_running_loop().create_future()
         topic = f"{base}/invitation/{self._lookup}"
-        post.read(f"{topic}/response", self._answered)
+        connection.read(f"{topic}/response", self._answered)
         for _ in range(ASK_TIMES):
             request = {"client": client, "time": datetime.now(UTC).isoformat(timespec="seconds")}
             sealed = seal(self._key, json.dumps(request).encode(), secrets.token_bytes(BOX_NONCE_SIZE))
-            post.publish(f"{topic}/redeem", sealed, int(ASK_AGAIN_S))
+            connection.publish(f"{topic}/redeem", sealed, expiry_s=int(ASK_AGAIN_S))
             with suppress(TimeoutError):
                 async with asyncio.timeout(ASK_AGAIN_S):
-                    return await post.unless_over(asyncio.shield(self._answer))
+                    return await connection.unless_over(asyncio.shield(self._answer))
         raise TimedOut(
             f"no answer within {ASK_TIMES * ASK_AGAIN_S:g} s: the bridge is not running, or the base topic is not "
             f"{base!r}; try again, the code is still good"
@@ -169,13 +169,13 @@ async def over_relay(
     on_states: Callable[[KeyturnerStates], None],
 ) -> T:
     """Do something with the lock through the bridge; raises as `work`, `BrokerError`, or a refusal."""
-    post = Post(settings)
-    radio = RelayRadio(post, f"{credential.base_topic}/{credential.name}")
+    connection = GuestConnection(settings)
+    radio = RelayRadio(connection, f"{credential.base_topic}/{credential.name}")
     try:
-        await post.open()
+        await connection.open()
         lock = _lock(credential, radio, on_states)
         lock.exchange.reply_timeout_s = RELAY_REPLY_TIMEOUT_S
-        return await post.unless_over(_work(lock, work))
+        return await connection.unless_over(_work(lock, work))
     except TimedOut:
         if radio.answered:
             raise
@@ -185,7 +185,7 @@ async def over_relay(
     except (LockError, RequestError) as error:
         raise for_guest(error) from None
     finally:
-        await post.close()
+        await connection.close()
 
 
 async def over_radio(

@@ -13,7 +13,7 @@ from typing import Any
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.config import MqttSettings
-from nuki_bridge.guest.relay_link import Post, RelayLink, RelayRadio
+from nuki_bridge.guest.relay_link import GuestConnection, RelayLink, RelayRadio
 from nuki_bridge.protocol.wire import Message
 from tests.bench.bare import Bare
 from tests.bench.child import serve
@@ -22,14 +22,14 @@ from tests.bench.child import serve
 class Relayed(Bare):
     """One session with the lock through broker and bridge."""
 
-    _post: Post
+    _connection: GuestConnection
     _link: RelayLink
 
     async def reach(self, port: int, topic: str) -> None:
         """Connect to the broker; `topic` is the lock's, with the base topic."""
-        self._post = Post(MqttSettings(host="127.0.0.1", port=port))
-        await self._post.open()
-        radio = RelayRadio(self._post, topic)
+        self._connection = GuestConnection(MqttSettings(host="127.0.0.1", port=port))
+        await self._connection.open()
+        radio = RelayRadio(self._connection, topic)
         self._link = radio.link(self.address, lambda _, frame: self._arrived.put_nowait(frame), lambda: None)
 
     async def connect(self) -> None:
@@ -38,13 +38,13 @@ class Relayed(Bare):
 
     async def disconnect(self) -> None:
         """Leave the broker."""
-        await self._post.close()
+        await self._connection.close()
 
     async def _send(self, message: Message) -> None:
         await self._link.write(Channel.USDIO, self._session.send(message))
 
     async def _receive(self) -> Message:
-        return await self._post.unless_over(super()._receive())
+        return await self._connection.unless_over(super()._receive())
 
 
 async def main() -> None:
