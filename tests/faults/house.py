@@ -10,22 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 from nuki_bridge import logs
 from nuki_bridge.bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Settings
 from nuki_bridge.errors import NukiError, RequestError
-from nuki_bridge.guest.guest import RELAY_REPLY_TIMEOUT_S
-from nuki_bridge.guest.relay_link import RelayRadio
-from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.guest import guest
+from nuki_bridge.guest.credential_file import Credential, read_credential
+from nuki_bridge.lock.credential import credential
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.words import state_word
 from nuki_bridge.protocol.codes import Action, ErrorCode, IdType, name_of
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.pulse import Pulse
 from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal, unseal
-from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.store import PairedLock, Store
 from nuki_bridge.topics.topics import COMMAND_DEADLINE_S, Publication
@@ -45,12 +47,17 @@ T = TypeVar("T")
 
 
 class Post:
-    """A guest's connection to the broker, in place of `relay_link.Post`."""
+    """A guest's connection to the broker, in place of `relay_link.GuestConnection`."""
 
-    def __init__(self, broker: Broker, who: str) -> None:
-        self._broker = broker
-        self._who = who
+    def __init__(self, settings: tuple[Broker, str]) -> None:
+        self._broker, self._who = settings
         self._over: asyncio.Future[NukiError] = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
 
     def read(self, topic: str, reader: Any) -> None:
         self._broker.read(topic, reader)
@@ -87,7 +94,7 @@ class House:
         self._bridge: Bridge
         self._running: asyncio.Task[None] | None = None
         self._store: Store
-        self._guests: dict[str, PairedLock] = {}
+        self._guests: dict[str, Credential] = {}
         self._open: dict[str, Command] = {}  # by suffix, those without an answer
         self._results: dict[str, str] = {}
         self._clients: dict[str, list[str]] = {}  # invitation: the devices that have got its credential
@@ -270,7 +277,11 @@ class House:
         for who in GUESTS:
             shared_key = virtual.random(KEY_SIZE)
             entry = virtual.add_user(shared_key, IdType.APP, 0, who, full=ErrorCode.MAX_USER)
-            self._guests[who] = _credential(self._paired, entry, shared_key)
+            number = entry.authorization_id
+            made = credential(
+                self._paired, "nuki", authorization_id=number, shared_key=shared_key, user=who, remote=True
+            )
+            self._guests[who] = read_credential(made)
         virtual.config_changed()
 
     def _guest_acts(self, who: str, action: Action) -> tuple[Command, asyncio.Task[None]]:
@@ -279,28 +290,12 @@ class House:
         return command, self._stage.start(self._act(who, command, action))
 
     async def _act(self, who: str, command: Command, action: Action) -> None:
-        """As `guest.over_relay` does it."""
-        post = Post(self._broker, who)
-        lock = Lock(
-            self._guests[who],
-            RelayRadio(post, "nuki/front"),  # type: ignore[arg-type]
-            connection=Connection.ON_DEMAND,
-            random=seeded(self._random.randrange(1 << 30)),
-            clock=clock,
-            now=now,
-            on_states=lambda *_: None,
-            on_change=lambda _: None,
-        )
-        lock.exchange.reply_timeout_s = RELAY_REPLY_TIMEOUT_S
+        async def work(lock: Lock) -> Outcome:
+            return await lock.perform(action, guest.SEND_TIMEOUT_S, suffix=command.suffix)
 
-        async def work() -> Outcome:
-            try:
-                return await lock.perform(action, COMMAND_DEADLINE_S, suffix=command.suffix)
-            finally:
-                await lock.exchange.drop()
-
+        settings: Any = self._broker, who  # for `Post`
         try:
-            await post.unless_over(work())
+            await guest.over_relay(settings, self._guests[who], work, lambda states: None)
         except Exception as error:
             command.answer(clock(), error)
         else:
@@ -401,7 +396,7 @@ class House:
 
     def _command_flood(self, rate: float, for_s: float) -> None:
         for number in range(int(rate * for_s)):
-            self._broker.later(number / rate, "nuki/front/set", b'{"action":"open sesame"}')
+            self._broker.later(number / rate, "nuki/home/set", b'{"action":"unlock"}')
 
     # -- in the end ---------------------------------------------------------------------------------------------------
 
@@ -424,11 +419,6 @@ class House:
                 self._stage.add("healthy", f"{command.suffix} ({command.action}): {command.word} {command.message}")
 
 
-def _credential(paired: PairedLock, entry: Authorization, shared_key: bytes) -> PairedLock:
-    number = entry.authorization_id
-    return replace(paired, authorization_id=number, shared_key=shared_key, app_id=number, id_type=IdType.APP, pin=None)
-
-
 def _created(answer: dict[str, Any], name: str) -> bool:
     return answer.get("transaction") == name and answer["status"] == "ok"
 
@@ -448,8 +438,10 @@ async def _performed(lock: Lock, action: Action, timeout_s: float, *, suffix: st
 
 def play(seed: int, *, traced: bool = False) -> Report:
     """Play the run of a seed."""
-    Lock.perform = _performed  # type: ignore[method-assign]
-    try:
+    virtual: Any = SimpleNamespace(boottime=clock)
+    with (
+        patch.object(Lock, "perform", _performed),
+        patch.object(guest, "GuestConnection", Post),
+        patch.object(guest, "mqtt", virtual),
+    ):
         return run(House, draw_household(seed), traced=traced)
-    finally:
-        Lock.perform = _perform  # type: ignore[method-assign]
