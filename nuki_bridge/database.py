@@ -126,6 +126,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE new_pin (
+            lock TEXT PRIMARY KEY REFERENCES lock (name) ON DELETE CASCADE,
+            pin TEXT NOT NULL -- which it was or is being given, and may have
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

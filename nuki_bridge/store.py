@@ -50,7 +50,7 @@ _SAVE = (
 
 
 def _rename(db: sqlite3.Connection, old: str, new: str) -> None:
-    for table, column in (("lock", "name"), ("log_position", "lock"), ("former_lock", "lock")):
+    for table, column in (("lock", "name"), ("log_position", "lock"), ("former_lock", "lock"), ("new_pin", "lock")):
         db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
 
 
@@ -70,6 +70,30 @@ class Store(Database):
         """Keep `lock`, in place of one of the same name."""
         with self.plainly():
             self.db.execute(_SAVE, _to_row(lock))
+        self.wipe_old_pages()
+
+    def save_pin(self, lock: PairedLock) -> None:
+        """Keep `lock` with its PIN, which puts an end to a change of that."""
+        with self.transaction() as db:
+            db.execute(_SAVE, _to_row(lock))
+            db.execute("DELETE FROM new_pin WHERE lock = ?", (lock.name,))
+
+    def keep_new_pin(self, name: str, pin: str) -> None:
+        """The lock is about to be given this PIN; until it is known what became of that it may have either."""
+        with self.plainly():
+            self.db.execute("INSERT OR REPLACE INTO new_pin VALUES (?, ?)", (name, pin))
+        self.wipe_old_pages()
+
+    def new_pin(self, name: str) -> str | None:
+        """The PIN that the lock may have been given; None if that is not in doubt."""
+        with self.plainly():
+            rows = self.db.execute("SELECT pin FROM new_pin WHERE lock = ?", (name,)).fetchall()
+        return str(rows[0][0]) if rows else None
+
+    def forget_new_pin(self, name: str) -> None:
+        """The lock has not been given it."""
+        with self.plainly():
+            self.db.execute("DELETE FROM new_pin WHERE lock = ?", (name,))
         self.wipe_old_pages()
 
     def save_unproven(self, lock: PairedLock) -> None:

@@ -19,6 +19,7 @@ from nuki_bridge.bridge.members import Member
 from nuki_bridge.errors import AdapterUnavailable, RequestError
 from nuki_bridge.lock import words
 from nuki_bridge.lock_name import lock_name_mistake, slug
+from nuki_bridge.owner.pin import stored_pin
 from nuki_bridge.protocol.codes import Family, IdType, name_of
 from nuki_bridge.store import UNKNOWN_NUKI_ID
 
@@ -154,13 +155,15 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
     pin = arguments.get("pin")
     if pin is None and configured is not None and configured.settings is not None and configured.settings.pin:
         pin = configured.settings.pin.reveal()
+    before = known.paired if known is not None else None
+    if pin is None and known is not None:
+        pin = stored_pin(known, heard.pairing, bridge.outside.clock())
     options = PairOptions(
         id_type=IdType.APP if arguments.get("as") == "app" else IdType.BRIDGE,
         name=f"nuki-bridge {bridge.outside.hostname}",
         app_id=bridge.store.app_id(),
         pin=pin,
     )
-    before = known.paired if known is not None else None
     nuki_id = heard.nuki_id or (before.nuki_id if before is not None else UNKNOWN_NUKI_ID)
     kept = before.name if before is not None else name or bridge.members.free_name(slug("", nuki_id))
 

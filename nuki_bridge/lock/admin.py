@@ -162,17 +162,37 @@ class Admin:
         This is the way to try a refused PIN once more; whoever calls it sees to it that this is done rarely.
         """
 
-        def request(nonce: bytes, _: int) -> Message:
-            self.pin.check_given(pin)
-            return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
-
         try:
-            await self.ask(request, Status, timeout_s, repeat=self.pin.proves(int(pin)), own_pin=False)
+            await self._verify(pin, timeout_s, repeat=self.pin.proves(int(pin)))
         except LockError as error:
             if pin == self.pin.digits:
                 self.note_refusal(error)
             raise
         self.pin.is_right(pin)
+
+    async def is_pin(self, pin: str, timeout_s: float) -> bool:
+        """Whether the lock takes this security PIN, asked once; nothing else comes of it.  Raises as `ask`."""
+
+        try:
+            await self._verify(pin, timeout_s, repeat=False)
+        except LockError as error:
+            if error.number != ErrorCode.BAD_PIN:
+                raise
+            return False
+        return True
+
+    async def _verify(self, pin: str, timeout_s: float, *, repeat: bool) -> None:
+        def request(nonce: bytes, _: int) -> Message:
+            self.pin.check_given(pin)
+            return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
+
+        await self.ask(request, Status, timeout_s, repeat=repeat, own_pin=False)
+
+    async def be_sure(self, deadline: float) -> None:
+        """Clear up which PIN the lock has if a change was cut off; raises as `KnownPin.to_send`, and what that asks."""
+        if self.pin.doubt is not None:
+            await self.pin.doubt(deadline)
+        self.pin.to_send()
 
     async def verify_own_pin(self, timeout_s: float) -> None:
         """Ask the lock, once, whether the PIN in use is right; raises as `ask`, `OutcomeUnknown` for a lost answer."""
@@ -256,7 +276,7 @@ class Admin:
         """
         lock, deadline = self._lock, self._lock.clock() + timeout_s
         if own_pin:
-            self.pin.to_send()
+            await self.be_sure(deadline)
         async with lock.linked(deadline):
             self.edits += 1
             refused_nonce = False
@@ -336,7 +356,7 @@ class Admin:
         deadline, and `LinkError` or `ProtocolError` if the first answer to a PIN that is not proven got lost.
         """
         lock = self._lock
-        self.pin.to_send()
+        await self.be_sure(deadline)
         async with lock.linked(deadline):
             while True:
                 nonce = await lock.fresh_nonce(deadline)

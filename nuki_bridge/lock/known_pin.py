@@ -5,7 +5,7 @@ A lock bans its owner for a few wrong PINs; whoever sends one asks here first, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.protocol.codes import ErrorCode, Family
@@ -34,6 +34,8 @@ class KnownPin:
         """How often it was sent, before the lock had ever accepted it, and the answer got lost: it may be refused."""
         self.is_proven = False
         """The lock has accepted it since it was given to us, and not refused it afterwards."""
+        self.doubt: Callable[[float], Awaitable[None]] | None = None
+        """Awaited with a deadline before this PIN is used, because a change of it was cut off."""
         self._refusal: LockError | None = _bad_pin() if refused else None
 
     @property

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 async def _calibrate(call: Call) -> Answer:
     """Run the bolt to its ends; answers when the lock has come to rest, with its state."""
     lock, admin = call.lock, lock_config.admin_in(call)
-    admin.pin.to_send()
     deadline = lock.clock() + call.left_s()
+    await admin.be_sure(deadline)
     async with lock.linked(deadline):
         refused_nonce = False
         while True:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner import pin_change, refused_pins
 from nuki_bridge.owner.lock_config import READ_BACK_S, admin_in, alone
-from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.codes import ErrorCode, Family
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
@@ -22,21 +22,17 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
 
-REFUSED_FOR_S = 3600.0
-"""A PIN that the lock has refused is not tried again for so long."""
 MAX_REFUSED_PINS = 2
-"""Different PINs that may be refused within that time; one more, and a lock may ban its owner."""
+"""Different PINs that may be refused within an hour; one more, and a lock may ban its owner."""
 
 
 def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
     """The owner's commands to a lock, with the PIN of the configuration, else of the state directory.
 
-    The PINs that were refused within the last hour are refused still: whoever may ask the bridge to start again must
-    not be able to guess on, and a daemon that is started again and again must not have the lock ban its owner.
+    The PINs that were refused within the last hour are refused still.
     """
     from nuki_bridge.lock.admin import Admin
 
@@ -44,13 +40,22 @@ def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
     assert paired is not None
 
     def on_refused(pin: str) -> None:
-        _note_refused(bridge, member, lock, pin)
+        refused_pins.note(bridge, member, lock, pin)
         bridge.publisher.lock(member)  # Home Assistant is offered less without a PIN, and more with one
 
-    member.refused_pins = {**_refused_lately(bridge, paired, lock), **member.refused_pins}
-    admin = Admin(lock, pin, refused=_is_refused(member, lock, pin), on_refused=on_refused)
+    member.refused_pins = {**refused_pins.lately(bridge, paired, lock), **member.refused_pins}
+    admin = Admin(lock, pin, refused=refused_pins.is_refused(member, lock, pin), on_refused=on_refused)
     warn_of_width(member.name, admin)
+    pin_change.look_for(bridge, member, lock, admin)
     return admin
+
+
+def stored_pin(member: Member, family: Family | None, now: float) -> str | None:
+    """The PIN that was kept of a lock, for pairing with it once more: unless it cannot be right any more."""
+    pin = member.paired.pin if member.paired is not None else None
+    if pin is None or now < member.refused_pins.get(pin, -math.inf):
+        return None
+    return pin if family is None or len(pin) == family.pin_digits else None
 
 
 def use_own(bridge: Bridge, member: Member) -> None:
@@ -58,8 +63,9 @@ def use_own(bridge: Bridge, member: Member) -> None:
     if member.admin is None or member.paired is None or member.lock is None:
         return
     pin = _own(member)
-    member.admin.pin.use(pin, refused=_is_refused(member, member.lock, pin))
+    member.admin.pin.use(pin, refused=refused_pins.is_refused(member, member.lock, pin))
     warn_of_width(member.name, member.admin)
+    pin_change.look_for(bridge, member, member.lock, member.admin)
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()
@@ -72,35 +78,6 @@ def warn_of_width(name: str, admin: Admin) -> None:
             admin.pin.check_known(admin.pin.digits)
     except RequestError as error:
         log.warning("%s: %s", name, error)
-
-
-def _is_refused(member: Member, lock: Lock, pin: str | None) -> bool:
-    return pin is not None and lock.clock() < member.refused_pins.get(pin, -math.inf)
-
-
-def _refused_lately(bridge: Bridge, paired: PairedLock, lock: Lock) -> dict[str, float]:
-    """As `Member.refused_pins`, from an earlier run or under another name; older ones are forgotten."""
-    wall_s, hour_s = int(bridge.outside.now().timestamp()), int(REFUSED_FOR_S)
-    # a clock that was set back since then must not make it last
-    bridge.store.forget_old_refusals(wall_s - hour_s, wall_s + hour_s)
-    refused = bridge.store.refused_pins(paired)
-    return {pin: lock.clock() + hour_s - max(wall_s - since_s, 0) for pin, since_s in refused.items()}
-
-
-def _note_refused(bridge: Bridge, member: Member, lock: Lock, pin: str) -> None:
-    """Count a PIN as refused from now on, durably."""
-    member.refused_pins[pin] = lock.clock() + REFUSED_FOR_S
-    bridge.store.keep_refused_pin(lock.paired, pin, int(bridge.outside.now().timestamp()))
-
-
-def _forget_refused(call: Call, pin: str | None = None) -> None:
-    """Let this PIN not count as refused, durably; without one none, because the lock has taken the right one."""
-    if pin is None:
-        call.member.refused_pins.clear()
-        call.member.open_pins.clear()
-    else:
-        call.member.refused_pins.pop(pin, None)
-    call.bridge.store.forget_refused_pins(call.lock.paired, pin)
 
 
 async def _verify(call: Call) -> Answer:
@@ -127,15 +104,25 @@ async def _set(call: Call) -> Answer:
     async with alone(call.member.setting, call.timeout_s):
         if not admin.pin.is_proven:  # or else a refusal afterwards would not tell that the new one is in force
             await admin.verify_own_pin(max(call.left_s(), READ_BACK_S))
+        pin_change.begin(call.bridge, call.member, pin)
         try:
             await admin.set_pin(pin, call.left_s())
         except OutcomeUnknown as lost:
-            if await _has_old_pin(call, lost) and admin.pin.to_send() != int(pin):
+            try:
+                has_old_pin = await _has_old_pin(call, lost)
+            except OutcomeUnknown:
+                pin_change.look_for(call.bridge, call.member, call.lock, admin)
+                raise
+            if has_old_pin and admin.pin.to_send() != int(pin):
+                pin_change.given_up(call.bridge, call.member)
                 raise NotExecuted("the lock's answer got lost, and it has the same PIN as before") from lost
             admin.pin.is_right(pin)
-            _forget_refused(call, pin)
+            refused_pins.forget(call.bridge, call.member, call.lock, pin)
+        except NukiError:
+            pin_change.given_up(call.bridge, call.member)  # it was refused, or never sent
+            raise
         else:
-            _forget_refused(call)
+            refused_pins.forget(call.bridge, call.member, call.lock)
         return {"data": _keep(call, pin)}
 
 
@@ -151,7 +138,7 @@ async def _has_old_pin(call: Call, lost: OutcomeUnknown) -> bool:
         if error.number == ErrorCode.BAD_PIN:
             return False
         raise lost from error
-    except (LinkError, ProtocolError, OutcomeUnknown) as error:
+    except (LinkError, ProtocolError, RequestError, OutcomeUnknown) as error:
         raise lost from error
     return True
 
@@ -179,7 +166,7 @@ async def _try(call: Call, pin: str) -> None:
         await admin_in(call).verify_pin(pin, call.timeout_s)
         return  # others stay refused: or else verifying ours in between would let somebody guess on
     # Before it is tried: nobody may have the bridge stop before the answer is there, and so guess on.
-    _note_refused(call.bridge, call.member, call.lock, tried)
+    refused_pins.note(call.bridge, call.member, call.lock, tried)
     open_pins.add(pin)
     try:
         await admin_in(call).verify_pin(pin, call.timeout_s)
@@ -188,9 +175,9 @@ async def _try(call: Call, pin: str) -> None:
     except NukiError as error:
         open_pins.discard(pin)
         if not isinstance(error, LockError) or error.number != ErrorCode.BAD_PIN:
-            _forget_refused(call, tried)
+            refused_pins.forget(call.bridge, call.member, call.lock, tried)
         raise
-    _forget_refused(call)
+    refused_pins.forget(call.bridge, call.member, call.lock)
 
 
 def _own(member: Member) -> str | None:
@@ -203,9 +190,8 @@ def _own(member: Member) -> str | None:
 def _keep(call: Call, pin: str) -> dict[str, Any]:
     """Remember a PIN that the lock took, durably; says so if the configuration has another one."""
     member = call.member
-    if member.paired is not None and member.paired.pin != pin:
-        member.paired = replace(member.paired, pin=pin)
-        call.bridge.store.save_lock(member.paired)
+    if member.paired is not None:
+        pin_change.keep(call.bridge, member, pin)
     for each in (member.users, member.log_book):
         if each is not None:
             each.look()
