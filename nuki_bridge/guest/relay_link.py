@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.bluetooth.link import Channel, OnData, RadioStatus
 from nuki_bridge.errors import Disconnected, LinkError, RequestError
+from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.protocol.crypto import TAG_SIZE
+from nuki_bridge.protocol.frames import HEADER_SIZE
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -29,6 +32,9 @@ FRAME_EXPIRY_S = 15
 
 MAY_BE_DONE = frozenset({"disconnected", "outcome_unknown"})
 """Errors of a session after which the lock has to be asked what became of the last frame; it was passed on."""
+
+_QUESTION_SIZE = HEADER_SIZE + TAG_SIZE + 10
+"""Bytes of a frame that asks for a challenge or the states; what is longer is a command."""
 
 UNREADABLE = "failed"
 """The code of an error that has none."""
@@ -62,7 +68,8 @@ class RelayRadio:
 
     Implements `link.Radio`.  What the bridge refuses ends `connection`: the frame was not passed on, and asking again
     would not help.  An error after which a frame may have been carried out ends the session alone, as a lost link does:
-    the lock is asked then, and no action goes out again unless it tells that nothing happened.
+    the lock is asked then, and no action goes out again unless it tells that nothing happened.  Where a question after
+    a command is refused, what became of the command stays unknown.
     """
 
     def __init__(self, connection: GuestConnection, topic: str) -> None:
@@ -70,6 +77,10 @@ class RelayRadio:
         self.topic = topic
         self.answered = False
         """The bridge or the lock has said anything at all."""
+        self.commanding = False
+        """The last frame was a command, and nothing was said since."""
+        self.in_doubt = False
+        """A command was passed on, as far as is known."""
 
     @property
     def status(self) -> RadioStatus:
@@ -139,6 +150,9 @@ class RelayLink:
         """Hand a frame to the broker; whether it reached the lock, only the lock's answer tells."""
         if self._session is None or channel is not Channel.USDIO:
             raise Disconnected("there is no session with the lock")
+        radio = self._radio
+        radio.in_doubt |= radio.commanding
+        radio.commanding = len(data) > _QUESTION_SIZE
         if not self._radio.connection.publish(self._topic("write"), data, expiry_s=FRAME_EXPIRY_S):
             raise Disconnected("the broker did not take the message")
 
@@ -155,7 +169,10 @@ class RelayLink:
         self._on_disconnect()
 
     def _indicated(self, frame: bytes) -> None:
-        self._radio.answered = True
+        radio = self._radio
+        radio.answered = True
+        radio.in_doubt |= radio.commanding
+        radio.commanding = False
         self._on_data(Channel.USDIO, frame)
 
     def _refused(self, payload: bytes) -> None:
@@ -163,6 +180,10 @@ class RelayLink:
         error = read_error(payload)
         if error.code in MAY_BE_DONE:
             self._end()
+        elif self._radio.in_doubt:
+            self._radio.connection.end(
+                OutcomeUnknown(f"the bridge passed the action on, but cannot ask the lock what became of it: {error}")
+            )
         else:
             self._radio.connection.end(error)
 
