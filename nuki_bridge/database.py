@@ -134,6 +134,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE equipment (
+            lock TEXT NOT NULL REFERENCES lock (name) ON DELETE CASCADE,
+            nuki_id INTEGER NOT NULL,
+            trait TEXT NOT NULL, -- what the lock was once seen to have
+            PRIMARY KEY (lock, trait)
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

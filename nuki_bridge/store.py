@@ -7,7 +7,7 @@ know.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +50,8 @@ _SAVE = (
 
 
 def _rename(db: sqlite3.Connection, old: str, new: str) -> None:
-    for table, column in (("lock", "name"), ("log_position", "lock"), ("former_lock", "lock"), ("new_pin", "lock")):
+    lock_columns = ((table, "lock") for table in ("log_position", "former_lock", "new_pin", "equipment"))
+    for table, column in (("lock", "name"), *lock_columns):
         db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
 
 
@@ -158,6 +159,23 @@ class Store(Database):
                 "SELECT position FROM log_position WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
             ).fetchall()
         return int(rows[0][0]) if rows else None
+
+    def equipment(self, lock: PairedLock) -> frozenset[str]:
+        """What this lock was once seen to have, in the words of `keep_equipment`."""
+        with self.plainly():
+            rows = self.db.execute(
+                "SELECT trait FROM equipment WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
+            ).fetchall()
+        return frozenset(trait for (trait,) in rows)
+
+    def keep_equipment(self, lock: PairedLock, traits: Iterable[str]) -> None:
+        """Keep what the lock has, in place of what it had, while it is paired."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM equipment WHERE lock = ?", (lock.name,))
+            db.executemany(
+                "INSERT INTO equipment SELECT name, nuki_id, ? FROM lock WHERE name = ? AND nuki_id = ?",
+                [(trait, lock.name, lock.nuki_id) for trait in sorted(traits)],
+            )
 
     def keep_log_position(self, lock: PairedLock, position: int) -> None:
         """Remember it; does nothing if the lock is not paired any more."""

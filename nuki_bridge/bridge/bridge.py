@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge import __version__, logs
 from nuki_bridge.bluetooth.air import Air
 from nuki_bridge.bridge import report, unproven
+from nuki_bridge.bridge.equipment import Equipment
 from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
 from nuki_bridge.bridge.intake import Intake
 from nuki_bridge.bridge.members import Member, Members
@@ -237,6 +238,7 @@ class Bridge:
             on_change=lambda _lock: self._changed(member),
             pulse=self.outside.pulse.part(f"lock {member.name}"),
         )
+        member.equipment = Equipment(self.store, lambda: member.paired)
         lock.on_link = self.outside.changed
         lock.on_family = partial(self._family_changed, member)
         member.admin = pin.admin_of(self, member, lock)
@@ -272,7 +274,7 @@ class Bridge:
     async def stop(self, member: Member) -> None:
         """Leave a lock alone: give up its commands, drop its link."""
         tasks = [*member.tasks, *member.commands]
-        member.lock = member.admin = member.relay = member.users = member.log_book = None
+        member.lock = member.admin = member.relay = member.users = member.log_book = member.equipment = None
         member.tasks = []
         for task in tasks:
             task.cancel()

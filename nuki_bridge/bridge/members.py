@@ -15,6 +15,7 @@ from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.store import PairedLock
 
 if TYPE_CHECKING:
+    from nuki_bridge.bridge.equipment import Equipment
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.lock_log import LogBook
@@ -42,6 +43,8 @@ class Member:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     users: Users | None = None
     log_book: LogBook | None = None
+    equipment: Equipment | None = None
+    """What it was once seen to have; there while it is paired."""
     commands: set[asyncio.Task[None]] = field(default_factory=set)
     line: Line = field(default_factory=Line)
     """Where its commands wait to be handed to it."""

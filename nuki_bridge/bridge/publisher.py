@@ -131,7 +131,9 @@ class Publisher:
         if lock is None:
             self._put(f"{member.name}/availability", OFFLINE)
             return
-        had_door = bool(self._retained.get(self._topic(f"{member.name}/door")))
+        if member.equipment is not None and lock.states is not None:
+            member.equipment.look(lock.states, lock.config, lock.advanced_config)
+        had_door = member.equipment is not None and "door" in member.equipment.traits
         for kind, payload in report.lock_payloads(lock, had_door=had_door).items():
             self._put(f"{member.name}/{kind}", payload)
         if lock.states is None:

@@ -48,7 +48,7 @@ _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
 def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
     """The payloads of a lock's retained topics by their last level, without `status`.
 
-    A door that is unavailable counts as "no sensor" unless there was one before (`had_door`).
+    A door that is unavailable counts as "no sensor" unless there was one at any time (`had_door`).
     """
     payloads = {"availability": ONLINE if lock.reachable else OFFLINE}
     states = lock.states

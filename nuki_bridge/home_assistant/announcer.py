@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import StoreError
@@ -37,8 +36,6 @@ RETRY_S = 5.0
 """Before something is published again that the broker did not take,"""
 STORE_RETRY_S = 60.0
 """and before something that could not be written down."""
-_LASTING = frozenset({"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob"})
-"""Traits that stay once they were seen: a sensor with an empty battery is still there."""
 
 
 class Announcer:
@@ -114,10 +111,7 @@ class Announcer:
         if not self._settings.enabled or (facts := discovery.facts_of(member)) is None:
             return
         device = discovery.lock_id(facts.nuki_id)
-        before = self._facts.get(device)
-        if before is not None:
-            facts = replace(facts, traits=facts.traits | (before.traits & _LASTING))
-        if facts != before:
+        if facts != self._facts.get(device):
             self._facts[device] = facts
             self._want(device, self._lock_messages(facts))
 

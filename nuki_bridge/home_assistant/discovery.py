@@ -18,13 +18,11 @@ from nuki_bridge import __version__
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, LOCK_KEY, REACHABLE, Entity, lock_entity
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
-from nuki_bridge.owner import advanced_config
-from nuki_bridge.protocol.codes import Action, DoorState, Family, name_of
+from nuki_bridge.protocol.codes import Action, Family, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.config import DiscoverySettings
-    from nuki_bridge.protocol.messages import Config, KeyturnerStates
 
 Style = Literal["device", "legacy"]
 Messages = dict[str, bytes]
@@ -43,8 +41,6 @@ _MODELS: Final = {
     4: "Smart Lock 3.0 or 4th generation",
     5: "Smart Lock Ultra",
 }
-_OPENER: Final = 2
-_NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACTIVATED})
 
 
 # -- what is known of a lock ------------------------------------------------------------------------------------------
@@ -54,10 +50,8 @@ _NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACT
 class LockFacts:
     """What a lock's messages are made of: `name` is that in topics, `label` one for people.
 
-    `traits` are the names of the actions that MQTT may ask for, and: `no_lock` (neither locking, unlocking nor
-    unlatching is among them), `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
-    `doorbell`, `advanced` (it has told its advanced configuration), `auto_lock` (which has a flag for auto lock), and
-    `pin` if the security PIN is known.
+    `traits` are the names of the actions that MQTT may ask for, those of its equipment (`bridge/equipment.py`),
+    `no_lock` (neither locking, unlocking nor unlatching is among the actions), and `pin` if the security PIN is known.
     """
 
     name: str
@@ -77,15 +71,12 @@ def facts_of(member: Member) -> LockFacts | None:
     lock = member.lock
     if lock is None or lock.states is None or lock.config is None or not lock.config_settled:
         return None
-    states, config, advanced = lock.states, lock.config, lock.advanced_config
+    config = lock.config
     allowed = member.settings.actions if member.settings is not None else None
-    traits = _equipment(states, config) | {name_of(each) for each in (Action if allowed is None else allowed)}
+    traits = set(member.equipment.traits) if member.equipment is not None else set()
+    traits |= {name_of(each) for each in (Action if allowed is None else allowed)}
     if member.admin is not None and member.admin.has_pin:
         traits.add("pin")
-    if advanced is not None:
-        traits.add("advanced")
-        if advanced_config.has(advanced, "auto_lock_enabled"):
-            traits.add("auto_lock")
     if not traits & {"lock", "unlock", "unlatch"}:
         traits.add("no_lock")
     ultra = lock.paired.family is Family.ULTRA and config.device_type is None
@@ -98,19 +89,6 @@ def facts_of(member: Member) -> LockFacts | None:
         ".".join(str(each) for each in config.hardware_revision),
         frozenset(traits),
     )
-
-
-def _equipment(states: KeyturnerStates, config: Config) -> set[str]:
-    there = {
-        "door": states.door_state not in _NO_DOOR_SENSOR,
-        "battery_level": states.battery_percent is not None,
-        "keypad_battery": states.keypad_battery_critical is not None,
-        "door_sensor_battery": states.door_sensor_battery_critical is not None,
-        "keypad": config.has_keypad or bool(config.has_keypad_2),
-        "fob": config.has_fob,
-        "doorbell": config.device_type == _OPENER,
-    }
-    return {name for name, is_there in there.items() if is_there}
 
 
 def label(name: str, name_in_lock: str, nuki_id: int) -> str:

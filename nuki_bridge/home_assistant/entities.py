@@ -155,6 +155,17 @@ def _choice(name: str, key: str, icon: str, options: tuple[str, ...]) -> dict[st
     )
 
 
+DOOR_WORDS: Final = (
+    "closed",
+    "open",
+    "unknown",
+    "deactivated",
+    "unavailable",
+    "calibrating",
+    "uncalibrated",
+    "tampered",
+)
+
 _KEYPAD_ACTIONS: Final = ("unlock", "lock", "unlatch", "lock_n_go", "lock_n_go_unlatch")
 _KEYPAD_FAILURES: Final = ("invalid_code", "invalid_fingerprint")
 KEYPAD_EVENTS: Final = (*_KEYPAD_ACTIONS, *_KEYPAD_FAILURES, "other")
@@ -174,6 +185,20 @@ LOCK_ENTITIES: Final = (
         "door",
         "binary_sensor",
         _sensor("Door", "<lock>/door", "{{ {'open': 'ON', 'closed': 'OFF'}.get(value, 'None') }}", device_class="door"),
+        ("door",),
+    ),
+    Entity(
+        "door_sensor",
+        "sensor",
+        _sensor(
+            "Door sensor",
+            "<lock>/door",
+            "{{ value if value in " + repr(DOOR_WORDS) + " else 'None' }}",
+            device_class="enum",
+            options=list(DOOR_WORDS),
+            icon="mdi:door-sliding-lock",
+            entity_category="diagnostic",
+        ),
         ("door",),
     ),
     Entity(

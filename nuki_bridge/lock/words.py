@@ -21,6 +21,8 @@ _DOOR_WORDS = {
     DoorState.DEACTIVATED: "deactivated",
     DoorState.UNAVAILABLE: "unavailable",
     DoorState.CALIBRATING: "calibrating",
+    DoorState.UNCALIBRATED: "uncalibrated",
+    DoorState.TAMPERED: "tampered",
 }
 _MEASURING = frozenset({LockState.CALIBRATING, LockState.BOOT_RUN})
 """The lock moves its bolt to find out where it is; that is no lock action."""

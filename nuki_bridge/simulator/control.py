@@ -25,6 +25,8 @@ _DOOR_STATES = {
     "deactivated": DoorState.DEACTIVATED,
     "unavailable": DoorState.UNAVAILABLE,
     "calibrating": DoorState.CALIBRATING,
+    "uncalibrated": DoorState.UNCALIBRATED,
+    "tampered": DoorState.TAMPERED,
 }
 
 

@@ -92,6 +92,8 @@ class Device:
         self.actor: Authorization | None = None
         """The fob or keypad behind the action under way."""
         self.door: DoorState | int = self.behaviour.start_door
+        self.accessory_battery_state = 0
+        """Bit 0: there is a keypad, 1: its battery is low, 2: there is a door sensor, 3: its battery is low."""
         self.battery_percent = 84
         self.battery_critical = False
         self.battery_charging = False

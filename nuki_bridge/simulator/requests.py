@@ -111,7 +111,7 @@ def keyturner_states(lock: VirtualLock) -> KeyturnerStates:
         last_completion=motor.last_completion,
         door_state=lock.door,
         night_mode_active=lock.auto_lock_watch.is_night,
-        accessory_battery_state=0,
+        accessory_battery_state=lock.accessory_battery_state,
         remote_access_status=0,
         ble_rssi=0,
         wifi_rssi=-47 if modern else 0,

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from nuki_bridge.config import DiscoverySettings, LockSettings, MqttSettings
-from nuki_bridge.errors import StoreError
+from nuki_bridge.errors import StoreError, TimedOut
 from nuki_bridge.home_assistant import announcer
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
+from nuki_bridge.lock.reading import AdvancedReading
 from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.codes import Action
 from tests.unit.rig import clock
@@ -84,7 +85,8 @@ async def test_nothing_secret_is_announced(home: Home) -> None:
         [paired] = home.store.locks()
         for topic in home.announced():
             for secret in (paired.shared_key.hex(), str(paired.app_id), paired.uuid.hex(), CLASSIC, "1234"):
-                assert secret not in home.retained[topic].replace("_1a2b3c4d", "")
+                told = home.retained[topic].replace("_1a2b3c4d", "")
+                assert secret not in told.replace(home.bridge_topic().split("/")[-2], "")
 
 
 async def test_a_restarted_bridge_says_nothing_of_a_lock_before_it_has_heard_it(home: Home) -> None:
@@ -477,3 +479,96 @@ async def test_a_retained_topic_whose_payload_does_not_fit_is_cleared(
         await home.ask("front/set", "lock")
         await asyncio.sleep(2.0)
         assert json.loads(home.retained["nuki/front/status"])["state"] == "locked"
+
+
+# -- what a lock was once seen to have --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["unavailable", "unknown", "deactivated", "uncalibrated", "tampered"])
+async def test_a_dead_door_sensor_and_a_restart_leave_the_entities(home: Home, said: str) -> None:
+    async with home.running():
+        await home.pair(name="front")
+        assert {"door", "door_sensor"} <= set(home.components())
+        before = home.components()
+    home.radio.control({"lock": CLASSIC, "door": said})
+    after = home.next()
+    async with after.running():
+        await asyncio.sleep(90.0)
+        assert after.components() == before
+        assert after.retained["nuki/front/door"] == said
+        assert "" not in [each.payload.decode() for each in after.published if each.topic == "nuki/front/door"]
+
+
+async def test_accessories_and_batteries_outlive_a_restart_in_which_the_lock_says_nothing_of_them(home: Home) -> None:
+    home.classic.settings.has_fob = home.classic.settings.has_keypad = True
+    async with home.running():
+        await home.pair(name="front", pin="1234")
+        home.classic.accessory_battery_state = 0b1111
+        await home.ask("front/request/refresh")
+        await asyncio.sleep(5.0)
+        before = set(home.components())
+        assert {"door_sensor_battery_critical", "keypad_battery_critical", "keypad", "fob_action_1"} <= before
+    home.classic.accessory_battery_state = 0
+    after = home.next()
+    async with after.running():
+        await asyncio.sleep(90.0)
+        assert set(after.components()) == before
+
+
+async def test_what_the_lock_says_it_has_not_is_taken_back(home: Home) -> None:
+    """Its configuration is definite: the fob was removed in the app."""
+    home.classic.settings.has_fob = True
+    async with home.running():
+        await home.pair(name="front", pin="1234")
+        assert "fob_action_1" in home.components()
+    home.classic.settings.has_fob = False
+    after = home.next()
+    async with after.running():
+        await asyncio.sleep(90.0)
+        assert "fob_action_1" not in after.components()
+        assert "door" in after.components()
+
+
+async def test_a_lock_that_never_had_a_door_sensor_gets_no_entity_for_one(home: Home) -> None:
+    home.radio.control({"lock": CLASSIC, "door": "unavailable"})
+    async with home.running():
+        await home.pair(name="front")
+        assert not {"door", "door_sensor"} & set(home.components())
+        assert "nuki/front/door" not in home.retained
+
+
+async def test_a_lock_that_was_unpaired_is_known_anew(home: Home) -> None:
+    async with home.running():
+        await home.pair(name="front")
+        assert "door" in home.components()
+        await home.ask("bridge/request/unpair", {"name": "front"})
+        home.radio.control({"lock": CLASSIC, "door": "unavailable"})
+        await home.pair(name="front")
+        assert "door" not in home.components()
+
+
+async def test_a_lock_under_another_name_has_what_it_had(home: Home) -> None:
+    async with home.running():
+        await home.pair(name="front")
+        home.radio.control({"lock": CLASSIC, "door": "unavailable"})
+        await home.pair(name="back")
+        assert "door" in home.components()
+        assert home.retained["nuki/back/door"] == "unavailable"
+
+
+async def test_an_advanced_configuration_that_is_not_read_in_time_takes_no_settings_away(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home.running():
+        await home.pair(name="front", pin="1234")
+        before = set(home.components())
+        assert "auto_lock" in before
+
+    async def lost(*_: object) -> None:
+        raise TimedOut("no answer")
+
+    monkeypatch.setattr(AdvancedReading, "read", lost)
+    after = home.next()
+    async with after.running():
+        await asyncio.sleep(90.0)
+        assert set(after.components()) == before

@@ -158,7 +158,7 @@ def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
 @pytest.mark.parametrize(
     ("trait", "keys"),
     [
-        ("door", {"door"}),
+        ("door", {"door", "door_sensor"}),
         ("battery_level", {"battery"}),
         ("keypad_battery", {"keypad_battery_critical"}),
         ("door_sensor_battery", {"door_sensor_battery_critical"}),

@@ -682,6 +682,26 @@ def test_the_log_position_is_kept_for_this_lock_under_this_name(directory: Path)
         assert store.log_position(other) is None
 
 
+def test_what_a_lock_was_seen_to_have_is_kept_while_it_is_paired(directory: Path) -> None:
+    with opened(directory) as store:
+        store.keep_equipment(LOCK, {"door"})
+        assert store.equipment(LOCK) == frozenset()  # it is not paired
+        store.save_lock(LOCK)
+        store.keep_equipment(LOCK, {"door", "keypad"})
+        store.keep_equipment(LOCK, {"door", "fob"})
+    with opened(directory) as store:
+        assert store.equipment(LOCK) == {"door", "fob"}
+        store.save_unproven(NEW)
+        assert store.equipment(NEW) == {"door", "fob"}
+        renamed = replace(NEW, name="garden")
+        store.rename_locks({LOCK.name: renamed})
+        assert store.equipment(renamed) == {"door", "fob"}
+        assert store.equipment(replace(renamed, nuki_id=5)) == frozenset()  # another lock in its place
+        store.remove_lock("garden")
+        store.save_lock(renamed)
+        assert store.equipment(renamed) == frozenset()
+
+
 def test_what_belongs_to_a_lock_goes_with_it(directory: Path) -> None:
     with opened(directory) as store:
         store.keep_log_position(LOCK, 7)

@@ -1,0 +1,82 @@
+"""What a lock was once seen to have: a door sensor, a keypad, a battery that it tells of.  It outlives a restart.
+
+A sensor whose battery is empty is still there; what is told of it is for others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from nuki_bridge.errors import StoreError
+from nuki_bridge.owner import advanced_config
+from nuki_bridge.protocol.codes import DoorState
+
+if TYPE_CHECKING:
+    from nuki_bridge.protocol.advanced_config import AdvancedConfig
+    from nuki_bridge.protocol.messages import Config, KeyturnerStates
+    from nuki_bridge.store import PairedLock, Store
+
+log = logging.getLogger(__name__)
+
+_NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACTIVATED})
+"""Says nothing of a door that was seen before: a dead sensor is unavailable, too."""
+_OPENER: Final = 2
+
+
+def seen(states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> frozenset[str]:
+    """What these show, as traits: `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
+    `doorbell`, `advanced` (the lock has told its advanced configuration), `auto_lock` (which has a flag for it)."""
+    there = {
+        "door": states.door_state not in _NO_DOOR_SENSOR,
+        "battery_level": states.battery_percent is not None,
+        "keypad_battery": states.keypad_battery_critical is not None,
+        "door_sensor_battery": states.door_sensor_battery_critical is not None,
+        "keypad": config is not None and (config.has_keypad or bool(config.has_keypad_2)),
+        "fob": config is not None and config.has_fob,
+        "doorbell": config is not None and config.device_type == _OPENER,
+        "advanced": advanced is not None,
+        "auto_lock": advanced is not None and advanced_config.has(advanced, "auto_lock_enabled"),
+    }
+    return frozenset(name for name, is_there in there.items() if is_there)
+
+
+def denied(config: Config | None) -> frozenset[str]:
+    """What the lock says it has not: only its configuration is so definite."""
+    if config is None:
+        return frozenset()
+    keypad = () if config.has_keypad or config.has_keypad_2 else ("keypad", "keypad_battery")
+    return frozenset((*keypad, *(() if config.has_fob else ("fob",))))
+
+
+class Equipment:
+    """That of one lock, kept while it is paired; `paired` gives it as the store knows it now."""
+
+    def __init__(self, store: Store, paired: Callable[[], PairedLock | None]) -> None:
+        self._store = store
+        self._paired = paired
+        self._of: tuple[str, int] | None = None
+        self._warned = False
+        self.traits: frozenset[str] = frozenset()
+        """As far as is known."""
+
+    def look(self, states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> None:
+        """The lock has told this; cheap if it is nothing new."""
+        paired = self._paired()
+        if paired is None:
+            return
+        now = seen(states, config, advanced)
+        try:
+            if self._of != (paired.name, paired.nuki_id):
+                self.traits |= self._store.equipment(paired)
+            traits = (self.traits | now) - (denied(config) - now)
+            if traits != self.traits or self._of != (paired.name, paired.nuki_id):
+                self.traits = traits
+                self._store.keep_equipment(paired, traits)
+                self._of = paired.name, paired.nuki_id
+        except StoreError as error:
+            self.traits |= now
+            if not self._warned:
+                log.warning("what %s has is not remembered: %s", paired.name, error)
+            self._warned = True
