@@ -84,7 +84,7 @@ class Broker:
         self._filters |= new
         for topic, payload in list(self.retained.items()):
             if any(_fits(each, topic) for each in new):
-                asyncio.get_running_loop().call_later(ON_THE_WAY_S, self._deliver, topic, payload, True, None)
+                asyncio.get_running_loop().call_later(ON_THE_WAY_S, self.deliver, topic, payload, True, None)
 
     def unwatch(self, filters: Iterable[str]) -> None:
         """The bridge ends subscriptions."""
@@ -129,9 +129,12 @@ class Broker:
     ) -> None:
         """A message reaches the bridge after so many seconds, whatever its expiry; `only` over that connection."""
         loop = asyncio.get_running_loop()
-        loop.call_later(seconds + ON_THE_WAY_S, self._deliver, topic, payload, retain, expiry_s, only)
+        loop.call_later(seconds + ON_THE_WAY_S, self.deliver, topic, payload, retain, expiry_s, only)
 
-    def _deliver(self, topic: str, payload: bytes, retain: bool, expiry_s: int | None, only: int | None = None) -> None:
+    def deliver(
+        self, topic: str, payload: bytes, retain: bool = False, expiry_s: int | None = None, only: int | None = None
+    ) -> None:
+        """A message reaches the bridge now, if it listens there."""
         if only not in (None, self.connections):
             return
         if self.bridge is not None and self.connected and any(_fits(each, topic) for each in self._filters):

@@ -27,7 +27,7 @@ from nuki_bridge.lock.words import state_word
 from nuki_bridge.protocol.codes import Action, ErrorCode, IdType, name_of
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.pulse import Pulse
-from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal, unseal
+from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.store import PairedLock, Store
 from nuki_bridge.topics.topics import COMMAND_DEADLINE_S, Publication
@@ -333,20 +333,22 @@ class House:
 
     def _redeem(self, name: str, code: str, devices: int, twice: bool) -> None:
         topic = f"nuki/invitation/{lookup(code)}"
-        self._broker.read(f"{topic}/response", lambda payload: self._redeemed(name, code, payload))
         for number in range(devices):
             client = f"{number:032x}"
             request = seal(key(code), json.dumps({"client": client, "time": 1}).encode(), bytes(23) + bytes([number]))
             for again in range(1 + twice):
-                self._broker.later(self._random.uniform(0.0, 3.0) + 10.0 * again, f"{topic}/redeem", request)
+                delay_s = self._random.uniform(0.0, 3.0) + 10.0 * again
+                asyncio.get_running_loop().call_later(delay_s, self._knock, name, topic, client, request)
 
-    def _redeemed(self, name: str, code: str, payload: bytes) -> None:
-        if payload.startswith(b"{"):
-            return
-        told = json.loads(unseal(key(code), payload))
-        device = str(told.get("client", told.get("authorization_id")))
-        if device not in self._clients[name]:
-            self._clients[name].append(device)
+    def _knock(self, name: str, topic: str, client: str, request: bytes) -> None:
+        """One device asks for the credential; the bridge answers at once, or not at all."""
+        told = len(self._broker.told)
+        self._broker.deliver(f"{topic}/redeem", request)
+        answers = [each.payload for _, each in self._broker.told[told:] if each.topic == f"{topic}/response"]
+        given = any(not payload.startswith(b"{") for payload in answers)
+        self._stage.trace.add("redeems", f"{name} on device {int(client, 16)}: {'given' if given else answers}")
+        if given and client not in self._clients[name]:
+            self._clients[name].append(client)
 
     # -- evil ---------------------------------------------------------------------------------------------------------
 
@@ -403,9 +405,12 @@ class House:
     def _agree(self, quiet: float) -> None:
         state = name_of(self._stage.virtual.motor.state)
         told = self._broker.retained.get("nuki/front/state", b"nothing").decode()
+        after = f"{SETTLED_S:g} s after the last fault, which was over at {quiet:.3f}"
         if told != state:
-            after = f"{SETTLED_S:g} s after the last fault, which was over at {quiet:.3f}"
             self._stage.add("agree", f"{told} is told {after}; the lock is {state}")
+        door = self._broker.retained.get("nuki/front/door", b"").decode()
+        if door not in ("", name_of(self._stage.virtual.door)):
+            self._stage.add("agree", f"door {door} is told {after}; it is {name_of(self._stage.virtual.door)}")
 
     async def _last_commands(self) -> None:
         """With nothing wrong the owner's command succeeds, and a guest's."""

@@ -307,6 +307,9 @@ def _events(random: Random) -> tuple[list[Event], float]:
             found.append((max(at + random.choice((-10.0, 1.0, 5.0, 20.0)) * random.random(), 0.0), what, values))
         if random.random() < 0.15:
             found.append((at + random.uniform(0.0, 5.0), random.choice(READINGS), {"timeout_s": 15.0}))
+    if random.random() < 0.5:
+        what, values = _pick(random, _PEOPLE)
+        found.append((at + random.uniform(20.0, 60.0), what, values))
     events = [Event(round(at, 3), number, what, values) for number, (at, what, values) in enumerate(found)]
     ends_at = max(event.at + event.values.get("for_s", 0.0) for event in events)
     return sorted(events), ends_at + 1.0
