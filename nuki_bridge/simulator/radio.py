@@ -241,7 +241,7 @@ class VirtualLink:
         self._family: Family | None = None
         self._deaf = False
         self._queue: deque[tuple[float, Channel | None, bytes]] = deque()
-        self._writes: deque[tuple[float, Channel, bytes, asyncio.Future[None]]] = deque()
+        self._writes: deque[tuple[float, Channel, bytes, asyncio.Future[LinkError | None]]] = deque()
 
     @property
     def connected(self) -> bool:
@@ -317,7 +317,7 @@ class VirtualLink:
             raise Disconnected(f"there is no link to {self.address}")
         if len(data) > MAX_VALUE_SIZE:
             raise LinkError(f"a value has at most {MAX_VALUE_SIZE} bytes, not {len(data)}")
-        arrived: asyncio.Future[None] = loop.create_future()
+        arrived: asyncio.Future[LinkError | None] = loop.create_future()
         late_s = radio.write_s / 2 + radio.faults.delay_s * radio.faults.hits("delay_write")
         at = max(loop.time() + late_s, self._writes[-1][0] if self._writes else 0.0)
         self._writes.append((at, channel, bytes(data), arrived))
@@ -326,7 +326,8 @@ class VirtualLink:
         else:
             await asyncio.sleep(0)
             self._carry()
-        await arrived
+        if (error := await arrived) is not None:
+            raise error
         if radio.write_s > 0:
             await asyncio.sleep(radio.write_s / 2)
         if self._connection != number:
@@ -338,10 +339,8 @@ class VirtualLink:
         while self._connection is not None and not self._deaf and self._writes and self._writes[0][0] <= now:
             _, channel, data, arrived = self._writes.popleft()
             error = self._hand_over(self._connection, channel, data)
-            if not arrived.done() and error is not None:
-                arrived.set_exception(error)
-            elif not arrived.done():
-                arrived.set_result(None)
+            if not arrived.done():
+                arrived.set_result(error)
             if isinstance(error, Disconnected):
                 self._lose()
 
@@ -407,7 +406,7 @@ class VirtualLink:
         self._queue.clear()
         for *_, arrived in self._writes:
             if not arrived.done():
-                arrived.set_exception(Disconnected(f"the link to {self.address} was lost during a write"))
+                arrived.set_result(Disconnected(f"the link to {self.address} was lost during a write"))
         self._writes.clear()
         air = self._radio._air[self.address]
         if air.links.pop(number, None) is not None:

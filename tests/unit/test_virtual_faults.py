@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -110,3 +111,20 @@ async def test_an_orphaned_link_keeps_the_lock_to_itself_until_it_is_idle() -> N
     assert lock.links == 0
     await peer.link.connect(8)
     assert isinstance(await peer.ask(STATES), KeyturnerStates)
+
+
+async def test_a_write_that_is_given_up_leaves_no_error_behind() -> None:
+    """Whoever cancels it as the link is lost asks for no answer: nothing is there that somebody should have taken."""
+    radio, _ = make_radio()
+    peer = await paired_peer(radio)
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+    writing = asyncio.create_task(peer.link.write(Channel.USDIO, peer.session.send(STATES)))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await peer.link.disconnect()
+    await asyncio.wait((writing,))
+    assert writing.cancelled()
+    del writing
+    gc.collect()
+    assert complaints == []
