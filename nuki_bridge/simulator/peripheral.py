@@ -158,6 +158,8 @@ class Peripheral:
         self.lock = lock
         self.max_mtu = max_mtu
         self.interval_s = interval_s
+        self.mute = False
+        """Links come up, and nothing that is asked over them is answered."""
         self._link = medium
         self._controller = LockController(lock.name, link=medium, public_address=lock.address)
         self._device = device.Device(name=lock.name, host=host.Host(self._controller, AsyncPipeSink(self._controller)))
@@ -171,6 +173,9 @@ class Peripheral:
     async def start(self) -> None:
         """Build the services and begin to advertise."""
         self._build_services()
+        server = self._device.gatt_server
+        answer = server.on_gatt_pdu
+        server.on_gatt_pdu = lambda *asked: None if self.mute else answer(*asked)  # type: ignore[method-assign]
         self._device.on("connection", self._on_connection)
         await self._device.power_on()
         self.lock.attach(self)
