@@ -227,6 +227,8 @@ class Database:
         """Tell the errors of SQLite and of the system in a sentence for the operator."""
         try:
             yield
+        except UnicodeDecodeError:
+            raise StoreError(f"{self.path} {DAMAGED}") from None  # its words would quote what may be a secret
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits only refine
             raise StoreError(f"{self.path} {_REASONS.get(code, f'cannot be used: {error}')}") from error
@@ -310,6 +312,10 @@ class Database:
         with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
             if db.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
                 raise StoreError(f"{self.path} {DAMAGED}")
+            db.text_factory = _text
+            for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+                for _ in db.execute(f'SELECT * FROM "{table}"'):  # no check of SQLite's looks at the texts
+                    pass
 
     def _size_of(self, suffix: str) -> int:
         try:
@@ -322,6 +328,7 @@ class Database:
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(f"{self.path}{suffix}", 0o600)
         db = self._open_db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
+        db.text_factory = _text
         for pragma in ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL", "temp_store = MEMORY"):
             db.execute(f"PRAGMA {pragma}")
         [(version,)] = db.execute("PRAGMA user_version").fetchall()
@@ -338,6 +345,11 @@ class Database:
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:  # what was asked is durable; the next change wipes again
             _log.warning("%s: the log could not be emptied yet: %s", self.path, error)
+
+
+def _text(data: bytes) -> str:
+    """What SQLite calls a text; raises `UnicodeDecodeError` if it is none."""
+    return data.decode()
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:

@@ -6,6 +6,7 @@ know.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from typing import Any
 
 from nuki_bridge.database import DAMAGED, Database
 from nuki_bridge.errors import StoreError
+from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.codes import Family, IdType
 
 UNKNOWN_NUKI_ID = 0
@@ -62,10 +64,7 @@ class Store(Database):
         """Every paired lock, by name."""
         with self.plainly():
             rows = self.db.execute(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name").fetchall()
-        try:
-            return [_from_row(row) for row in rows]
-        except (ValueError, OverflowError):
-            raise StoreError(f"{self.path} {DAMAGED}") from None
+        return [self._from_row(row) for row in rows]
 
     def save_lock(self, lock: PairedLock) -> None:
         """Keep `lock`, in place of one of the same name."""
@@ -89,6 +88,8 @@ class Store(Database):
         """The PIN that the lock may have been given; None if that is not in doubt."""
         with self.plainly():
             rows = self.db.execute("SELECT pin FROM new_pin WHERE lock = ?", (name,)).fetchall()
+        if rows and not re.fullmatch("[0-9]{4}|[0-9]{6}", rows[0][0]):
+            raise StoreError(f"{self.path} {DAMAGED}")
         return str(rows[0][0]) if rows else None
 
     def forget_new_pin(self, name: str) -> None:
@@ -127,7 +128,7 @@ class Store(Database):
             if not rows:
                 return None
             number, *values = rows[0]
-            former = replace(_from_row(tuple(values)), name=name)
+            former = replace(self._from_row(tuple(values)), name=name)
             db.execute("DELETE FROM former_lock WHERE number = ?", (number,))
             db.execute(_SAVE, _to_row(former))
         return former
@@ -158,7 +159,7 @@ class Store(Database):
             rows = self.db.execute(
                 "SELECT position FROM log_position WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
             ).fetchall()
-        return int(rows[0][0]) if rows else None
+        return self._u32(rows[0][0]) if rows else None
 
     def equipment(self, lock: PairedLock) -> frozenset[str]:
         """What this lock was once seen to have, in the words of `keep_equipment`."""
@@ -210,6 +211,17 @@ class Store(Database):
             self.db.execute("DELETE FROM refused_pin WHERE refused_at NOT BETWEEN ? AND ?", (first, last))
         self.wipe_old_pages()
 
+    def _from_row(self, row: tuple[Any, ...]) -> PairedLock:
+        try:
+            return _from_row(row)
+        except (ValueError, OverflowError, OSError):  # the last two: a time beyond the calendar, or the C library's
+            raise StoreError(f"{self.path} {DAMAGED}") from None
+
+    def _u32(self, value: Any) -> int:
+        if not 0 <= value <= 0xFFFFFFFF:
+            raise StoreError(f"{self.path} {DAMAGED}")
+        return int(value)
+
     def app_id(self) -> int:
         """The ID under which this installation pairs: 1..0xFFFFFFFF, chosen at random once."""
         import secrets
@@ -219,7 +231,7 @@ class Store(Database):
                 "INSERT OR IGNORE INTO installation VALUES ('app_id', ?)", (1 + secrets.randbelow(0xFFFFFFFF),)
             )
             [(app_id,)] = self.db.execute("SELECT value FROM installation WHERE key = 'app_id'").fetchall()
-        return int(app_id)
+        return self._u32(app_id)
 
 
 def _to_row(lock: PairedLock) -> list[Any]:
@@ -232,4 +244,13 @@ def _from_row(row: tuple[Any, ...]) -> PairedLock:
     values["family"] = Family(values["family"])
     values["id_type"] = IdType(values["id_type"])
     values["paired_at"] = datetime.fromtimestamp(values["paired_at"], UTC)
+    numbers = (values["nuki_id"], values["authorization_id"], values["app_id"])
+    if (
+        lock_name_mistake(values["name"])
+        or not re.fullmatch("[0-9A-F]{2}(:[0-9A-F]{2}){5}", values["address"])
+        or not re.fullmatch("[0-9]{1,6}", values["pin"] or "0")
+        or not all(0 <= each <= 0xFFFFFFFF for each in numbers)
+        or (len(values["shared_key"]), len(values["uuid"])) != (32, 16)
+    ):
+        raise ValueError("this is no lock")
     return PairedLock(**values)

@@ -59,6 +59,12 @@ class Invitation:
 
 _COLUMNS = ["time_limit" if each.name == "limit" else each.name for each in fields(Invitation)]
 
+_MOST = {
+    **dict.fromkeys(("nuki_id", "authorization_id"), 0xFFFFFFFF),
+    **dict.fromkeys(("asked", "entry_created", "created", "expires", "seconds_left", "ended"), 253402214399),
+}
+"""The highest number that makes sense, by column; of times the last second but one day of the year 9999."""
+
 
 class Records:
     """The table in `store`.  Every method raises `StoreError`; then nothing has changed."""
@@ -130,8 +136,14 @@ def _from_row(row: tuple[Any, ...]) -> Invitation:
     values = dict(zip(_COLUMNS, row, strict=True))
     packed = values.pop("time_limit")
     try:
+        sizes = [(values["lookup"], 16), (values["key"], 32), (values["shared_key"], 32), (packed, 19)]
+        if any(each is not None and len(each) != size for each, size in sizes):
+            raise ValueError("something has the wrong size")
         values["limit"] = None if packed is None else time_limit.unpack(packed)
         values["stage"] = Stage(values["stage"])
+        for name, most in _MOST.items():
+            if values[name] is not None and not 0 <= values[name] <= most:
+                raise ValueError(f"{name} is out of range")
     except ValueError:
         raise StoreError("the table of invitations in the state database is damaged") from None
     values["remote"], values["on_lock"] = bool(values["remote"]), bool(values["on_lock"])

@@ -22,7 +22,9 @@ import pytest
 
 from nuki_bridge import database
 from nuki_bridge.errors import StoreError
+from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.protocol.codes import Family, IdType
+from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.store import PairedLock, Store
 
 KEY = bytes(range(100, 132))
@@ -759,3 +761,98 @@ def test_refused_pins_of_the_schema_with_one_for_each_lock_are_taken_over(
     with opened(directory) as store:
         assert store.refused_pins(LOCK) == {"0012": 1000}
         assert (store.locks(), store.log_position(LOCK)) == ([LOCK], 7)
+
+
+# -- whatever became of a row -----------------------------------------------------------------------------------------
+
+DAMAGE = {
+    "TEXT": ["CAST(x'ff4131' AS TEXT)", "CAST(x'31320033' AS TEXT)", "''", "'\u2603'", "'12a4'"],
+    "INTEGER": ["-1", "4294967296", "9223372036854775807", "-9223372036854775808"],
+    "BLOB": ["x''"],
+}
+"""What a cell may hold after a disk had its way, by its type."""
+
+
+def every_cell(directory: Path) -> list[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(directory / "nuki-bridge.db")) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return [(table, each[1], each[2]) for table in tables for each in db.execute(f"PRAGMA table_info({table})")]
+
+
+def full_house(directory: Path) -> None:
+    """A row in every table."""
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        store.save_unproven(replace(LOCK, authorization_id=3))
+        store.keep_log_position(LOCK, 7)
+        store.keep_refused_pin(LOCK, "1111", 1_790_000_000)
+        store.keep_new_pin(LOCK.name, "654321")
+        store.app_id()
+        row = Invitation(
+            nuki_id=LOCK.nuki_id,
+            lookup=bytes(16),
+            key=KEY,
+            shared_key=KEY,
+            asked=1_790_000_000,
+            user="Anna",
+            remote=True,
+            limit=None,
+            created=1_790_000_000,
+            expires=1_790_000_100,
+            seconds_left=100,
+            on_lock=False,
+            client=b"client",
+        )
+        Records(store).ask(row)
+        Announced(store).add("front_door", ["homeassistant/device/front_door/config"])
+
+
+def read_everything(directory: Path) -> None:
+    with opened(directory) as store:
+        for lock in store.locks():
+            store.log_position(lock)
+            store.refused_pins(lock)
+            store.new_pin(lock.name)
+            store.restore_former(lock.name)
+        store.app_id()
+        Records(store).all()
+        Announced(store).load()
+
+
+def damage_told(directory: Path) -> str | None:
+    try:
+        read_everything(directory)
+    except StoreError as error:
+        return str(error)
+    return None
+
+
+def test_damage_in_any_cell_is_told_in_our_words_or_does_no_harm(tmp_path: Path) -> None:
+    full_house(tmp_path / "whole")
+    cells = every_cell(tmp_path / "whole")
+    read_everything(tmp_path / "whole")
+    told = 0
+    for number, (table, column, kind) in enumerate(cells):
+        for turn, value in enumerate(DAMAGE[kind]):
+            place = tmp_path / f"{number}-{turn}"
+            place.mkdir(mode=0o700)
+            full_house(place)
+            with contextlib.closing(sqlite3.connect(place / "nuki-bridge.db", isolation_level=None)) as db:
+                db.execute("PRAGMA ignore_check_constraints = ON")
+                with contextlib.suppress(sqlite3.IntegrityError):
+                    db.execute(f"UPDATE {table} SET {column} = {value}")
+            sentence = damage_told(place)
+            assert sentence is None or "is damaged" in sentence, (table, column, value)
+            told += sentence is not None
+    assert told > 60
+
+
+@pytest.mark.parametrize("text", ["CAST(x'31ff' AS TEXT)", "CAST(x'c328' AS TEXT)"])
+def test_a_text_that_is_none_is_refused_untouched_and_not_quoted(directory: Path, text: str) -> None:
+    path = saved(directory)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"UPDATE lock SET pin = {text}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert (
+        refused(directory) == f"{path} is damaged; restore it from a backup, or move it away and pair the locks again"
+    )
