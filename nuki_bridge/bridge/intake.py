@@ -251,7 +251,12 @@ class Intake:
             answer = partial(
                 topics.refused, code="internal", message="internal error of the bridge; its log tells more"
             )
-        self._send(self._answered.ended(request, answer))  # first of all: somebody waits for it
+        answers = self._answered.ended(request, answer)
+        if not all(self._bridge.outside.fits(each) for each in answers):
+            said = "answer_too_large"
+            text = "it was done, but the answer is larger than the broker takes"
+            answers = topics.refused(request, "answer_too_large", text)
+        self._send(answers)  # first of all: somebody waits for it
         log.info("%s: %s", _what(request), said)
 
     async def _in_turn(

@@ -873,6 +873,15 @@ async def test_unpaired_lock_of_the_configuration_stays_offline(tmp_path: Path) 
         assert (await house.ask("front/set", "lock"))["error"] == "not_paired"
 
 
+async def test_who_asks_for_more_than_the_broker_takes_is_told_so(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+        house.largest = 250
+        answer = await house.ask("front/request/config/get", {"transaction": 5})
+        assert (answer["error"], answer["transaction"]) == ("answer_too_large", 5)
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+
+
 async def test_locks_and_health(tmp_path: Path) -> None:
     house = House(tmp_path / "state", LockSettings("back"))
     async with house.running():
