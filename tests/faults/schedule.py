@@ -38,6 +38,7 @@ HABITS: dict[str, tuple[Any, ...]] = {
     "log_size": (1000, 1000, 5),
     "log_count_size": (None, 3),
     "plain_error_s": (0.0, 0.05, 2.0),
+    "beacon_bit_late_s": (0.0, 2.0, 30.0),
 }
 """What a habit with more than two ways may be; a plain flag is drawn as it is."""
 OF_NO_MATTER = frozenset({"pairing_mode_s", "max_users", "max_codes", "max_time_control", "pin_attempts", "pin_ban_s"})
