@@ -44,6 +44,14 @@ class PahoOnSocket(Client):
             self._in_packet["packet"] = bytearray(packet[:2]) + bytes((_UNSPECIFIED,)) + packet[3:]
         return super()._handle_pubackcomp(cmd)
 
+    def _handle_disconnect(self) -> None:
+        """Have a DISCONNECT without properties read, whose reason paho 2.1.0 overlooks."""
+        packet = self._in_packet["packet"]
+        if 0 < len(packet) < 3:
+            self._in_packet["packet"] = bytearray(packet[:1]) + b"\0\0"
+            self._in_packet["remaining_length"] = 3
+        super()._handle_disconnect()
+
     def limit_inflight(self, count: int) -> None:
         """Have `count` (1 or more) messages at most wait for the broker's acknowledgement.
 

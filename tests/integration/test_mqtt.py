@@ -1187,8 +1187,19 @@ def test_module_does_not_load_paho_before_it_connects() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 
-def test_paho_still_makes_its_socket_where_we_put_ours_in() -> None:
-    assert callable(Paho._create_socket)
+def test_paho_still_has_what_we_take_the_place_of() -> None:
+    for name in ("_create_socket", "_handle_pubackcomp", "_handle_disconnect"):
+        assert callable(getattr(Paho, name))
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("form", ["e0018b", "e0028b00"])
+async def test_the_reason_of_a_farewell_is_told(form: str) -> None:
+    async with Script(lambda packet: ACCEPT_5 if packet[0] == 0x10 else b"") as script, running(script.port) as run:
+        await run.until(True)
+        script.send(bytes.fromhex(form))
+        reason = await run.until(False)
+        assert reason == f"the broker at 127.0.0.1:{script.port} ended the connection: Server shutting down"
 
 
 # -- messages that are too large --------------------------------------------------------------------------------------
