@@ -35,6 +35,7 @@ class Broker:
         self.bridge: Bridge | None = None
         self.connected = False
         self.connections = 0
+        self._connected_at = 0.0
         self.retained: dict[str, bytes] = {}
         self.tricks: list[Trick] = []
         self.told: list[tuple[float, Publication]] = []
@@ -54,6 +55,7 @@ class Broker:
             return
         self.connected = connected
         self.connections += connected
+        self._connected_at = clock()
         self._filters = set()
         if connected:
             self.watch(self.bridge.filters())
@@ -62,6 +64,11 @@ class Broker:
                 if clock() < until:
                     self.publish(publication)
         self.bridge.connection_changed(connected)
+
+    @property
+    def is_back(self) -> bool:
+        """The bridge has just come: what it tells now may have waited."""
+        return clock() - self._connected_at < 1.0
 
     def publish(self, publication: Publication) -> bool:
         """Take a message of the bridge."""

@@ -192,9 +192,7 @@ class House:
             word = publication.payload.decode()
             if word != self._state_told:
                 said = [at for at, states in self._stage.sent if state_word(states) == word]
-                newest = self._stage.sent[-1][1] if self._stage.sent else None
-                is_so = newest is not None and state_word(newest) == word  # told late: the broker was away
-                if not is_so and (not said or clock() - said[-1] > OLD_S):
+                if not said or (clock() - said[-1] > OLD_S and not self._broker.is_back):
                     when = f"last at {said[-1]:.3f}" if said else "never"
                     self._stage.add("states", f"{word} is told at {clock():.3f}, the lock said it {when}")
             self._state_told = word
@@ -267,6 +265,7 @@ class House:
             self._stage.add("success", f"{suffix} is answered {before}, and then {word}")
         if command.answered_at is None:
             command.answered_at, command.word, command.message = clock(), word, answer.get("message", "")
+            command.kept = self._broker.is_back
             self._stage.trace.add("answer", f"{suffix}: {word} {command.message}")
 
     # -- guests -------------------------------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ class Command:
     message: str = ""
     slack_s: float = 0.0
     """It may start so long after its deadline, if somebody held it back."""
+    kept: bool = False
+    """The answer has waited for the broker."""
     tampered: bool = False
     """Somebody had his hands on its messages: what its asker believes may be wrong then."""
 
@@ -134,7 +136,7 @@ class Case:
             self._add("in time", f"{name} has no answer at all")
             return
         limit = command.deadline + (ANSWER_S if deed.received else UNHEARD_S)
-        if command.answered_at > limit:
+        if command.answered_at > limit and not command.kept:
             self._add("in time", f"{name} was answered only {command.answered_at - command.deadline:.1f} s later")
         if not command.tampered:
             self._judge_word(name, command, deed, command.answered_at)

@@ -126,6 +126,7 @@ def draw(seed: int) -> Schedule:
             "latency_s": random.choice((0.0, 0.03, 0.1, 0.3, 1.0)),
             "write_s": random.choice((0.0, 0.05, 0.1, 0.5)),
             "connect_s": random.choice((0.0, 0.5, 1.0, 3.0)),
+            "indication_s": random.choice((0.0, 0.0, 0.02, 0.05)),
         },
         events=events,
         ends_at=ends_at,
