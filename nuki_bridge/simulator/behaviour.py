@@ -62,6 +62,12 @@ class Behaviour:
     """With nothing to do: ACCEPTED and COMPLETE; otherwise COMPLETE at once."""
 
     advertise_while_connected: bool = False
+    beacon_bit_missing: bool = False
+    """The beacon's bit "state changed" is never set: some firmware does not, at least for turns by hand."""
+    beacon_bit_late_s: float = 0.0
+    """The bit rises so long after the change."""
+    beacon_bit_stays: bool = False
+    """A Bridge's reading does not clear the bit either, as with locks whose WiFi or Thread is switched on."""
     idle_timeout_s: float = 20.0
     """A link without traffic is dropped after this; 0 for never."""
     max_links: int = 4

@@ -218,9 +218,11 @@ class Device:
 
     def changed(self) -> None:
         """Something that Keyturner States tell has changed: raise the beacon's flag."""
-        if not self.state_changed:
-            self.state_changed = True
-            self._advertise()
+        if not self.behaviour.beacon_bit_missing:
+            if self.behaviour.beacon_bit_late_s > 0:
+                self.call_later(self.behaviour.beacon_bit_late_s, self._raise_bit)
+            else:
+                self._raise_bit()
         self.on_memory_changed()
 
     def config_changed(self) -> None:
@@ -322,6 +324,12 @@ class Device:
     def _on_rest(self) -> None:
         self.mover = self.actor = None
         self.on_memory_changed()
+
+    def _raise_bit(self) -> None:
+        if not self.state_changed:
+            self.state_changed = True
+            self._advertise()
+            self.on_memory_changed()
 
     def _advertise(self) -> None:
         if self._transport is not None:

@@ -265,7 +265,8 @@ class VirtualLock(Surroundings):
 
     def states_read(self, authorization: Authorization) -> None:
         """A client asked for Keyturner States: only a Bridge's asking takes the beacon's flag down."""
-        if self.state_changed and authorization.id_type == IdType.BRIDGE:
+        clears = authorization.id_type == IdType.BRIDGE and not self.behaviour.beacon_bit_stays
+        if self.state_changed and clears:
             self.state_changed = False
             self._advertise()
             self.on_memory_changed()

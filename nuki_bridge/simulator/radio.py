@@ -34,8 +34,9 @@ class VirtualRadio:
     """An adapter in memory and the locks in its range.  Implements `Radio`.
 
     `clock` gives the time of day the locks live in, `mtu` the size at which indications are cut (3 bytes less),
-    `interval_s` the time between two advertisements of a lock.  `latency_s` (each indication), `write_s` (each write
-    and its confirmation) and `connect_s` slow things down; they, `mtu`, `rssi` and `faults` may be changed at any time.
+    `interval_s` the time between two advertisements of a lock.  `latency_s` (each indication), `indication_s` (each one
+    after the one before: the next is sent once that is confirmed), `write_s` (each write and its confirmation) and
+    `connect_s` slow things down; they, `mtu`, `rssi` and `faults` may be changed at any time.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class VirtualRadio:
         mtu: int = 247,
         interval_s: float = 1.0,
         latency_s: float = 0.0,
+        indication_s: float = 0.0,
         write_s: float = 0.0,
         connect_s: float = 0.0,
     ) -> None:
@@ -55,6 +57,7 @@ class VirtualRadio:
         self.mtu = mtu
         self.interval_s = interval_s
         self.latency_s = latency_s
+        self.indication_s = indication_s
         self.write_s = write_s
         self.connect_s = connect_s
         self.rssi: int = -58
@@ -242,6 +245,7 @@ class VirtualLink:
         self._deaf = False
         self._queue: deque[tuple[float, Channel | None, bytes]] = deque()
         self._writes: deque[tuple[float, Channel, bytes, asyncio.Future[LinkError | None]]] = deque()
+        self._sending_until = 0.0
 
     @property
     def connected(self) -> bool:
@@ -291,6 +295,7 @@ class VirtualLink:
         self._connection = number
         self._deaf = False
         self._queue.clear()
+        self._sending_until = 0.0
         self._family = air.lock.family
         wanted = {Channel.PAIRING} if pairing else {Channel.USDIO} if hurry else {Channel.USDIO, Channel.GDIO}
         self._channels = frozenset(wanted)
@@ -370,6 +375,10 @@ class VirtualLink:
         if self._connection is None:
             return
         faults, pieces, late_s = self._radio.faults, [data], self._radio.latency_s
+        if channel is not None and self._radio.indication_s > 0:
+            now = asyncio.get_running_loop().time()
+            self._sending_until = max(self._sending_until, now) + self._radio.indication_s
+            late_s += self._sending_until - now
         if channel is not None:
             if faults.hits("disconnect_at_indication"):
                 self._enqueue(late_s, None, b"")
