@@ -8,19 +8,18 @@ for is told in `owner/users.py`, `sharing/invitations.py` and `bridge/bridge_com
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from nuki_bridge.errors import LinkError, LockError, ProtocolError, TimedOut
-from nuki_bridge.lock.action import BUSY_PAUSE_S
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.codes import ErrorCode, IdType
 from nuki_bridge.protocol.keypad_codes import KeypadCodeCount
 from nuki_bridge.protocol.messages import (
@@ -46,8 +45,16 @@ from nuki_bridge.protocol.wire import Message, TimeLimit
 
 log = logging.getLogger(__name__)
 
-PAGE = 20
-"""Authorization entries asked for at a time: about a second on the air, before others get their turn."""
+PAGE_S = 2.0
+"""A page of a list has as many entries as the lock has sent in so many seconds; between pages others get their turn."""
+PAGES = (3, 10)
+"""Entries of a page at least and at most."""
+FIRST_PAGE = 6
+"""Entries of a page while it is not known how fast they come."""
+PROGRESS_S = 15.0
+"""A list may go on for so long after each page that brought something new,"""
+LIST_S = 300.0
+"""and for so long in all."""
 LIST_QUIET_S = 3.0
 """Silence after an entry that ends a list whose end was not told."""
 END_QUIET_S = 0.5
@@ -78,6 +85,7 @@ class Admin:
         self.pin = KnownPin(pin, lambda: lock.paired.family, refused=refused, on_refused=on_refused)
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
+        self._entry_s: float | None = None  # what an entry of the last list took
 
     @property
     def has_pin(self) -> bool:
@@ -87,11 +95,11 @@ class Admin:
     # -- authorizations -----------------------------------------------------------------------------------------------
 
     async def entries(self, timeout_s: float) -> list[AuthorizationEntry]:
-        """Every authorization of the lock, by ID; raises as `listing`."""
+        """Every authorization of the lock, in its own order; raises as `pages`."""
         deadline = self._lock.clock() + timeout_s
         kinds = AuthorizationEntry, AuthorizationEntryCount
         found = await self.pages(_request_entries, *kinds, lambda entry: entry.authorization_id, deadline)
-        return [found[number] for number in sorted(found)]
+        return list(found.values())
 
     async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
         """Up to `count` authorizations from place `offset` on, in the lock's order."""
@@ -252,7 +260,7 @@ class Admin:
 
         def request(nonce: bytes, pin: int) -> Message:
             return RequestLogEntries(
-                start=start, count=count, descending=descending, total_count=False, nonce=nonce, security_pin=pin
+                start=start, count=count, descending=descending, total_count=True, nonce=nonce, security_pin=pin
             )
 
         return await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
@@ -279,25 +287,32 @@ class Admin:
             await self.be_sure(deadline)
         async with lock.linked(deadline):
             self.edits += 1
-            refused_nonce = False
-            while True:
-                nonce = await lock.fresh_nonce(deadline)
+            pin = 0
+            lost: NukiError | None = None
+
+            async def send(nonce: bytes) -> M:
+                nonlocal lost, pin
                 # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
                 pin = self.pin.to_send() if own_pin else 0
                 try:
-                    answer = await lock.exchange.ask(request(nonce, pin), wanted)
+                    return await lock.exchange.ask(request(nonce, pin), wanted)
+                except (LinkError, ProtocolError) as error:
+                    lost = error
+                    raise
+
+            while True:
+                try:
+                    answer = await with_challenge(send, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
                 except LockError as error:
-                    if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
-                        refused_nonce = True
-                    elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
-                        await asyncio.sleep(BUSY_PAUSE_S)
-                    else:
-                        self.note_refusal(error, own_pin=own_pin)
-                        raise
-                except (LinkError, ProtocolError) as lost:
-                    if own_pin:
+                    self.note_refusal(error, own_pin=own_pin)
+                    raise
+                except (LinkError, ProtocolError) as error:
+                    if lost is None:
+                        raise  # nothing has been sent
+                    if own_pin and error is lost:
                         self.pin.was_unheard(pin)
-                    if not repeat or (own_pin and not self.pin.proves(pin)) or lock.clock() >= deadline:
+                    proven = not own_pin or self.pin.proves(pin)
+                    if error is not lost or not repeat or not proven or lock.clock() >= deadline:
                         raise OutcomeUnknown(
                             f"the lock may have carried it out, but its answer got lost: {lost}"
                         ) from lost
@@ -331,17 +346,30 @@ class Admin:
 
         `request(offset, count, nonce, pin)` asks for a page.  Each begins with the last entry of the one before: an
         answer that is empty because there are no more could not be told from one that got lost, with firmware that
-        tells neither how many there are nor where they end.  Raises as `listing`.
+        tells neither how many there are nor where they end.  A list that grows goes on beyond `deadline`, by
+        `PROGRESS_S` and `LIST_S`.  Raises as `listing`.
         """
+        lock = self._lock
+        latest = max(deadline, lock.clock() + LIST_S)
         found: dict[int, M] = {}
         offset = 0
         while True:
-            page = await self.listing(partial(request, offset, PAGE), entry, count, deadline)
+            size = self.page_size
+            page = await self.listing(partial(request, offset, size), entry, count, deadline)
             news = {number(each): each for each in page if number(each) not in found}
             found.update(news)
-            if len(page) < PAGE or not news:
+            if len(page) < size or not news:
                 return found
-            offset += PAGE - 1
+            offset += size - 1
+            deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
+
+    @property
+    def page_size(self) -> int:
+        """How many entries of a list to ask for at a time."""
+        if self._entry_s is None:
+            return FIRST_PAGE
+        least, most = PAGES
+        return most if self._entry_s * most <= PAGE_S else max(least, int(PAGE_S / self._entry_s))
 
     async def listing(
         self,
@@ -358,23 +386,32 @@ class Admin:
         lock = self._lock
         await self.be_sure(deadline)
         async with lock.linked(deadline):
-            while True:
-                nonce = await lock.fresh_nonce(deadline)
+            pin = 0
+            lost: NukiError | None = None
+
+            async def collect(nonce: bytes) -> list[M]:
+                nonlocal lost, pin
                 pin = self.pin.to_send()  # as in `ask`
                 try:
                     return await self._collect(request(nonce, pin), entry, count, pin)
-                except LockError as error:
-                    self.note_refusal(error)
-                    if error.number != ErrorCode.BAD_NONCE:
-                        raise
                 except (LinkError, ProtocolError) as error:
+                    lost = error
                     await lock.exchange.drop()
                     self.pin.was_unheard(pin)
-                    if not self.pin.proves(pin):
+                    raise
+
+            while True:
+                try:
+                    return await with_challenge(collect, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+                except LockError as error:
+                    self.note_refusal(error)
+                    raise
+                except (LinkError, ProtocolError) as error:
+                    if error is not lost or not self.pin.proves(pin):
                         raise
+                    if lock.clock() >= deadline:
+                        raise TimedOut("the lock did not send its list within the deadline") from error
                     log.debug("%s: %s; asking again", lock.name, error)
-                if lock.clock() >= deadline:
-                    raise TimedOut("the lock did not send its list within the deadline")
 
     async def _collect(self, request: Message, entry: type[M], count: type[Counting], pin: int) -> list[M]:
         """Entries up to the Status behind them; without a Status, up to a silence.  Any of them proves the PIN.
@@ -382,17 +419,22 @@ class Admin:
         The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
         lock has told how many there are and falls silent before that.
         """
-        exchange = self._lock.exchange
+        lock, exchange = self._lock, self._lock.exchange
         await exchange.send(request)
+        begun: float | None = None  # when the count came, or else the first entry
+        uncounted = 0
         found: list[M] = []
-        expected: int | None = None
+        wanted: int | None = getattr(request, "count", None)
         fewest: int | None = None
         while True:
-            whole = expected is not None and len(found) >= expected
-            quiet_s = END_QUIET_S if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
+            whole = wanted is not None and len(found) >= wanted
+            pause_s = 3 * self._entry_s if found and self._entry_s else 0.0
+            quiet_s = max(END_QUIET_S, pause_s) if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
             try:
                 answer = await exchange.receive(quiet_s)
             except TimedOut:
+                if lock.clock() - exchange.last_message_at < quiet_s / 2:
+                    continue  # a piece of a message has come
                 if not found and not whole:
                     raise
                 await exchange.drop()
@@ -405,10 +447,16 @@ class Admin:
                 return found
             if isinstance(answer, entry):
                 found.append(answer)
+                if begun is None:
+                    begun, uncounted = lock.clock(), 1
+                else:
+                    self._entry_s = (lock.clock() - begun) / (len(found) - uncounted)
             elif isinstance(answer, count):
-                expected = min(answer.count, getattr(request, "count", answer.count))
-                # those of this answer, or all that there are: the sources do not agree
-                fewest = min(max(answer.count - getattr(request, "offset", 0), 0), expected)
+                begun = lock.clock()
+                wanted = min(answer.count, answer.count if wanted is None else wanted)
+                if not getattr(request, "start", 0):
+                    # those of this answer, or all that there are: the sources do not agree
+                    fewest = min(max(answer.count - getattr(request, "offset", 0), 0), wanted)
 
     def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
         """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""

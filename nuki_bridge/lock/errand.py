@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import LockError, NukiError, RequestError
 from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.protocol.codes import ErrorCode
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Errand:
 
     async def run(self) -> None:
         """Until cancelled."""
+        acting_for.set(Rank.BRIDGE)
         while True:
             await self._until_due()
             self._due_at = math.inf

@@ -1,8 +1,8 @@
 """One lock: its actions with their deadlines and true outcomes, its states, and when to talk to it.
 
 `Lock` knows `Link` and messages, never BlueZ or MQTT.  Everything it publishes is what the lock itself reported.
-One exchange runs at a time; a command waits for its turn no longer than its deadline.  How a lock action goes is told
-in `action.py`.
+One exchange runs at a time (`turn.py`); a command waits for its turn no longer than its deadline.  How a lock action
+goes is told in `action.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from nuki_bridge.bluetooth.link import Radio, RadioStatus
@@ -23,8 +24,9 @@ from nuki_bridge.lock import reading
 from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import Outcome
-from nuki_bridge.lock.retry import RECONNECT_S, Retry
+from nuki_bridge.lock.retry import RECONNECT_S, SEEN_FOR_S, Retry
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
+from nuki_bridge.lock.turn import Rank, Turn, acting_for, with_challenge
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType
@@ -39,8 +41,6 @@ KEEPALIVE_S = 10.0
 """The lock drops a link that was idle for about 20 s."""
 LINGER_S = 2.0
 """On demand, the link is left this long after the last message."""
-SEEN_FOR_S = 60.0
-"""A lock whose advertisement was heard within this time counts as in range."""
 BEACONS_WHILE_LINKED_S = 10.0
 """A held link on which no beacon was heard for this long: the lock does not advertise while connected."""
 FAULT_RETRY_S = 60.0
@@ -49,6 +49,8 @@ LOST_PAIRING = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED})
 """Errors that say that no command can reach the lock until somebody acts."""
 
 T = TypeVar("T")
+Challenges = Callable[[], Awaitable[bytes]]
+"""Gives a fresh challenge each time."""
 
 
 class Connection(enum.StrEnum):
@@ -62,7 +64,8 @@ class Lock:
     """One paired lock.
 
     `clock` gives seconds and counts through suspend; `now` is the wall clock.  `on_states(lock, before, now)` is called
-    for each report of the lock, `on_change(lock)` when something else worth publishing changed.
+    for each report of the lock, `on_change(lock)` when something else worth publishing changed.  `states_every_s`
+    is how often the states are read at least, None for as often as the lock seems to need it.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Lock:
         now: Callable[[], datetime],
         on_states: Callable[[Lock, KeyturnerStates | None, KeyturnerStates], None],
         on_change: Callable[[Lock], None],
+        states_every_s: float | None = None,
         pulse: Part | None = None,
     ) -> None:
         self.name = paired.name
@@ -110,13 +114,13 @@ class Lock:
         """Called when a link shows that the lock is of another family than it was, after an update of its firmware."""
         self.needed_until = -math.inf
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
-        self._turn = asyncio.Lock()
+        self._turn = Turn(clock)
         self._wake = asyncio.Event()
-        self._seen_at: float | None = None
         self._beacon_at = -math.inf  # heard on the present link
-        self._attempts = 0  # to connect, since the last exchange that went well
+        self._challenged_at = -math.inf  # when the challenge in hand came
+        self._unreached: NukiError | None = None  # why the last attempt to connect failed
         self._retry = Retry(clock(), random)
-        self._due = Timetable(clock(), clears_bit=paired.id_type is IdType.BRIDGE)
+        self._due = Timetable(clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
         self._was_reachable = False
 
     # -- what is known ------------------------------------------------------------------------------------------------
@@ -134,30 +138,23 @@ class Lock:
     @property
     def reachable(self) -> bool:
         """A command can reach the lock now: linked, or heard within the last minute without attempts failing since."""
-        if not self._radio.status.available or isinstance(self.fault, LockError):
+        if not self._radio.status.available or isinstance(self.fault, LockError) or self._retry.is_doubtful:
             return False
-        return self.connected or (self._attempts < 3 and self._heard_within(SEEN_FOR_S))
-
-    def _heard_within(self, seconds: float) -> bool:
-        return self._seen_at is not None and self.clock() - self._seen_at <= seconds
+        return self.connected or self._retry.is_near(self.clock())
 
     def sighted(self, sighting: Sighting) -> None:
         """An advertisement of this lock was heard."""
-        is_back = not self._heard_within(SEEN_FOR_S)
-        self._seen_at = self.clock()
-        if self._due.beacon(sighting.state_changed, self._seen_at):
+        now = self.clock()
+        if self._retry.heard(now):
+            self._wake.set()
+        if self._due.beacon(sighting.state_changed, now):
             self._wake.set()
         if sighting.state_changed is not None:
-            self._beacon_at = self._seen_at
-        if is_back:
-            self._attempts = 0
-            self._retry.at_once(self._seen_at)
-            self._wake.set()
+            self._beacon_at = now
         self._report_reachable()
 
     def radio_changed(self, status: RadioStatus) -> None:
         """The adapter came or went."""
-        self._attempts = 0
         self._retry.at_once(self.clock())
         self._report_reachable()
         self._wake.set()
@@ -170,11 +167,10 @@ class Lock:
         self._on_states(self, before, states)
 
     def _lost_link(self) -> None:
-        self._seen_at = self.clock()  # it was there a moment ago: a short loss is not worth an "offline"
         if self._wants_link():
-            self._retry.lost(self._seen_at)
+            self._retry.lost(self.clock())
         else:
-            self._retry.left()
+            self._retry.left(self.clock())
         self._report_reachable()
         self.on_link()
         self._wake.set()
@@ -203,8 +199,11 @@ class Lock:
             while True:
                 self._wake.clear()
                 try:
-                    async with self._turn:
+                    await self._turn.acquire(Rank.BRIDGE)
+                    try:
                         await self._tend()
+                    finally:
+                        self._turn.release()
                 except LockError as error:
                     await self.exchange.drop()
                     self._due.states_at = self.clock() + MAX_POLL_S
@@ -226,75 +225,110 @@ class Lock:
             self.exchange.pulse.rest()
 
     async def _tend(self) -> None:
-        """Do whatever is due now, under `_turn`."""
+        """Do what is due now, one exchange at a time; the rest stays due as soon as somebody waits for the turn."""
         if not self._radio.status.available:
             return
         if self._wants_link() and not self.connected and self.clock() >= self._retry.at:
             await self._connect()
-        if not self.connected:
-            return
-        await self.exchange.hear_errors()
-        if self.clock() >= self._due.states_at:
+        steps = self.exchange.hear_errors, self._tend_states, self._tend_config, self._tend_advanced, self._tend_link
+        for step in steps:
+            if not self.connected or self._turn.is_wanted:
+                return
+            await step()
+
+    async def _tend_states(self) -> None:
+        if self.clock() >= self._states_at():
             await self.read_states()
+
+    async def _tend_config(self) -> None:
         if self.clock() >= self._due.config_at:
             self._due.config_asked(self.clock())
-            await self._read_config()
-        if self.clock() >= self._due.advanced_at:
-            await self._try_advanced()
-        if self.connected:
-            await self._tend_link()
-        self._attempts = 0
+            await self._read_config(self.exchange.take_challenge, self.clock())
+
+    async def _tend_advanced(self) -> None:
+        """Read the advanced configuration: without it everything else goes on as before."""
+        if self.clock() < self._due.advanced_at:
+            return
+        self._due.advanced_asked(self.clock())
+        try:
+            await self._read_advanced(self.exchange.take_challenge, self.clock())
+        except (LockError, LinkError, ProtocolError) as error:
+            if isinstance(error, LockError) and error.number in LOST_PAIRING:
+                raise
+            log.debug("%s: the advanced configuration cannot be read now: %s", self.name, error)
+            self._due.advanced_missed()
+            self._on_change(self)
 
     async def _tend_link(self) -> None:
-        """Drop a link that nobody needs, or keep it alive."""
-        idle_s = self.clock() - self.exchange.last_message_at
+        """Drop a link that nobody needs, or keep it alive, with a fresh challenge at hand where it is held for good."""
+        if self.clock() < self._link_at():
+            return
+        if self._holds_link():
+            await self.exchange.ask_challenge()
+            self._challenged_at = self.clock()
+            self._worked()
+        else:
+            await self.exchange.drop()
+
+    def _link_at(self) -> float:
+        """When the link is to be tended, on `clock`."""
         if not self._holds_link():
-            if idle_s >= LINGER_S:
-                await self.exchange.drop()
-        elif self.exchange.challenge is None and self.connection is Connection.PERSISTENT:
-            await self.exchange.ask_challenge()
-        elif idle_s >= KEEPALIVE_S:
-            if self.clock() - self._beacon_at > BEACONS_WHILE_LINKED_S:
-                await self.read_states()
-            await self.exchange.ask_challenge()
+            return self.exchange.last_message_at + LINGER_S
+        if self.connection is not Connection.PERSISTENT:
+            return self.exchange.last_message_at + KEEPALIVE_S
+        return -math.inf if self.exchange.challenge is None else self._challenged_at + KEEPALIVE_S
+
+    def _states_at(self) -> float:
+        """When the states are due, on `clock`: over a held link at each keep-alive, unless the beacon tells."""
+        heard = self.clock() - self._beacon_at <= BEACONS_WHILE_LINKED_S
+        if not self._holds_link() or (heard and self._due.bit_tells):
+            return self._due.states_at
+        return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
+
+    def _worked(self) -> None:
+        self._retry.worked()
+        self._unreached = None
+        self._report_reachable()
 
     def _holds_link(self) -> bool:
         return self.connection is Connection.PERSISTENT or self.clock() < self.needed_until
 
     def _wants_link(self) -> bool:
-        return self.connection is Connection.PERSISTENT or self.clock() >= self._due.states_at
+        if self.connection is Connection.PERSISTENT or self._retry.is_worth_it:
+            return True
+        return self.clock() >= self._due.states_at
 
     def _next_due(self) -> float:
         """When `_tend` has something to do next, on `clock`."""
         if not self._radio.status.available:
             return self.clock() + 3600.0
-        due = [self._due.states_at]
         if self.connected:
-            due += [self._due.config_at, self._due.advanced_at]
-            due.append(self.exchange.last_message_at + (KEEPALIVE_S if self._holds_link() else LINGER_S))
+            due = [self._states_at(), self._due.config_at, self._due.advanced_at, self._link_at()]
             if self.clock() < self.needed_until:
                 due.append(self.needed_until)
-            if self.connection is Connection.PERSISTENT and self.exchange.challenge is None:
+            if not self.exchange.link.hears_errors:
                 due.append(self.clock())
-        elif self._wants_link():
-            due = [self._retry.at]
-        if self._was_reachable and not self.connected and self._seen_at is not None:
-            due.append(self._seen_at + SEEN_FOR_S + 0.1)
+        else:
+            due = [self._retry.at if self._wants_link() else self._due.states_at]
+            if self._was_reachable:
+                due.append(self._retry.heard_at + SEEN_FOR_S + 0.1)
         return min(due)
 
     async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
         try:
             await self.exchange.connect(timeout_s, hurry=hurry)
-        finally:
-            self._attempts += 1
+        except LinkError as error:
+            self._unreached = error
+            self._retry.missed(self.clock())
             self._report_reachable()
+            raise
+        was_doubtful = self._retry.is_doubtful
+        self._retry.linked(self.clock())
         self._use_family(self.exchange.link.family)
         self.reconnects += 1
-        self._seen_at = self.clock()
-        self._retry.linked(self._seen_at)
         self._beacon_at = -math.inf
-        if self.connection is Connection.PERSISTENT:
-            self._due.states_at = self.clock()
+        if self.connection is Connection.PERSISTENT or was_doubtful:
+            self._due.look(self.clock())
         self._report_reachable()
         self.on_link()
 
@@ -308,35 +342,31 @@ class Lock:
 
     async def read_states(self) -> KeyturnerStates:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
+        before = self.states
         states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), KeyturnerStates)
         self.fault = None
-        self._due.states_read(states, self.clock())
-        self._report_reachable()
+        self._due.states_read(states, self.clock(), before=before)
+        self._worked()
         return states
 
-    async def _read_config(self) -> Config:
-        self.config = await reading.config(self.exchange, self.paired)
+    async def _read_config(self, challenge: Challenges, deadline: float) -> Config:
+        send = partial(reading.config, self.exchange, self.paired)
+        self.config = await with_challenge(send, challenge, self.clock, deadline)
         self._due.config_read()
+        self._worked()
         self._on_change(self)
         return self.config
 
-    async def _read_advanced(self) -> AdvancedConfig | None:
-        self.advanced_config = await self._advanced.read(self.config)
+    async def _read_advanced(self, challenge: Challenges, deadline: float) -> AdvancedConfig | None:
+        found = None
+        if not self._advanced.has_none(self.config):
+            send = partial(self._advanced.read, self.config)
+            found = await with_challenge(send, challenge, self.clock, deadline)
+        self.advanced_config = found
         self._due.advanced_read()
+        self._worked()
         self._on_change(self)
         return self.advanced_config
-
-    async def _try_advanced(self) -> None:
-        """Read the advanced configuration in the background: without it everything else goes on as before."""
-        self._due.advanced_asked(self.clock())
-        try:
-            await self._read_advanced()
-        except (LockError, LinkError, ProtocolError) as error:
-            if isinstance(error, LockError) and error.number in LOST_PAIRING:
-                raise
-            log.debug("%s: the advanced configuration cannot be read now: %s", self.name, error)
-            self._due.advanced_missed()
-            self._on_change(self)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -346,15 +376,15 @@ class Lock:
 
         `hurry` is for what begins with `fresh_nonce`; see `link_up`.
         """
+        rank = acting_for.get()
         try:
-            async with asyncio.timeout(max(deadline - self.clock(), 0.0)):
-                await self._turn.acquire()
+            await self._turn.acquire(rank, deadline - self.clock())
         except TimeoutError:
-            raise TimedOut("the lock was busy with earlier commands until the deadline") from None
+            raise self._too_late() from None
         try:
             await self.link_up(deadline, hurry=hurry)
             yield
-            self._attempts = 0
+            self._worked()
         except LockError as error:
             self._note_fault(error)
             raise
@@ -362,10 +392,21 @@ class Lock:
             self._turn.release()
             self._wake.set()
 
+    def _too_late(self) -> TimedOut:
+        """Why the turn did not come: it is not the earlier commands' fault if the lock was away all the time."""
+        if not self.connected:
+            because = f" ({self._unreached})" if self._unreached else ""
+            return TimedOut(f"the lock could not be reached within the deadline{because}")
+        if self._turn.holder is Rank.PERSON:
+            return TimedOut("the lock was busy with earlier commands until the deadline")
+        who = "a guest" if self._turn.holder is Rank.GUEST else "the bridge's own reading"
+        return TimedOut(f"the lock was busy with {who} until the deadline")
+
     async def link_up(self, deadline: float, *, hurry: bool = False) -> None:
         """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`.
 
-        With `hurry` the link need not hear plain Error Reports yet; see `Exchange.connect`.
+        With `hurry` the link need not hear plain Error Reports yet; see `Exchange.connect`.  Between two attempts those
+        go first who come before this task: nothing is under way.
         """
         reason: NukiError | None = None
         pause = RECONNECT_S[0]
@@ -386,6 +427,10 @@ class Lock:
                 reason = error
                 await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
                 pause = min(pause * 2, 2.0)
+                try:
+                    await self._turn.step_aside(deadline - self.clock())
+                except TimeoutError:
+                    raise self._too_late() from None
 
     async def fresh_nonce(self, deadline: float) -> bytes:
         """A challenge to send a command with, over a link that is up, under this task's turn.
@@ -407,27 +452,34 @@ class Lock:
                 raise TimedOut("the command could not be sent to the lock within its deadline")
             return nonce
 
-    def keep_in_touch(self, connection: Connection) -> None:
+    def keep_in_touch(self, connection: Connection, states_every_s: float | None = None) -> None:
         """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""
         self.connection = connection
+        if self._due.every_s != states_every_s:
+            self._due.every_s = states_every_s
+            self._due.look(self.clock())
         self._wake.set()
 
     def look_again(self) -> None:
         """Read the states soon: somebody else may have changed them."""
-        self._due.states_at = self.clock()
+        self._due.look(self.clock())
         self._wake.set()
 
     async def refresh(self, timeout_s: float) -> KeyturnerStates:
         """Read the states now."""
-        return await self._read(self.read_states, timeout_s)
+        return await self._read(lambda deadline: self.read_states(), timeout_s)
 
     async def read_config(self, timeout_s: float) -> Config:
         """Read the basic configuration now."""
-        return await self._read(self._read_config, timeout_s)
+        return await self._read(
+            lambda deadline: self._read_config(partial(self.fresh_nonce, deadline), deadline), timeout_s
+        )
 
     async def read_advanced_config(self, timeout_s: float) -> AdvancedConfig | None:
         """Read the advanced configuration now; None if this lock's firmware has none."""
-        return await self._read(self._read_advanced, timeout_s)
+        return await self._read(
+            lambda deadline: self._read_advanced(partial(self.fresh_nonce, deadline), deadline), timeout_s
+        )
 
     @property
     def config_settled(self) -> bool:
@@ -436,17 +488,19 @@ class Lock:
 
     async def read_battery(self, timeout_s: float) -> BatteryReport:
         """Read the battery report now."""
-        self.battery_report = await self._read(lambda: reading.battery_report(self.exchange), timeout_s)
+        self.battery_report = await self._read(lambda deadline: reading.battery_report(self.exchange), timeout_s)
         return self.battery_report
 
-    async def _read(self, ask: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+    async def _read(self, ask: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
         """Do a reading exchange, again on a fresh link if one broke; reading twice does no harm."""
         deadline = self.clock() + timeout_s
         async with self.linked(deadline):
             while True:
                 try:
-                    return await ask()
+                    return await ask(deadline)
                 except (LinkError, ProtocolError) as error:
+                    if self.clock() >= deadline:
+                        raise
                     log.debug("%s: %s; asking again", self.name, error)
                     await self.link_up(deadline)
 
@@ -462,4 +516,4 @@ class Lock:
             try:
                 return await ActionRun(self, action, deadline, suffix).run()
             finally:
-                self._due.states_at = self.clock()  # on the same link: asking for the states clears the beacon bit
+                self._due.look(self.clock())  # on the same link: asking for the states clears the beacon bit

@@ -24,6 +24,7 @@ from nuki_bridge.errors import (
     TimedOut,
 )
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange
+from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType
 from nuki_bridge.protocol.frames import Reassembler
 from nuki_bridge.protocol.messages import Config, KeyturnerStates, RequestConfig, RequestData
@@ -202,11 +203,15 @@ async def _prove(
     address = paired.address
     exchange = Exchange(radio, address, session, clock=clock, on_states=lambda states: None, on_disconnect=lambda: None)
     deadline = max(deadline, clock() + 2 * CONNECT_TIMEOUT_S)
+
+    async def config(nonce: bytes) -> Config:
+        return await exchange.ask(RequestConfig(nonce=nonce), Config)
+
     while True:
         await _connect(exchange.connect, deadline, clock)
         try:
             await exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), KeyturnerStates)
-            return await exchange.ask(RequestConfig(nonce=await exchange.take_challenge()), Config)
+            return await with_challenge(config, exchange.take_challenge, clock, deadline)
         except (LinkError, ProtocolError):
             if clock() >= deadline:
                 raise

@@ -21,9 +21,8 @@ NOT_NOW: Final = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED, ErrorC
 """Errors that say nothing about what the lock's firmware knows."""
 
 
-async def config(exchange: Exchange, paired: PairedLock) -> Config:
+async def config(exchange: Exchange, paired: PairedLock, nonce: bytes) -> Config:
     """The basic configuration; `ProtocolError` if it is another lock's."""
-    nonce = await exchange.take_challenge()
     found = await exchange.ask(RequestConfig(nonce=nonce), Config)
     if paired.nuki_id not in (UNKNOWN_NUKI_ID, found.nuki_id):
         raise ProtocolError("the lock answered with another lock's configuration")
@@ -43,17 +42,19 @@ class AdvancedReading:
         self._paired = paired
         self._refused_by: bytes | None = None  # the version of that firmware
 
-    async def read(self, basic: Config | None) -> AdvancedConfig | None:
-        """The advanced configuration, None if the lock has none that we know; `basic` tells its firmware."""
-        firmware = None if basic is None else basic.firmware_version
-        if self._paired.family is Family.OPENER or (firmware is not None and firmware == self._refused_by):
-            return None
-        nonce = await self._exchange.take_challenge()
+    def has_none(self, basic: Config | None) -> bool:
+        """The lock has none that we know; `basic` tells its firmware."""
+        if self._paired.family is Family.OPENER:
+            return True
+        return self._refused_by is not None and basic is not None and basic.firmware_version == self._refused_by
+
+    async def read(self, basic: Config | None, nonce: bytes) -> AdvancedConfig | None:
+        """The advanced configuration, None if the lock turns out to have none."""
         try:
             return await self._exchange.ask(RequestAdvancedConfig(nonce=nonce), AdvancedConfig)
         except LockError as error:
             if error.number in NOT_NOW:
                 raise
             log.info("%s does not tell its advanced configuration: %s", self._paired.name, error)
-            self._refused_by = firmware
+            self._refused_by = None if basic is None else basic.firmware_version
             return None

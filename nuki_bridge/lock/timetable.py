@@ -5,15 +5,18 @@ No I/O and no clock: every `now` is handed in, in seconds on the clock of the lo
 
 from __future__ import annotations
 
+import enum
 import math
 
 from nuki_bridge.lock.action import POLL_S, UNSETTLED_STATES
 from nuki_bridge.protocol.messages import KeyturnerStates
 
-SAFETY_POLL_S = 1800.0
-"""States are read at least this often, for firmware that does not set the beacon bit."""
-REQUERY_S = (5.0, 1800.0)
-"""First and longest interval between readings while the beacon bit stays set; it doubles each time."""
+SAFETY_POLL_S = 600.0
+"""States are read at least this often, unless `states_every` says otherwise: much firmware says nothing of a change."""
+TOLD_POLL_S = 1800.0
+"""The same for a lock whose beacon has told of each change so far."""
+REQUERY_S = (5.0, 600.0)
+"""First and longest interval between readings while the beacon bit stays set; it doubles until one finds a change."""
 MAX_POLL_S = 30.0
 """A lock that will not stay as it is is read again after `POLL_S`, which doubles up to this."""
 CONFIG_RETRY_S = 60.0
@@ -22,15 +25,30 @@ ADVANCED_TRIES = 3
 """So often the advanced configuration is asked for in vain; then not until the configuration changes."""
 
 
+class _Why(enum.Enum):
+    """What the next reading of the states is for."""
+
+    TIME = enum.auto()
+    BIT = enum.auto()
+    ASKED = enum.auto()
+
+
 class Timetable:
     """Everything is due at the start.
 
     `clears_bit` says that it is our reading of the states that clears the beacon's bit: we are the lock's Bridge.
+    `every_s` is how often the states are read at least, None for as often as seems right.
+
+    Whether the bit can be relied on shows with time.  It can if a reading for its sake has found a change, and none has
+    ever found one that the bit had not told of; not while it is set, because nobody can see it rise again then.
     """
 
-    def __init__(self, now: float, *, clears_bit: bool) -> None:
+    def __init__(self, now: float, *, clears_bit: bool, every_s: float | None = None) -> None:
         self.states_at = now
         """When the states are due."""
+        self.every_s = every_s
+        self.read_at = now
+        """When they were read last."""
         self.config_at = now
         """When the basic configuration is due."""
         self._advanced_at = now
@@ -38,10 +56,28 @@ class Timetable:
         self._advanced_missed = False
         self._clears_bit = clears_bit
         self._changed = False  # the beacon's bit
-        self._read_at = now
+        self._has_told = False  # of a change
+        self._has_missed = False
+        self._why = _Why.ASKED
         self._again_at = math.inf  # what `states_at` was set to only because the bit was still set
         self._requery_s = REQUERY_S[0]
         self._poll_s = POLL_S
+
+    @property
+    def bit_tells(self) -> bool:
+        """As long as the beacon's bit stays clear nothing has changed."""
+        return self._clears_bit and self._has_told and not self._has_missed and not self._changed
+
+    @property
+    def longest_s(self) -> float:
+        """How long the states may stay unread."""
+        return self.every_s or (TOLD_POLL_S if self.bit_tells else SAFETY_POLL_S)
+
+    def look(self, now: float) -> None:
+        """There is a reason to read the states."""
+        self.states_at = now
+        if self._why is _Why.TIME:
+            self._why = _Why.ASKED
 
     def beacon(self, changed: bool | None, now: float) -> bool:
         """A beacon was heard with the bit "state changed" (None: none that tells); True if it made the states due.
@@ -53,26 +89,33 @@ class Timetable:
         rose = changed is True and not self._changed
         if rose:
             self._requery_s = REQUERY_S[0]
-            self.states_at = now
+            self.states_at, self._why = now, _Why.BIT
         elif changed is False and self._clears_bit and self.states_at == self._again_at:
-            self.states_at = self._read_at + SAFETY_POLL_S
+            self.states_at = self.read_at + self.longest_s
         if changed is not None:
             self._changed = changed
         return rose
 
-    def states_read(self, states: KeyturnerStates, now: float) -> None:
-        """Decide from what the lock just said when its states are due again."""
-        self._read_at = now
+    def states_read(self, states: KeyturnerStates, now: float, *, before: KeyturnerStates | None = None) -> None:
+        """Decide from what the lock just said when its states are due again; `before` is what was known of them."""
+        why, self._why = self._why, _Why.TIME
+        if before is not None and _essence(before) != _essence(states):
+            self._requery_s = REQUERY_S[0]  # where something happens more may follow, and the bit cannot rise again
+            if why is _Why.BIT:
+                self._has_told = True
+            elif why is _Why.TIME and not self._changed and before.lock_state not in UNSETTLED_STATES:
+                self._has_missed = True
+        self.read_at = now
         if states.lock_state in UNSETTLED_STATES:
-            self.states_at = now + self._poll_s
+            self.look(now + self._poll_s)
             self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
             return
         self._poll_s = POLL_S
         if self._changed:
-            self.states_at = self._again_at = now + self._requery_s
+            self.states_at = self._again_at = now + min(self._requery_s, self.longest_s)
             self._requery_s = min(self._requery_s * 2, REQUERY_S[1])
         else:
-            self.states_at = now + SAFETY_POLL_S
+            self.states_at = now + self.longest_s
 
     @property
     def advanced_at(self) -> float:
@@ -111,3 +154,9 @@ class Timetable:
         self._advanced_at = math.inf
         self._advanced_tries = 0
         self._advanced_missed = False
+
+
+def _essence(states: KeyturnerStates) -> tuple[object, ...]:
+    """What the lock, a hand or the door changes."""
+    last = states.last_action, states.last_trigger, states.last_completion
+    return states.lock_state, states.door_state, states.trigger, *last

@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
-PAGE = 20
-"""Log entries asked for at a time."""
+LOOK_BACK = 20
+"""So many of the newest entries are looked at for the last lock action."""
 POLL_S = 60.0
 """Over a held link: what changes no state, such as a wrong keypad code, is found this soon."""
 POLL_ON_DEMAND_S = 1800.0
@@ -218,14 +218,21 @@ class LogBook:
         """Once: find the last lock action among the newest entries."""
         if self._has_looked_back:
             return
-        entries = await self._admin.log(start=0, count=PAGE, descending=True, timeout_s=READ_TIMEOUT_S)
+        start = seen = 0
+        last: LogEntry | None = None
+        while last is None and seen < LOOK_BACK:
+            size = self._admin.page_size
+            page = await self._admin.log(start=start, count=size, descending=True, timeout_s=READ_TIMEOUT_S)
+            last = next((each for each in page if _moves(each)), None)
+            seen += len(page)
+            if len(page) < size:
+                break
+            start = page[-1].index
         self._has_looked_back = True
-        assert self._lock.config is not None
-        zone = wall_clock.zone_of(self._lock.config)
-        events = (told(each, zone, self._users.kind_of) for each in entries if _moves(each))
-        last = next(events, None)
         if last is not None:
-            self._remember(_as_lock_action(last))
+            assert self._lock.config is not None
+            zone = wall_clock.zone_of(self._lock.config)
+            self._remember(_as_lock_action(told(last, zone, self._users.kind_of)))
 
     async def _notice_new_log(self, position: int) -> None:
         """A lock that was reset begins to count anew: then everything in its log is news."""
@@ -236,8 +243,11 @@ class LogBook:
     async def _tell_page(self) -> bool:
         """Tell the next entries; False if there are no more, or nobody listens."""
         assert self._position is not None
-        entries = await self._admin.log(start=self._position, count=PAGE, descending=False, timeout_s=READ_TIMEOUT_S)
-        entries = [each for each in sorted(entries, key=lambda each: each.index) if each.index > self._position]
+        size = self._admin.page_size
+        # with the last one that is known: no answer at all is one that got lost then
+        start = max(self._position - 1, 0)
+        page = await self._admin.log(start=start, count=size, descending=False, timeout_s=READ_TIMEOUT_S)
+        entries = [each for each in sorted(page, key=lambda each: each.index) if each.index > self._position]
         if not entries:
             return False
         self._is_silent = False
@@ -249,7 +259,7 @@ class LogBook:
             position = entry.index
         if position != self._position:
             self._move_to(position)
-        return position == entries[-1].index and len(entries) == PAGE
+        return position == entries[-1].index and len(page) == size
 
     def _move_to(self, position: int) -> None:
         self._position = position
@@ -349,7 +359,7 @@ async def _get(call: Call) -> Answer:
     start: int = before or after or 0
     found: list[LogEntry] = []
     while len(found) < count:
-        wanted = min(PAGE, count - len(found))
+        wanted = min(admin.page_size, count - len(found))
         left_s = deadline - lock.clock()
         page = await admin.log(start=start, count=wanted, descending=after is None, timeout_s=left_s)
         found += page

@@ -5,16 +5,17 @@ A calibration moves the bolt: like a lock action it is sent once, and a lost ans
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, TimedOut
 from nuki_bridge.lock import words
-from nuki_bridge.lock.action import ACTION_TIMEOUT_S, BUSY_PAUSE_S, QUIET_S
+from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.owner import lock_config
-from nuki_bridge.protocol.codes import MOVING_STATES, ErrorCode, LockState, StatusCode
+from nuki_bridge.protocol.codes import MOVING_STATES, LockState, StatusCode
 from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
 
 if TYPE_CHECKING:
@@ -30,26 +31,12 @@ async def _calibrate(call: Call) -> Answer:
     deadline = lock.clock() + call.left_s()
     await admin.be_sure(deadline)
     async with lock.linked(deadline):
-        refused_nonce = False
-        while True:
-            nonce = await lock.fresh_nonce(deadline)
-            try:
-                states = await _follow(lock, admin, nonce)
-                break
-            except LockError as error:
-                if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
-                    refused_nonce = True  # it moved nothing
-                elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
-                    await asyncio.sleep(BUSY_PAUSE_S)
-                else:
-                    admin.note_refusal(error)
-                    raise
-            except (LinkError, ProtocolError) as lost:
-                await lock.exchange.drop()
-                lock.look_again()
-                raise OutcomeUnknown(
-                    f"the calibration was asked for, but the link broke ({lost}); look at the lock's state"
-                ) from lost
+        follow = partial(_follow, lock, admin)
+        try:
+            states = await with_challenge(follow, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+        except LockError as error:
+            admin.note_refusal(error)
+            raise
     if states.lock_state == LockState.MOTOR_BLOCKED:
         raise LockError("motor_blocked", "the motor is blocked; check the door and the bolt")
     if states.lock_state == LockState.UNCALIBRATED:
@@ -58,7 +45,19 @@ async def _calibrate(call: Call) -> Answer:
 
 
 async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
-    """Send the request and follow it to its end: COMPLETE, or a lock that reports no movement any more."""
+    """Send the request and follow it to its end; raises `OutcomeUnknown` if the link breaks."""
+    try:
+        return await _send_and_follow(lock, admin, nonce)
+    except (LinkError, ProtocolError) as lost:
+        await lock.exchange.drop()
+        lock.look_again()
+        raise OutcomeUnknown(
+            f"the calibration was asked for, but the link broke ({lost}); look at the lock's state"
+        ) from lost
+
+
+async def _send_and_follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
+    """To the end: COMPLETE, or a lock that reports no movement any more."""
     exchange = lock.exchange
     await exchange.send(RequestCalibration(nonce=nonce, security_pin=admin.pin.to_send()))
     answered = False

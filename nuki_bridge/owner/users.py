@@ -70,6 +70,7 @@ class Users:
         self._admin = admin
         self._publish = publish
         self._entries: dict[int, AuthorizationEntry] | None = None
+        self._order: list[int] = []  # their IDs in the lock's order
         self._kinds: dict[int, str] = {}  # also of users that are gone: the log names them, and IDs are not given anew
         self._read_at = -math.inf
         self._probed_at = -math.inf
@@ -111,7 +112,7 @@ class Users:
     def look(self) -> None:
         """The lock has reported, or it has come or gone."""
         if self._seen is not None and self._seen != self._marks():
-            self._errand.soon()
+            self._errand.soon(SETTLE_S if self._are_ours() else 0.0)
         self._errand.look()
 
     def doubt(self) -> None:
@@ -137,6 +138,13 @@ class Users:
         states = self._lock.states
         return None if states is None else states.config_update_count, self._admin.edits
 
+    def _are_ours(self) -> bool:
+        """All that has changed since the list was read, as far as the lock counts it, are changes of our own."""
+        if self._seen is None:
+            return False
+        (before, ours_before), (count, ours) = self._seen, self._marks()
+        return ours > ours_before and (before == count or ((count or 0) - (before or 0)) % 256 <= ours - ours_before)
+
     def _shown(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
         if self._lock.config is None:
             return []
@@ -153,15 +161,16 @@ class Users:
         due_at = self._read_at + SYNC_S
         now = self._lock.clock()
         due = self._entries is None or self._seen != self._marks() or now >= min(due_at, self._stale_at)
-        if due or (now >= self._probed_at + PROBE_S and await self._has_other_length()):
+        probe = self._lock.connected and now >= self._probed_at + PROBE_S
+        if due or (probe and await self._has_other_length()):
             await self.read(READ_TIMEOUT_S)
             due_at = self._lock.clock() + SYNC_S
         return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
 
     def _still_changing(self) -> bool:
         """Nothing but our own changes calls for a reading, and another one has come since that was looked at last."""
-        (count, edits), (known, times) = self._marks(), self._put_off
-        if self._seen is None or self._seen[0] != count or self._seen[1] == edits or edits == known:
+        edits, (known, times) = self._admin.edits, self._put_off
+        if not self._are_ours() or edits == known:
             return False
         self._put_off = edits, times + 1
         return times < SETTLE_TIMES
@@ -169,7 +178,7 @@ class Users:
     async def _has_other_length(self) -> bool:
         """Ask for the last entry and one more: cheap, and it finds what firmware may not count as a change."""
         known = self._entries or {}
-        if not known or not self._lock.connected:
+        if not known:
             return False
         self._probed_at = self._lock.clock()
         found = await self._admin.page(len(known) - 1, 2, READ_TIMEOUT_S)
@@ -198,7 +207,9 @@ class Users:
         await self.zone(max(deadline - self._lock.clock(), 0.0))
         seen = self._marks()
         entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
-        before, self._entries = self._entries, {each.authorization_id: each for each in entries}
+        self._order = [each.authorization_id for each in entries]
+        by_id = sorted(entries, key=lambda each: each.authorization_id)
+        before, self._entries = self._entries, {each.authorization_id: each for each in by_id}
         self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
         self._probed_at = self._read_at
         self._put_off = seen[1], 0
@@ -210,6 +221,31 @@ class Users:
             self._stale_at = self._read_at
             self._errand.soon()
         return self._entries
+
+    async def _entry(self, which: Which, deadline: float) -> AuthorizationEntry:
+        """The entry that somebody means, as the lock has it now.
+
+        It alone is read if the list is known, which also tells that there is no other one of its name; the whole list
+        if somebody else has changed that, or it has another length.  Raises `RequestError`, and as `read`.
+        """
+        alone = await self._entry_alone(which, deadline)
+        if alone is not None:
+            return alone
+        entries = await self.read(deadline - self._lock.clock())
+        return entries[which.find(_names(entries))]
+
+    async def _entry_alone(self, which: Which, deadline: float) -> AuthorizationEntry | None:
+        known = self._entries or {}
+        try:
+            number = which.find(_names(known))
+        except RequestError:
+            return None  # the lock may know better
+        await self._lock.refresh(deadline - self._lock.clock())
+        if number not in self._order or not (self._seen == self._marks() or self._are_ours()):
+            return None
+        found = await self._admin.page(self._order.index(number), 1, deadline - self._lock.clock())
+        same = [each for each in found if each.authorization_id == number and each.name == known[number].name]
+        return same[0] if same and not await self._has_other_length() else None
 
     async def zone(self, timeout_s: float) -> tzinfo:
         """The lock's time zone."""
@@ -226,8 +262,7 @@ class Users:
         """
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
-            entries = await self.read(timeout_s)
-            entry = entries[which.find(_names(entries))]
+            entry = await self._entry(which, deadline)
             limit = entry.limit if entry.time_limited else None
             if "access" in changes:
                 limit = limit_of(changes["access"], await self.zone(timeout_s))
@@ -259,8 +294,7 @@ class Users:
         """Delete a user; gives its ID and name.  `own` allows to remove the bridge's own authorization."""
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
-            entries = await self.read(timeout_s)
-            entry = entries[which.find(_names(entries))]
+            entry = await self._entry(which, deadline)
             self._guard(entry, "removed", own=own)
             try:
                 await self._admin.remove_entry(entry.authorization_id, deadline - self._lock.clock())
@@ -269,6 +303,7 @@ class Users:
                     raise  # our own entry is gone: its answer got lost and we asked again
             if self._entries is not None:
                 self._entries.pop(entry.authorization_id, None)
+                self._order = [each for each in self._order if each in self._entries]
             self.show()
             self.removed(entry.authorization_id)
             return {"id": entry.authorization_id, "name": entry.name}
@@ -340,6 +375,8 @@ class Users:
     def _keep(self, entry: AuthorizationEntry) -> None:
         if self._entries is not None:
             self._entries[entry.authorization_id] = entry
+            if entry.authorization_id not in self._order:
+                self._order.append(entry.authorization_id)  # IDs rise; where the lock has it shows when it is read
         self.show()
 
     def _is_own(self, entry: AuthorizationEntry) -> bool:

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from nuki_bridge.errors import Disconnected, LinkError, LockError, NukiError, RequestError, TimedOut
 from nuki_bridge.lock.lock import LOST_PAIRING, Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
@@ -231,6 +232,7 @@ class Relay:
 
     async def run(self) -> None:
         """Pass frames on until cancelled; those that still wait are answered with `stopped` then."""
+        acting_for.set(Rank.GUEST)
         self._lock.exchange.guests = self
         try:
             while True:

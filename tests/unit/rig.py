@@ -66,7 +66,12 @@ class Rig:
 
     @asynccontextmanager
     async def running(
-        self, connection: Connection = Connection.PERSISTENT, *, id_type: IdType = IdType.BRIDGE, settle: bool = True
+        self,
+        connection: Connection = Connection.PERSISTENT,
+        *,
+        id_type: IdType = IdType.BRIDGE,
+        settle: bool = True,
+        states_every_s: float | None = None,
     ) -> AsyncIterator[Lock]:
         """Pair, run the lock's background and the radio; `settle` waits until everything due at start is done."""
         paired = await self.pair(id_type)
@@ -79,6 +84,7 @@ class Rig:
             now=now,
             on_states=lambda lock, before, states: self.states.append(states),
             on_change=lambda lock: self.changes.append(lock.reachable),
+            states_every_s=states_every_s,
         )
         radio = asyncio.create_task(self.radio.run(lock.sighted, lock.radio_changed))
         run = asyncio.create_task(lock.run())

@@ -42,7 +42,7 @@ def test_a_link_that_lasted_begins_anew() -> None:
 def test_a_link_that_was_left_begins_anew() -> None:
     retry = Retry(0.0, without_jitter)
     pauses(retry, 5, 1.0)
-    retry.left()
+    retry.left(200.0)
     assert pauses(retry, 1, 1.0) == [SHORTEST]
 
 

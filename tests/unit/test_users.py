@@ -142,7 +142,7 @@ async def test_a_list_that_breaks_off_is_asked_for_again(house: House) -> None:
 
         house.classic.send_encrypted = break_off  # type: ignore[method-assign]
         assert len(await ask(house, "users/list")) == 30
-        assert entries == 20 + 20 + 11
+        assert entries == 3 * 10 + 10 + 10 + 3  # the first page three times, then the others
 
 
 async def test_without_a_pin_it_says_so(house: House) -> None:
