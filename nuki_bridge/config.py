@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
+STATES_EVERY_S = (10, 86400)
+"""Shortest and longest `states_every`, in seconds."""
 MQTT_TLS_PORT = 8883
 
 
@@ -96,7 +98,10 @@ class BluetoothSettings:
 
 @dataclass(frozen=True, slots=True)
 class LockSettings:
-    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `pin` 4 or 6 digits, `actions` None allows every one."""
+    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `pin` 4 or 6 digits, `actions` None allows every one.
+
+    `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
+    """
 
     name: str
     address: str | None = None
@@ -104,6 +109,7 @@ class LockSettings:
     pin: Secret | None = None
     actions: frozenset[Action] | None = None
     official_api: bool = False
+    states_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +267,14 @@ def _actions(page: Page, node: Node, path: str) -> frozenset[Action]:
     return frozenset(actions)
 
 
+def _states_every(page: Page, node: Node, path: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", str(node.value).lower()) if is_a(node, "str") else None
+    seconds = int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
+    if not STATES_EVERY_S[0] <= seconds <= STATES_EVERY_S[1]:
+        raise Wrong("must be a duration such as 30s, 10m or 2h, from 10s to 24h")
+    return seconds
+
+
 def _official_api(page: Page, node: Node, path: str) -> bool:
     wanted = boolean(page, node, path)
     if wanted:
@@ -360,6 +374,7 @@ _LOCK: dict[str, Kind] = {
     "pin_file": _pin_file,
     "actions": _actions,
     "official_api": _official_api,
+    "states_every": _states_every,
 }
 _SETTINGS: dict[str, Kind] = {
     "mqtt": _mqtt,

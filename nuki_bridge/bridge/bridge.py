@@ -236,6 +236,7 @@ class Bridge:
             now=self.outside.now,
             on_states=lambda _lock, _before, states: self._reported(member, states),
             on_change=lambda _lock: self._changed(member),
+            states_every_s=member.states_every_s,
             pulse=self.outside.pulse.part(f"lock {member.name}"),
         )
         member.equipment = Equipment(self.store, lambda: member.paired)

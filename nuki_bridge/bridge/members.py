@@ -65,6 +65,11 @@ class Member:
         """How the lock is kept in touch with: `persistent` or `on-demand`."""
         return self.settings.connection if self.settings is not None else "persistent"
 
+    @property
+    def states_every_s(self) -> int | None:
+        """How often its states are read at least; None as often as it seems to need it."""
+        return self.settings.states_every if self.settings is not None else None
+
     def check_allowed(self, action: int) -> None:
         """Raises `RequestError` if the configuration does not let MQTT do this `Action` to the lock, known or not."""
         allowed = self.settings.actions if self.settings is not None else None

@@ -138,7 +138,7 @@ class Reload:
         if (before and before.pin) != (member.settings and member.settings.pin):
             pin.use_own(self._bridge, member)
         if member.lock is not None:
-            member.lock.keep_in_touch(Connection(member.connection))
+            member.lock.keep_in_touch(Connection(member.connection), member.states_every_s)
         self._bridge.publisher.lock(member)
 
     # -- the broker ---------------------------------------------------------------------------------------------------

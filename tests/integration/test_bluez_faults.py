@@ -26,7 +26,7 @@ from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotF
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.advertisement import APPLE, Sighting, beacon_data
 from nuki_bridge.protocol.codes import Family
-from tests.radio.bluez import DEVICE, Peripheral, StandInBluez
+from nuki_bridge.simulator.bluez import DEVICE, Peripheral, StandInBluez
 
 pytestmark = [
     pytest.mark.real_time,

@@ -31,7 +31,7 @@ from nuki_bridge.topics import topics
 EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
 
 MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, protocol, discovery"
-LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api"
+LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api, states_every"
 ALL_ACTIONS = (
     "unlock, lock, unlatch, lock_n_go, lock_n_go_unlatch, full_lock, fob_action_1, fob_action_2, fob_action_3 or open"
 )
@@ -377,6 +377,13 @@ def test_the_protocol_version_is_a_number_or_a_text(tmp_path: Path, written: str
             "locks:\n- name: a\n  actions:\n  - lock\n  - fob_no_action\n  - [x]",
             [f"5: locks[0].actions[1]: must be {ALL_ACTIONS}", f"6: locks[0].actions[2]: must be {ALL_ACTIONS}"],
         ),
+        *(
+            (
+                f"locks: [{{name: a, states_every: {value}}}]",
+                ["1: locks[0].states_every: must be a duration such as 30s, 10m or 2h, from 10s to 24h"],
+            )
+            for value in ("600", "9s", "25h", "10", "ten minutes", "0m", "-10m", "1.5h", "[10m]", "~", "true")
+        ),
         (
             "locks: [{name: a, official_api: maybe}]",
             ["1: locks[0].official_api: must be true or false, without quotes"],
@@ -708,7 +715,9 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
     assert found.mqtt == MqttSettings(username="nuki", password=Secret("hunter2"))
     assert found.bluetooth == BluetoothSettings(adapter="hci0")
     every_action = frozenset(ACTIONS.values())
-    assert found.locks == (LockSettings("front_door", "54:D2:72:AA:BB:CC", pin=Secret("1234"), actions=every_action),)
+    assert found.locks == (
+        LockSettings("front_door", "54:D2:72:AA:BB:CC", pin=Secret("1234"), actions=every_action, states_every=600),
+    )
     assert (found.state_dir, found.log_level) == (config.DEFAULT_STATE_DIR, "info")
     assert found.warnings == ()
     for kinds in (config._SETTINGS, config._MQTT, config._TLS, config._DISCOVERY, config._BLUETOOTH, config._LOCK):
@@ -732,3 +741,12 @@ def test_what_has_no_effect_yet_is_told(tmp_path: Path) -> None:
     ]
     assert settings.warnings[0].startswith(f"{path}:3: locks[0].")
     assert loaded(tmp_path, "locks: [{name: a, official_api: false}]").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("10s", 10), ("10m", 600), ("2h", 7200), ("24H", 86400), ("1440m", 86400)]
+)
+def test_states_every_is_a_duration(tmp_path: Path, given: str, seconds: int) -> None:
+    [lock] = loaded(tmp_path, f"locks: [{{name: a, states_every: {given}}}]").locks
+    assert lock.states_every == seconds
+    assert loaded(tmp_path, "locks: [{name: a}]").locks[0].states_every is None
