@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 
 from nuki_bridge.bridge.bridge import Bridge
@@ -44,7 +45,7 @@ class Broker:
         """What each client has published, for whoever listens in."""
         self._tampered = tampered
         self._filters: set[str] = set()
-        self._readers: dict[str, list[Reader]] = {}
+        self._readers: dict[str, list[tuple[Reader, Context]]] = {}
         self._kept: list[tuple[float, Publication]] = []
 
     # -- the bridge's side --------------------------------------------------------------------------------------------
@@ -81,8 +82,9 @@ class Broker:
             self.retained[publication.topic] = publication.payload
             if not publication.payload:
                 del self.retained[publication.topic]
-        for reader in self._readers.get(publication.topic, []):
-            asyncio.get_running_loop().call_later(ON_THE_WAY_S, reader, publication.payload)
+        for reader, context in self._readers.get(publication.topic, []):
+            loop = asyncio.get_running_loop()
+            loop.call_later(ON_THE_WAY_S, reader, publication.payload, context=context)
         return True
 
     def watch(self, filters: Iterable[str]) -> None:
@@ -101,7 +103,7 @@ class Broker:
 
     def read(self, topic: str, reader: Reader) -> None:
         """A client subscribes."""
-        self._readers.setdefault(topic, []).append(reader)
+        self._readers.setdefault(topic, []).append((reader, copy_context()))
 
     def leave(self, topic: str) -> None:
         """A client ends its subscription."""

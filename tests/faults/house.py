@@ -35,7 +35,7 @@ from tests.documented import mistake
 from tests.faults.broker import Broker, Trick
 from tests.faults.judge import ANSWER_S, OLD_S, Command
 from tests.faults.schedule import Event, Schedule, draw_household
-from tests.faults.stage import LONGEST_S, OPEN, REACHABLE_S, SETTLED_S, Report, Stage, Trace, run
+from tests.faults.stage import LONGEST_S, OPEN, REACHABLE_S, SETTLED_S, Report, Stage, Trace, run, speaker
 from tests.unit.rig import ADDRESS, clock, now
 
 LATE_S = 62.0
@@ -187,7 +187,9 @@ class House:
         if not self._broker.publish(publication):
             return False
         if publication.topic.startswith("nuki/front/"):
-            self._stage.trace.add("told", f"{publication.topic[5:]} {publication.payload[:160]!r}")
+            binary = publication.topic.endswith("/indicate")
+            told = f"{len(publication.payload)} bytes" if binary else publication.payload[:160].decode()
+            self._stage.trace.add("told", f"{publication.topic[5:]} {told}")
         if publication.topic == "nuki/front/state":
             word = publication.payload.decode()
             if word != self._state_told:
@@ -293,6 +295,7 @@ class House:
             return await lock.perform(action, guest.SEND_TIMEOUT_S, suffix=command.suffix)
 
         settings: Any = self._broker, who  # for `Post`
+        speaker.set(who)
         try:
             await guest.over_relay(settings, self._guests[who], work, lambda states: None)
         except Exception as error:

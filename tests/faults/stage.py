@@ -7,6 +7,7 @@ import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,10 @@ SETTLED_S = 300.0
 LONGEST_S = 180.0
 """The longest action, with an answer that comes late."""
 OPEN = (LockState.UNLOCKED, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO)
+
+
+speaker: ContextVar[str] = ContextVar("speaker", default="client")
+"""Whose code logs, for the trace."""
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ class Trace(logging.Handler):
             for each in arguments:
                 if isinstance(each, KeyturnerStates):
                     text = text.replace(repr(each), _states(each))
-            self.add("client", text)
+            self.add(speaker.get(), text)
 
     def stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nobody took."""
