@@ -132,6 +132,7 @@ async def _act(
     arguments: argparse.Namespace, credential: Credential, broker: Broker, tell: Callable[[str], None]
 ) -> str:
     from nuki_bridge.guest.guest import SEND_TIMEOUT_S
+    from nuki_bridge.lock.outcome import TARGETS
     from nuki_bridge.protocol.codes import Action
 
     action = Action[arguments.action.replace("-", "_").upper()]
@@ -141,6 +142,7 @@ async def _act(
         broker,
         lambda lock: lock.perform(action, SEND_TIMEOUT_S),
         lambda state: tell(f"{credential.name}: {state}"),
+        twice=action in TARGETS,
     )
     return outcome.completion
 
@@ -151,6 +153,8 @@ async def _with_lock(
     broker: Broker,
     work: Callable[[Lock], Awaitable[T]],
     on_state: Callable[[str], None],
+    *,
+    twice: bool = False,
 ) -> T:
     from nuki_bridge.guest import guest
     from nuki_bridge.lock import words
@@ -162,7 +166,7 @@ async def _with_lock(
         from nuki_bridge.bluetooth.radio import BluezRadio
 
         return await guest.over_radio(BluezRadio(arguments.adapter), credential, work, on_states)
-    return await guest.over_relay(broker(credential.broker)[0], credential, work, on_states)
+    return await guest.over_relay(broker(credential.broker)[0], credential, work, on_states, twice=twice)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Broker], Coroutine[Any, Any, None]]] = {

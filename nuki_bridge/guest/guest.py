@@ -41,6 +41,8 @@ SEND_TIMEOUT_S = 15.0
 """How long an action may take until the lock has it: over the relay the bridge may first have to find the lock."""
 RELAY_REPLY_TIMEOUT_S = 16.0
 """One answer over the relay: the 15 s that the bridge may keep a frame, and the way back."""
+ANEW_S = 5.0
+"""An action is begun anew no later than this: by then nobody has undone what the first one did, if it did anything."""
 BLUETOOTH_TIMEOUT_S = 5.0
 """How long the adapter may take to show up."""
 ASK_AGAIN_S = 5.0
@@ -57,6 +59,8 @@ SENTENCES: Mapping[str, str] = {
     "disabled": "the owner has disabled this credential",
     "remote_not_allowed": "this credential works only near the door; use --bluetooth there",
     "time_not_allowed": "this credential is not allowed at this time",
+    "challenge_expired": "the bridge, or its link to the lock, began anew just now, and nothing was passed on; try "
+    "again",
     "pending": "the bridge takes this invitation for open still; redeem it again",
     "pin_required": "the bridge does not know the lock's PIN, without which it lets no guest in; tell the owner",
     "bad_pin": "the bridge has a wrong PIN of the lock, without the right one it lets no guest in; tell the owner",
@@ -167,8 +171,29 @@ async def over_relay(
     credential: Credential,
     work: Callable[[Lock], Awaitable[T]],
     on_states: Callable[[KeyturnerStates], None],
+    *,
+    twice: bool = False,
 ) -> T:
-    """Do something with the lock through the bridge; raises as `work`, `BrokerError`, or a refusal."""
+    """Do something with the lock through the bridge; raises as `work`, `BrokerError`, or a refusal.
+
+    With `twice` it is done anew, once, if the bridge says within `ANEW_S` that nothing was passed on, because the
+    lock's challenge is not of its present link.  That word is not the lock's: only for what then moves nothing twice.
+    """
+    started = mqtt.boottime()
+    try:
+        return await _over_relay(settings, credential, work, on_states)
+    except RequestError as error:
+        if error.code != "challenge_expired" or not twice or mqtt.boottime() - started > ANEW_S:
+            raise
+    return await _over_relay(settings, credential, work, on_states)
+
+
+async def _over_relay(
+    settings: MqttSettings,
+    credential: Credential,
+    work: Callable[[Lock], Awaitable[T]],
+    on_states: Callable[[KeyturnerStates], None],
+) -> T:
     connection = GuestConnection(settings)
     radio = RelayRadio(connection, f"{credential.base_topic}/{credential.name}")
     try:

@@ -307,7 +307,7 @@ class Relay:
     def _check_challenge(self, number: int, frame: bytes) -> None:
         """Raises `RequestError` for a command that may have been held back on its way: the lock's challenge for it is
         too old, or was not seen on this link."""
-        challenged_at = self._challenged.get(number, math.inf)
+        challenged_at = self._challenged.get(number, -math.inf)
         if len(frame) != _REQUEST_DATA_SIZE and self._lock.clock() - challenged_at > CHALLENGE_S:
             raise RequestError(
                 "challenge_expired",

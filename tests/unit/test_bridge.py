@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +51,7 @@ class House:
         self.accepting = True
         self.largest: int | None = None
         """Bytes of payload that the broker takes."""
+        self.on_publish: Callable[[Publication], None] = lambda publication: None
         self.store = Store(directory)
         self.pulse = Pulse(clock)
         self.bridge: Bridge
@@ -62,6 +63,7 @@ class House:
         if not (self.online and self.accepting and self._fits(publication)):
             return False
         self.published.append(publication)
+        self.on_publish(publication)
         wrong = mistake(
             publication.topic, publication.payload, retained=publication.retain, base=self.settings.mqtt.base_topic
         )

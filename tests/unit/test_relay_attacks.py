@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.protocol.codes import Action, ErrorCode, LockState
-from nuki_bridge.protocol.messages import Challenge, ErrorReport, LockAction, Status
+from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, LockAction, Status
 from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.behaviour import seeded
 from tests.unit.rig import clock
@@ -83,6 +83,44 @@ async def test_a_frame_that_was_held_back_moves_nothing(tmp_path: Path) -> None:
         await asyncio.sleep(5.0)
         assert motor(house) == []
         assert (anna.errors(), other.errors()) == (["challenge_expired"], ["challenge_expired"])
+        assert isinstance((await again(house, anna).act(Action.UNLOCK))[-1], Status)
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+@pytest.mark.parametrize("connection", ["persistent", "on-demand"])
+@pytest.mark.parametrize("lost", ["link", "bridge"])
+@pytest.mark.parametrize("later_s", [2.0, 3600.0])
+async def test_a_frame_that_was_held_back_over_a_loss_moves_nothing(
+    tmp_path: Path, later_s: float, lost: str, connection: str, outlives: bool
+) -> None:
+    """A command is passed on only if the bridge has seen the lock's challenge for it on this link.
+
+    How long a challenge lives, and whether it outlives the link, is for the lock to say; its maker does not tell.
+    """
+    async with party(tmp_path, connection=connection) as house:
+        house.classic.behaviour.challenges_outlive_link = outlives
+        anna = house.guest()
+        nonce = await anna.challenge()
+        held_back = anna.session.send(
+            LockAction(action=Action.UNLOCK, app_id=0, flags=0, name_suffix=None, nonce=nonce)
+        )
+        await asyncio.sleep(1.0)
+        if lost == "link":
+            house.classic.drop_links()
+        else:
+            await house.bridge.stop(house.member)
+            house.bridge.start(house.member)
+        await asyncio.sleep(later_s)
+        reading, other = again(house, anna), again(house, anna)
+        reading.write(STATES)  # the link is up, and the challenge as it was
+        assert isinstance(await reading.next(), KeyturnerStates)
+        told = anna.errors()
+        for session in (anna, other):
+            session.write(held_back)
+            await asyncio.sleep(5.0)
+        assert anna.errors() == [*told, "challenge_expired"]
+        assert other.errors() == ["challenge_expired"]
+        assert motor(house) == []
         assert isinstance((await again(house, anna).act(Action.UNLOCK))[-1], Status)
 
 

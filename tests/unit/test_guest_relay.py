@@ -1,0 +1,153 @@
+"""The guest's client through the bridge, from its command to the lock and back, without a network; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nuki_bridge.config import MqttSettings
+from nuki_bridge.errors import RequestError
+from nuki_bridge.guest import credential_file, guest
+from nuki_bridge.guest.relay_link import GuestConnection
+from nuki_bridge.lock.credential import credential
+from nuki_bridge.lock.outcome import TARGETS, Outcome, OutcomeUnknown
+from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.protocol.codes import Action, LockState
+from tests.unit.rig import clock
+from tests.unit.test_relay import Guest, Party, party
+from tests.unit.test_relay_attacks import motor
+
+if TYPE_CHECKING:
+    from nuki_bridge.topics.topics import Publication
+
+QUESTION_SIZE = 56
+"""Bytes of a frame that asks for a challenge or a reading."""
+
+Before = Callable[[bytes], None]
+
+
+class Connection(GuestConnection):
+    """To a bridge in this process; `before` is called with each frame before the bridge gets it."""
+
+    def __init__(self, settings: MqttSettings, house: Party, before: Before) -> None:
+        super().__init__(settings)
+        self._house = house
+        self._before = before
+        house.on_publish = self._published
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    def subscribe(self, *subscriptions: Subscription) -> None:
+        """Nothing to do."""
+
+    def unsubscribe(self, *filters: str) -> None:
+        """Nothing to do."""
+
+    def publish(self, topic: str, payload: bytes | str, **fields: Any) -> bool:
+        assert isinstance(payload, bytes)
+        self._before(payload)
+        self._house.send(topic.removeprefix("nuki/"), payload, message_expiry_s=fields["expiry_s"])
+        return True
+
+    def _published(self, publication: Publication) -> None:
+        message = Message(publication.topic, publication.payload, retain=False, received_at=clock())
+        asyncio.get_running_loop().call_soon(self._on_message, message)
+
+
+async def act(
+    house: Party, anna: Guest, action: Action, monkeypatch: pytest.MonkeyPatch, before: Before = lambda frame: None
+) -> Outcome:
+    """What `nuki-bridge guest` does."""
+    made = credential(
+        house.member.paired, "nuki", authorization_id=anna.number, shared_key=anna.key, user=anna.name, remote=True
+    )
+    monkeypatch.setattr(guest, "GuestConnection", lambda settings: Connection(settings, house, before))
+    monkeypatch.setattr(guest.mqtt, "boottime", clock)
+    return await guest.over_relay(
+        MqttSettings(),
+        credential_file.read_credential(json.loads(json.dumps(made))),
+        lambda lock: lock.perform(action, guest.SEND_TIMEOUT_S),
+        lambda states: None,
+        twice=action in TARGETS,
+    )
+
+
+def at_the_first_command(then: Callable[[], None]) -> Before:
+    """Have something happen just before the bridge gets a guest's first frame that is more than a question."""
+    left = [then]
+
+    def before(frame: bytes) -> None:
+        if len(frame) != QUESTION_SIZE and left:
+            left.pop()()
+
+    return before
+
+
+async def test_a_guest_acts_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        for action, state in ((Action.UNLOCK, LockState.UNLOCKED), (Action.LOCK, LockState.LOCKED)):
+            outcome = await act(house, anna, action, monkeypatch)
+            assert outcome.completion == "success"
+            assert house.classic.motor.state is state
+        assert motor(house) == ["unlock", "lock"]
+
+
+async def test_what_was_not_passed_on_is_begun_anew_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bridge was started anew between the challenge and the command: it has not seen the one for the other."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        forget = house.member.relay._challenged.clear
+        outcome = await act(house, anna, Action.UNLOCK, monkeypatch, at_the_first_command(forget))
+        assert outcome.completion == "success"
+        assert motor(house) == ["unlock"]
+        errors = [json.loads(each.payload)["error"] for each in house.published if each.topic.endswith("/error")]
+        assert errors == ["challenge_expired"]
+
+
+async def test_what_opens_the_door_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That nothing was passed on is the bridge's word, or of somebody who writes in its name, and not the lock's."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        forget = house.member.relay._challenged.clear
+        with pytest.raises(RequestError, match="nothing was passed on") as refused:
+            await act(house, anna, Action.UNLATCH, monkeypatch, at_the_first_command(forget))
+        assert refused.value.code == "challenge_expired"
+        assert motor(house) == []
+
+
+async def test_a_link_lost_before_the_command_moves_the_lock_once_or_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        before = at_the_first_command(house.classic.drop_links)
+        moved = []
+        with suppress(OutcomeUnknown):
+            await act(house, anna, Action.UNLOCK, monkeypatch, before)
+            moved = ["unlock"]
+        await asyncio.sleep(20.0)
+        assert motor(house) == moved
+
+
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
+async def test_a_command_whose_answer_stays_away_is_asked_after_and_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action
+) -> None:
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        before = at_the_first_command(house.classic.swallow_next_answer)
+        with suppress(OutcomeUnknown):
+            outcome = await act(house, anna, action, monkeypatch, before)
+            assert outcome.states is not None
+            assert outcome.states.lock_state in (LockState.UNLOCKED, LockState.UNLATCHED)
+        assert len(motor(house)) == 1
+        errors = [json.loads(each.payload)["error"] for each in house.published if each.topic.endswith("/error")]
+        assert errors == ["outcome_unknown"]
