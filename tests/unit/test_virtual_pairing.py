@@ -144,7 +144,7 @@ def test_published_requests_get_the_published_answers() -> None:
     ]
     clock = HandClock(datetime(2016, 3, 7, 8, 15, 30, tzinfo=UTC))
     random = script(*nonces, *(bytes([n]) * 24 for n in range(4)))
-    behaviour = Behaviour(states_size=15)
+    behaviour = Behaviour(states_size=15, tells_offset_in_force=True)
     lock = VirtualLock(
         ADDRESS, NUKI_ID, behaviour=behaviour, random=random, keys=PublishedKeys(CLASSIC[0]["keys"]), uuid=bytes(16)
     )
