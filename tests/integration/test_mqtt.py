@@ -962,7 +962,7 @@ async def test_falls_back_to_311_when_version_5_is_refused(refusal: bytes, caplo
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "SUSPICION_S", 0.1)
-    monkeypatch.setattr(mqtt, "GRACE_S", 0.1)
+    monkeypatch.setattr(mqtt, "GRACE_S", 0.5)
 
 
 @pytest.mark.real_time
