@@ -53,6 +53,10 @@ RESTART_S = 5.0
 """Before a task is started again that failed through a mistake of this program."""
 
 
+async def _nothing_retained(_filters: list[str], _tell: Callable[[Message], None]) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What the bridge needs of the world; all of it is handed in.
@@ -61,6 +65,7 @@ class Outside:
     and `unwatch` ends subscriptions, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend,
     on it stand the times of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
     `fits` tells whether a message is small enough for the broker, as far as is known.
+    `sweep` removes what is retained on topics that fit filters, tells of each message and gives their number.
     `changed` is told that a lock, its link or the adapter is not as it was, `pulse` watches over each lock.
     """
 
@@ -77,6 +82,7 @@ class Outside:
     fits: Callable[[Publication], bool] = lambda publication: True
     changed: Callable[[], None] = lambda: None
     pulse: Pulse = field(default_factory=Pulse)
+    sweep: Callable[[list[str], Callable[[Message], None]], Awaitable[int]] = _nothing_retained
 
 
 class Bridge:
@@ -117,6 +123,7 @@ class Bridge:
             watch=outside.watch,
             unwatch=outside.unwatch,
             tell=partial(self.publisher.event, "bridge"),
+            sweep=lambda filters: outside.sweep(filters, self.intake.swept),
             clock=outside.clock,
         )
         self.intake = Intake(self)
@@ -190,7 +197,7 @@ class Bridge:
     def filters(self) -> list[str]:
         """Topic filters to subscribe to at every connection; `outside.watch` is given more of them later."""
         commands = topics.command_filters(self.base, virtual=self.outside.simulate is not None)
-        if not self.floodgate.is_open:
+        if not (self.floodgate.is_open and self.outside.protocol() == "5"):
             guests = guest_filters(self.base)
             commands = [each for each in commands if each not in guests]
         birth = self.announcer.birth_topic()
@@ -203,6 +210,7 @@ class Bridge:
             self.publisher.disconnected()
             self.intake.disconnected()
             return
+        self.floodgate.connected(listening=self.outside.protocol() == "5")
         self.publish_info()
         self.publisher.connected()
         for member in self.members:

@@ -3,6 +3,9 @@
 Everything that the broker sends comes over one connection, one after the other: a flood that somebody sends with the
 guests' account stands in it before the command of somebody who wants to come in.  Therefore the bridge ends its
 subscriptions to the guests' topics, and subscribes again later.
+
+What somebody left retained there would come with each subscription.  It is removed first (`sweep`), and MQTT 5 lets a
+subscriber leave it out; before MQTT 5 nobody subscribes until that is done.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ import logging
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+
+from nuki_bridge.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +30,8 @@ WITHIN_S = 5.0
 """within this time; one more shuts the gate"""
 PAUSE_S = 60.0
 """for so long."""
+SOON_S = 5.0
+"""Retained messages that come are removed after this time, all at once, if there are too many to remove each."""
 
 _GUESTS = re.compile(r"[^/]*/relay/[^/]*/write|invitation/[^/]*/redeem", re.DOTALL)
 
@@ -35,10 +42,11 @@ def guest_filters(base: str) -> list[str]:
 
 
 class Floodgate:
-    """`run` it and ask it about each message.
+    """`run` it, tell it of connections and ask it about each message.
 
     `base` gives the base topic, `watch` and `unwatch` subscribe and unsubscribe on the present connection, `tell`
-    publishes an event of the bridge, `clock` gives seconds.
+    publishes an event of the bridge, `sweep` removes what is retained and gives how many messages that were or raises
+    `BrokerError`, `clock` gives seconds.
     """
 
     def __init__(
@@ -48,28 +56,48 @@ class Floodgate:
         watch: Callable[[Iterable[str]], None],
         unwatch: Callable[[Iterable[str]], None],
         tell: Callable[[dict[str, Any]], object],
+        sweep: Callable[[list[str]], Awaitable[int]],
         clock: Callable[[], float],
     ) -> None:
         self._base = base
         self._watch = watch
         self._unwatch = unwatch
         self._tell = tell
+        self._sweep = sweep
         self._clock = clock
         self._arrivals: deque[float] = deque(maxlen=MOST)
-        self._shut = asyncio.Event()
-        self._open_at = -math.inf
+        self._shut = False
+        self._open_at = self._sweep_at = -math.inf
+        self._due = asyncio.Event()
+        self._listening = False
+        self._sweeping = False
 
     @property
     def is_open(self) -> bool:
         """Guests' messages are taken; while they are not, nobody subscribes to `guest_filters`."""
-        return not self._shut.is_set()
+        return not self._shut
 
-    def admits(self, topic: str, size: int = 0) -> bool:
-        """Whether a message of `size` bytes on this topic is to be read: all are but guests' while the gate is shut."""
+    def connected(self, *, listening: bool) -> None:
+        """There is another connection to the broker; `guest_filters` were subscribed to already if it is `listening`
+        and the gate open."""
+        self._listening = listening and self.is_open
+        self._due.set()
+
+    def sweep_soon(self) -> None:
+        """More is retained on guests' topics than is worth being removed one by one."""
+        if not self._due.is_set():
+            self._sweep_at = self._clock() + SOON_S
+            self._due.set()
+
+    def admits(self, topic: str, size: int = 0, *, cleared: bool = False) -> bool:
+        """Whether a message of `size` bytes on this topic is to be read: all are but guests' while the gate is shut.
+
+        `cleared`: it only says that what was retained has been removed.
+        """
         base = self._base()
         if not topic.startswith(f"{base}/") or not _GUESTS.fullmatch(topic, len(base) + 1):
             return True
-        if self.is_open:
+        if self.is_open and not (cleared and self._sweeping):
             now = self._clock()
             if all(self._has_room(now) for _ in range(1 + size // UNIT)):
                 return True
@@ -89,14 +117,33 @@ class Floodgate:
         log.log(level, text, MOST, WITHIN_S, PAUSE_S)
         self._arrivals.clear()
         self._open_at = now + PAUSE_S
-        self._shut.set()
+        self._shut, self._listening = True, False
+        self._due.set()
         self._unwatch(guest_filters(self._base()))
         self._tell({"type": "guests_paused", "seconds": int(PAUSE_S)})
 
     async def run(self) -> None:
-        """Open the gate again each time its pause is over, until cancelled."""
+        """Remove what is retained and listen, at each connection and after each pause, until cancelled."""
         while True:
-            await self._shut.wait()
-            await asyncio.sleep(max(self._open_at - self._clock(), 0.0))
-            self._shut.clear()
-            self._watch(guest_filters(self._base()))
+            await self._due.wait()
+            await asyncio.sleep(max(self._open_at, self._sweep_at) - self._clock())
+            self._due.clear()
+            await self._remove_retained()
+            if self._clock() < self._open_at:
+                continue  # shut again meanwhile
+            self._shut = False
+            if not self._listening:
+                self._listening = True
+                self._watch(guest_filters(self._base()))
+
+    async def _remove_retained(self) -> None:
+        self._sweeping = True
+        try:
+            removed = await self._sweep(guest_filters(self._base()))
+        except BrokerError as error:
+            log.info("what is retained on guests' topics could not be removed: %s", error)
+        else:
+            if removed:
+                log.warning("%d retained messages on guests' topics were removed", removed)
+        finally:
+            self._sweeping = False

@@ -81,7 +81,8 @@ class Intake:
 
     def handle(self, message: Message) -> None:
         """Take in one message; every answer comes later, by itself."""
-        if not self._bridge.floodgate.admits(message.topic, len(message.payload)):
+        cleared = message.retain and not message.payload
+        if not self._bridge.floodgate.admits(message.topic, len(message.payload), cleared=cleared):
             return
         if not message.payload and message.topic in self._retained:
             # Somebody removes it, and it looks like a request without arguments.
@@ -95,8 +96,9 @@ class Intake:
         try:
             request = topics.parse(self._bridge.base, message)
         except Refused as error:
-            if self.turn_away(error.request, error) and error.code == "retained_command":
-                self._note_retained(error.request, message.topic)
+            answered = self.turn_away(error.request, error)
+            if error.code == "retained_command":
+                self._note_retained(error.request, message.topic, few=answered)
             return
         if request is None:
             self._bridge.publisher.seen(message, retain_is_kept=self._bridge.outside.protocol() == "5")
@@ -148,8 +150,17 @@ class Intake:
         self.refuse(request, error)
         return True
 
-    def _note_retained(self, request: Request, topic: str) -> None:
-        if request.kind in GUESTS:
+    def swept(self, message: Message) -> None:
+        """What a guest had left retained was removed: say so, unless there is much of it."""
+        try:
+            topics.parse(self._bridge.base, message)
+        except Refused as error:
+            self.turn_away(error.request, error)
+
+    def _note_retained(self, request: Request, topic: str, *, few: bool) -> None:
+        if request.kind in GUESTS and not few:
+            self._bridge.floodgate.sweep_soon()
+        elif request.kind in GUESTS:
             # A guest's topic is a new one each time: nobody would ever remove what is retained there.
             self._bridge.outside.publish(Publication(topic, b"", retain=True))
         elif self._bridge.outside.protocol() != "5" and len(self._retained) < MAX_RETAINED:

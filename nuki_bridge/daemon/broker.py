@@ -7,8 +7,10 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from nuki_bridge.bridge.floodgate import guest_filters
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.sweep import sweep
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -43,10 +45,11 @@ class Broker:
         self._changed = asyncio.Event()
 
     def _new_client(self, settings: MqttSettings) -> mqtt.Client:
+        self._settings = settings
         return mqtt.Client(
             settings,
             will=(f"{settings.base_topic}/bridge/state", b"offline"),
-            subscriptions=lambda: _subscriptions(self._filters()),
+            subscriptions=lambda: self._subscriptions(self._filters()),
             on_message=self._on_message,
             on_connection=self._connection_changed,
             on_too_large=self._on_too_large,
@@ -102,11 +105,19 @@ class Broker:
 
     def watch(self, filters: Iterable[str]) -> None:
         """Subscribe to more on this connection."""
-        self._client.subscribe(*_subscriptions(filters))
+        self._client.subscribe(*self._subscriptions(filters))
 
     def unwatch(self, filters: Iterable[str]) -> None:
         """End subscriptions on this connection; `filters` of the constructor must leave them out at the next."""
         self._client.unsubscribe(*filters)
+
+    async def sweep(self, filters: Iterable[str], tell: Callable[[Message], None]) -> int:
+        """Remove what is retained on topics that fit `filters`, telling of each message; gives how many there were.
+
+        It is done over a connection of its own; raises `BrokerError` if that cannot be had.
+        """
+        version = self._client.protocol
+        return await sweep(self._settings, version, filters, tell, mqtt.boottime) if version is not None else 0
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until the broker has everything published so far, no longer than this."""
@@ -123,6 +134,7 @@ class Broker:
         self._is_new &= not connected
         self._on_connection(connected)
 
-
-def _subscriptions(filters: Iterable[str]) -> list[Subscription]:
-    return [Subscription(each, no_local=True) for each in filters]
+    def _subscriptions(self, filters: Iterable[str]) -> list[Subscription]:
+        """What guests have left retained is swept, and must not come before what others publish."""
+        guests = guest_filters(self._settings.base_topic)
+        return [Subscription(each, no_local=True, stored=each not in guests) for each in filters]

@@ -108,6 +108,7 @@ class _Daemon:
                 watch=lambda filters: self._broker.watch(filters),
                 unwatch=lambda filters: self._broker.unwatch(filters),
                 protocol=lambda: self._broker.protocol,
+                sweep=lambda filters, tell: self._broker.sweep(filters, tell),
                 restart=self._restart,
                 clock=mqtt.boottime,
                 now=lambda: datetime.now(UTC),

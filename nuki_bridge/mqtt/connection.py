@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
+    from paho.mqtt.subscribeoptions import SubscribeOptions
 
     from nuki_bridge.config import MqttSettings
     from nuki_bridge.mqtt.paho import PahoOnSocket
@@ -111,6 +112,7 @@ class Connection:
         self._warned_of: set[str] = set()
         self._heard_at = self._answer_by = self._acknowledged_at = self._loop.time()
         self._probe_number: int | None = None
+        self._fences: dict[int, asyncio.Future[None]] = {}
         self._ticker: asyncio.TimerHandle | None = None
         self._echo: Echo | None = None
         if version == "3.1.1" and setup.echo_topic is not None:
@@ -196,17 +198,29 @@ class Connection:
 
         if not subscriptions:
             return
-        filters: Any = [(each.topic, 1) for each in subscriptions]
+        filters: Any = [(each.topic, each.qos) for each in subscriptions]
         if self.version == "5":
             # Retain As Published: a command sent with the retain flag is seen as such at once, not first at the next
-            # connection.  Retained messages are delivered on subscribing (the default), to be refused.
-            filters = [
-                (each.topic, SubscribeOptions(qos=1, noLocal=each.no_local, retainAsPublished=True))
-                for each in subscriptions
-            ]
+            # connection.  Stored ones are delivered on subscribing, to be refused, unless that is not wanted.
+            filters = [(each.topic, self._options(SubscribeOptions, each)) for each in subscriptions]
         _, mid = self._paho.subscribe(filters)
         if mid is not None:
             self._subscribing[mid] = subscriptions
+
+    @staticmethod
+    def _options(options: type[SubscribeOptions], wanted: Subscription) -> SubscribeOptions:
+        when = options.RETAIN_SEND_ON_SUBSCRIBE if wanted.stored else options.RETAIN_DO_NOT_SEND
+        return options(qos=wanted.qos, noLocal=wanted.no_local, retainAsPublished=True, retainHandling=when)
+
+    async def fence(self) -> None:
+        """Wait until the broker has answered what it was asked so far, or the connection has ended.
+
+        What a subscription at QoS 0 makes it deliver at once has come by then.
+        """
+        number = self._send_fence()
+        if number is not None and not self._ended.done():
+            answered = self._fences[number] = self._loop.create_future()
+            await asyncio.wait((answered, self._ended), return_when=asyncio.FIRST_COMPLETED)
 
     def unsubscribe(self, topics: Sequence[str]) -> None:
         """Ask to end these subscriptions."""
@@ -458,6 +472,8 @@ class Connection:
         self._notice_stall()
         if mid == self._probe_number:
             self._probe_number = None
+        if mid in self._fences:
+            self._fences.pop(mid).set_result(None)
         self.freshness.answered(mid)
 
     def _on_publish(self, mid: int, reason: ReasonCode, _properties: Properties) -> None:

@@ -34,10 +34,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A topic filter, subscribed at QoS 1; `no_local` (MQTT 5 only) leaves out what this client published itself."""
+    """A topic filter; `no_local` (MQTT 5 only) leaves out what this client published itself.
+
+    Without `stored` (MQTT 5 only) what the broker has retained already is not delivered.
+    """
 
     topic: str
     no_local: bool = False
+    qos: int = 1
+    stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -59,11 +60,13 @@ def run_away(port: int, enough: Event) -> None:
 
 
 @asynccontextmanager
-async def at_home(directory: Path) -> AsyncIterator[Home]:
+async def at_home(directory: Path, protocol: str = "auto") -> AsyncIterator[Home]:
     """The daemon with a paired lock, and an observer of all but what guests publish."""
     (directory / "broker").mkdir()
     with Broker(directory / "broker") as broker:
         daemon, peer = Daemon(directory, broker.port), Peer(broker)
+        settings = daemon.config.read_text()
+        daemon.config.write_text(settings.replace("mqtt: {", f'mqtt: {{protocol: "{protocol}", '))
         for topic in (
             "bridge/+",
             "bridge/response/#",
@@ -117,3 +120,53 @@ async def test_others_are_served_while_an_automation_runs_away(tmp_path: Path) -
         results = [json.loads(each) for each in home.on("front/result")]
         assert len([each for each in results if each["status"] == "error"]) < 150
         assert len([line for line in home.daemon.log.splitlines() if "refused" in line]) < 50
+
+
+def leave_retained(port: int, count: int) -> None:
+    """Small messages on as many topics of guests, half of them at QoS 1, as somebody with their account can."""
+    with connected(port, b"eve") as sock:
+        for first in range(0, count, 500):
+            topics = [b"nuki/invitation/%032x/redeem" % number for number in range(first, first + 500)]
+            sock.sendall(b"".join(publish(topic, b"junk", retain=True) for topic in topics[:250]))
+            sock.sendall(b"".join(publish_once(topic, b"junk") for topic in topics[250:]))
+            acknowledged = 0
+            while acknowledged < 4 * 250:
+                acknowledged += len(sock.recv(4096))
+        sock.sendall(b"\xe0\x00")
+
+
+def publish_once(topic: bytes, payload: bytes) -> bytes:
+    """A retained PUBLISH of less than 128 bytes at QoS 1."""
+    content = len(topic).to_bytes(2, "big") + topic + b"\x00\x01" + payload
+    return bytes([0x33, len(content)]) + content
+
+
+@pytest.mark.parametrize(("count", "protocol"), [(3000, "5"), (3000, "3.1.1"), (50_000, "5")])
+async def test_what_is_retained_on_guests_topics_is_removed_at_any_number(
+    tmp_path: Path, count: int, protocol: str
+) -> None:
+    """It would come back with each subscription; owner and guests are served all the while, and afterwards."""
+    session = "ab" * 16
+    async with at_home(tmp_path, protocol) as home:
+        await home.peer.subscribe(f"nuki/front/relay/{session}/error")
+        home.daemon.signal(signal.SIGTERM)
+        await home.daemon.ended(5.0)
+        leave_retained(home.broker.port, count)
+        home.heard.clear()
+        home.daemon.start()
+        await home.online()
+        await home.until(lambda: home.last("front/availability") == "online")
+        started = time.monotonic()
+        removed = f"{count} retained messages on guests' topics were removed"
+        served = 0
+        while removed not in home.daemon.log:
+            assert (await home.ask("front/set", "lock" if served % 2 else "unlock"))["status"] == "ok"
+            served += 1
+            assert time.monotonic() - started < 60.0
+        assert not any('"guests_paused"' in each for each in home.on("bridge/event"))
+        home.peer.publish(f"nuki/front/relay/{session}/write", "junk")
+        await home.until(lambda: home.on(f"front/relay/{session}/error"))
+        async with Peer(home.broker) as later:
+            await later.subscribe("nuki/invitation/+/redeem")
+            with pytest.raises(TimeoutError):
+                await later.next(1)

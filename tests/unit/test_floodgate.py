@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,8 +15,11 @@ import pytest
 from nuki_bridge.bridge.floodgate import MOST, guest_filters
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.daemon.broker import Broker
+from nuki_bridge.errors import BrokerError
+from nuki_bridge.mqtt.message import Message
 from nuki_bridge.pulse import Pulse
 from nuki_bridge.topics.topics import command_filters
+from tests.unit.rig import clock
 from tests.unit.test_relay import Guest, Party, party
 
 if TYPE_CHECKING:
@@ -129,3 +135,146 @@ async def test_the_present_connection_is_asked_to_end_the_subscriptions() -> Non
     broker._client = cast("mqtt.Client", client)
     broker.unwatch(GUESTS)
     assert client.ended == tuple(GUESTS)
+
+
+# -- what is retained on guests' topics
+
+
+class Sweeper:
+    """What `Outside.sweep` is: keeps when it was called and for what, and finds `found`."""
+
+    def __init__(self) -> None:
+        self.calls: list[float] = []
+        self.filters: list[str] = []
+        self.found: list[Message] = []
+        self.takes_s = 1.0
+        self.fails = False
+
+    async def __call__(self, filters: list[str], tell: Callable[[Message], None]) -> int:
+        self.calls.append(clock())
+        self.filters = filters
+        await asyncio.sleep(self.takes_s)
+        if self.fails:
+            raise BrokerError("no answer from the broker")
+        for each in self.found:
+            tell(each)
+        count, self.found = len(self.found), []
+        return count
+
+
+@asynccontextmanager
+async def swept(tmp_path: Path) -> AsyncIterator[tuple[Party, Sweeper]]:
+    async with party(tmp_path) as house:
+        sweeper = Sweeper()
+        house.bridge.floodgate._sweep = lambda filters: sweeper(filters, house.bridge.intake.swept)
+        await asyncio.sleep(1.0)
+        house.watched = []
+        yield house, sweeper
+
+
+def left(count: int) -> list[Message]:
+    topics = [f"nuki/invitation/{number:032x}/redeem" for number in range(count)]
+    return [Message(topic, b"junk", retain=True, received_at=clock()) for topic in topics]
+
+
+async def test_at_each_connection_what_is_retained_is_removed_and_guests_are_heard_meanwhile(tmp_path: Path) -> None:
+    async with swept(tmp_path) as (house, sweeper):
+        anna = house.guest()
+        house.bridge.connection_changed(False)
+        assert set(GUESTS) <= set(house.bridge.filters())
+        house.bridge.connection_changed(True)
+        sweeper.takes_s = 20.0
+        assert await anna.challenge()
+        assert (sweeper.filters, len(sweeper.calls)) == (GUESTS, 1)
+
+
+async def test_before_mqtt_5_guests_are_heard_once_that_is_done(tmp_path: Path) -> None:
+    """There a subscription cannot leave out what is retained."""
+    async with swept(tmp_path) as (house, sweeper):
+        house.protocol = "3.1.1"
+        for fails in (False, True):
+            sweeper.fails = fails
+            house.bridge.connection_changed(False)
+            assert not set(GUESTS) & set(house.bridge.filters())
+            house.bridge.connection_changed(True)
+            house.watched = []
+            await asyncio.sleep(0.5)
+            assert house.watched == []
+            await asyncio.sleep(1.0)
+            assert house.watched == GUESTS
+
+
+async def test_what_was_retained_is_answered_sparingly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with swept(tmp_path) as (house, sweeper):
+        sweeper.found = left(3000)
+        before = len(house.published)
+        house.bridge.connection_changed(True)
+        await asyncio.sleep(2.0)
+        answers = [each for each in house.published[before:] if each.topic.startswith("nuki/invitation/")]
+        assert 20 <= len(answers) < 30
+        assert all(b"retained_command" in each.payload for each in answers)
+        assert pauses(house) == 0, "nobody publishes now"
+        texts = [each.getMessage() for each in caplog.records if "retained" in each.getMessage()]
+        assert texts == ["3000 retained messages on guests' topics were removed"]
+
+
+async def test_what_is_retained_in_a_flood_is_removed_before_guests_are_heard_again(tmp_path: Path) -> None:
+    async with swept(tmp_path) as (house, sweeper):
+        flood(house, 2 * MOST)
+        shut_at = clock()
+        house.watched = []
+        await asyncio.sleep(60.5)
+        assert [each - shut_at for each in sweeper.calls] == [pytest.approx(60.0)]
+        assert (house.watched, house.bridge.floodgate.is_open) == ([], False)
+        await asyncio.sleep(1.0)
+        assert (house.watched, house.bridge.floodgate.is_open) == (GUESTS, True)
+
+
+async def test_retained_messages_that_come_one_by_one_are_removed_together(tmp_path: Path) -> None:
+    async with swept(tmp_path) as (house, sweeper):
+        before = len(house.published)
+        for message in left(300):
+            house.bridge.handle(message)
+        cleared = [each for each in house.published[before:] if each.retain and not each.payload]
+        assert 20 <= len(cleared) < 30, "the queue to the broker is needed for others"
+        await asyncio.sleep(30.0)
+        assert len(sweeper.calls) == 1
+
+
+async def test_what_the_sweep_clears_is_no_flood(tmp_path: Path) -> None:
+    async with swept(tmp_path) as (house, sweeper):
+        sweeper.takes_s = 30.0
+        house.bridge.connection_changed(True)
+        await asyncio.sleep(1.0)
+        for message in left(2 * MOST):
+            house.bridge.handle(replace(message, payload=b""))
+        assert pauses(house) == 0
+        await asyncio.sleep(40.0)
+        for message in left(2 * MOST):
+            house.bridge.handle(replace(message, payload=b""))
+        assert pauses(house) == 1, "nobody else has so much to clear"
+
+
+async def test_a_gate_that_shuts_during_a_sweep_stays_shut(tmp_path: Path) -> None:
+    async with swept(tmp_path) as (house, sweeper):
+        sweeper.takes_s = 10.0
+        house.bridge.connection_changed(True)
+        await asyncio.sleep(5.0)
+        flood(house, 2 * MOST)
+        await asyncio.sleep(59.0)
+        assert not house.bridge.floodgate.is_open
+        await asyncio.sleep(12.0)
+        assert house.bridge.floodgate.is_open
+        assert house.watched == GUESTS
+
+
+def test_what_is_stored_on_guests_topics_is_not_asked_for() -> None:
+    broker = Broker(
+        MqttSettings(),
+        filters=list,
+        on_message=lambda message: None,
+        on_connection=lambda connected: None,
+        pulse=Pulse().part("the broker"),
+    )
+    subscriptions = broker._subscriptions(command_filters("nuki"))
+    assert {each.topic for each in subscriptions if not each.stored} == set(GUESTS)
