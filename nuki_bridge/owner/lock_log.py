@@ -1,10 +1,11 @@
 """A lock's log: read for those who ask, and for `<lock>/event`, which names who did what.
 
 With the security PIN a lock action is told once its log entry has been read, which is right after the lock reported its
-end; without one it is told from the report, with nobody's name.  The index of the last entry told is kept durably, so
-that a restart neither repeats nor loses any: entries that came while nobody was listening are told afterwards, with the
-time at which they happened.  A moving door is told at once from the report, and from the log only if no report showed
-it.
+end; without one it is told from the report, with nobody's name.  An entry that no report has told of has the lock asked
+for its states first, so that neither the event nor the topics show an older one.  The index of the last entry told is
+kept durably, so that a restart neither repeats nor loses any: entries that came while nobody was listening are told
+afterwards, with the time at which they happened.  A moving door is told at once from the report, and from the log only
+if no report showed it.
 """
 
 from __future__ import annotations
@@ -64,6 +65,14 @@ _MOTOR_LOG: Final = {
     LogType.LOCK_ACTION: "lock_action",
     LogType.CALIBRATION: "calibration",
     LogType.INITIALIZATION_RUN: "initialization_run",
+}
+_LEADS_TO: Final[Mapping[int, str]] = {
+    Action.LOCK: "locked",
+    Action.FULL_LOCK: "locked",
+    Action.UNLOCK: "unlocked",
+    Action.UNLATCH: "unlatched",
+    Action.LOCK_N_GO: "locked",
+    Action.LOCK_N_GO_UNLATCH: "locked",
 }
 _NO_ACTIONS: Final = frozenset({Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION})
 
@@ -252,31 +261,55 @@ class LogBook:
             return False
         self._is_silent = False
         position = self._position
-        states = self._states_of(entries)
+        is_last = len(page) < size
+        if self._is_news(entries):
+            await self._lock.refresh(READ_TIMEOUT_S)  # before it is told: its state is not to be older than the event
+        states = self._states_of(entries, is_last=is_last)
         for entry in entries:
             if not all(self._tell(event) for event in self._news(entry, states.get(entry.index))):
                 break
             position = entry.index
         if position != self._position:
             self._move_to(position)
-        return position == entries[-1].index and len(page) == size
+        return position == entries[-1].index and not is_last
+
+    def _is_news(self, entries: list[LogEntry]) -> bool:
+        """They tell of a movement of the lock or its door of which no report has told yet."""
+        moved = [each for each in entries if _moves(each)]
+        if moved:
+            last, reports = moved[-1].time, [moment for moment, _ in self._waiting]
+            if len(reports) < len(moved) or (last is not None and reports[-1] < last):
+                return True
+        states = self._lock.states
+        doors = [told(each, UTC, self._users.kind_of)["door"] for each in entries if each.kind == LogType.DOOR_SENSOR]
+        return bool(doors) and (states is None or doors[-1] != words.door_word(states))
 
     def _move_to(self, position: int) -> None:
         self._position = position
         self._keep(position)
 
-    def _states_of(self, entries: list[LogEntry]) -> dict[int, str]:
-        """The states that the reports of these entries' actions told, by index; the reports wait no longer."""
+    def _states_of(self, entries: list[LogEntry], *, is_last: bool) -> dict[int, str]:
+        """The states that these entries' actions led to, by index; the reports of them wait no longer.
+
+        Of the last one a report has told, or the lock when it was asked after it; of one before it a report has, if
+        each has its own, otherwise the entry itself says where it led.
+        """
         moved = [each for each in entries if _moves(each)]
-        states = {}
-        for entry, (_, event) in zip(reversed(moved), reversed(self._waiting), strict=False):
-            states[entry.index] = event["state"]
-        if moved:
-            # The log covers what was reported up to its last entry, however many reports there were.
-            last = moved[-1].time
-            known = len(self._waiting) - len(states)
-            self._waiting = [each for each in self._waiting[:known] if last is not None and each[0] > last]
-        return states
+        if not moved:
+            return {}
+        assert self._lock.states is not None
+        now, last = words.state_word(self._lock.states), moved[-1].time
+        reported = [event["state"] for _, event in self._waiting[-len(moved) :]]
+        if is_last and len(reported) == len(moved):
+            led_to = reported
+        else:
+            led_to = [_led_to(each) or now for each in moved]
+            if is_last:
+                led_to[-1] = reported[-1] if reported else now
+        # The log covers what was reported up to its last entry, however many reports there were.
+        rest = self._waiting[: -len(moved)] if is_last else self._waiting
+        self._waiting = [each for each in rest if last is not None and each[0] > last]
+        return {each.index: state for each, state in zip(moved, led_to, strict=True)}
 
     def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
         """The events that an entry is; none if a report has told it already."""
@@ -321,6 +354,12 @@ def _moves(entry: LogEntry) -> bool:
     if entry.kind == LogType.LOCK_ACTION:
         return entry.data_0 not in _NO_ACTIONS and entry.data_3 not in NOT_DONE
     return entry.kind == LogType.KEYPAD_ACTION and entry.data_2 == Completion.SUCCESS
+
+
+def _led_to(entry: LogEntry) -> str | None:
+    """The state in which the entry's action has left the lock; None if it has failed, or may have led anywhere."""
+    completion = entry.data_3 if entry.kind == LogType.LOCK_ACTION else entry.data_2
+    return _LEADS_TO.get(entry.data_0 or 0) if completion == Completion.SUCCESS else None
 
 
 def _as_lock_action(event: Event) -> Event:
