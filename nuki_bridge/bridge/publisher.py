@@ -231,7 +231,9 @@ class Publisher:
             return
         if message.topic == self._topic("bridge/info") and self._was_ours(message.payload):
             return
-        if self._retained.seen(message.topic, message.payload, echoes=not retain_is_kept) or not message.payload:
+        is_will = message.topic == self._topic("bridge/state") and message.payload == OFFLINE
+        echoes = not retain_is_kept
+        if self._retained.seen(message.topic, message.payload, echoes=echoes, is_will=is_will) or not message.payload:
             return
         for member in self._members:
             if message.topic in topics.retained_topics(self._base, member.name):

@@ -1,0 +1,42 @@
+"""A connection that was cut off leaves its last will behind: after a restart that is nobody else's doing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_bridge import House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "state")
+
+
+async def test_the_will_of_a_connection_before_is_put_right_without_blaming_anybody(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.published.clear()
+        house.send("bridge/state", "offline", retain=True)
+        await asyncio.sleep(1.0)
+        assert house.on("bridge/state") == ["online"]
+        assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+async def test_whoever_else_publishes_there_is_named_as_such(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.published.clear()
+        for topic in ("front/availability", "bridge/info"):
+            house.send(topic, "offline", retain=True)
+        await asyncio.sleep(1.0)
+        assert house.on("front/availability") == ["online"]
+        assert [each.getMessage().split(",")[0] for each in caplog.records if each.levelno >= logging.WARNING] == [
+            "somebody else published to nuki/front/availability",
+            "somebody else published to nuki/bridge/info",
+        ]
