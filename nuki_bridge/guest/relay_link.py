@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FRAME_EXPIRY_S = 15
 """A frame that the broker could not deliver by then is dropped there; the bridge passes none on later either."""
 
+AFTERWORD_S = 0.5
+"""After a lost link the bridge may still say so long that a frame which was on its way then was not passed on."""
+
 MAY_BE_DONE = frozenset({"disconnected", "outcome_unknown"})
 """Errors of a session after which the lock has to be asked what became of the last frame; it was passed on."""
 
@@ -113,6 +116,7 @@ class RelayLink:
         self._on_data = on_data
         self._on_disconnect = on_disconnect
         self._session: str | None = None
+        self._owes_answer = False  # the lock, to our last frame
 
     @property
     def connected(self) -> bool:
@@ -153,6 +157,7 @@ class RelayLink:
         radio = self._radio
         radio.in_doubt |= radio.commanding
         radio.commanding = len(data) > _QUESTION_SIZE
+        self._owes_answer = True
         if not self._radio.connection.publish(self._topic("write"), data, expiry_s=FRAME_EXPIRY_S):
             raise Disconnected("the broker did not take the message")
 
@@ -160,8 +165,9 @@ class RelayLink:
         """End the session; the bridge forgets it by itself."""
         self._end()
 
-    def _end(self) -> None:
-        if self._session is None:
+    def _end(self, only: str | None = None) -> None:
+        """End the session; with `only` if it is still that one."""
+        if self._session is None or only not in (None, self._session):
             return
         for kind in ("indicate", "error"):
             self._radio.connection.leave(self._topic(kind))
@@ -178,7 +184,9 @@ class RelayLink:
     def _refused(self, payload: bytes) -> None:
         self._radio.answered = True
         error = read_error(payload)
-        if error.code in MAY_BE_DONE:
+        if error.code == "disconnected" and self._owes_answer:
+            asyncio.get_running_loop().call_later(AFTERWORD_S, self._end, self._session)
+        elif error.code in MAY_BE_DONE:
             self._end()
         elif self._radio.in_doubt:
             self._radio.connection.end(

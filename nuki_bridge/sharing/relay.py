@@ -275,6 +275,7 @@ class Relay:
         try:
             await self._users.ensure(session.authorization_id, self._left(request))
             self._check(session.authorization_id)
+            self._check_challenge(session.authorization_id, request.payload)  # before a link is made for it in vain
             async with self._lock.linked(request.deadline):
                 if self._lock.exchange.in_doubt:
                     await self._lock.read_states()  # over a link that no guest has used the answer is clear

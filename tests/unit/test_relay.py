@@ -463,8 +463,11 @@ async def test_nothing_is_passed_on_late(tmp_path: Path) -> None:
         house.classic.out_of_range()
         await asyncio.sleep(1.0)
         anna.write(LockAction(action=Action.UNLOCK, app_id=0, flags=0, name_suffix=None, nonce=nonce))
+        await asyncio.sleep(1.0)
+        assert anna.errors() == ["disconnected", "challenge_expired"], "its challenge went with the link"
+        anna.write(CHALLENGE)
         await asyncio.sleep(16.0)
-        assert anna.errors() == ["disconnected", "timeout"]
+        assert anna.errors() == ["disconnected", "challenge_expired", "timeout"]
         house.classic.out_of_range(False)
         await asyncio.sleep(10.0)
         assert house.classic.motor.state is LockState.LOCKED
