@@ -1,20 +1,48 @@
 """One lock action, from the challenge to its true outcome.
 
-A nonce serves once, and an action whose answer got lost is never repeated blindly: the lock is asked for its state
-first.  Only if that proves that nothing happened, and the action merely leads to a state, is it sent once more.
+A nonce serves once, and an action whose answer got lost is never repeated blindly: it is sent again only if the lock's
+log proves that it did nothing (`evidence.py`), and only if it merely leads to a state.  Otherwise the lock is asked for
+its states, and `outcome.py` tells what they say of it: perhaps nothing.
+
+Lock 'n' go stands unlocked for up to a minute before it locks.  It does not keep the lock's turn for that long: once
+somebody wants it the link is dropped, so that no late word of this action passes for an answer to another, and the
+states that come in from then on tell its end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut, UnexpectedMessage
+from nuki_bridge.lock.evidence import QUEUE_S, Evidence, Finding, Sent
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
-from nuki_bridge.lock.outcome import TARGETS, NotExecuted, Outcome, OutcomeUnknown, Verdict, ended, judge, settled
+from nuki_bridge.lock.outcome import (
+    LOCK_N_GO,
+    SUCCESS,
+    TARGETS,
+    NotExecuted,
+    Outcome,
+    OutcomeUnknown,
+    Traces,
+    failure,
+    is_passing,
+)
 from nuki_bridge.lock.retry import RECONNECT_S
-from nuki_bridge.protocol.codes import MOVING_STATES, Action, ErrorCode, LockState, StatusCode, name_of
+from nuki_bridge.lock.turn import BUSY_PAUSE_S
+from nuki_bridge.protocol.codes import (
+    MOVING_STATES,
+    Action,
+    Command,
+    Completion,
+    ErrorCode,
+    LockState,
+    StatusCode,
+    name_of,
+)
 from nuki_bridge.protocol.messages import KeyturnerStates, LockAction, Status
 from nuki_bridge.store import PairedLock
 
@@ -32,9 +60,11 @@ POLL_S = 1.0
 """Between the first two readings of a lock that is moving."""
 POLL_GROWTH = 1.5
 """How much longer each pause after that is, up to `QUIET_S`: an action takes seconds, a stuck lock is spared."""
-BUSY_PAUSE_S = 1.0
-"""Before an action is sent again to a lock that said it was busy."""
+GIVE_WAY_S = 0.5
+"""While lock 'n' go waits, so often is looked whether anybody else wants the lock's turn."""
 
+NOT_TAKEN = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
+"""Refusals of the lock after which an action may be sent again: it moved nothing."""
 UNSETTLED_STATES = MOVING_STATES | {LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO}
 """States that the lock leaves by itself before long."""
 
@@ -46,6 +76,20 @@ class Reach(Protocol):
     paired: PairedLock
     exchange: Exchange
     states: KeyturnerStates | None
+    runs: set[ActionRun]
+    """The actions that have been sent and are not over; each gets every report of the lock."""
+    evidence: Evidence | None
+    """The lock's log; None where its PIN cannot be known."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody waits for the turn."""
+
+    def linked(self, deadline: float) -> AbstractAsyncContextManager[None]:
+        """This task's turn, with the link up; raises as `link_up`."""
+
+    async def refresh(self, timeout_s: float) -> KeyturnerStates:
+        """Read the states in a turn of its own."""
 
     def clock(self) -> float:
         """Seconds, counting through suspend."""
@@ -61,117 +105,297 @@ class Reach(Protocol):
 
 
 class ActionRun:
-    """One lock action on its way; `deadline` (on the lock's clock) bounds the sending, not the motor."""
+    """One lock action on its way; `deadline` (on the lock's clock) bounds the sending, not the motor.
+
+    From the sending on it is among `Reach.runs` and gets each report of the lock, whoever asked for it.
+    """
 
     def __init__(self, lock: Reach, action: Action, deadline: float, suffix: str | None) -> None:
         self._lock = lock
         self._action = action
         self._deadline = deadline
         self._suffix = suffix
+        self._traces = Traces(action)
+        self._sent: Sent | None = None
+        self._give_up_at = math.inf
+        self._news = asyncio.Event()
+        self._rivals: set[ActionRun] = set()  # sent since this one, and not refused
+        self._ends: set[ActionRun] = set()  # those that it ends if the lock takes it
+        self._is_overtaken = self._was_busy = False
+        self._finding: Finding | None = None
 
-    async def run(self) -> Outcome:
-        """Carry the action out; raises as `Lock.perform`."""
-        lock, action, deadline = self._lock, self._action, self._deadline
-        refused_nonce = False
+    def saw(self, states: KeyturnerStates) -> None:
+        """The lock has reported."""
+        self._traces.saw(states)
+        self._news.set()
+
+    async def run(self) -> Outcome | None:
+        """Carry the action out, under the lock's turn; raises as `Lock.perform`.
+
+        None if it waits, unlocked, to lock again and others want the turn: `watch` tells the outcome then.
+        """
+        lock, deadline = self._lock, self._deadline
+        refused_nonce = is_again = False
         while True:
+            waiting = await self._waiting()
             nonce = await lock.fresh_nonce(deadline)
-            before, sent_at = lock.states, lock.clock()
+            if not lock.exchange.link.connected:
+                continue  # nothing has been sent over a link that is down
+            self._begin(waiting, refused=is_again)
+            is_again = True
             try:
                 return await self._send_and_follow(nonce)
             except LockError as error:
+                if error.command != Command.LOCK_ACTION or error.number not in NOT_TAKEN:
+                    raise
+                for run in lock.runs:
+                    run._rivals.discard(self)
                 if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
                     refused_nonce = True  # it moved nothing; the challenge in hand was outdated
+                    is_again = False
                 elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
+                    self._was_busy = True
                     await asyncio.sleep(BUSY_PAUSE_S)
                 else:
                     raise
             except (LinkError, ProtocolError) as lost:
-                outcome = await self._resolve(before, lost, sent_at + ACTION_TIMEOUT_S)
-                if outcome is not None:
-                    return outcome
-                if action not in TARGETS or lock.clock() >= deadline:
-                    raise NotExecuted("the lock did not carry the action out; its answer got lost") from lost
-                log.info("%s: %s was not carried out; sending it again", lock.name, name_of(action))
+                if await self._was_idle(lost):
+                    if self._action not in TARGETS or lock.clock() >= deadline:
+                        raise NotExecuted("the lock did not carry the action out; its answer got lost") from lost
+                    log.info("%s: %s was not carried out; sending it again", lock.name, name_of(self._action))
+                    is_again = False
+                    continue
+                if self._waits:
+                    return None
+                return await self._told(lost)
 
-    async def _send_and_follow(self, nonce: bytes) -> Outcome:
+    async def _waiting(self) -> set[ActionRun]:
+        """Which actions wait to lock again, by what the lock says now: this one may end them."""
+        watched = self._lock.runs - {self}
+        if watched:
+            with suppress(LinkError, ProtocolError, LockError):
+                await self._lock.read_states()
+                return {run for run in watched if run._waits}
+        return set()
+
+    def _begin(self, waiting: set[ActionRun], *, refused: bool) -> None:
+        """Nothing that the lock showed before this moment counts."""
+        self._ends = waiting
+        lock, evidence = self._lock, self._lock.evidence
+        states = lock.states
+        is_moving = states is not None and (states.lock_state in UNSETTLED_STATES)
+        self._traces, self._finding = Traces(self._action, crowded=is_moving or self._was_busy), None
+        self._give_up_at = lock.clock() + ACTION_TIMEOUT_S
+        if evidence is not None:
+            sent = self._sent
+            self._sent = (
+                evidence.sends(self._action, self._suffix)
+                if sent is None
+                else evidence.sends_again(sent, refused=refused)
+            )
+        lock.runs.add(self)
+        for run in lock.runs - {self}:
+            run._rivals.add(self)
+
+    def _is_accepted(self) -> None:
+        """The lock carries this action out: one that waited to lock again has come to its end."""
+        self._traces.accepted = True
+        self._overtake(self._ends)
+
+    def _overtake(self, runs: set[ActionRun]) -> None:
+        for run in runs:
+            run._is_overtaken = True
+            run._news.set()
+
+    # -- on the link that it was sent over ----------------------------------------------------------------------------
+
+    async def _send_and_follow(self, nonce: bytes) -> Outcome | None:
         """Send the action and follow it to its end, in every variant that locks are known for.
 
-        ACCEPTED may come twice or not at all, COMPLETE may stay away after the final state.  Raises `LinkError` or
-        `ProtocolError` if the answer got lost: whether the motor turned is open then.
+        ACCEPTED may come twice or not at all, COMPLETE may come early or stay away.  Raises `LinkError` or
+        `ProtocolError` if the answer got lost: whether the motor turned is open then.  None as `run`.
         """
-        lock, action, exchange = self._lock, self._action, self._lock.exchange
+        lock, action, exchange, traces = self._lock, self._action, self._lock.exchange, self._traces
         await exchange.send(
             LockAction(action=action, app_id=lock.paired.app_id, flags=0, name_suffix=self._suffix, nonce=nonce)
         )
-        accepted = reported = False
-        rested: KeyturnerStates | None = None
-        quiet_s = exchange.reply_timeout_s
-        give_up_at = lock.clock() + ACTION_TIMEOUT_S
-        while lock.clock() < give_up_at:
+        quiet_at = lock.clock() + exchange.reply_timeout_s
+        while lock.clock() < self._give_up_at:
+            if self._waits and lock.is_wanted:
+                # Over this link the lock owes us words that would pass for answers to what others ask.
+                await exchange.drop()
+                return None
+            left_s = max(quiet_at - lock.clock(), 0.0)
             try:
-                answer = await exchange.receive(quiet_s)
+                answer = await exchange.receive(min(left_s, GIVE_WAY_S) if self._waits else left_s)
+            except LockError as error:
+                if error.command not in (Command.LOCK_ACTION, 0) or (traces.is_ours and error.number in NOT_TAKEN):
+                    continue  # not about this action, which the lock has taken
+                raise
             except TimedOut:
-                if not accepted:
+                if lock.clock() < quiet_at:
+                    continue
+                if not traces.is_ours:
                     raise
-                states = await lock.read_states()
-                if states.lock_state not in UNSETTLED_STATES:
-                    if not settled(action, states) and rested is not None:
-                        return ended(action, rested, reported=True)  # it got there, and was turned on since
-                    if not settled(action, states):
-                        state = name_of(states.lock_state)
-                        raise LockError("incomplete", f"the lock accepted the action, but it is {state} now") from None
-                    return ended(action, states, reported=True)
-                quiet_s = QUIET_S
+                states = await self._read_states()
+                if not is_passing(action, states):
+                    try:
+                        return await self._told()
+                    finally:
+                        await exchange.drop()  # a late COMPLETE would pass for the next action's
+                quiet_at = lock.clock() + QUIET_S
                 continue
             if isinstance(answer, KeyturnerStates):
-                reported = True
-                if answer.lock_state in TARGETS.get(action, ()) and settled(action, answer):
-                    rested = answer
-                quiet_s = QUIET_S if answer.lock_state in UNSETTLED_STATES else COMPLETE_TIMEOUT_S
+                rests = not is_passing(action, answer)
+                quiet_at = lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
             elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
-                accepted = True
-                quiet_s = max(quiet_s, QUIET_S)
+                self._is_accepted()
+                quiet_at = max(quiet_at, lock.clock() + QUIET_S)
             elif isinstance(answer, Status):
-                states = lock.states if reported and lock.states else await lock.read_states()
-                return ended(action, states, reported=reported)
-        raise OutcomeUnknown(f"the lock is still moving {ACTION_TIMEOUT_S:g} s after it accepted the action")
+                last = traces.last
+                outcome = traces.completed(
+                    await self._read_states() if last is None or is_passing(action, last) else last
+                )
+                if outcome is not None:
+                    self._overtake({run for run in self._ends if not run._waits})
+                    return outcome
+        raise self._still_moving()
 
-    async def _resolve(self, before: KeyturnerStates | None, lost: NukiError, give_up_at: float) -> Outcome | None:
-        """Find out what became of an action whose answer got lost: reconnect and ask for the states.
+    async def _read_states(self) -> KeyturnerStates:
+        """Ask for the states over the link that is up; a refusal of that says nothing of the action."""
+        try:
+            return await self._lock.read_states()
+        except LockError as error:
+            raise UnexpectedMessage(f"the lock does not tell its states: {error}") from error
 
-        None if the lock proves that it did nothing.  The nonce of the lost action is dead by then: the lock knows only
-        the last one it issued, and a new connection starts with a new one.  Raises `OutcomeUnknown`, also if the lock
-        still reports movement at `give_up_at`.
+    # -- after its answer got lost ------------------------------------------------------------------------------------
+
+    async def _was_idle(self, lost: NukiError) -> bool:
+        """Seek a lock whose answer got lost, and wait until it rests; True if its log proves that it did nothing.
+
+        The nonce of the lost action is dead by then: the lock knows only the last one it issued, and a new connection
+        starts with a new one.  Raises `OutcomeUnknown`, also if the lock still reports movement in the end.
         """
-        lock, action = self._lock, self._action
+        lock, action, traces = self._lock, self._action, self._traces
         log.info("%s: %s; asking the lock what became of %s", lock.name, lost, name_of(action))
         await lock.exchange.drop()
-        deadline = lock.clock() + RESOLVE_TIMEOUT_S
-        done, pause_s = False, POLL_S
+        sought_until, pause_s = lock.clock() + RESOLVE_TIMEOUT_S, POLL_S
+        has_waited = False
         while True:
             try:
-                await lock.link_up(deadline)
-                states = await lock.read_states()
+                await lock.link_up(sought_until)
+                states = await self._read_states()
             except (LinkError, ProtocolError) as error:
-                if lock.clock() >= deadline:
+                if lock.clock() >= min(sought_until, self._give_up_at):
                     raise OutcomeUnknown(
                         f"{name_of(action)} was sent, but the answer got lost and the lock cannot be asked: {error}"
                     ) from lost
                 await asyncio.sleep(RECONNECT_S[0])
                 continue
-            verdict = judge(action, before, states)
-            done = done or verdict is Verdict.DONE
-            moving = states.lock_state in MOVING_STATES
-            if not moving or lock.clock() >= give_up_at:
-                break
-            deadline = max(deadline, lock.clock() + pause_s + CONNECT_TIMEOUT_S)
+            if self._waits:
+                return False
+            if not is_passing(action, states):
+                if has_waited or traces.restless or lock.clock() >= self._sent_at + QUEUE_S:
+                    break
+                has_waited = True  # the lock may have the action and not have begun
+                sought_until = max(sought_until, lock.clock() + QUEUE_S + CONNECT_TIMEOUT_S)
+                await asyncio.sleep(self._sent_at + QUEUE_S - lock.clock())
+                continue
+            if lock.clock() >= self._give_up_at:
+                raise self._still_moving() from lost
+            sought_until = max(sought_until, lock.clock() + pause_s + CONNECT_TIMEOUT_S)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * POLL_GROWTH, QUIET_S)
-        if done and not moving and settled(action, states):
-            return ended(action, states, reported=True)
-        if done or moving or verdict is Verdict.UNKNOWN:
-            state = name_of(states.lock_state)
-            raise OutcomeUnknown(
-                f"{name_of(action)} was sent, but the answer got lost; the lock is {state} now"
-            ) from lost
-        return None
+        if traces.is_ours or traces.restless:
+            return False
+        finding = await self._find()
+        return finding is not None and finding.completion is None and not traces.restless
+
+    @property
+    def _sent_at(self) -> float:
+        return self._give_up_at - ACTION_TIMEOUT_S
+
+    async def _find(self) -> Finding | None:
+        """What the log proves, asked once."""
+        if self._finding is None and self._sent is not None and self._lock.evidence is not None:
+            self._finding = await self._lock.evidence.find(self._sent)
+        return self._finding
+
+    async def _told(self, lost: NukiError | None = None) -> Outcome:
+        """The outcome of an action that is over, by its states if the lock said that it took it, or else by the log.
+
+        Raises as `Lock.perform`.
+        """
+        states = self._traces.last
+        assert states is not None
+        if self._traces.accepted:
+            with suppress(OutcomeUnknown):
+                return self._traces.ended(states)
+        finding = None if self._rivals else await self._find()
+        completion = None if finding is None else finding.completion
+        if finding is not None and completion == Completion.SUCCESS:
+            if self._action in LOCK_N_GO and not (states.lock_state == LockState.LOCKED and finding.is_newest):
+                completion = None  # some firmware writes so while it stands unlocked
+            else:
+                return Outcome(SUCCESS, states)
+        if completion is not None and completion != Completion.SUCCESS:
+            raise failure(completion)
+        try:
+            return self._traces.ended(states)
+        except OutcomeUnknown as unknown:
+            raise unknown from lost
+
+    def _still_moving(self) -> OutcomeUnknown:
+        last = self._traces.last
+        state = "busy" if last is None else name_of(last.lock_state)
+        return OutcomeUnknown(
+            f"{name_of(self._action)} is not over {ACTION_TIMEOUT_S:g} s after it was sent; the lock is {state} now"
+        )
+
+    # -- without the turn ---------------------------------------------------------------------------------------------
+
+    @property
+    def _waits(self) -> bool:
+        """The lock stands unlocked and is going to lock again, for this action."""
+        last = self._traces.last
+        return self._action in LOCK_N_GO and last is not None and last.lock_state == LockState.UNLOCKED_LOCK_N_GO
+
+    async def watch(self) -> Outcome:
+        """Follow an action that waits to lock again, while others have the turn; raises as `Lock.perform`."""
+        lock, traces, pause_s = self._lock, self._traces, POLL_S
+        while lock.clock() < self._give_up_at:
+            if self._is_overtaken:
+                raise LockError("canceled", "another command ended the action while it waited to lock")
+            last = traces.last
+            is_told_of = self._rivals & lock.runs  # what is under way may tell more of this one's end
+            if last is not None and not is_passing(self._action, last) and not is_told_of:
+                return await self._after_watch()
+            self._news.clear()
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._news.wait()
+            except TimeoutError:
+                pause_s = min(pause_s * POLL_GROWTH, QUIET_S)
+                try:
+                    await lock.refresh(RESOLVE_TIMEOUT_S)
+                except NukiError as error:
+                    log.debug("%s: %s; asking again", lock.name, error)
+        raise self._still_moving()
+
+    async def _after_watch(self) -> Outcome:
+        """As `_told`, with the turn if the log is needed."""
+        last, lock = self._traces.last, self._lock
+        assert last is not None
+        name = name_of(self._action)
+        if self._rivals and self._traces.names_it(last):
+            raise OutcomeUnknown(f"{name} waited to lock when another was sent; the lock is {name_of(last.lock_state)}")
+        try:
+            return self._traces.ended(last)
+        except OutcomeUnknown:
+            if self._rivals or self._sent is None or lock.evidence is None or not lock.evidence.may_tell(self._sent):
+                raise
+        try:
+            async with lock.linked(lock.clock() + RESOLVE_TIMEOUT_S):
+                return await self._told()
+        except LinkError as error:
+            raise OutcomeUnknown(f"{name} waited to lock; the lock was {name_of(last.lock_state)} then") from error

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.lock.evidence import Evidence
 from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import Lock
@@ -83,6 +84,7 @@ class Admin:
     ) -> None:
         self._lock = lock
         self.pin = KnownPin(pin, lambda: lock.paired.family, refused=refused, on_refused=on_refused)
+        lock.evidence = Evidence(lock, self.pin)
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
         self._entry_s: float | None = None  # what an entry of the last list took
@@ -263,7 +265,11 @@ class Admin:
                 start=start, count=count, descending=descending, total_count=True, nonce=nonce, security_pin=pin
             )
 
-        return await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
+        found = await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
+        has_newest = start == 0 if descending else len(found) < count
+        if has_newest and found and not self._lock.runs and self._lock.evidence is not None:
+            self._lock.evidence.read(found)
+        return found
 
     # -- exchanges ----------------------------------------------------------------------------------------------------
 

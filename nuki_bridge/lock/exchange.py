@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
@@ -21,6 +22,7 @@ from typing import Protocol, TypeVar
 from nuki_bridge.bluetooth.link import Channel, Radio
 from nuki_bridge.errors import Disconnected, LinkError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.protocol.codes import Command
+from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, Reassembler, authorization_id
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Session, lock_error
@@ -37,6 +39,8 @@ DROP_TIMEOUT_S = 10.0
 """What a radio may take to drop a link."""
 PIECE_TIMEOUT_S = 1.0
 """Silence after which an unfinished message is given up."""
+NONCES = 1000
+"""So many of the lock's frames are known again; each has a nonce of its own."""
 
 M = TypeVar("M", bound=Message)
 
@@ -87,6 +91,7 @@ class Exchange:
         self._encrypted = Reassembler(encrypted=True)
         self._plain = Reassembler(encrypted=False)
         self._piece_at = 0.0
+        self._nonces: deque[bytes] = deque(maxlen=NONCES)
         self._inbox: asyncio.Queue[Message | NukiError] = asyncio.Queue()
 
     # -- the link -----------------------------------------------------------------------------------------------------
@@ -154,6 +159,11 @@ class Exchange:
                 log.debug("a frame of %d bytes for another authorization is for nobody", len(frame))
                 self._encrypted.clear()
             return
+        nonce = frame[:BOX_NONCE_SIZE]
+        if not plain and nonce in self._nonces:
+            log.debug("a frame came twice")  # it would pass for the answer to what was sent since
+            return
+        self._nonces.append(nonce)
         try:
             message = self.session.receive(frame)
         except ProtocolError as error:

@@ -22,6 +22,7 @@ from nuki_bridge.bluetooth.link import Radio, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.lock import reading
 from nuki_bridge.lock.action import ActionRun
+from nuki_bridge.lock.evidence import Evidence
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.retry import RECONNECT_S, SEEN_FOR_S, Retry
@@ -114,6 +115,10 @@ class Lock:
         """Called when a link shows that the lock is of another family than it was, after an update of its firmware."""
         self.needed_until = -math.inf
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
+        self.runs: set[ActionRun] = set()
+        """The actions that have been sent and are not over."""
+        self.evidence: Evidence | None = None
+        """Its log, if the PIN may be known."""
         self._turn = Turn(clock)
         self._wake = asyncio.Event()
         self._beacon_at = -math.inf  # heard on the present link
@@ -164,6 +169,8 @@ class Lock:
         self.updated = self._now()
         if before is not None and before.config_update_count != states.config_update_count:
             self._due.config_changed(self.clock())
+        for run in self.runs:
+            run.saw(states)
         self._on_states(self, before, states)
 
     def _lost_link(self) -> None:
@@ -402,6 +409,11 @@ class Lock:
         who = "a guest" if self._turn.holder is Rank.GUEST else "the bridge's own reading"
         return TimedOut(f"the lock was busy with {who} until the deadline")
 
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody, not the bridge itself, waits for the turn."""
+        return self._turn.is_wanted_by_people
+
     async def link_up(self, deadline: float, *, hurry: bool = False) -> None:
         """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`.
 
@@ -512,8 +524,16 @@ class Lock:
         `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got lost.
         """
         deadline = self.clock() + timeout_s
-        async with self.linked(deadline, hurry=self.fault is None):
-            try:
-                return await ActionRun(self, action, deadline, suffix).run()
-            finally:
-                self._due.look(self.clock())  # on the same link: asking for the states clears the beacon bit
+        run = ActionRun(self, action, deadline, suffix)
+        try:
+            async with self.linked(deadline, hurry=self.fault is None):
+                try:
+                    outcome = await run.run()
+                finally:
+                    self._due.look(self.clock())  # on the same link: asking for the states clears the beacon bit
+            return outcome or await run.watch()
+        finally:
+            if run in self.runs:
+                self.runs.discard(run)
+                if self.evidence is not None:
+                    self.evidence.over()

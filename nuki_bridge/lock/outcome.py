@@ -1,16 +1,15 @@
-"""What became of a lock action whose answer got lost: a verdict from the states before and after.
+"""What became of a lock action, told from what the lock showed of it since it was sent.
 
-Pure, and cautious: an action counts as not carried out only if the lock's own report proves it.  Sending it again is a
-decision of `lock.py`, which does so only for actions in `TARGETS`.
+Pure, and cautious: an action counts as carried out, or as failed, only if the lock said so of this action or moved on
+account of it.  Two reports that are alike prove nothing: the same motor may have met the same obstacle twice, a lock
+that was unlocked may have locked by itself, and the report before may have been old.  So nothing here ever says that an
+action was not carried out; only the lock's log can (`evidence.py`).
 """
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
-
 from nuki_bridge.errors import LockError, NukiError
-from nuki_bridge.protocol.codes import Action, Completion, LockState, Trigger, name_of
+from nuki_bridge.protocol.codes import MOVING_STATES, Action, Completion, LockState, Trigger, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates
 
 TARGETS: dict[Action, frozenset[LockState]] = {
@@ -18,89 +17,193 @@ TARGETS: dict[Action, frozenset[LockState]] = {
     Action.FULL_LOCK: frozenset({LockState.LOCKED}),
     Action.UNLOCK: frozenset({LockState.UNLOCKED, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO}),
 }
-"""Actions that only lead to a state, and the states: sent twice they still move the motor once."""
+"""Actions that only lead to a state, and the states."""
+LOCK_N_GO = frozenset({Action.LOCK_N_GO, Action.LOCK_N_GO_UNLATCH})
+"""Actions that wait, unlocked, before they lock."""
 
-_PASSING: dict[Action, frozenset[LockState]] = {
-    Action.FULL_LOCK: frozenset({LockState.LOCKED}),
-    Action.UNLATCH: frozenset({LockState.UNLATCHED, LockState.UNLOCKED}),
-    Action.LOCK_N_GO: frozenset({LockState.UNLOCKED_LOCK_N_GO}),
-    Action.LOCK_N_GO_UNLATCH: frozenset({LockState.UNLOCKED_LOCK_N_GO, LockState.UNLATCHED}),
+_TURNS: dict[Action, frozenset[LockState]] = {
+    Action.LOCK: frozenset({LockState.LOCKING}),
+    Action.FULL_LOCK: frozenset({LockState.LOCKING}),
+    Action.UNLOCK: frozenset({LockState.UNLOCKING, LockState.UNLATCHING, LockState.UNLATCHED}),
+    Action.UNLATCH: frozenset({LockState.UNLATCHING, LockState.UNLATCHED}),
+    Action.LOCK_N_GO: frozenset({LockState.UNLOCKING, LockState.UNLOCKED_LOCK_N_GO, LockState.LOCKING}),
+    Action.LOCK_N_GO_UNLATCH: frozenset(
+        {LockState.UNLATCHING, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO, LockState.LOCKING}
+    ),
 }
-"""States that these lead through or, with fewer turns, others, too; they prove something only if the lock moved."""
+"""Passing states that an action shows while it is carried out."""
+_ANY_TURN = frozenset().union(*_TURNS.values())
+_OTHER_NAMES: dict[Action, frozenset[Action]] = {
+    Action.LOCK: frozenset({Action.FULL_LOCK}),
+    Action.FULL_LOCK: frozenset({Action.LOCK}),
+    Action.UNLOCK: frozenset({Action.UNLATCH}),
+    Action.LOCK_N_GO: frozenset({Action.LOCK_N_GO_UNLATCH}),
+    Action.LOCK_N_GO_UNLATCH: frozenset({Action.LOCK_N_GO}),
+}
+"""As what else the lock may report an action: with fewer turns, or with auto unlatch."""
+_FOB_ACTIONS = frozenset({Action.FOB_ACTION_1, Action.FOB_ACTION_2, Action.FOB_ACTION_3})
+_NOWHERE = frozenset({LockState.UNDEFINED, LockState.UNCALIBRATED, LockState.BOOT_RUN})
+"""States of a lock that has not got to where an action leads."""
 
 
 class OutcomeUnknown(NukiError):
-    """An action was sent, its answer got lost, and nothing tells whether the lock carried it out."""
+    """An action was sent, and nothing tells whether, or how far, the lock carried it out."""
 
     code = "outcome_unknown"
 
 
 class NotExecuted(NukiError):
-    """An action was sent, its answer got lost, and the lock's state proves that it did nothing."""
+    """An action was sent, its answer got lost, and the lock's log proves that it did nothing."""
 
     code = "not_executed"
 
 
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a lock action ended, in the lock's own words; `completion` is its completion status in lower snake case."""
 
-    completion: str
-    states: KeyturnerStates | None
+    __slots__ = ("completion", "states")
+
+    def __init__(self, completion: str, states: KeyturnerStates | None) -> None:
+        self.completion = completion
+        self.states = states
 
 
-class Verdict(enum.Enum):
-    """Was the action carried out?"""
-
-    DONE = "done"
-    IDLE = "idle"
-    UNKNOWN = "unknown"
+SUCCESS = name_of(Completion.SUCCESS)
 
 
-def _fingerprint(states: KeyturnerStates) -> tuple[object, ...]:
-    """What an action of anybody changes."""
-    return states.lock_state, states.trigger, states.last_action, states.last_trigger, states.last_completion
+def reported_as(action: Action, told: int | None) -> bool:
+    """Whether the lock, when it speaks of action `told`, may mean `action`; what a fob's press does is configured."""
+    return told == action or told in _OTHER_NAMES.get(action, ()) or (action in _FOB_ACTIONS and bool(told))
 
 
-def judge(action: Action, before: KeyturnerStates | None, after: KeyturnerStates) -> Verdict:
-    """Was `action` carried out between the two reports?  `before` may be missing or older than the action."""
-    moved = before is not None and _fingerprint(before) != _fingerprint(after)
-    ours = after.last_action == action and after.last_trigger == Trigger.SYSTEM
-    by_system = after.trigger == Trigger.SYSTEM
-    if after.lock_state in TARGETS.get(action, ()) and (action not in _PASSING or (ours and by_system)):
-        return Verdict.DONE
-    if moved and ours:
-        return Verdict.DONE
-    if moved and after.last_action is None and by_system:  # old firmware: no last action
-        return Verdict.DONE if after.lock_state in _PASSING.get(action, ()) else Verdict.UNKNOWN
-    if before is not None and not moved and (action in TARGETS or (after.last_action is not None and not ours)):
-        return Verdict.IDLE
-    return Verdict.UNKNOWN
+def is_passing(action: Action, states: KeyturnerStates) -> bool:
+    """Whether the lock leaves this state by itself before long, as far as that matters to `action`."""
+    state = states.lock_state
+    if state == LockState.UNLATCHED:
+        return states.trigger != Trigger.MANUAL  # a hand may hold the knob for as long as it likes
+    return state in MOVING_STATES or (state == LockState.UNLOCKED_LOCK_N_GO and action in LOCK_N_GO)
 
 
-def settled(action: Action, states: KeyturnerStates) -> bool:
-    """Whether `states`, of a lock that rests, tell how `action` ended, of which no COMPLETE was heard.
+def leads_to(action: Action, states: KeyturnerStates) -> bool:
+    """Whether `action` leads to this state and rests there."""
+    return states.lock_state in TARGETS.get(action, ())
 
-    An action that leads to a state has either a completion status of its own in them or led there (or to a blocked
-    motor); a lock that is elsewhere and says nothing of it has not done it, or not to its end.
+
+def failure(completion: int) -> LockError:
+    """The error under a completion status's name."""
+    code = name_of(completion)
+    if completion == Completion.MOTOR_BLOCKED:
+        return LockError(code, "the motor is blocked; check the door and the bolt")
+    return LockError(code, f"the lock ended the action with {code.replace('_', ' ')}")
+
+
+class Traces:
+    """What the lock showed of one action since that was sent: `saw` gets each report of it, whoever asked for it.
+
+    `crowded` says that the lock was carrying out another action: what moves then does not show that it has this one.
     """
-    if states.last_completion is not None and states.last_action == action and states.last_trigger == Trigger.SYSTEM:
-        return True
-    return action not in TARGETS or states.lock_state in TARGETS[action] | {LockState.MOTOR_BLOCKED}
 
+    def __init__(self, action: Action, *, crowded: bool = False) -> None:
+        self.action = action
+        self._crowded = crowded
+        self.accepted = False
+        """The lock has said that it carries it out."""
+        self.moved = False
+        """It has shown a state that this action passes through, not set in motion by a person at the lock."""
+        self.restless = False
+        """It has moved at all, on whoever's account."""
+        self.last: KeyturnerStates | None = None
+        self._reached: KeyturnerStates | None = None
+        self._unlatched = False
+        self._name: int | None = None
 
-def ended(action: Action, states: KeyturnerStates, *, reported: bool) -> Outcome:
-    """The outcome that `states` tell for an action that has ended.
+    def saw(self, states: KeyturnerStates) -> None:
+        """The lock reports."""
+        self.last = states
+        state = states.lock_state
+        self.restless |= state in MOVING_STATES or state == LockState.UNLATCHED
+        if state in _TURNS.get(self.action, _ANY_TURN) and states.trigger == Trigger.SYSTEM:
+            self.moved |= not self._crowded
+            self._unlatched |= state == LockState.UNLATCHED
+        if self._name is None and self.is_ours and self.action in LOCK_N_GO:
+            self._name = states.last_action if reported_as(self.action, states.last_action) else None
+        may_count = self.moved or (self.accepted and self.action in TARGETS)
+        if may_count and not is_passing(self.action, states) and self._succeeded(states):
+            self._reached = states
 
-    `reported` means that the lock sent them on account of this action; only then their completion status is its.
-    Raises `LockError` under the completion status's name if the action failed.
-    """
-    if reported and states.lock_state == LockState.MOTOR_BLOCKED:
-        raise LockError("motor_blocked", "the motor is blocked; check the door and the bolt")
-    completion = states.last_completion
-    if not reported or completion is None or states.last_action != action:
-        completion = Completion.SUCCESS
-    if completion != Completion.SUCCESS:
-        code = name_of(completion)
-        raise LockError(code, f"the lock ended the action with {code.replace('_', ' ')}")
-    return Outcome(name_of(completion), states)
+    @property
+    def is_ours(self) -> bool:
+        """The lock has the action: what it does is done on its account."""
+        return self.accepted or self.moved
+
+    def names_it(self, states: KeyturnerStates) -> bool:
+        """`states` tell of this action, and how it ended: a command over Bluetooth, by its own or a related name."""
+        return (
+            self.is_ours
+            and states.last_completion is not None
+            and states.last_trigger == Trigger.SYSTEM
+            and self._is_named(states)
+        )
+
+    def _is_named(self, states: KeyturnerStates) -> bool:
+        """Under a related name only if the lock said that it took it; lock 'n' go under the first, which it keeps."""
+        told = states.last_action
+        related = self.accepted and reported_as(self.action, told)
+        return (told == self.action or related) and self._name in (None, told)
+
+    def completed(self, states: KeyturnerStates) -> Outcome | None:
+        """The outcome of an action of which the lock has said COMPLETE; None if that was not the end of it.
+
+        Some firmware says it while the latch is held or lock 'n' go waits.  Raises `LockError` if the action failed.
+        """
+        if not self.is_ours:
+            return Outcome(SUCCESS, states) if leads_to(self.action, states) else None
+        named = self.names_it(states)
+        if states.lock_state in MOVING_STATES:
+            return None if named or self.action in LOCK_N_GO else Outcome(SUCCESS, states)
+        if named and states.last_completion != Completion.SUCCESS:
+            assert states.last_completion is not None
+            raise failure(states.last_completion)
+        if states.lock_state == LockState.MOTOR_BLOCKED and (named or states.last_action is None):
+            raise failure(Completion.MOTOR_BLOCKED)
+        if self.action in LOCK_N_GO:
+            return None if is_passing(self.action, states) else self.ended(states)
+        return Outcome(SUCCESS, states)
+
+    def ended(self, states: KeyturnerStates) -> Outcome:
+        """The outcome of an action that is over, of which no COMPLETE was heard: what `states`, at rest, tell of it.
+
+        Raises `LockError` if it failed, `OutcomeUnknown` if they do not tell.
+        """
+        if self._succeeded(states):
+            return Outcome(SUCCESS, states)
+        named, completion = self.names_it(states), states.last_completion
+        if named and completion is not None and completion != Completion.SUCCESS:
+            raise failure(completion)
+        if self._reached is not None:
+            return Outcome(SUCCESS, self._reached)  # it got there, and was turned on since
+        if self.is_ours and states.lock_state == LockState.MOTOR_BLOCKED and (named or states.last_action is None):
+            raise failure(Completion.MOTOR_BLOCKED)
+        if self.accepted and states.lock_state == LockState.UNDEFINED and (named or states.last_action is None):
+            raise LockError("incomplete", "the lock accepted the action, but it is undefined now")
+        raise OutcomeUnknown(f"{name_of(self.action)} was sent; the lock is {name_of(states.lock_state)} now")
+
+    def _succeeded(self, states: KeyturnerStates) -> bool:
+        """Whether these states, at rest, tell that the action was carried out.
+
+        Not of one that the lock may never have got: somebody else's, or an earlier one, looks the same.
+        """
+        if not self.is_ours or states.lock_state in _NOWHERE or states.lock_state == LockState.MOTOR_BLOCKED:
+            return False
+        by_command, told_how = states.trigger == Trigger.SYSTEM, states.last_completion is not None
+        if not told_how and (states.last_action is not None or not by_command):
+            return False
+        if told_how and not (self.names_it(states) and states.last_completion == Completion.SUCCESS):
+            return False
+        if self.action in TARGETS:
+            return by_command and leads_to(self.action, states)
+        if self.action in LOCK_N_GO:
+            return by_command and states.lock_state == LockState.LOCKED and (self.moved or told_how)
+        if self.action == Action.UNLATCH:
+            return by_command and (self._unlatched or told_how) and states.lock_state == LockState.UNLOCKED
+        return told_how

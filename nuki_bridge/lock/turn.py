@@ -75,6 +75,11 @@ class Turn:
         """Somebody waits who comes before the one that holds it."""
         return self._holder is not None and any(each.rank < self._holder for each in self._line)
 
+    @property
+    def is_wanted_by_people(self) -> bool:
+        """Somebody waits, a guest or not."""
+        return any(each.rank < Rank.BRIDGE for each in self._line)
+
     async def acquire(self, rank: Rank, timeout_s: float | None = None) -> None:
         """Wait for the turn; raises `TimeoutError`."""
         if self._holder is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from nuki_bridge.protocol.codes import DoorState, ErrorCode, Family, LockState
+from nuki_bridge.protocol.codes import Action, DoorState, ErrorCode, Family, LockState
 
 Random = Callable[[int], bytes]
 """Gives that many random bytes."""
@@ -61,6 +61,15 @@ class Behaviour:
     accepts_nothing_to_do: bool = False
     """With nothing to do: ACCEPTED and COMPLETE; otherwise COMPLETE at once."""
 
+    queue_s: float = 0.0
+    """So long after ACCEPTED the motor starts; until then nothing shows that there is anything to do."""
+    locks_as: Action | None = None
+    """What it calls a lock action of a client in its reports and its log, if not lock: full lock."""
+    busy_in_lock_n_go: bool = False
+    """It refuses an action as busy while lock 'n' go waits, instead of ending that for it."""
+    reboot_forgets_action: bool = False
+    """After a reboot it does not know its last action any more."""
+
     advertise_while_connected: bool = False
     beacon_bit_missing: bool = False
     """The beacon's bit "state changed" is never set: some firmware does not, at least for turns by hand."""
@@ -102,6 +111,8 @@ class Behaviour:
     """Length of Log Entry Count: 3 on old firmware, otherwise 5."""
     log_data_padded: bool = False
     """The data of every log entry has 5 bytes, as a Smart Lock 3.0 sends it."""
+    log_late_s: float = 0.0
+    """So long after the end of an action its entry is written."""
     logs_refusals: bool = True
     """A lock action that is refused for its time or because the lock is busy has its log entry."""
     pin_attempts: int = 3

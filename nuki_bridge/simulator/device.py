@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nuki_bridge.protocol.advertisement import APPLE, beacon_data, beacon_name
@@ -248,7 +249,12 @@ class Device:
         flags: int = 0,
     ) -> None:
         """Write a lock action into the log; `suffix` is appended to the name of who did it."""
-        self.write_log(LogType.LOCK_ACTION, action, trigger, flags, completion, by=by, suffix=suffix)
+        data = (action, trigger, flags, completion)
+        write = partial(self.write_log, LogType.LOCK_ACTION, *data, by=by, suffix=suffix)
+        if self.behaviour.log_late_s > 0:
+            self.call_later(self.behaviour.log_late_s, write)
+        else:
+            write()
 
     def write_log(
         self,

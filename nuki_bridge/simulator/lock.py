@@ -83,6 +83,7 @@ class VirtualLock(Surroundings):
         """Takes the arguments of `Device`."""
         super().__init__(*args, **kwargs)
         self.last_command: int = 0
+        self._queued = False
         self._connections: dict[int, _Connection] = {}
         self._swallow = 0
         self._damage = 0
@@ -154,6 +155,8 @@ class VirtualLock(Surroundings):
         if self.rebooting:
             return
         self.motor.cancel()
+        if self.behaviour.reboot_forgets_action:
+            self.motor.last_action, self.motor.last_completion = Action.NONE, Completion.SUCCESS
         self.leave_pairing_mode()
         self.forget_challenges()
         self.rebooting = True
@@ -214,26 +217,40 @@ class VirtualLock(Surroundings):
 
     def perform(self, exchange: Exchange, action: Action, suffix: str | None = None, flags: int = 0) -> None:
         """Carry out a lock action that has passed all checks but the motor's; raises `Refused`."""
+        behaviour = self.behaviour
         if not self.motor.calibrated:
             raise Refused(ErrorCode.NOT_CALIBRATED)
-        if self.busy:
+        if self.busy or self._queued or (behaviour.busy_in_lock_n_go and self.motor.active):
             raise Refused(ErrorCode.BUSY)
         if action is Action.UNLOCK and self.settings.auto_unlatch:
             action = Action.UNLATCH
+        if action is Action.LOCK and behaviour.locks_as is not None:
+            action = behaviour.locks_as
         self.motor.cancel()  # a lock 'n' go that waits: its asker hears of it before this one is accepted
         exchange.authorization.count_action()
-        accepted_times = self.behaviour.accepted_times
+        accepted_times = behaviour.accepted_times
         if not plan(action, self.motor.state):
-            accepted_times = min(accepted_times, int(self.behaviour.accepts_nothing_to_do))
+            accepted_times = min(accepted_times, int(behaviour.accepts_nothing_to_do))
         for _ in range(accepted_times):
             exchange.reply(requests.ACCEPTED)
-        self.mover = exchange
         exchange.suffix = suffix
+        if behaviour.queue_s > 0:
+            self._queued = True
+            self.call_later(behaviour.queue_s, partial(self._begin, exchange, action, flags))
+        else:
+            self._begin(exchange, action, flags)
+
+    def _begin(self, exchange: Exchange, action: Action, flags: int) -> None:
+        """Start the motor for an action that was accepted; people at the lock may have come first."""
+        self._queued = False
+        self.motor.cancel()
+        self.mover = exchange
         if plan(action, self.motor.state):
             exchange.note("action_started", name_of(action))
 
         def log(completion: Completion) -> None:
-            self.log_action(action, Trigger.SYSTEM, completion, by=exchange.authorization, suffix=suffix, flags=flags)
+            by, suffix = exchange.authorization, exchange.suffix
+            self.log_action(action, Trigger.SYSTEM, completion, by=by, suffix=suffix, flags=flags)
 
         def done(completion: Completion) -> None:
             log(completion)

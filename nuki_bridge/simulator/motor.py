@@ -106,6 +106,8 @@ class Motor:
         self.last_trigger = Trigger.SYSTEM
         self.last_completion = Completion.SUCCESS
         self.blocked = False
+        self.fails: tuple[Completion, LockState] | None = None
+        """How the next turn ends, and where, if not well: a handle that was not lifted, a motor that ran too long."""
         self.openings = 0
         self.closings = 0
         self._phases: list[Phase] = []
@@ -221,6 +223,11 @@ class Motor:
             self.last_completion = Completion.MOTOR_BLOCKED
             self._on_state()
             self._finish(Completion.MOTOR_BLOCKED)
+            return
+        if isinstance(phase, Turn) and self.fails is not None:
+            (self.last_completion, self.state), self.fails = self.fails, None
+            self._on_state()
+            self._finish(self.last_completion)
             return
         if isinstance(phase, Turn):
             self.state = phase.final

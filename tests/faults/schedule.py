@@ -37,11 +37,15 @@ HABITS: dict[str, tuple[Any, ...]] = {
     "reboot_s": (4.0, 12.0),
     "log_size": (1000, 1000, 5),
     "log_count_size": (None, 3),
+    "queue_s": (0.0, 0.3, 1.5),
+    "log_late_s": (0.0, 0.5, 1.5),
     "plain_error_s": (0.0, 0.05, 2.0),
     "beacon_bit_late_s": (0.0, 2.0, 30.0),
 }
 """What a habit with more than two ways may be; a plain flag is drawn as it is."""
-OF_NO_MATTER = frozenset({"pairing_mode_s", "max_users", "max_codes", "max_time_control", "pin_attempts", "pin_ban_s"})
+OF_NO_MATTER = frozenset(
+    {"locks_as", "pairing_mode_s", "max_users", "max_codes", "max_time_control", "pin_attempts", "pin_ban_s"}
+)
 """Sizes and times of what no run does."""
 
 

@@ -181,7 +181,7 @@ class Stage:
         """The verdict, once everything has been stopped; `ours` are the authorizations whose askers have suffixes."""
         slow = any("delay_write" in event.values for event in self.plan.events)
         start = name_of(self.plan.behaviour.start_state)
-        slack_s = self.radio.write_s + (5.0 if slow else 0.0)
+        slack_s = self.radio.write_s + self.virtual.behaviour.queue_s + (5.0 if slow else 0.0)
         self.found += Case(self.commands, self.virtual.audit, frozenset(ours), start, slack_s).judge()
         self._look_for_leftovers()
         gc.collect()

@@ -1,17 +1,17 @@
-"""The verdict over a lost answer: an action is taken for not carried out only if the lock's report proves it."""
+"""What the reports since an action was sent tell of it: success or failure only if they speak of this action."""
 
 from __future__ import annotations
 
 import pytest
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.lock.outcome import Verdict, ended, judge, settled
+from nuki_bridge.lock.outcome import OutcomeUnknown, Traces, is_passing
 from nuki_bridge.protocol.codes import Action as A
 from nuki_bridge.protocol.codes import Completion, LockState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
 
 S = LockState
-SYSTEM, MANUAL = Trigger.SYSTEM, Trigger.MANUAL
+SYSTEM, MANUAL, AUTO_LOCK = Trigger.SYSTEM, Trigger.MANUAL, Trigger.AUTO_LOCK
 OK, BLOCKED = Completion.SUCCESS, Completion.MOTOR_BLOCKED
 
 
@@ -33,83 +33,151 @@ def report(state: LockState, last: tuple[A, Trigger, Completion] | None, trigger
 
 LOCKED = report(S.LOCKED, (A.LOCK, SYSTEM, OK))
 UNLOCKED = report(S.UNLOCKED, (A.UNLOCK, SYSTEM, OK))
+UNLOCKING = report(S.UNLOCKING, (A.UNLOCK, SYSTEM, OK))
+LOCKING = report(S.LOCKING, (A.LOCK, SYSTEM, OK))
+OPENING = report(S.UNLATCHING, (A.UNLATCH, SYSTEM, OK))
+HELD = report(S.UNLATCHED, (A.UNLATCH, SYSTEM, OK))
 OPENED = report(S.UNLOCKED, (A.UNLATCH, SYSTEM, OK))
 LOCKED_BY_HAND = report(S.LOCKED, (A.LOCK, MANUAL, OK), MANUAL)
+AUTO_LOCKED = report(S.LOCKED, (A.LOCK, AUTO_LOCK, OK), AUTO_LOCK)
 JAMMED = report(S.MOTOR_BLOCKED, (A.LOCK, SYSTEM, BLOCKED))
+STOPPED = report(S.UNDEFINED, (A.LOCK, SYSTEM, Completion.CANCELED))
 FULLY_LOCKED = report(S.LOCKED, (A.FULL_LOCK, SYSTEM, OK))
-ONE_TURN_SINCE = report(S.LOCKED, (A.FULL_LOCK, SYSTEM, OK), MANUAL)
-OLD_LOCKED, OLD_UNLOCKED = report(S.LOCKED, None), report(S.UNLOCKED, None)
+NO_HANDLE = report(S.LOCKED, (A.FULL_LOCK, SYSTEM, Completion.HANDLE_NOT_LIFTED))
+WAITING = report(S.UNLOCKED_LOCK_N_GO, (A.LOCK_N_GO, SYSTEM, OK))
+LEFT = report(S.LOCKED, (A.LOCK_N_GO, SYSTEM, OK))
+FORGOTTEN = report(S.LOCKED, (A.NONE, SYSTEM, OK))
+OLD_LOCKED, OLD_UNLOCKED, OLD_LOST = report(S.LOCKED, None), report(S.UNLOCKED, None), report(S.UNDEFINED, None)
+OLD_HELD, OLD_LOCKING = report(S.UNLATCHED, None), report(S.LOCKING, None)
+
+
+def traces(action: A, *seen: KeyturnerStates, accepted: bool = False, crowded: bool = False) -> Traces:
+    found = Traces(action, crowded=crowded)
+    found.accepted = accepted
+    for each in seen:
+        found.saw(each)
+    return found
+
+
+def word(action: A, *seen: KeyturnerStates, accepted: bool = False, crowded: bool = False) -> str:
+    """What the last of these reports, at rest, tells."""
+    found = traces(action, *seen, accepted=accepted, crowded=crowded)
+    assert found.last is not None
+    try:
+        return found.ended(found.last).completion
+    except (LockError, OutcomeUnknown) as error:
+        return error.code
+
+
+def word_of_complete(found: Traces, state: KeyturnerStates) -> str:
+    """What COMPLETE means after it; `more` if the action goes on."""
+    try:
+        outcome = found.completed(state)
+    except (LockError, OutcomeUnknown) as error:
+        return error.code
+    return outcome.completion if outcome else "more"
 
 
 @pytest.mark.parametrize(
-    ("action", "before", "after", "verdict"),
+    ("action", "state"),
     [
-        (A.UNLOCK, LOCKED, UNLOCKED, Verdict.DONE),
-        (A.UNLOCK, LOCKED, LOCKED, Verdict.IDLE),
-        (A.UNLOCK, None, UNLOCKED, Verdict.DONE),
-        (A.UNLOCK, None, LOCKED, Verdict.UNKNOWN),
-        (A.UNLOCK, OLD_LOCKED, OLD_UNLOCKED, Verdict.DONE),
-        (A.UNLOCK, OLD_LOCKED, OLD_LOCKED, Verdict.IDLE),
-        (A.LOCK, UNLOCKED, JAMMED, Verdict.DONE),
-        (A.LOCK, UNLOCKED, LOCKED_BY_HAND, Verdict.DONE),
-        (A.UNLOCK, UNLOCKED, LOCKED_BY_HAND, Verdict.UNKNOWN),
-        (A.FULL_LOCK, UNLOCKED, FULLY_LOCKED, Verdict.DONE),
-        (A.FULL_LOCK, LOCKED, FULLY_LOCKED, Verdict.DONE),
-        (A.FULL_LOCK, FULLY_LOCKED, FULLY_LOCKED, Verdict.DONE),
-        (A.FULL_LOCK, LOCKED, LOCKED, Verdict.IDLE),
-        (A.FULL_LOCK, LOCKED_BY_HAND, LOCKED_BY_HAND, Verdict.IDLE),
-        (A.FULL_LOCK, ONE_TURN_SINCE, ONE_TURN_SINCE, Verdict.IDLE),
-        (A.FULL_LOCK, UNLOCKED, LOCKED_BY_HAND, Verdict.UNKNOWN),
-        (A.FULL_LOCK, None, LOCKED, Verdict.UNKNOWN),
-        (A.FULL_LOCK, OLD_UNLOCKED, OLD_LOCKED, Verdict.DONE),
-        (A.FULL_LOCK, OLD_LOCKED, OLD_LOCKED, Verdict.IDLE),
-        (A.UNLATCH, LOCKED, OPENED, Verdict.DONE),
-        (A.UNLATCH, UNLOCKED, UNLOCKED, Verdict.IDLE),
-        (A.UNLATCH, OPENED, OPENED, Verdict.UNKNOWN),
-        (A.UNLATCH, None, OPENED, Verdict.UNKNOWN),
-        (A.UNLATCH, OLD_UNLOCKED, OLD_UNLOCKED, Verdict.UNKNOWN),
-        (A.UNLATCH, OLD_LOCKED, OLD_UNLOCKED, Verdict.DONE),
-        (A.UNLATCH, LOCKED, LOCKED_BY_HAND, Verdict.UNKNOWN),
-        (A.LOCK_N_GO, OLD_UNLOCKED, OLD_LOCKED, Verdict.UNKNOWN),
+        (A.UNLOCK, UNLOCKED),
+        (A.UNLOCK, LOCKED),
+        (A.LOCK, LOCKED),
+        (A.LOCK, LOCKED_BY_HAND),
+        (A.LOCK, JAMMED),
+        (A.LOCK, STOPPED),
+        (A.LOCK, OLD_LOCKED),
+        (A.FULL_LOCK, FULLY_LOCKED),
+        (A.UNLATCH, OPENED),
+        (A.LOCK_N_GO, LEFT),
+        (A.UNLATCH, OLD_UNLOCKED),
     ],
 )
-def test_verdict(action: A, before: KeyturnerStates | None, after: KeyturnerStates, verdict: Verdict) -> None:
-    assert judge(action, before, after) is verdict
-
-
-def test_a_failed_action_raises_under_the_name_of_its_completion_status() -> None:
-    low = report(S.UNLOCKED, (A.LOCK, SYSTEM, Completion.LOW_MOTOR_VOLTAGE))
-    with pytest.raises(LockError, match="low motor voltage") as failed:
-        ended(A.LOCK, low, reported=True)
-    assert failed.value.code == "low_motor_voltage"
-    with pytest.raises(LockError) as failed:
-        ended(A.LOCK, report(S.MOTOR_BLOCKED, None), reported=True)
-    assert failed.value.code == "motor_blocked"
-
-
-def test_an_earlier_failure_is_not_blamed_on_this_action() -> None:
-    """COMPLETE at once, nothing to do: the last completion status belongs to some earlier action."""
-    assert ended(A.LOCK, report(S.LOCKED, (A.LOCK, SYSTEM, BLOCKED)), reported=False).completion == "success"
-    assert ended(A.UNLOCK, report(S.UNLOCKED, (A.LOCK, SYSTEM, BLOCKED)), reported=True).completion == "success"
+def test_a_report_alone_proves_nothing(action: A, state: KeyturnerStates) -> None:
+    """It may tell of an earlier action of the same name, or of somebody else's."""
+    assert word(action, state) == "outcome_unknown"
 
 
 @pytest.mark.parametrize(
-    ("action", "states", "told"),
+    ("action", "seen", "told"),
     [
-        (A.LOCK, OLD_LOCKED, True),
-        (A.LOCK, LOCKED_BY_HAND, True),
-        (A.LOCK, OLD_UNLOCKED, False),
-        (A.LOCK, report(S.UNDEFINED, None), False),
-        (A.LOCK, UNLOCKED, False),
-        (A.LOCK, report(S.UNLOCKED, (A.LOCK, MANUAL, OK), MANUAL), False),
-        (A.LOCK, report(S.UNDEFINED, (A.LOCK, SYSTEM, Completion.CANCELED)), True),
-        (A.LOCK, report(S.MOTOR_BLOCKED, None), True),
-        (A.UNLOCK, report(S.UNDEFINED, (A.LOCK, SYSTEM, OK)), False),
-        (A.FULL_LOCK, OLD_UNLOCKED, False),
-        (A.UNLATCH, OLD_LOCKED, True),
+        (A.UNLOCK, (UNLOCKING, UNLOCKED), "success"),
+        (A.UNLOCK, (UNLOCKING, AUTO_LOCKED), "outcome_unknown"),
+        (A.UNLOCK, (UNLOCKING, UNLOCKED, AUTO_LOCKED), "success"),
+        (A.UNLOCK, (LOCKING, LOCKED), "outcome_unknown"),
+        (A.LOCK, (LOCKING, JAMMED), "motor_blocked"),
+        (A.LOCK, (LOCKING, STOPPED), "canceled"),
+        (A.LOCK, (report(S.LOCKING, (A.LOCK, AUTO_LOCK, OK), AUTO_LOCK), AUTO_LOCKED), "outcome_unknown"),
+        (A.UNLATCH, (HELD, OPENED), "success"),
+        (A.UNLATCH, (OPENING, OPENED), "success"),
+        (A.UNLATCH, (OPENING, report(S.UNDEFINED, (A.UNLATCH, SYSTEM, OK))), "outcome_unknown"),
+        (A.UNLATCH, (OPENING, AUTO_LOCKED), "outcome_unknown"),
+        (A.UNLATCH, (OPENING, FORGOTTEN), "outcome_unknown"),
+        (A.UNLATCH, (OLD_HELD, OLD_UNLOCKED), "success"),
+        (A.UNLATCH, (report(S.UNLATCHING, None), OLD_UNLOCKED), "outcome_unknown"),
+        (A.LOCK_N_GO, (WAITING, LEFT), "success"),
+        (A.LOCK_N_GO, (WAITING, OPENED), "outcome_unknown"),
+        (A.LOCK_N_GO, (WAITING, report(S.UNLOCKED, (A.LOCK_N_GO, SYSTEM, OK))), "outcome_unknown"),
+        (A.LOCK_N_GO, (WAITING, report(S.LOCKED, (A.LOCK_N_GO_UNLATCH, SYSTEM, OK))), "outcome_unknown"),
+        (A.LOCK, (OLD_LOCKING, OLD_LOCKED), "success"),
+        (A.LOCK, (OLD_LOCKING, OLD_UNLOCKED), "outcome_unknown"),
+        (A.LOCK, (OLD_LOCKING, report(S.MOTOR_BLOCKED, None)), "motor_blocked"),
     ],
 )
-def test_without_complete_the_states_tell_the_end_if_they_speak_of_it(
-    action: A, states: KeyturnerStates, told: bool
+def test_movement_of_its_own_ties_the_report_to_the_action(
+    action: A, seen: tuple[KeyturnerStates, ...], told: str
 ) -> None:
-    assert settled(action, states) is told
+    assert word(action, *seen) == told
+
+
+def test_movement_counts_for_nothing_while_the_lock_carries_out_another_action() -> None:
+    assert word(A.UNLATCH, HELD, OPENED, crowded=True) == "outcome_unknown"
+    assert word(A.UNLATCH, HELD, OPENED, crowded=True, accepted=True) == "success"
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "told"),
+    [
+        (A.UNLOCK, UNLOCKED, "success"),
+        (A.UNLOCK, OPENED, "success"),
+        (A.LOCK, FULLY_LOCKED, "success"),
+        (A.LOCK, NO_HANDLE, "handle_not_lifted"),
+        (A.FOB_ACTION_2, JAMMED, "motor_blocked"),
+        (A.FOB_ACTION_1, UNLOCKED, "success"),
+        (A.LOCK, report(S.UNLOCKED, (A.LOCK, MANUAL, OK), MANUAL), "outcome_unknown"),
+        (A.LOCK, OLD_LOST, "incomplete"),
+        (A.UNLATCH, OLD_UNLOCKED, "outcome_unknown"),
+        (A.FULL_LOCK, OLD_UNLOCKED, "outcome_unknown"),
+    ],
+)
+def test_what_the_lock_has_accepted_it_reports_under_its_own_name(action: A, state: KeyturnerStates, told: str) -> None:
+    assert word(action, state, accepted=True) == told
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "accepted", "told"),
+    [
+        (A.LOCK, report(S.LOCKED, (A.LOCK, SYSTEM, BLOCKED)), False, "success"),  # nothing to do
+        (A.UNLOCK, report(S.UNLOCKED, (A.LOCK, SYSTEM, BLOCKED)), True, "success"),
+        (A.UNLOCK, LOCKED, False, "more"),  # it came late, for an earlier one
+        (A.LOCK, NO_HANDLE, True, "handle_not_lifted"),
+        (A.LOCK, report(S.UNLOCKED, (A.LOCK, SYSTEM, Completion.LOW_MOTOR_VOLTAGE)), True, "low_motor_voltage"),
+        (A.LOCK, report(S.MOTOR_BLOCKED, None), True, "motor_blocked"),
+        (A.UNLATCH, HELD, True, "success"),
+        (A.UNLATCH, OPENING, True, "more"),
+        (A.LOCK_N_GO, WAITING, True, "more"),
+        (A.LOCK_N_GO_UNLATCH, report(S.UNLATCHED, (A.LOCK_N_GO_UNLATCH, SYSTEM, OK)), True, "more"),
+        (A.LOCK_N_GO, LEFT, True, "success"),
+        (A.LOCK_N_GO, OPENED, True, "outcome_unknown"),
+    ],
+)
+def test_complete(action: A, state: KeyturnerStates, accepted: bool, told: str) -> None:
+    assert word_of_complete(traces(action, state, accepted=accepted), state) == told
+
+
+def test_which_states_a_lock_leaves_by_itself() -> None:
+    assert is_passing(A.UNLATCH, HELD)
+    assert not is_passing(A.UNLATCH, report(S.UNLATCHED, (A.UNLATCH, MANUAL, OK), MANUAL)), "a hand holds the knob"
+    assert is_passing(A.LOCK_N_GO, WAITING)
+    assert not is_passing(A.LOCK, WAITING), "nobody keeps the turn for somebody else's"
