@@ -21,6 +21,21 @@ from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Message, Subscription
 
 ANSWER_TIMEOUT_S = 30.0
+LIST_TIMEOUT_S = 330.0
+"""The same where a long list may have to be read over a slow link, which the daemon gives 300 s."""
+LISTS = frozenset(
+    {
+        "users/list",
+        "users/add",
+        "users/update",
+        "users/remove",
+        "keypad/list",
+        "keypad/update",
+        "keypad/remove",
+        "log/get",
+    }
+)
+"""Requests for which that may be."""
 COMMAND_EXPIRY_S = 15
 """A command that the broker could not deliver by then is dropped there, and the daemon does not carry it out later."""
 ACTION_TIMEOUT_S = 170.0
@@ -148,11 +163,13 @@ class Client(Conversation):
             raise RequestError("lock_missing", f"say which lock; the bridge knows: {known}")
         return names[0]
 
-    async def ask(self, scope: str, command: str, data: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
+    async def ask(self, scope: str, command: str, data: dict[str, Any], timeout_s: float | None = None) -> Any:
         """Send a request to `scope` (`bridge` or a lock's name) and await the answer's `data`.
 
         Raises `RequestError` with the code and sentence of an error answer, `TimedOut`, or what ended the conversation.
         """
+        if timeout_s is None:
+            timeout_s = LIST_TIMEOUT_S if command in LISTS else ANSWER_TIMEOUT_S
         await self._subscribe(f"{scope}/response/{command}")
         answer = await self._exchange(f"{scope}/request/{command}", data, timeout_s)
         return answer.get("data")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock, words
+from nuki_bridge.lock.admin import LIST_S, PROGRESS_S
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.protocol.codes import (
     Action,
@@ -394,6 +395,7 @@ async def _get(call: Call) -> Answer:
         raise RequestError("bad_request", "give before or after, not both")
     count: int = call.arguments.get("count", DEFAULT_COUNT)
     deadline = lock.clock() + call.timeout_s
+    latest = deadline + LIST_S
     zone = await users.zone(call.timeout_s)
     start: int = before or after or 0
     found: list[LogEntry] = []
@@ -401,6 +403,7 @@ async def _get(call: Call) -> Answer:
         wanted = min(admin.page_size, count - len(found))
         left_s = deadline - lock.clock()
         page = await admin.log(start=start, count=wanted, descending=after is None, timeout_s=left_s)
+        deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
         found += page
         if len(page) < wanted:
             break

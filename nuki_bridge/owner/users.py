@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
+from nuki_bridge.lock.admin import LIST_S
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access
@@ -197,11 +198,14 @@ class Users:
     async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
         """Every user by ID, asked of the lock now, a page at a time so that others get their turn; publishes them.
 
-        Raises as `Admin.entries`.
+        A reading that is under way is waited for, and counts if nothing has changed since.  Raises as `Admin.entries`.
         """
-        deadline = self._lock.clock() + timeout_s
+        begun = self._lock.clock()
+        deadline = begun + max(timeout_s, LIST_S)
         async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
-            return await self._read(deadline)
+            if self._entries is not None and self._read_at > begun and self._seen == self._marks():
+                return self._entries
+            return await self._read(self._lock.clock() + timeout_s)
 
     async def _read(self, deadline: float) -> dict[int, AuthorizationEntry]:
         await self.zone(max(deadline - self._lock.clock(), 0.0))
@@ -318,7 +322,7 @@ class Users:
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
             known = self._entries
-            if known is None or self._seen != self._marks():
+            if known is None or not (self._seen == self._marks() or self._are_ours()):
                 known = await self.read(timeout_s)
             limit = limit_of(wanted, await self.zone(timeout_s))
             left_s = deadline - self._lock.clock()

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 from nuki_bridge.errors import BadFrame, NukiError, RequestError, StoreError
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
 from nuki_bridge.sharing.allowance import Allowance
@@ -314,6 +315,7 @@ class Invitations:
 
     async def run(self) -> None:
         """Expire, wipe, forget and clean up in time, until cancelled."""
+        acting_for.set(Rank.BRIDGE)
         while True:
             self._wake.clear()
             try:

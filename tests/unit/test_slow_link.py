@@ -143,3 +143,30 @@ async def test_a_slow_log_is_told_entry_by_entry_and_people_get_their_turn(house
         assert took_s <= 7.0
         await asyncio.sleep(120.0)
         assert sum(each["type"] == "lock_action" for each in house.events("front/event")) >= 60
+
+
+async def test_a_list_that_is_being_read_anyway_is_waited_for_and_not_read_twice(house: House) -> None:
+    for number in range(99):
+        add(house, f"User {number}")
+    async with house.running():
+        await house.pair(name="front")
+    slow(house)
+    async with house.running():
+        await asyncio.sleep(8.0)
+        answer, _ = await answer_of(house, "request/users/list")
+        assert answer["status"] == "ok", answer
+        assert len(answer["data"]) == 100
+        read = sum(int(each.detail or 0) for each in house.classic.audit if each.what == "entries_read")
+        assert read <= 250  # each page begins with the last one of the page before
+
+
+async def test_a_long_log_takes_as_long_as_it_takes(house: House) -> None:
+    for _ in range(150):
+        house.classic.log_action(Action.UNLOCK, Trigger.MANUAL, Completion.SUCCESS)
+    async with house.running():
+        await house.pair(name="front")
+        slow(house)
+        answer, took_s = await answer_of(house, "request/log/get", count=150)
+        assert answer["status"] == "ok", answer
+        assert len(answer["data"]) == 150
+        assert took_s > 20.0
