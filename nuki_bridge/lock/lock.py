@@ -1,7 +1,7 @@
 """One lock: its actions with their deadlines and true outcomes, its states, and when to talk to it.
 
 `Lock` knows `Link` and messages, never BlueZ or MQTT.  Everything it publishes is what the lock itself reported.
-One exchange runs at a time (`turn.py`); a command waits for its turn no longer than its deadline.  How a lock action
+One exchange runs at a time (`line.py`); a command waits for its turn no longer than its deadline.  How a lock action
 goes is told in `action.py`.
 """
 
@@ -11,28 +11,26 @@ import asyncio
 import enum
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from nuki_bridge.bluetooth.link import Radio, RadioStatus
-from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.bluetooth.link import Radio
+from nuki_bridge.errors import LinkError, LockError, ProtocolError
 from nuki_bridge.lock import reading
 from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.evidence import Evidence
-from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
+from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
-from nuki_bridge.lock.retry import RECONNECT_S, SEEN_FOR_S, Retry
+from nuki_bridge.lock.retry import SEEN_FOR_S
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
-from nuki_bridge.lock.turn import Rank, Turn, acting_for, with_challenge
+from nuki_bridge.lock.turn import Rank, with_challenge
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType
+from nuki_bridge.protocol.codes import Action, Command, ErrorCode, IdType
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
-from nuki_bridge.protocol.session import Random, Session
+from nuki_bridge.protocol.session import Random
 from nuki_bridge.pulse import Part
 from nuki_bridge.store import PairedLock
 
@@ -61,7 +59,7 @@ class Connection(enum.StrEnum):
     ON_DEMAND = "on-demand"
 
 
-class Lock:
+class Lock(Line):
     """One paired lock.
 
     `clock` gives seconds and counts through suspend; `now` is the wall clock.  `on_states(lock, before, now)` is called
@@ -83,69 +81,28 @@ class Lock:
         states_every_s: float | None = None,
         pulse: Part | None = None,
     ) -> None:
-        self.name = paired.name
-        self.paired = paired
+        super().__init__(paired, radio, random=random, clock=clock, pulse=pulse)
         self.connection = connection
         self.states: KeyturnerStates | None = None
         self.config: Config | None = None
         self.advanced_config: AdvancedConfig | None = None
         self.battery_report: BatteryReport | None = None
         self.updated: datetime | None = None
-        self.fault: NukiError | None = None
-        self.reconnects = 0
-        self._radio = radio
-        self.clock = clock
         self._now = now
         self._on_states = on_states
-        self._on_change = on_change
-        session = Session(paired.authorization_id, paired.shared_key, paired.family, random)
-        self.exchange = Exchange(
-            radio,
-            paired.address,
-            session,
-            clock=clock,
-            on_states=self._received_states,
-            on_disconnect=self._lost_link,
-            pulse=pulse,
-        )
+        self._tell = on_change
         self._advanced = reading.AdvancedReading(self.exchange, paired)
-        self.on_link: Callable[[], None] = lambda: None
-        """Called when the link came or went."""
-        self.on_family: Callable[[Family], None] = lambda family: None
-        """Called when a link shows that the lock is of another family than it was, after an update of its firmware."""
         self.needed_until = -math.inf
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
         self.runs: set[ActionRun] = set()
         """The actions that have been sent and are not over."""
         self.evidence: Evidence | None = None
         """Its log, if the PIN may be known."""
-        self._turn = Turn(clock)
-        self._wake = asyncio.Event()
         self._beacon_at = -math.inf  # heard on the present link
         self._challenged_at = -math.inf  # when the challenge in hand came
-        self._unreached: NukiError | None = None  # why the last attempt to connect failed
-        self._retry = Retry(clock(), random)
         self._due = Timetable(clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
-        self._was_reachable = False
 
     # -- what is known ------------------------------------------------------------------------------------------------
-
-    @property
-    def connected(self) -> bool:
-        """The Bluetooth link is up."""
-        return self.exchange.link.connected
-
-    @property
-    def rssi(self) -> int | None:
-        """Signal strength in dBm, if known."""
-        return self.exchange.link.rssi
-
-    @property
-    def reachable(self) -> bool:
-        """A command can reach the lock now: linked, or heard within the last minute without attempts failing since."""
-        if not self._radio.status.available or isinstance(self.fault, LockError) or self._retry.is_doubtful:
-            return False
-        return self.connected or self._retry.is_near(self.clock())
 
     def sighted(self, sighting: Sighting) -> None:
         """An advertisement of this lock was heard."""
@@ -158,11 +115,13 @@ class Lock:
             self._beacon_at = now
         self._report_reachable()
 
-    def radio_changed(self, status: RadioStatus) -> None:
-        """The adapter came or went."""
-        self._retry.at_once(self.clock())
-        self._report_reachable()
-        self._wake.set()
+    def _changed(self) -> None:
+        self._tell(self)
+
+    def _is_linked(self, was_doubtful: bool) -> None:
+        self._beacon_at = -math.inf
+        if self.connection is Connection.PERSISTENT or was_doubtful:
+            self._due.look(self.clock())
 
     def _received_states(self, states: KeyturnerStates) -> None:
         before, self.states = self.states, states
@@ -173,20 +132,6 @@ class Lock:
             run.saw(states)
         self._on_states(self, before, states)
 
-    def _lost_link(self) -> None:
-        if self._wants_link():
-            self._retry.lost(self.clock())
-        else:
-            self._retry.left(self.clock())
-        self._report_reachable()
-        self.on_link()
-        self._wake.set()
-
-    def _report_reachable(self) -> None:
-        if self.reachable != self._was_reachable:
-            self._was_reachable = self.reachable
-            self._on_change(self)
-
     def _note_fault(self, error: LockError) -> None:
         """Remember that the lock does not accept us any more; other refusals are the business of whoever asked."""
         if error.number not in LOST_PAIRING:
@@ -195,7 +140,7 @@ class Lock:
         if self.fault is None or self.fault.code != error.code:
             log.warning("%s: %s", self.name, error)
             self.fault = error
-            self._on_change(self)
+            self._changed()
         self._report_reachable()
 
     # -- the background: keep the link, keep up to date ---------------------------------------------------------------
@@ -264,7 +209,7 @@ class Lock:
                 raise
             log.debug("%s: the advanced configuration cannot be read now: %s", self.name, error)
             self._due.advanced_missed()
-            self._on_change(self)
+            self._changed()
 
     async def _tend_link(self) -> None:
         """Drop a link that nobody needs, or keep it alive, with a fresh challenge at hand where it is held for good."""
@@ -292,11 +237,6 @@ class Lock:
             return self._due.states_at
         return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
 
-    def _worked(self) -> None:
-        self._retry.worked()
-        self._unreached = None
-        self._report_reachable()
-
     def _holds_link(self) -> bool:
         return self.connection is Connection.PERSISTENT or self.clock() < self.needed_until
 
@@ -321,32 +261,6 @@ class Lock:
                 due.append(self._retry.heard_at + SEEN_FOR_S + 0.1)
         return min(due)
 
-    async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
-        try:
-            await self.exchange.connect(timeout_s, hurry=hurry)
-        except LinkError as error:
-            self._unreached = error
-            self._retry.missed(self.clock())
-            self._report_reachable()
-            raise
-        was_doubtful = self._retry.is_doubtful
-        self._retry.linked(self.clock())
-        self._use_family(self.exchange.link.family)
-        self.reconnects += 1
-        self._beacon_at = -math.inf
-        if self.connection is Connection.PERSISTENT or was_doubtful:
-            self._due.look(self.clock())
-        self._report_reachable()
-        self.on_link()
-
-    def _use_family(self, family: Family | None) -> None:
-        """Speak as the lock does now: the width of the PIN belongs to the family."""
-        if family is not None and family is not self.paired.family:
-            log.info("%s: the lock is of the %s family now", self.name, family.value)
-            self.paired = replace(self.paired, family=family)
-            self.exchange.session.family = family
-            self.on_family(family)
-
     async def read_states(self) -> KeyturnerStates:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
         before = self.states
@@ -361,7 +275,7 @@ class Lock:
         self.config = await with_challenge(send, challenge, self.clock, deadline)
         self._due.config_read()
         self._worked()
-        self._on_change(self)
+        self._changed()
         return self.config
 
     async def _read_advanced(self, challenge: Challenges, deadline: float) -> AdvancedConfig | None:
@@ -372,97 +286,10 @@ class Lock:
         self.advanced_config = found
         self._due.advanced_read()
         self._worked()
-        self._on_change(self)
+        self._changed()
         return self.advanced_config
 
     # -- requests -----------------------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def linked(self, deadline: float, *, hurry: bool = False) -> AsyncIterator[None]:
-        """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
-
-        `hurry` is for what begins with `fresh_nonce`; see `link_up`.
-        """
-        rank = acting_for.get()
-        try:
-            await self._turn.acquire(rank, deadline - self.clock())
-        except TimeoutError:
-            raise self._too_late() from None
-        try:
-            await self.link_up(deadline, hurry=hurry)
-            yield
-            self._worked()
-        except LockError as error:
-            self._note_fault(error)
-            raise
-        finally:
-            self._turn.release()
-            self._wake.set()
-
-    def _too_late(self) -> TimedOut:
-        """Why the turn did not come: it is not the earlier commands' fault if the lock was away all the time."""
-        if not self.connected:
-            because = f" ({self._unreached})" if self._unreached else ""
-            return TimedOut(f"the lock could not be reached within the deadline{because}")
-        if self._turn.holder is Rank.PERSON:
-            return TimedOut("the lock was busy with earlier commands until the deadline")
-        who = "a guest" if self._turn.holder is Rank.GUEST else "the bridge's own reading"
-        return TimedOut(f"the lock was busy with {who} until the deadline")
-
-    @property
-    def is_wanted(self) -> bool:
-        """Somebody, not the bridge itself, waits for the turn."""
-        return self._turn.is_wanted_by_people
-
-    async def link_up(self, deadline: float, *, hurry: bool = False) -> None:
-        """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`.
-
-        With `hurry` the link need not hear plain Error Reports yet; see `Exchange.connect`.  Between two attempts those
-        go first who come before this task: nothing is under way.
-        """
-        reason: NukiError | None = None
-        pause = RECONNECT_S[0]
-        while not (self.connected if hurry else self.exchange.link.hears_errors):
-            status = self._radio.status
-            if not status.available:
-                raise AdapterUnavailable(status.reason or "Bluetooth is not available")
-            left = deadline - self.clock()
-            if left <= 0:
-                because = f" ({reason})" if reason else ""
-                raise TimedOut(f"the lock could not be reached within the deadline{because}")
-            try:
-                if self.connected:
-                    await self.exchange.hear_errors()
-                else:
-                    await self._connect(left, hurry=hurry)
-            except LinkError as error:
-                reason = error
-                await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
-                pause = min(pause * 2, 2.0)
-                try:
-                    await self._turn.step_aside(deadline - self.clock())
-                except TimeoutError:
-                    raise self._too_late() from None
-
-    async def fresh_nonce(self, deadline: float) -> bytes:
-        """A challenge to send a command with, over a link that is up, under this task's turn.
-
-        Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.  Without an
-        answer in a hurry the lock may have refused us in plain, which the next link hears.
-        """
-        hurry = True
-        while True:
-            await self.link_up(deadline, hurry=hurry)
-            try:
-                nonce = await self.exchange.take_challenge()
-            except (LinkError, ProtocolError) as error:
-                hurry = False
-                log.debug("%s: %s; asking again", self.name, error)
-                await asyncio.sleep(min(RECONNECT_S[0], max(deadline - self.clock(), 0.0)))
-                continue
-            if self.clock() >= deadline:
-                raise TimedOut("the command could not be sent to the lock within its deadline")
-            return nonce
 
     def keep_in_touch(self, connection: Connection, states_every_s: float | None = None) -> None:
         """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""

@@ -1,0 +1,242 @@
+"""The line to one lock: is it there, whose turn is it, and a link under which its owner can ask.
+
+`Line` knows no more of the lock than that it answers; what is asked, and when, is for `lock.py` to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from nuki_bridge.bluetooth.link import Radio, RadioStatus
+from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
+from nuki_bridge.lock.retry import RECONNECT_S, Retry
+from nuki_bridge.lock.turn import Rank, Turn, acting_for
+from nuki_bridge.protocol.codes import Family
+from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.session import Random, Session
+from nuki_bridge.pulse import Part
+from nuki_bridge.store import PairedLock
+
+log = logging.getLogger(__name__)
+
+
+class Line:
+    """Base of `Lock`, which says what it wants the link for."""
+
+    def __init__(
+        self,
+        paired: PairedLock,
+        radio: Radio,
+        *,
+        random: Random,
+        clock: Callable[[], float],
+        pulse: Part | None,
+    ) -> None:
+        self.name = paired.name
+        self.paired = paired
+        self.fault: NukiError | None = None
+        self.reconnects = 0
+        self.clock = clock
+        self._radio = radio
+        session = Session(paired.authorization_id, paired.shared_key, paired.family, random)
+        self.exchange = Exchange(
+            radio,
+            paired.address,
+            session,
+            clock=clock,
+            on_states=self._received_states,
+            on_disconnect=self._lost_link,
+            pulse=pulse,
+        )
+        self.on_link: Callable[[], None] = lambda: None
+        """Called when the link came or went."""
+        self.on_family: Callable[[Family], None] = lambda family: None
+        """Called when a link shows that the lock is of another family than it was, after an update of its firmware."""
+        self._turn = Turn(clock)
+        self._wake = asyncio.Event()
+        self._unreached: NukiError | None = None  # why the last attempt to connect failed
+        self._retry = Retry(clock(), random)
+        self._was_reachable = False
+
+    # -- what the lock makes of it ------------------------------------------------------------------------------------
+
+    def _received_states(self, states: KeyturnerStates) -> None:
+        raise NotImplementedError
+
+    def _wants_link(self) -> bool:
+        """The link should be up now."""
+        raise NotImplementedError
+
+    def _is_linked(self, was_doubtful: bool) -> None:
+        """The link is up; `was_doubtful`: attempts had failed before."""
+        raise NotImplementedError
+
+    def _note_fault(self, error: LockError) -> None:
+        """The lock has refused something."""
+        raise NotImplementedError
+
+    def _changed(self) -> None:
+        """Something worth telling is not as it was."""
+        raise NotImplementedError
+
+    # -- is it there --------------------------------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """The Bluetooth link is up."""
+        return self.exchange.link.connected
+
+    @property
+    def rssi(self) -> int | None:
+        """Signal strength in dBm, if known."""
+        return self.exchange.link.rssi
+
+    @property
+    def reachable(self) -> bool:
+        """A command can reach the lock now: linked, or heard within the last minute without attempts failing since."""
+        if not self._radio.status.available or isinstance(self.fault, LockError) or self._retry.is_doubtful:
+            return False
+        return self.connected or self._retry.is_near(self.clock())
+
+    def radio_changed(self, status: RadioStatus) -> None:
+        """The adapter came or went."""
+        self._retry.at_once(self.clock())
+        self._report_reachable()
+        self._wake.set()
+
+    def _lost_link(self) -> None:
+        if self._wants_link():
+            self._retry.lost(self.clock())
+        else:
+            self._retry.left(self.clock())
+        self._report_reachable()
+        self.on_link()
+        self._wake.set()
+
+    def _report_reachable(self) -> None:
+        if self.reachable != self._was_reachable:
+            self._was_reachable = self.reachable
+            self._changed()
+
+    def _worked(self) -> None:
+        self._retry.worked()
+        self._unreached = None
+        self._report_reachable()
+
+    # -- the link -----------------------------------------------------------------------------------------------------
+
+    async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
+        try:
+            await self.exchange.connect(timeout_s, hurry=hurry)
+        except LinkError as error:
+            self._unreached = error
+            self._retry.missed(self.clock())
+            self._report_reachable()
+            raise
+        was_doubtful = self._retry.is_doubtful
+        self._retry.linked(self.clock())
+        self._use_family(self.exchange.link.family)
+        self.reconnects += 1
+        self._is_linked(was_doubtful)
+        self._report_reachable()
+        self.on_link()
+
+    def _use_family(self, family: Family | None) -> None:
+        """Speak as the lock does now: the width of the PIN belongs to the family."""
+        if family is not None and family is not self.paired.family:
+            log.info("%s: the lock is of the %s family now", self.name, family.value)
+            self.paired = replace(self.paired, family=family)
+            self.exchange.session.family = family
+            self.on_family(family)
+
+    @asynccontextmanager
+    async def linked(self, deadline: float, *, hurry: bool = False) -> AsyncIterator[None]:
+        """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
+
+        `hurry` is for what begins with `fresh_nonce`; see `link_up`.
+        """
+        rank = acting_for.get()
+        try:
+            await self._turn.acquire(rank, deadline - self.clock())
+        except TimeoutError:
+            raise self._too_late() from None
+        try:
+            await self.link_up(deadline, hurry=hurry)
+            yield
+            self._worked()
+        except LockError as error:
+            self._note_fault(error)
+            raise
+        finally:
+            self._turn.release()
+            self._wake.set()
+
+    def _too_late(self) -> TimedOut:
+        """Why the turn did not come: it is not the earlier commands' fault if the lock was away all the time."""
+        if not self.connected:
+            because = f" ({self._unreached})" if self._unreached else ""
+            return TimedOut(f"the lock could not be reached within the deadline{because}")
+        if self._turn.holder is Rank.PERSON:
+            return TimedOut("the lock was busy with earlier commands until the deadline")
+        who = "a guest" if self._turn.holder is Rank.GUEST else "the bridge's own reading"
+        return TimedOut(f"the lock was busy with {who} until the deadline")
+
+    @property
+    def is_wanted(self) -> bool:
+        """Somebody, not the bridge itself, waits for the turn."""
+        return self._turn.is_wanted_by_people
+
+    async def link_up(self, deadline: float, *, hurry: bool = False) -> None:
+        """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`.
+
+        With `hurry` the link need not hear plain Error Reports yet; see `Exchange.connect`.  Between two attempts those
+        go first who come before this task: nothing is under way.
+        """
+        reason: NukiError | None = None
+        pause = RECONNECT_S[0]
+        while not (self.connected if hurry else self.exchange.link.hears_errors):
+            status = self._radio.status
+            if not status.available:
+                raise AdapterUnavailable(status.reason or "Bluetooth is not available")
+            left = deadline - self.clock()
+            if left <= 0:
+                because = f" ({reason})" if reason else ""
+                raise TimedOut(f"the lock could not be reached within the deadline{because}")
+            try:
+                if self.connected:
+                    await self.exchange.hear_errors()
+                else:
+                    await self._connect(left, hurry=hurry)
+            except LinkError as error:
+                reason = error
+                await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
+                pause = min(pause * 2, 2.0)
+                try:
+                    await self._turn.step_aside(deadline - self.clock())
+                except TimeoutError:
+                    raise self._too_late() from None
+
+    async def fresh_nonce(self, deadline: float) -> bytes:
+        """A challenge to send a command with, over a link that is up, under this task's turn.
+
+        Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.  Without an
+        answer in a hurry the lock may have refused us in plain, which the next link hears.
+        """
+        hurry = True
+        while True:
+            await self.link_up(deadline, hurry=hurry)
+            try:
+                nonce = await self.exchange.take_challenge()
+            except (LinkError, ProtocolError) as error:
+                hurry = False
+                log.debug("%s: %s; asking again", self.name, error)
+                await asyncio.sleep(min(RECONNECT_S[0], max(deadline - self.clock(), 0.0)))
+                continue
+            if self.clock() >= deadline:
+                raise TimedOut("the command could not be sent to the lock within its deadline")
+            return nonce
