@@ -246,6 +246,8 @@ class ActionRun:
                 quiet_at = lock.clock() + QUIET_S
                 continue
             if isinstance(answer, KeyturnerStates):
+                if traces.shows_it_begun(answer):
+                    self._is_accepted()  # some firmware says no more than this
                 rests = not is_passing(action, answer)
                 quiet_at = lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
             elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
@@ -365,10 +367,13 @@ class ActionRun:
         lock, traces, pause_s = self._lock, self._traces, POLL_S
         while lock.clock() < self._give_up_at:
             if self._is_overtaken:
+                if not traces.is_ours:
+                    raise OutcomeUnknown(f"{name_of(self._action)} was sent, but not heard of before another was")
                 raise LockError("canceled", "another command ended the action while it waited to lock")
             last = traces.last
             is_told_of = self._rivals & lock.runs  # what is under way may tell more of this one's end
-            if last is not None and not is_passing(self._action, last) and not is_told_of:
+            is_over = last is not None and (traces.is_over or not is_passing(self._action, last))
+            if is_over and not is_told_of:
                 return await self._after_watch()
             self._news.clear()
             try:

@@ -32,6 +32,8 @@ _TURNS: dict[Action, frozenset[LockState]] = {
     ),
 }
 """Passing states that an action shows while it is carried out."""
+_PHASES: dict[int, int] = {LockState.UNLATCHED: 1, LockState.UNLOCKED_LOCK_N_GO: 2, LockState.LOCKING: 3}
+"""In this order lock 'n' go passes through its states; before them it unlocks."""
 _ANY_TURN = frozenset().union(*_TURNS.values())
 _OTHER_NAMES: dict[Action, frozenset[Action]] = {
     Action.LOCK: frozenset({Action.FULL_LOCK}),
@@ -42,7 +44,7 @@ _OTHER_NAMES: dict[Action, frozenset[Action]] = {
 }
 """As what else the lock may report an action: with fewer turns, or with auto unlatch."""
 _FOB_ACTIONS = frozenset({Action.FOB_ACTION_1, Action.FOB_ACTION_2, Action.FOB_ACTION_3})
-_NOWHERE = frozenset({LockState.UNDEFINED, LockState.UNCALIBRATED, LockState.BOOT_RUN})
+_NOWHERE = frozenset({LockState.UNDEFINED, LockState.UNCALIBRATED, LockState.BOOT_RUN, LockState.MOTOR_BLOCKED})
 """States of a lock that has not got to where an action leads."""
 
 
@@ -114,7 +116,10 @@ class Traces:
         """It has moved at all, on whoever's account."""
         self.last: KeyturnerStates | None = None
         self._reached: KeyturnerStates | None = None
+        self.is_over = False
+        """What the lock shows from now on is of another action, even if that has the same name."""
         self._unlatched = False
+        self._phase = 0
         self._name: int | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
@@ -127,6 +132,11 @@ class Traces:
             self._unlatched |= state == LockState.UNLATCHED
         if self._name is None and self.is_ours and self.action in LOCK_N_GO:
             self._name = states.last_action if reported_as(self.action, states.last_action) else None
+        self.is_over |= self._reached is not None and (state in MOVING_STATES or not self._is_named(states))
+        if self.action in LOCK_N_GO and self.is_ours and state in _ANY_TURN:
+            phase = _PHASES.get(state, 0)
+            self.is_over |= phase < self._phase
+            self._phase = max(self._phase, phase)
         may_count = self.moved or (self.accepted and self.action in TARGETS)
         if may_count and not is_passing(self.action, states) and self._succeeded(states):
             self._reached = states
@@ -136,10 +146,17 @@ class Traces:
         """The lock has the action: what it does is done on its account."""
         return self.accepted or self.moved
 
+    def shows_it_begun(self, states: KeyturnerStates) -> bool:
+        """Whether a report that came unasked on the link of this action says that the lock carries it out."""
+        by_command = states.trigger == Trigger.SYSTEM and states.last_trigger in (Trigger.SYSTEM, None)
+        named = states.last_action is None or reported_as(self.action, states.last_action)
+        return self.moved and states.lock_state in MOVING_STATES and by_command and named
+
     def names_it(self, states: KeyturnerStates) -> bool:
         """`states` tell of this action, and how it ended: a command over Bluetooth, by its own or a related name."""
         return (
             self.is_ours
+            and not self.is_over
             and states.last_completion is not None
             and states.last_trigger == Trigger.SYSTEM
             and self._is_named(states)
@@ -182,18 +199,28 @@ class Traces:
             raise failure(completion)
         if self._reached is not None:
             return Outcome(SUCCESS, self._reached)  # it got there, and was turned on since
+        if self.is_over:
+            raise self._unknown(states)
         if self.is_ours and states.lock_state == LockState.MOTOR_BLOCKED and (named or states.last_action is None):
             raise failure(Completion.MOTOR_BLOCKED)
         if self.accepted and states.lock_state == LockState.UNDEFINED and (named or states.last_action is None):
             raise LockError("incomplete", "the lock accepted the action, but it is undefined now")
-        raise OutcomeUnknown(f"{name_of(self.action)} was sent; the lock is {name_of(states.lock_state)} now")
+        raise self._unknown(states)
+
+    def _unknown(self, states: KeyturnerStates) -> OutcomeUnknown:
+        return OutcomeUnknown(f"{name_of(self.action)} was sent; the lock is {name_of(states.lock_state)} now")
 
     def _succeeded(self, states: KeyturnerStates) -> bool:
         """Whether these states, at rest, tell that the action was carried out.
 
         Not of one that the lock may never have got: somebody else's, or an earlier one, looks the same.
         """
-        if not self.is_ours or states.lock_state in _NOWHERE or states.lock_state == LockState.MOTOR_BLOCKED:
+        if (
+            not self.is_ours
+            or self.is_over
+            or states.lock_state in _NOWHERE
+            or states.lock_state == LockState.MOTOR_BLOCKED
+        ):
             return False
         by_command, told_how = states.trigger == Trigger.SYSTEM, states.last_completion is not None
         if not told_how and (states.last_action is not None or not by_command):
