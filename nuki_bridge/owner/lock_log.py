@@ -263,7 +263,7 @@ class LogBook:
         self._is_silent = False
         position = self._position
         is_last = len(page) < size
-        if self._is_news(entries):
+        if self._lock.states is None or self._is_news(entries):
             await self._lock.refresh(READ_TIMEOUT_S)  # before it is told: its state is not to be older than the event
         states = self._states_of(entries, is_last=is_last)
         for entry in entries:
@@ -313,8 +313,13 @@ class LogBook:
         return {each.index: state for each, state in zip(moved, led_to, strict=True)}
 
     def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
-        """The events that an entry is; none if a report has told it already."""
+        """The events that an entry is; none if a report has told it already.
+
+        What was refused led to no `state`: with it goes the one in which the lock is.
+        """
         assert self._lock.config is not None
+        assert self._lock.states is not None
+        state = state or words.state_word(self._lock.states)
         event = told(entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
         if event["type"] == "lock_action":
             event["state"] = state

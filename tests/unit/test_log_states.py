@@ -63,6 +63,18 @@ async def test_a_turn_that_only_the_log_tells_of_is_on_the_topics_first(house: H
         assert topic_when_told(house, "lock_action", "state") == ["unlocked", "locked"]
 
 
+async def test_what_was_refused_is_told_with_the_state_in_which_the_lock_is(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        await asyncio.sleep(20.0)
+        house.classic.be_busy(3600.0)
+        house.classic.press_fob(1)
+        look(house)
+        await asyncio.sleep(5.0)
+        assert told(house) == [("unlock", "locked")]
+        assert events(house, "lock_action")[0]["completion"] == "busy"
+
+
 async def test_of_several_turns_at_once_each_has_its_own_state(house: House) -> None:
     be_quiet(house)
     async with house.running():
