@@ -1,8 +1,8 @@
 """Async tests, and time that tests move by hand.
 
 A test written as `async def` runs on a loop whose clock is virtual: when nothing is ready the clock jumps to the next
-timer, so a 60 s timeout takes no time and no test sleeps for luck.  Marked `real_time` it runs on the ordinary loop,
-as everything that talks to another process must.
+timer, so a 60 s timeout takes no time and no test sleeps for luck.  Marked `real_time` it runs in real time, as
+everything that talks to another process must, with seconds that a busy machine makes longer (`tests/patience.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.patience import PatientLoop
 from tests.virtual_time import VirtualTimeLoop
 
 # A busy machine is no fault of the code: how long an example takes is not what is tested.
@@ -24,7 +25,7 @@ settings.load_profile("patient")
 def pytest_configure(config: pytest.Config) -> None:
     # Whoever starts the tests in the background of a shell lets them ignore Ctrl-C, which programs under test inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.addinivalue_line("markers", "real_time: run this async test on the ordinary loop, with the real clock")
+    config.addinivalue_line("markers", "real_time: run this async test in real time")
     config.addinivalue_line("markers", "slow: mostly waits, and begins first, beside what other processes do meanwhile")
 
 
@@ -38,6 +39,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     real = pyfuncitem.get_closest_marker("real_time") is not None
-    with asyncio.Runner(loop_factory=None if real else VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=PatientLoop if real else VirtualTimeLoop) as runner:
         runner.run(pyfuncitem.obj(**arguments))
     return True

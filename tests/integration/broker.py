@@ -21,6 +21,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from tests import patience
+
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 _reservations: list[socket.socket] = []
 
@@ -120,13 +122,13 @@ class Broker:
         """Start it with this configuration and wait until it accepts connections."""
         with (self.directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", str(configuration)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = patience.now() + patience.HANG_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except ConnectionRefusedError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if self._process.poll() is not None or patience.now() > deadline:
                     self.stop()
                     raise RuntimeError(f"mosquitto did not start:\n{self.log}") from None
                 time.sleep(0.01)
@@ -222,12 +224,12 @@ class Peer:
         """Subscribe, with Retain As Published, and wait for the broker's answer."""
         self._acknowledged.clear()
         self._paho.subscribe(topic, options=SubscribeOptions(qos=1, retainAsPublished=True))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.HANG_S):
             await self._acknowledged.wait()
 
     def publish(self, topic: str, payload: bytes | str, *, retain: bool = False, **properties: Any) -> None:
         """Publish at QoS 1 and block until the broker has it; `properties` by paho's names (`ResponseTopic=...`)."""
-        self.send(topic, payload, retain=retain, **properties).wait_for_publish(5)
+        self.send(topic, payload, retain=retain, **properties).wait_for_publish(600)
 
     def send(self, topic: str, payload: bytes | str, *, retain: bool = False, **properties: Any) -> Any:
         """`publish` without waiting; gives paho's MQTTMessageInfo."""
@@ -237,7 +239,7 @@ class Peer:
         self.sent.add((topic, payload.encode() if isinstance(payload, str) else bytes(payload)))
         return self._paho.publish(topic, payload, 1, retain, packed)
 
-    async def next(self, timeout_s: float = 5) -> MQTTMessage:
+    async def next(self, timeout_s: float = patience.HANG_S) -> MQTTMessage:
         """The next message received; TimeoutError if none comes."""
         async with asyncio.timeout(timeout_s):
             return await self._queue.get()

@@ -55,7 +55,7 @@ class Activating(PrivateBus):
         """bluetoothd comes up whenever it is started."""
         self.served = self.starts
         while True:
-            await until(lambda: self.starts > self.served, timeout_s=60)
+            await until(lambda: self.starts > self.served)
             self.served = self.starts
             r.bluez.add_adapter()
             await r.bluez.start()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from tests import patience
 from tests.integration.broker import Broker, Peer, free_port
 
 pytestmark = pytest.mark.real_time
@@ -89,26 +91,31 @@ class Result:
     err: str
     seconds: float
 
+    @property
+    def lines(self) -> list[str]:
+        """Standard error, without the word of a slow machine that it is still connecting."""
+        return [line for line in self.err.splitlines() if not re.fullmatch(r"connecting to \S+ \.\.\.", line)]
+
 
 class Process:
     """`nuki-bridge ARGUMENTS`, running."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self._began = time.monotonic()
+        self._began = patience.now()
 
-    async def line(self, timeout_s: float = 10) -> str:
+    async def line(self, timeout_s: float = patience.HANG_S) -> str:
         """The next line that it prints."""
         assert self.process.stdout is not None
         async with asyncio.timeout(timeout_s):
             return (await self.process.stdout.readline()).decode()
 
-    async def end(self, timeout_s: float = 20) -> Result:
+    async def end(self, timeout_s: float = patience.HANG_S) -> Result:
         """Wait for its end."""
         async with asyncio.timeout(timeout_s):
             out, err = await self.process.communicate()
         assert self.process.returncode is not None
-        seconds = time.monotonic() - self._began
+        seconds = patience.now() - self._began
         return Result(self.process.returncode, out.decode(), err.decode(), seconds)
 
 
@@ -265,7 +272,7 @@ async def test_a_needed_pin_is_asked_on_the_terminal_without_echo(broker: Broker
 
         async def read_until(wanted: bytes) -> None:
             nonlocal shown
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(patience.HANG_S):
                 while wanted not in shown:
                     shown += await asyncio.to_thread(os.read, terminal, 1000)
 
@@ -363,7 +370,7 @@ async def test_a_broker_that_dies_meanwhile_leaves_the_outcome_open(broker: Brok
         shown = await call("unlock", "--broker", url(broker))
         assert shown.status == 1
         assert shown.seconds < AT_ONCE_S
-        assert shown.err.count("\n") == 1
+        assert len(shown.lines) == 1
         assert "nobody knows now whether front_door has carried it out" in shown.err
 
 
@@ -390,15 +397,15 @@ async def test_without_a_daemon_it_says_so_at_once(broker: Broker, state: str | 
         shown = await call(command, "--broker", url(broker))
         assert shown.status == 1
         assert shown.seconds < AT_ONCE_S
-        assert shown.err.startswith("nuki-bridge: no nuki-bridge is running on this broker (nuki/bridge/state is ")
-        assert shown.err.count("\n") == 1
+        assert shown.lines[0].startswith("nuki-bridge: no nuki-bridge is running on this broker (nuki/bridge/state is ")
+        assert len(shown.lines) == 1
 
 
 async def test_without_a_broker_it_says_so_at_once(tmp_path: Path) -> None:
     shown = await call("locks", "--broker", f"mqtt://localhost:{free_port()}")
     assert shown.status == 1
     assert shown.seconds < AT_ONCE_S
-    assert shown.err.count("\n") == 1
+    assert len(shown.lines) == 1
     assert "localhost" in shown.err
 
 
@@ -413,7 +420,7 @@ async def test_a_wrong_password_is_final_and_not_shown(tmp_path: Path) -> None:
         shown = await call("locks", "--broker", url(broker, "anna:hunter2@"))
         assert shown.status == 1
         assert shown.seconds < AT_ONCE_S
-        assert shown.err.count("\n") == 1
+        assert len(shown.lines) == 1
         assert "hunter2" not in shown.err
         async with scripted_daemon(broker, username="anna", password="right") as daemon:
             daemon.answers["bridge/request/locks"] = lambda request: []
@@ -441,7 +448,7 @@ async def test_tls_is_checked_against_the_given_authority(tmp_path: Path) -> Non
         for wrong in (address, f"{address}?ca={tmp_path}/none.pem", f"mqtt://localhost:{broker.port}"):
             shown = await call("locks", "--broker", wrong)
             assert shown.status == 1
-            assert shown.err.count("\n") == 1
+            assert len(shown.lines) == 1
             assert "no nuki-bridge is running" not in shown.err
 
 
@@ -451,11 +458,11 @@ async def test_an_interrupt_ends_it_quietly_at_once(broker: Broker, number: sign
         asked = asyncio.Event()
         daemon.before = lambda topic, request: asked.set()
         process = await start("unlock", "--broker", url(broker))
-        await asyncio.wait_for(asked.wait(), 10)
-        interrupted = time.monotonic()
+        await asyncio.wait_for(asked.wait(), patience.HANG_S)
+        interrupted = patience.now()
         process.process.send_signal(number)
         shown = await process.end()
-        assert time.monotonic() - interrupted < AT_ONCE_S
+        assert patience.now() - interrupted < AT_ONCE_S
         assert shown.status == (130 if number is signal.SIGINT else -number)
         assert "Traceback" not in shown.err
 
@@ -542,7 +549,7 @@ async def test_watch_ends_when_its_reader_goes_away(broker: Broker) -> None:
                 await asyncio.sleep(0.1)
 
         moving = asyncio.create_task(move())
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patience.HANG_S):
             out, err = await shell.communicate()
         stop.set()
         await moving

@@ -14,6 +14,8 @@ import pytest
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 
+from tests import patience
+
 POLICY = Path(__file__).parents[2] / "systemd" / "dbus-1" / "nuki-bridge.conf"
 _BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -52,7 +54,7 @@ async def answer(address: str, destination: str) -> Message:
     try:
         await bluez.request_name(destination)
         call = Message(destination=destination, path="/", interface="org.freedesktop.DBus.Peer", member="Ping")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.HANG_S):
             reply = await client.call(call)
         assert reply is not None
         return reply

@@ -11,13 +11,13 @@ import shlex
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from tests import patience
 from tests.integration.broker import free_port
 
 pytestmark = pytest.mark.real_time
@@ -52,7 +52,7 @@ class Demo:
         (line,) = (line for line in self.guide if line.startswith("  ") and line.endswith(ending))
         return line.strip()
 
-    async def until(self, pattern: str, timeout_s: float = 20) -> str:
+    async def until(self, pattern: str, timeout_s: float = patience.HANG_S) -> str:
         """Read lines until one matches."""
         assert self.process.stdout is not None
         async with asyncio.timeout(timeout_s):
@@ -63,12 +63,12 @@ class Demo:
 
     async def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, float]:
         """Exit status, what stood on stderr, and how long it took."""
-        began = time.monotonic()
+        began = patience.now()
         self.process.send_signal(number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.HANG_S):
             _, err = await self.process.communicate()
         assert self.process.returncode is not None
-        return self.process.returncode, err.decode(), time.monotonic() - began
+        return self.process.returncode, err.decode(), patience.now() - began
 
 
 @asynccontextmanager
@@ -85,14 +85,14 @@ async def demo(directory: Path, *arguments: str) -> AsyncIterator[Demo]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()  # killed it would leave its broker behind
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience.HANG_S):
             await process.communicate()
 
 
 async def started(running: Demo) -> None:
     """Read the guide to its end."""
     assert running.process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience.HANG_S):
         while not running.guide or not running.guide[-1].startswith("Ctrl-C"):
             line = (await running.process.stdout.readline()).decode()
             assert line, (await running.process.communicate())[1].decode()
@@ -104,7 +104,7 @@ async def shell(command: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_shell(
         command, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience.HANG_S):
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -220,7 +220,7 @@ async def test_it_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) 
 
 async def test_an_interrupt_during_the_start_leaves_nothing_either(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience.HANG_S):
             while not files_in(tmp_path, "*/mosquitto.log"):
                 await asyncio.sleep(0.01)
         status, err, seconds = await running.stop()

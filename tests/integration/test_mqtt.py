@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import logging
 import os
 import signal
@@ -13,7 +14,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from nuki_bridge.config import MqttSettings, Secret, TlsSettings
 from nuki_bridge.mqtt import connection, freshness, mqtt, tcp
 from nuki_bridge.mqtt.message import Message, Subscription
 from nuki_bridge.mqtt.mqtt import Client
+from tests import patience
 from tests.integration.broker import Broker, Peer, free_port, make_ca
 
 WILL = ("nuki/bridge/state", b"offline")
@@ -64,6 +65,7 @@ class Running:
             subscriptions=subscriptions,
             on_message=arguments.pop("on_message", self.messages.put_nowait),
             on_connection=self._on_connection,
+            clock=arguments.pop("clock", patience.now),
             **arguments,
         )
         self.task = asyncio.create_task(self.client.run())
@@ -72,7 +74,7 @@ class Running:
         self.connections.append((connected, reason))
         self._changed.set()
 
-    async def until(self, connected: bool, timeout_s: float = 5) -> str | None:
+    async def until(self, connected: bool, timeout_s: float = patience.HANG_S) -> str | None:
         """Wait for the next report of that kind and give its reason."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -83,7 +85,7 @@ class Running:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def next(self, timeout_s: float = 5) -> Message:
+    async def next(self, timeout_s: float = patience.HANG_S) -> Message:
         async with asyncio.timeout(timeout_s):
             return await self.messages.get()
 
@@ -107,7 +109,7 @@ def subscribed(topic: str) -> tuple[Subscription, ...]:
 
 
 async def eventually(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.HANG_S):
         while not condition():  # files and other processes have no event
             await asyncio.sleep(0.005)
 
@@ -125,12 +127,12 @@ async def test_message_arrives_with_its_properties(shared: Broker) -> None:
         await run.until(True)
         assert run.client.connected
         assert run.client.protocol == "5"
-        before = mqtt.boottime()
+        before = patience.now()
         peer.publish(
             "props/set", b"unlock", ResponseTopic="asker/inbox", CorrelationData=b"\x00\x01", MessageExpiryInterval=7
         )
         message = await run.next()
-        assert before <= message.received_at <= mqtt.boottime()
+        assert before <= message.received_at <= patience.now()
         assert dataclasses.replace(message, received_at=0) == Message(
             "props/set", b"unlock", False, 0, "asker/inbox", b"\x00\x01", 7
         )
@@ -204,7 +206,7 @@ async def test_no_local_leaves_out_own_messages(shared: Broker) -> None:
     async with running(shared, (Subscription("mine", no_local=True),)) as run, Peer(shared) as peer:
         await run.until(True)
         run.client.publish("mine", b"own")
-        await run.client.drain(5)
+        await run.client.drain(patience.HANG_S)
         peer.publish("mine", b"other")
         assert (await run.next()).payload == b"other"
 
@@ -280,7 +282,7 @@ class JumpingClock:
         self.jumped = 0.0
 
     def __call__(self) -> float:
-        return mqtt.boottime() + self.jumped
+        return patience.now() + self.jumped
 
 
 @pytest.mark.real_time
@@ -313,7 +315,7 @@ async def test_steady_traffic_after_a_stall_is_believed_in_the_end(
         await run.until(True)
         clock.jumped = 10.0
         doubted = 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.HANG_S):
             while True:
                 sent_at = clock()
                 peer.publish("steady", b"")  # always there before an answer to us
@@ -392,18 +394,18 @@ async def test_messages_held_up_on_the_network_are_as_old_as_the_silence(
         Peer(shared) as peer,
     ):
         await run.until(True)
-        held_at = mqtt.boottime()
+        held_at = patience.now()
         network.hold(True)
         for number in range(3):
             peer.publish("held", str(number))
-        await eventually(lambda: mqtt.boottime() > held_at + 0.7)
+        await eventually(lambda: patience.now() > held_at + 0.7)
         network.hold(False)
         late = [await run.next() for _ in range(3)]
         assert [message.payload for message in late] == [b"0", b"1", b"2"]
         assert all(message.received_at <= held_at + 0.1 for message in late)
 
         await eventually(lambda: run.client._connection and run.client._connection.freshness.stale_since is None)
-        sent_at = mqtt.boottime()
+        sent_at = patience.now()
         peer.publish("held", b"now")
         assert (await run.next()).received_at >= sent_at
         assert run.connections == []
@@ -418,9 +420,9 @@ async def test_a_quiet_broker_is_asked_so_often_that_its_next_message_is_fresh(
     monkeypatch.setattr(connection, "SILENT_S", 0.5)
     async with running(shared, subscribed("seldom")) as run, Peer(shared) as peer:
         await run.until(True)
-        quiet_at = mqtt.boottime()
-        await eventually(lambda: mqtt.boottime() > quiet_at + 1.0)
-        sent_at = mqtt.boottime()
+        quiet_at = patience.now()
+        await eventually(lambda: patience.now() > quiet_at + 1.0)
+        sent_at = patience.now()
         peer.publish("seldom", b"")
         assert (await run.next()).received_at >= sent_at
 
@@ -459,7 +461,7 @@ async def test_stopped_process_dates_messages_back_and_its_death_sends_the_will(
     )
     assert child.stdout is not None
     try:
-        async with Peer(shared) as peer, asyncio.timeout(10):
+        async with Peer(shared) as peer, asyncio.timeout(patience.HANG_S):
             await peer.subscribe("child/state")
             assert (await peer.next()).payload == b"online"
             os.kill(child.pid, signal.SIGSTOP)
@@ -550,10 +552,19 @@ async def test_broker_that_never_answers_connect_is_given_up(
 
 
 @pytest.mark.real_time
-async def test_keepalive_holds_an_idle_connection(shared: Broker) -> None:
-    async with running(shared, keepalive_s=1) as run:
+async def test_keepalive_holds_an_idle_connection() -> None:
+    """A broker gives a client up of which it hears nothing for 1.5 times its keepalive."""
+    heard = []
+
+    def answer(packet: bytes) -> bytes | None:
+        heard.append(patience.now())
+        return ACCEPT_5 if packet[0] == 0x10 else b"\xd0\0" if packet[0] == 0xC0 else b""
+
+    async with Script(answer) as script, running(script.port, keepalive_s=1) as run:
         await run.until(True)
-        await asyncio.sleep(2.5)  # mosquitto gives a client up after 1.5 times its keepalive
+        await asyncio.sleep(2.5)
+        heard.append(patience.now())
+        assert all(later - earlier < 1.5 for earlier, later in itertools.pairwise(heard))
         assert run.client.connected
         assert run.connections == []
 
@@ -565,11 +576,11 @@ async def test_cancel_is_quick_and_sends_no_will(shared: Broker) -> None:
         run = Running(MqttSettings(host="127.0.0.1", port=shared.port), will=("bye", b"will"))
         await run.until(True)
         run.client.publish("bye", b"last words")
-        started = time.monotonic()
+        started = patience.now()
         run.task.cancel()
         await asyncio.wait((run.task,))
         assert run.task.cancelled()
-        assert time.monotonic() - started < 3
+        assert patience.now() - started < 3
         assert (await peer.next()).payload == b"last words"
         peer.publish("bye", b"end")
         assert (await peer.next()).payload == b"end"
@@ -581,10 +592,10 @@ async def test_cancel_is_quick_when_the_broker_hangs_with_a_full_socket(broker: 
         await run.until(True)
         broker.freeze()
         assert not all(run.client.publish("much", bytes(10_000), qos=0) for _ in range(1000))
-        started = time.monotonic()
+        started = patience.now()
         run.task.cancel()
         await asyncio.wait((run.task,))
-        assert time.monotonic() - started < 3
+        assert patience.now() - started < 3
 
 
 @pytest.mark.real_time
@@ -592,10 +603,10 @@ async def test_cancel_is_quick_while_connecting(broker: Broker) -> None:
     broker.freeze()
     async with running(broker) as run:
         await eventually(lambda: run.client._connection)
-        started = time.monotonic()
+        started = patience.now()
         run.task.cancel()
         await asyncio.wait((run.task,))
-        assert time.monotonic() - started < 3
+        assert patience.now() - started < 3
 
 
 @pytest.mark.real_time
@@ -612,11 +623,11 @@ async def test_cancel_is_quick_while_the_name_is_resolved(monkeypatch: pytest.Mo
     monkeypatch.setattr(tcp.socket, "getaddrinfo", hang)
     async with running(0, settings=MqttSettings(host="broker.invalid")) as run:
         await asyncio.sleep(0.05)
-        started = time.monotonic()
+        started = patience.now()
         run.task.cancel()
         await asyncio.wait((run.task,))
         await asyncio.get_running_loop().shutdown_default_executor()
-        assert time.monotonic() - started < 3
+        assert patience.now() - started < 3
     release.set()
 
 
@@ -632,15 +643,15 @@ async def test_drain_waits_for_the_brokers_acknowledgement(broker: Broker) -> No
         await run.until(True)
         for number in range(100):
             assert run.client.publish(f"drain/{number}", b"x" * 100, retain=True)
-        await run.client.drain(5)
+        await run.client.drain(patience.HANG_S)
         async with Peer(broker) as peer:
             await peer.subscribe("drain/#")
             assert len({(await peer.next()).topic for _ in range(100)}) == 100
         broker.freeze()
         run.client.publish("drain/0", b"y")
-        started = time.monotonic()
+        started = patience.now()
         await run.client.drain(0.2)
-        assert 0.15 < time.monotonic() - started < 3
+        assert 0.15 < patience.now() - started < 3
         broker.thaw()
 
 
@@ -658,7 +669,7 @@ async def test_publish_refuses_more_when_the_broker_hangs_and_takes_it_again_lat
             assert taken < 1000
         assert not run.client.publish("much", bytes(10_000), qos=qos)
         broker.thaw()
-        await run.client.drain(5)
+        await run.client.drain(patience.HANG_S)
         assert run.client.publish("much", b"more", qos=qos)
 
 
@@ -702,7 +713,7 @@ async def test_what_is_to_be_kept_waits_for_the_broker_and_nothing_else_does(bro
         assert not run.client.publish("it/goes", b"not to be kept", retain=True)
         broker.start()
         await run.until(True)
-        await run.client.drain(5)
+        await run.client.drain(patience.HANG_S)
         async with Peer(broker) as peer:
             await peer.subscribe("it/#")
             got = {(await peer.next()).topic for _ in range(2)}
@@ -748,7 +759,7 @@ async def test_a_slow_broker_is_not_left_as_long_as_it_acknowledges(monkeypatch:
         await run.until(True)
         for _ in range(15):
             assert run.client.publish("a", b"")
-        await run.client.drain(10)
+        await run.client.drain(patience.HANG_S)
         assert run.client.connected
         assert run.connections == []
         assert len(script.versions) == 1
@@ -777,7 +788,7 @@ async def test_no_more_is_under_way_than_the_broker_wants() -> None:
         assert len(published) == 3
         hold = False
         script.send(b"".join(puback(packet) for packet in published))
-        await run.client.drain(5)
+        await run.client.drain(patience.HANG_S)
         assert len(published) == 10
 
 
@@ -977,7 +988,7 @@ async def test_a_broker_that_does_not_say_so_is_found_to_speak_311(
 ) -> None:
     """Whoever waits is not told of a failure: a command line's conversation would be over."""
     async with Script(only_311(habit)) as script, running(script.port, subscribed("a")) as run:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience.HANG_S):
             while not run.connections:
                 await asyncio.sleep(0.005)
         assert run.connections == [(True, None)]
@@ -1244,7 +1255,7 @@ async def test_a_message_that_ends_the_connection_is_left_out(
             assert not run.client.publish("b", bytes(1450))
             assert not run.client.fits("b", bytes(1450))
             assert run.client.publish("b", bytes(1300))
-            await run.client.drain(5)
+            await run.client.drain(patience.HANG_S)
             assert run.client.connected
             assert len(script.versions) == losses + 1
     (said,) = [each for each in warnings(caplog) if "larger" in each]
@@ -1259,7 +1270,7 @@ async def test_a_broker_that_restarts_while_a_large_message_is_under_way_still_g
         for _ in range(3):
             await run.until(True)
             assert run.client.publish("large", bytes(10_000), retain=True)
-            await run.client.drain(5)
+            await run.client.drain(patience.HANG_S)
             broker.freeze()
             assert run.client.publish("large", bytes(20_000), retain=True)
             broker.stop()
@@ -1267,7 +1278,7 @@ async def test_a_broker_that_restarts_while_a_large_message_is_under_way_still_g
             broker.start()
             await run.until(True)
             assert run.client.publish("large", bytes(20_000), retain=True)
-            await run.client.drain(5)
+            await run.client.drain(patience.HANG_S)
             assert run.client.connected
             run.connections.append((True, None))
     assert "larger" not in caplog.text

@@ -11,7 +11,7 @@ MOST_EXPOSURE = 1.5
 
 
 def analyze(*arguments: object) -> str:
-    ended = subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(["systemd-analyze", *map(str, arguments)], capture_output=True, text=True, timeout=600)
     return ended.stdout + ended.stderr
 
 
