@@ -51,6 +51,10 @@ test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the 
 bench: deps ## measure latency, processor time and memory in a virtual machine
 	@.venv/bin/python -m tests.bench
 
+.PHONY: fuzz
+fuzz: .venv-fuzz/.complete ## inputs of strangers, mutated by the million; FUZZ_SECONDS=60 for each target, FUZZ="frames config" only those
+	@.venv-fuzz/bin/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(FUZZ)
+
 lint: .venv/.complete ## ruff and mypy
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -72,7 +76,7 @@ uninstall: ## takes away what install has put there, but configuration and paire
 deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-systemd packages-vm packages-deb packages-lintian ## only what the other targets install
 
 clean: ## remove everything that make has made here
-	rm -rf .venv .venv-debian13 .venv-pynukibt .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-debian13 .venv-pynukibt .venv-fuzz .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # The folders are among them, because their time changes when a file is gone.
 $(DEB): .ci/deb CHANGELOG.md LICENSE README.md pyproject.toml setup.cfg \
@@ -105,6 +109,10 @@ endef
 
 .venv-pynukibt/.complete: tests/requirements-pynukibt.txt | packages-python
 	$(call venv,.venv-pynukibt,$(PYTHON),-r tests/requirements-pynukibt.txt)
+	@touch $@
+
+.venv-fuzz/.complete: setup.cfg pyproject.toml tests/requirements-fuzz.txt | packages-python
+	$(call venv,.venv-fuzz,$(PYTHON),-r tests/requirements-fuzz.txt -e .)
 	@touch $@
 
 # -- programs from npm, in the versions that package.json there names -------------------------------------------------
