@@ -156,13 +156,13 @@ async def test_what_is_retained_on_guests_topics_is_removed_at_any_number(
         home.daemon.start()
         await home.online()
         await home.until(lambda: home.last("front/availability") == "online")
-        started = time.monotonic()
+        started = patience.now()
         removed = f"{count} retained messages on guests' topics were removed"
         served = 0
         while removed not in home.daemon.log:
             assert (await home.ask("front/set", "lock" if served % 2 else "unlock"))["status"] == "ok"
             served += 1
-            assert time.monotonic() - started < 60.0
+            assert patience.now() - started < patience.HANG_S
         assert not any('"guests_paused"' in each for each in home.on("bridge/event"))
         home.peer.publish(f"nuki/front/relay/{session}/write", "junk")
         await home.until(lambda: home.on(f"front/relay/{session}/error"))
