@@ -5,9 +5,10 @@ a request does is the bridge's business, what the published payloads look like i
 
 A request is answered on its own topic's counterpart, or on the MQTT 5 Response Topic that it names.  The outcome of
 `<lock>/set` is for everybody who watches the door and always goes to `<lock>/result`, besides to a Response Topic.
-Whoever may publish requests could have the bridge publish answers where they may not: therefore a Response Topic below
-the base topic must have a level `response` or end in `result`, and must not be one that the bridge listens to or
-retains; elsewhere the broker's access list decides what the bridge's account may publish.
+Whoever may publish requests could have the bridge publish answers where they may not, into what others wait for.  The
+bridge is not told who asks: therefore a Response Topic below the base topic must be an inbox, whose name ends in 32
+random hex digits that nobody but its owner knows; elsewhere the broker's access list decides what the bridge's account
+may publish.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def _kind(topic: Topic) -> Kind:
 
 
 _INCOMING = [(_kind(each), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
-_NOT_FOR_ANSWERS = [_regex(each.pattern) for each in TABLE if each.direction == "in" or each.retained]
+_INBOX = re.compile(r"bridge/response/([^/]+/)?[0-9A-Fa-f]{32}")
+"""Where an asker may have answers sent: an inbox of its own, below the name of its account if it has one."""
 _RETAINED_OF_LOCK = [each.pattern for each in TABLE if each.retained and each.pattern.startswith("<lock>")]
 
 
@@ -223,7 +225,7 @@ def parse(base: str, message: Message) -> Request | None:
     # a guest's answers have one topic, also those that refuse: no other of its choice
     if message.response_topic is not None and request.kind is not Kind.REDEEM:
         if not _may_answer_on(base, message.response_topic):
-            raise Refused(request, "bad_request", "the response topic is one of the bridge's own; use another one")
+            raise Refused(request, "bad_request", _NO_INBOX.format(base=base))
         to = (message.response_topic,)
         request = replace(request, reply_to=request.reply_to + to if request.kind is Kind.SET else to)
     if len(message.payload) > MAX_PAYLOAD_SIZE:
@@ -241,6 +243,12 @@ def parse(base: str, message: Message) -> Request | None:
         same = json.dumps([payload.read_object(text), request.echo], sort_keys=True)
         request = replace(request, identity=_digest(message.topic.encode(), same.encode()))
     return request
+
+
+_NO_INBOX = (
+    "a response topic must be {base}/bridge/response/<account>/<32 random hex digits>, an inbox of the asker's own, "
+    "or not below {base}"
+)
 
 
 def _digest(*parts: bytes) -> bytes:
@@ -294,9 +302,7 @@ def _may_answer_on(base: str, topic: str) -> bool:
         return False
     if below == topic:
         return True
-    levels = below.split("/")
-    answering = "response" in levels or levels[-1] == "result"
-    return answering and not any(regex.fullmatch(below) or regex.fullmatch(f"{below}/") for regex in _NOT_FOR_ANSWERS)
+    return _INBOX.fullmatch(below) is not None
 
 
 # -- lock actions -----------------------------------------------------------------------------------------------------

@@ -91,4 +91,4 @@ def test_topics_are_made_of_the_base_topic_and_the_locks_name() -> None:
     variables = {each["name"]: each["value"] for each in of("tab")[0]["env"]}
     assert variables["NUKI_TOPICS"] == "${NUKI_BASE}/${NUKI_LOCK}/+"
     assert variables["NUKI_BRIDGE"] == "${NUKI_BASE}/bridge/state"
-    assert variables["NUKI_INBOX"] == "${NUKI_BASE}/bridge/response/${NUKI_USER}/node-red"
+    assert variables["NUKI_INBOX"] == "${NUKI_BASE}/bridge/response/${NUKI_USER}/${NUKI_RANDOM}"

@@ -14,6 +14,8 @@ from nuki_bridge.protocol.codes import Action
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Kind, Refused, Request, parse
 
+INBOX = "0123456789abcdef" * 2
+
 
 def message(topic: str, payload: bytes | str = b"", **fields: Any) -> Message:
     data = payload.encode() if isinstance(payload, str) else payload
@@ -283,6 +285,22 @@ def test_result_of_an_action_goes_to_the_result_topic_too() -> None:
         "nuki/bridge/state",
         "nuki/bridge/info",
         "nuki/a/simulate",
+        "nuki/a/result",
+        "nuki/b/result",
+        "nuki/a/response/users/list",
+        "nuki/bridge/response/scan",
+        "nuki/bridge/response/owner",
+        "nuki/bridge/response/owner/me",
+        "nuki/bridge/response/owner/node-red",
+        "nuki/bridge/response/0123abcd",
+        f"nuki/bridge/response/owner/x/{INBOX}",
+        f"nuki/bridge/response/owner/{INBOX}/x",
+        f"nuki/bridge/response//{INBOX}",
+        f"nuki/a/response/{INBOX}",
+        f"nuki/invitation/{INBOX}/response",
+        f"nuki/a/relay/{INBOX}/error",
+        f"nuki/a/relay/{INBOX}/indicate",
+        "nuki/response/me",
         "nuki/1A2B3C4D/lockAction",
         "nuki/a",
         "nuki",
@@ -296,7 +314,15 @@ def test_response_topic_must_not_be_one_of_the_bridges_own(topic: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["nuki/bridge/response/0123abcd", "nuki/response/me", "nuki/a/result", "nukix/set", "x"]
+    "topic",
+    [
+        f"nuki/bridge/response/{INBOX}",
+        f"nuki/bridge/response/home/{INBOX}",
+        "me/inbox",
+        "nukix/set",
+        "x",
+        "nukix/a/result",
+    ],
 )
 def test_response_topic_for_answers_is_taken(topic: str) -> None:
     assert read("nuki/bridge/request/scan", response_topic=topic).reply_to == (topic,)
