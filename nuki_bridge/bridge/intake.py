@@ -279,7 +279,7 @@ class Intake:
     async def _ask_lock(self, member: Member, lock: Lock, request: Request) -> Answer:
         left = request.deadline - self._bridge.outside.clock()
         if request.action is not None:
-            outcome = await lock.perform(request.action, left)
+            outcome = await lock.perform(request.action, left, suffix=request.suffix, only_if=request.only_if)
             return {"completion": outcome.completion}
         call = lock_commands.Call(self._bridge, member, lock, request, left)
         return await lock_commands.COMMANDS[request.command](call)

@@ -261,10 +261,10 @@ def _parser() -> argparse.ArgumentParser:
     _optional_lock(talk("status", "show what is known about a lock"))
     _optional_lock(talk("watch", "print states and events as they come, until Ctrl-C"))
     for name in ("lock", "unlock", "unlatch"):
-        _optional_lock(talk(name, f"{name} the door"))
+        _lock_action(talk(name, f"{name} the door"))
     lock_n_go = talk("lock-n-go", "unlock the door, and lock it again after a while")
     lock_n_go.add_argument("--unlatch", action="store_true", help="pull the latch too")
-    _optional_lock(lock_n_go)
+    _lock_action(lock_n_go)
     _optional_lock(talk("refresh", "ask the lock itself for its state"))
     _optional_lock(talk("battery", "ask the lock itself for its battery report"))
     talk("health", "show how the daemon, its radio and its locks are")
@@ -291,6 +291,17 @@ def _common_options() -> tuple[_Parser, _Parser]:
     )
     common.add_argument("--json", action="store_true", default=absent, help="print JSON")
     return file, common
+
+
+def _lock_action(parser: argparse.ArgumentParser) -> None:
+    _optional_lock(parser)
+    parser.add_argument(
+        "--only-if",
+        action="append",
+        metavar="STATE",
+        help="only if the lock says that it is in this state, such as unlocked; may be given more than once",
+    )
+    parser.add_argument("--as", dest="suffix", metavar="NAME", help="who is named for it in the lock's log, 20 bytes")
 
 
 def _optional_lock(parser: argparse.ArgumentParser) -> None:

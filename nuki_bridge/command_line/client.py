@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -174,8 +174,10 @@ class Client(Conversation):
         answer = await self._exchange(f"{scope}/request/{command}", data, timeout_s)
         return answer.get("data")
 
-    async def perform(self, lock: str, action: str, on_state: Callable[[str], None]) -> dict[str, Any]:
-        """Publish a lock action and await its result; `on_state` is told each state in between.
+    async def perform(
+        self, lock: str, action: str, on_state: Callable[[str], None], more: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Publish a lock action with what `more` has, and await its result; `on_state` is told each state in between.
 
         Raises `RequestError` when the result is an error, `TimedOut`, or what ended the conversation.
         """
@@ -184,7 +186,11 @@ class Client(Conversation):
         try:
             # Without a response topic: the result is for everybody who watches the door.
             return await self._exchange(
-                f"{lock}/set", {"action": action}, ACTION_TIMEOUT_S, respond=False, expiry_s=COMMAND_EXPIRY_S
+                f"{lock}/set",
+                {"action": action, **(more or {})},
+                ACTION_TIMEOUT_S,
+                respond=False,
+                expiry_s=COMMAND_EXPIRY_S,
             )
         except (BrokerError, TimedOut) as error:
             raise type(error)(f"{error}; nobody knows now whether {lock} has carried it out") from None

@@ -124,8 +124,10 @@ async def action(client: Client, arguments: argparse.Namespace) -> None:
     """Carry out the lock action that the command is named after."""
     name = client.lock_name(arguments.lock)
     wanted = arguments.command.replace("-", "_") + ("_unlatch" if getattr(arguments, "unlatch", False) else "")
+    more = {"only_if": arguments.only_if, "as": arguments.suffix}
+    given = {key: value for key, value in more.items() if value is not None}
     with progress(arguments, f"{name}: waiting for {wanted}") as tell:
-        result = await client.perform(name, wanted, lambda state: tell(f"{name}: {state}"))
+        result = await client.perform(name, wanted, lambda state: tell(f"{name}: {state}"), given)
     show(arguments, result if arguments.json else f"{name}: {wanted}: {result.get('completion', 'success')}")
 
 

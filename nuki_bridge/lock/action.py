@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut, UnexpectedMessage
+from nuki_bridge.lock.condition import nonce_if
 from nuki_bridge.lock.evidence import QUEUE_S, Evidence, Finding, Sent
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import (
@@ -110,11 +112,19 @@ class ActionRun:
     From the sending on it is among `Reach.runs` and gets each report of the lock, whoever asked for it.
     """
 
-    def __init__(self, lock: Reach, action: Action, deadline: float, suffix: str | None) -> None:
+    def __init__(
+        self,
+        lock: Reach,
+        action: Action,
+        deadline: float,
+        suffix: str | None,
+        only_if: Collection[int] | None = None,
+    ) -> None:
         self._lock = lock
         self._action = action
         self._deadline = deadline
         self._suffix = suffix
+        self._only_if = only_if
         self._traces = Traces(action)
         self._sent: Sent | None = None
         self._give_up_at = math.inf
@@ -138,7 +148,7 @@ class ActionRun:
         refused_nonce = is_again = False
         while True:
             waiting = await self._waiting()
-            nonce = await lock.fresh_nonce(deadline)
+            nonce = await nonce_if(lock, self._only_if, deadline)
             if not lock.exchange.link.connected:
                 continue  # nothing has been sent over a link that is down
             self._begin(waiting, refused=is_again)

@@ -11,7 +11,7 @@ import asyncio
 import enum
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -343,15 +343,23 @@ class Lock(Line):
                     log.debug("%s: %s; asking again", self.name, error)
                     await self.link_up(deadline)
 
-    async def perform(self, action: Action, timeout_s: float, *, suffix: str | None = None) -> Outcome:
+    async def perform(
+        self,
+        action: Action,
+        timeout_s: float,
+        *,
+        suffix: str | None = None,
+        only_if: Collection[int] | None = None,
+    ) -> Outcome:
         """Carry out one lock action and return its true outcome; see `ActionRun`.
 
         `timeout_s` bounds the sending: what could not be sent by then raises `TimedOut` and is gone.  The outcome may
-        take longer, as long as the motor does.  `suffix` (20 bytes) is appended to our name in the lock's log.  Raises
+        take longer, as long as the motor does.  `suffix` (20 bytes) is appended to our name in the lock's log.  With
+        `only_if` the lock is asked for its state first, and `RequestError` raised in another state than those.  Raises
         `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got lost.
         """
         deadline = self.clock() + timeout_s
-        run = ActionRun(self, action, deadline, suffix)
+        run = ActionRun(self, action, deadline, suffix, only_if)
         try:
             async with self.linked(deadline, hurry=self.fault is None):
                 try:

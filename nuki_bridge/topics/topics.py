@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
 from nuki_bridge.protocol.action_names import ACTIONS, action_named
-from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS, READING
+from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS, READING, SET
 
 if TYPE_CHECKING:
     from nuki_bridge.mqtt.message import Message
-    from nuki_bridge.protocol.codes import Action
+    from nuki_bridge.protocol.codes import Action, LockState
 
 MAX_PAYLOAD_SIZE = 16 * 1024
 """Bytes of a command or request; larger ones are refused."""
@@ -91,7 +91,10 @@ TABLE: Final = (
         "<lock>/event",
         "JSON: a lock action ended, the door moved, a keypad was used, an invitation was redeemed; with who it was",
     ),
-    _in("<lock>/set", "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action` and `transaction`"),
+    _in(
+        "<lock>/set",
+        "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action`, `only_if`, `as` and `transaction`",
+    ),
     _out("<lock>/result", "the outcome of a lock action, as JSON"),
     _in("<lock>/request/<command>", "a request to the lock, as JSON"),
     _out("<lock>/response/<command>", "the answer to such a request, as JSON"),
@@ -156,6 +159,7 @@ def retained_topics(base: str, lock: str) -> list[str]:
 class Request:
     """What somebody asked: `lock` is None for the bridge itself, `command` names a request and is empty otherwise.
 
+    `only_if` has the states in which an `action` may be carried out, `suffix` is who is named for it in the lock's log.
     `arguments` may hold a PIN.  `echo` is what goes back as it came: a `transaction`, and the `action`.  `received_at`
     and `deadline` are on the clock of the MQTT client.  `session` (or lookup) and
     `payload` are those of a guest's encrypted message.  `identity` is the same for two messages that ask for the same
@@ -170,6 +174,8 @@ class Request:
     correlation_data: bytes | None = None
     expiry_s: int | None = None
     action: Action | None = None
+    only_if: frozenset[LockState] | None = None
+    suffix: str | None = None
     session: str = ""
     payload: bytes = field(default=b"", repr=False)
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -312,9 +318,11 @@ def _parse_action(request: Request, text: str) -> Request:
     word: object = text
     if text[:1] in ("{", "[", '"'):
         values, request = _read_object(request, text)
-        for key in values:
-            if key != "action":
-                raise Refused(request, "bad_request", f"{key!r:.40} is not known; allowed are action and transaction")
+        try:
+            checked = SET.check({key: value for key, value in values.items() if key != "action"})
+        except ValueError as error:
+            raise Refused(request, "bad_request", str(error)) from None
+        request = replace(request, only_if=checked.get("only_if"), suffix=checked.get("as"))
         word = values.get("action")
         if not isinstance(word, str):
             raise Refused(request, "bad_request", "action is missing or not a text; it names a lock action")

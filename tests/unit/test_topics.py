@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki_bridge.mqtt.message import Message
-from nuki_bridge.protocol.codes import Action
+from nuki_bridge.protocol.codes import Action, LockState
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Kind, Refused, Request, parse
 
@@ -103,6 +103,38 @@ def test_unknown_action_names_the_allowed_ones(payload: str) -> None:
 )
 def test_malformed_lock_action_is_refused(payload: bytes | str) -> None:
     assert refusal("nuki/front_door/set", payload).code == "bad_request"
+
+
+def test_states_and_a_name_for_the_log_are_read() -> None:
+    payload = {"action": "Open", "only_if": ["Unlocked", "unlocked_lock_n_go"], "as": "Küche, Node-RED 4"}
+    request = read("nuki/front_door/set", json.dumps(payload))
+    assert request.only_if == {LockState.UNLOCKED, LockState.UNLOCKED_LOCK_N_GO}
+    assert request.suffix == "Küche, Node-RED 4"
+    request = read("nuki/front_door/set", '{"action":"lock","only_if":null,"as":null}')
+    assert (request.only_if, request.suffix) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("only_if", [], "only_if must be a list of states"),
+        ("only_if", "locked", "only_if must be a list of states"),
+        ("only_if", ["open"], "uncalibrated, locked"),
+        ("only_if", [1], "only_if must be a list of states"),
+        ("only_if", ["locked", None], "only_if must be a list of states"),
+        ("as", "", "as must be a printable text"),
+        ("as", "  ", "as must be a printable text"),
+        ("as", "a\nb", "as must be a printable text"),
+        ("as", "ü" * 11, "as must have 20 bytes at most"),
+        ("as", 7, "as must be a printable text"),
+        ("if", ["locked"], "allowed: action, only_if, as, transaction"),
+    ],
+)
+def test_wrong_states_and_names_are_told(key: str, value: Any, what: str) -> None:
+    error = refusal("nuki/front_door/set", json.dumps({"action": "lock", key: value, "transaction": 1}))
+    assert error.code == "bad_request"
+    assert what in str(error)
+    assert error.request.echo["transaction"] == 1
 
 
 @pytest.mark.parametrize(

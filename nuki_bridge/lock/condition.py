@@ -1,0 +1,53 @@
+"""An action that is only to be sent if the lock is in one of some states: asked of the lock itself right before.
+
+What was remembered may be old: somebody has turned the knob since, and the lock has not told of it yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from nuki_bridge.errors import LinkError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.lock.retry import RECONNECT_S
+from nuki_bridge.protocol.codes import name_of
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock.action import Reach
+
+log = logging.getLogger(__name__)
+
+STATE_AGE_S = 5.0
+"""A state that was read longer ago is read again before an action is sent on account of it."""
+
+
+async def nonce_if(lock: Reach, only_if: Collection[int] | None, deadline: float) -> bytes:
+    """A challenge to send an action with, to a lock that has just said that its state is one of `only_if` (None: any).
+
+    Raises `RequestError` in another state, and as `Reach.fresh_nonce`.
+    """
+    while True:
+        if only_if is not None:
+            await _check(lock, only_if, deadline)
+        checked_at = lock.clock()
+        nonce = await lock.fresh_nonce(deadline)
+        if only_if is None or lock.clock() - checked_at <= STATE_AGE_S:
+            return nonce
+
+
+async def _check(lock: Reach, only_if: Collection[int], deadline: float) -> None:
+    while True:
+        await lock.link_up(deadline)
+        try:
+            state = (await lock.read_states()).lock_state
+            break
+        except (LinkError, ProtocolError) as error:
+            log.debug("%s: %s; asking again", lock.name, error)
+            if lock.clock() >= deadline:
+                raise TimedOut("the lock did not tell its state within the deadline") from None
+            await asyncio.sleep(min(RECONNECT_S[0], max(deadline - lock.clock(), 0.0)))
+    if state not in only_if:
+        allowed = " or ".join(name_of(each) for each in only_if)
+        raise RequestError("state_not_allowed", f"the lock is {name_of(state)} and not {allowed}; nothing was moved")
