@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock, words
-from nuki_bridge.lock.admin import LIST_S, PROGRESS_S
+from nuki_bridge.lock.asking import LIST_S, PROGRESS_S
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.protocol.codes import (
     Action,

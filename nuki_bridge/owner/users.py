@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
-from nuki_bridge.lock.admin import LIST_S
+from nuki_bridge.lock.asking import LIST_S
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access

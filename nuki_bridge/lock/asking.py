@@ -1,0 +1,282 @@
+"""Asking a lock for what takes the owner's security PIN: one command and its answer, or a list, a page at a time.
+
+`Asking` sees to challenge, PIN and turn; which commands there are is told in `admin.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.lock.evidence import Evidence
+from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
+from nuki_bridge.lock.known_pin import KnownPin
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.turn import with_challenge
+from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.keypad_codes import KeypadCodeCount
+from nuki_bridge.protocol.messages import (
+    AuthorizationEntryCount,
+    LogEntryCount,
+    Status,
+)
+from nuki_bridge.protocol.time_control import TimeControlEntryCount
+from nuki_bridge.protocol.wire import Message
+
+log = logging.getLogger(__name__)
+
+PAGE_S = 2.0
+"""A page of a list has as many entries as the lock has sent in so many seconds; between pages others get their turn."""
+PAGES = (3, 10)
+"""Entries of a page at least and at most."""
+FIRST_PAGE = 6
+"""Entries of a page while it is not known how fast they come."""
+PROGRESS_S = 15.0
+"""A list may go on for so long after each page that brought something new,"""
+LIST_S = 300.0
+"""and for so long in all."""
+LIST_QUIET_S = 3.0
+"""Silence after an entry that ends a list whose end was not told."""
+END_QUIET_S = 0.5
+"""How long the Status behind the last expected entry may stay away."""
+M = TypeVar("M", bound=Message)
+Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
+"""Messages that tell how many entries follow."""
+
+
+class Asking:
+    """Base of `Admin`; `pin` is the lock's security PIN (digits), None while it is not known.
+
+    `refused` says that an earlier run has tried it in vain; `on_refused` is told a PIN that the lock refuses.
+    """
+
+    def __init__(
+        self,
+        lock: Lock,
+        pin: str | None,
+        *,
+        refused: bool = False,
+        on_refused: Callable[[str], None] = lambda pin: None,
+    ) -> None:
+        self._lock = lock
+        self.pin = KnownPin(pin, lambda: lock.paired.family, refused=refused, on_refused=on_refused)
+        lock.evidence = Evidence(lock, self.pin)
+        self.edits = 0
+        """Grows whenever we may have changed the lock's authorizations."""
+        self._entry_s: float | None = None  # what an entry of the last list took
+
+    @property
+    def has_pin(self) -> bool:
+        """A PIN is known and the lock has not refused it."""
+        return self.pin.is_usable
+
+    # -- exchanges ----------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        request: Callable[[bytes, int], Message],
+        wanted: type[M],
+        timeout_s: float,
+        *,
+        repeat: bool = True,
+        own_pin: bool = True,
+    ) -> M:
+        """One command with challenge and PIN; gives its answer of class `wanted`.
+
+        `request(nonce, pin)` makes the message.  `repeat` says that doing it twice does no harm when its answer gets
+        lost; otherwise, or while the lock has not yet accepted our PIN, that raises `OutcomeUnknown`.  `own_pin` False:
+        the message brings a PIN of its own.
+        """
+        lock, deadline = self._lock, self._lock.clock() + timeout_s
+        if own_pin:
+            await self.be_sure(deadline)
+        async with lock.linked(deadline):
+            self.edits += 1
+            pin = 0
+            lost: NukiError | None = None
+
+            async def send(nonce: bytes) -> M:
+                nonlocal lost, pin
+                # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
+                pin = self.pin.to_send() if own_pin else 0
+                try:
+                    return await lock.exchange.ask(request(nonce, pin), wanted)
+                except (LinkError, ProtocolError) as error:
+                    lost = error
+                    raise
+
+            while True:
+                try:
+                    answer = await with_challenge(send, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+                except LockError as error:
+                    self.note_refusal(error, own_pin=own_pin)
+                    raise
+                except (LinkError, ProtocolError) as error:
+                    if lost is None:
+                        raise  # nothing has been sent
+                    if own_pin and error is lost:
+                        self.pin.was_unheard(pin)
+                    proven = not own_pin or self.pin.proves(pin)
+                    if error is not lost or not repeat or not proven or lock.clock() >= deadline:
+                        raise OutcomeUnknown(
+                            f"the lock may have carried it out, but its answer got lost: {lost}"
+                        ) from lost
+                    log.debug("%s: %s; sending it again", lock.name, lost)
+                else:
+                    if own_pin:
+                        self.pin.accepted(pin)
+                    return answer
+
+    async def remove(self, request: Callable[[bytes, int], Message], timeout_s: float) -> None:
+        """Delete an entry of a list; `request` is as for `ask`.
+
+        One that is not there is as good as deleted: it is gone by somebody else's hand, or the answer got lost and we
+        asked again.
+        """
+        try:
+            await self.ask(request, Status, timeout_s)
+        except LockError as error:
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
+
+    async def pages(
+        self,
+        request: Callable[[int, int, bytes, int], Message],
+        entry: type[M],
+        count: type[Counting],
+        number: Callable[[M], int],
+        deadline: float,
+    ) -> dict[int, M]:
+        """Every entry of a long list by its `number`, however many pages it takes; others get their turn in between.
+
+        `request(offset, count, nonce, pin)` asks for a page.  Each begins with the last entry of the one before: an
+        answer that is empty because there are no more could not be told from one that got lost, with firmware that
+        tells neither how many there are nor where they end.  A list that grows goes on beyond `deadline`, by
+        `PROGRESS_S` and `LIST_S`.  Raises as `listing`.
+        """
+        lock = self._lock
+        latest = max(deadline, lock.clock() + LIST_S)
+        found: dict[int, M] = {}
+        offset = 0
+        while True:
+            size = self.page_size
+            page = await self.listing(partial(request, offset, size), entry, count, deadline)
+            news = {number(each): each for each in page if number(each) not in found}
+            found.update(news)
+            if len(page) < size or not news:
+                return found
+            offset += size - 1
+            deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
+
+    @property
+    def page_size(self) -> int:
+        """How many entries of a list to ask for at a time."""
+        if self._entry_s is None:
+            return FIRST_PAGE
+        least, most = PAGES
+        return most if self._entry_s * most <= PAGE_S else max(least, int(PAGE_S / self._entry_s))
+
+    async def listing(
+        self,
+        request: Callable[[bytes, int], Message],
+        entry: type[M],
+        count: type[Counting],
+        deadline: float,
+    ) -> list[M]:
+        """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
+
+        `count` is the class of the message that may come first.  `request` is as for `ask`.  Raises `TimedOut` at the
+        deadline, and `LinkError` or `ProtocolError` if the first answer to a PIN that is not proven got lost.
+        """
+        lock = self._lock
+        await self.be_sure(deadline)
+        async with lock.linked(deadline):
+            pin = 0
+            lost: NukiError | None = None
+
+            async def collect(nonce: bytes) -> list[M]:
+                nonlocal lost, pin
+                pin = self.pin.to_send()  # as in `ask`
+                try:
+                    return await self._collect(request(nonce, pin), entry, count, pin)
+                except (LinkError, ProtocolError) as error:
+                    lost = error
+                    await lock.exchange.drop()
+                    self.pin.was_unheard(pin)
+                    raise
+
+            while True:
+                try:
+                    return await with_challenge(collect, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+                except LockError as error:
+                    self.note_refusal(error)
+                    raise
+                except (LinkError, ProtocolError) as error:
+                    if error is not lost or not self.pin.proves(pin):
+                        raise
+                    if lock.clock() >= deadline:
+                        raise TimedOut("the lock did not send its list within the deadline") from error
+                    log.debug("%s: %s; asking again", lock.name, error)
+
+    async def _collect(self, request: Message, entry: type[M], count: type[Counting], pin: int) -> list[M]:
+        """Entries up to the Status behind them; without a Status, up to a silence.  Any of them proves the PIN.
+
+        The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
+        lock has told how many there are and falls silent before that.
+        """
+        lock, exchange = self._lock, self._lock.exchange
+        await exchange.send(request)
+        begun: float | None = None  # when the count came, or else the first entry
+        uncounted = 0
+        found: list[M] = []
+        wanted: int | None = getattr(request, "count", None)
+        fewest: int | None = None
+        while True:
+            whole = wanted is not None and len(found) >= wanted
+            pause_s = 3 * self._entry_s if found and self._entry_s else 0.0
+            quiet_s = max(END_QUIET_S, pause_s) if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
+            try:
+                answer = await exchange.receive(quiet_s)
+            except TimedOut:
+                if lock.clock() - exchange.last_message_at < quiet_s / 2:
+                    continue  # a piece of a message has come
+                if not found and not whole:
+                    raise
+                await exchange.drop()
+                if fewest is not None and len(found) < fewest:
+                    raise TimedOut("the lock's list broke off") from None
+                return found
+            if isinstance(answer, Status | entry | count):
+                self.pin.accepted(pin)
+            if isinstance(answer, Status):
+                return found
+            if isinstance(answer, entry):
+                found.append(answer)
+                if begun is None:
+                    begun, uncounted = lock.clock(), 1
+                else:
+                    self._entry_s = (lock.clock() - begun) / (len(found) - uncounted)
+            elif isinstance(answer, count):
+                begun = lock.clock()
+                wanted = min(answer.count, answer.count if wanted is None else wanted)
+                if not getattr(request, "start", 0):
+                    # those of this answer, or all that there are: the sources do not agree
+                    fewest = min(max(answer.count - getattr(request, "offset", 0), 0), wanted)
+
+    def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
+        """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""
+        if not own_pin or error.number not in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
+            return
+        log.warning("%s: %s", self._lock.name, error)
+        if error.number == ErrorCode.BAD_PIN:  # a ban says nothing of this PIN: right or wrong, it stays what it was
+            self.pin.was_refused(error)
+
+    async def be_sure(self, deadline: float) -> None:
+        """Clear up which PIN the lock has if a change was cut off; raises as `KnownPin.to_send`, and what that asks."""
+        if self.pin.doubt is not None:
+            await self.pin.doubt(deadline)
+        self.pin.to_send()
