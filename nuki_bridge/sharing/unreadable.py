@@ -7,6 +7,7 @@ answer yet, the oldest of them: so a guest is told that its key is gone only if 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ FREE_S = 60.0
 """counted from the last time that none came for so long, or that the lock could read one."""
 PAUSE_S = 0.1
 PAUSE_MAX_S = 1.0
-"""The first pause after that, and the longest; each is twice as long as the one before."""
+"""The first pause after that, and the longest; each is twice as long as the one before.  All that have to pause do so
+together, so that with however many IDs the lock is asked once in `PAUSE_MAX_S`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +73,6 @@ class Unanswered:
 class _Account:
     frames: int = 0
     last_at: float = 0.0
-    free_at: float = 0.0
 
 
 class Pauses:
@@ -80,6 +81,7 @@ class Pauses:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._accounts: dict[int, _Account] = {}
+        self._free_at = -math.inf
 
     def unreadable(self, authorization_id: int) -> None:
         """The lock could not read a frame with this ID, or said nothing to it."""
@@ -88,7 +90,8 @@ class Pauses:
         account.frames = 1 if now - account.last_at >= FREE_S else account.frames + 1
         account.last_at = now
         if account.frames > FREE:
-            account.free_at = now + min(PAUSE_S * 2.0 ** min(account.frames - FREE - 1, 10), PAUSE_MAX_S)
+            pause_s = min(PAUSE_S * 2.0 ** min(account.frames - FREE - 1, 10), PAUSE_MAX_S)
+            self._free_at = max(self._free_at, now + pause_s)
 
     def readable(self, authorization_id: int) -> None:
         """The lock has answered one with this authorization's key."""
@@ -96,5 +99,7 @@ class Pauses:
 
     def left_s(self, authorization_id: int) -> float:
         """How long the pause of this authorization goes on; 0 if it has none."""
-        account = self._accounts.get(authorization_id)
-        return 0.0 if account is None else max(account.free_at - self._clock(), 0.0)
+        account, now = self._accounts.get(authorization_id), self._clock()
+        if account is None or account.frames <= FREE or now - account.last_at >= FREE_S:
+            return 0.0
+        return max(self._free_at - now, 0.0)

@@ -13,6 +13,7 @@ import pytest
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.protocol.messages import Challenge, LockAction, Status
 from tests.unit.rig import clock
+from tests.unit.test_bridge import CLASSIC
 from tests.unit.test_relay import ACTION, CHALLENGE, Party, party
 from tests.unit.test_relay_attacks import again, motor, stranger
 
@@ -111,17 +112,26 @@ async def test_a_guest_whose_id_is_flooded_slowly_still_gets_in(tmp_path: Path) 
         attacking.cancel()
 
 
-async def test_whose_frames_the_lock_cannot_read_has_to_pause(tmp_path: Path) -> None:
-    """Each costs the lock's battery two messages; one of the bridge's own every 10 s is what keeping the link takes."""
+@pytest.mark.parametrize("ids", [1, 8])
+async def test_whose_frames_the_lock_cannot_read_has_to_pause(tmp_path: Path, ids: int) -> None:
+    """Each costs the lock's battery two messages, with however many IDs; the bridge's own reading goes on."""
     async with far(tmp_path, 0.05) as house:
-        eve = house.guest("Eve")
-        assert await eve.challenge()
-        attacking = asyncio.create_task(attack(house, eve.number, 25.0))
+        guests = [house.guest(f"Guest {number}") for number in range(ids)]
+        ben = house.guest("Ben")
+        assert await ben.challenge()
+        attacking = [asyncio.create_task(attack(house, each.number, 25.0 / ids)) for each in guests]
         await asyncio.sleep(60.0)
         refused = len(house.audit("refused"))
-        await asyncio.sleep(60.0)
-        attacking.cancel()
-        assert 20 < len(house.audit("refused")) - refused < 60
+        for state in ("unlocked", "locked", "unlocked"):
+            house.radio.control({"lock": CLASSIC, "turn": state})
+            await asyncio.sleep(20.0)
+            assert house.retained["nuki/front/state"] == state
+        for task in attacking:
+            task.cancel()
+        assert 20 < len(house.audit("refused")) - refused < 70
+        started = clock()
+        assert await again(house, ben).challenge()
+        assert clock() - started < 2.0
 
 
 async def test_a_late_plain_error_does_not_tell_the_next_guest_that_its_key_is_gone(tmp_path: Path) -> None:
