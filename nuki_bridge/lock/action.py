@@ -274,10 +274,15 @@ class ActionRun:
         raise self._still_moving()
 
     async def _read_states(self) -> KeyturnerStates:
-        """Ask for the states over the link that is up; a refusal of that says nothing of the action."""
+        """Ask for the states over the link that is up; a refusal of that says nothing of the action.
+
+        Raises `OutcomeUnknown` at once if the lock does not accept us any more.
+        """
         try:
             return await self._lock.read_states()
         except LockError as error:
+            if error.number in (ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED):
+                raise OutcomeUnknown(f"{name_of(self._action)} was sent, but cannot be asked after: {error}") from error
             raise UnexpectedMessage(f"the lock does not tell its states: {error}") from error
 
     # -- after its answer got lost ------------------------------------------------------------------------------------
