@@ -45,7 +45,7 @@ from nuki_bridge.protocol.codes import (
     StatusCode,
     name_of,
 )
-from nuki_bridge.protocol.messages import KeyturnerStates, LockAction, Status
+from nuki_bridge.protocol.messages import Config, KeyturnerStates, LockAction, Status
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ COMPLETE_TIMEOUT_S = 3.0
 """How long COMPLETE may stay away after a final state; some devices never send it."""
 RESOLVE_TIMEOUT_S = 30.0
 """How long a lock is sought after an answer got lost."""
+RETRY_S = 3.0
+"""Longest pause before a lock is asked again that did not answer, or not what it was asked."""
 POLL_S = 1.0
 """Between the first two readings of a lock that is moving."""
 POLL_GROWTH = 1.5
@@ -67,6 +69,8 @@ GIVE_WAY_S = 0.5
 
 NOT_TAKEN = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
 """Refusals of the lock after which an action may be sent again: it moved nothing."""
+ENDS = frozenset({ErrorCode.MOTOR_BLOCKED, ErrorCode.CANCELED, ErrorCode.MOTOR_TIMEOUT})
+"""How an action ends for which the motor has started: before the lock has taken it, it is of an earlier one."""
 UNSETTLED_STATES = MOVING_STATES | {LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO}
 """States that the lock leaves by itself before long."""
 
@@ -78,6 +82,7 @@ class Reach(Protocol):
     paired: PairedLock
     exchange: Exchange
     states: KeyturnerStates | None
+    config: Config | None
     runs: set[ActionRun]
     """The actions that have been sent and are not over; each gets every report of the lock."""
     evidence: Evidence | None
@@ -175,7 +180,7 @@ class ActionRun:
                     log.info("%s: %s was not carried out; sending it again", lock.name, name_of(self._action))
                     is_again = False
                     continue
-                if self._waits:
+                if self._traces.waits:
                     return None
                 return await self._told(lost)
 
@@ -185,7 +190,7 @@ class ActionRun:
         if watched:
             with suppress(LinkError, ProtocolError, LockError):
                 await self._lock.read_states()
-                return {run for run in watched if run._waits}
+                return {run for run in watched if run._traces.waits}
         return set()
 
     def _begin(self, waiting: set[ActionRun], *, refused: bool) -> None:
@@ -194,7 +199,10 @@ class ActionRun:
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
         is_moving = states is not None and (states.lock_state in UNSETTLED_STATES)
-        self._traces, self._finding = Traces(self._action, crowded=is_moving or self._was_busy), None
+        crowded = is_moving or self._was_busy
+        opens = self._action is Action.UNLOCK and lock.config is not None and lock.config.auto_unlatch
+        alias = Action.UNLATCH if opens else None
+        self._traces, self._finding = Traces(self._action, crowded=crowded, alias=alias), None
         self._give_up_at = lock.clock() + ACTION_TIMEOUT_S
         if evidence is not None:
             sent = self._sent
@@ -241,6 +249,8 @@ class ActionRun:
             except LockError as error:
                 if error.command not in (Command.LOCK_ACTION, 0) or (traces.is_ours and error.number in NOT_TAKEN):
                     continue  # not about this action, which the lock has taken
+                if error.number in ENDS and not traces.is_ours:
+                    raise UnexpectedMessage(f"the lock says of an action that it never took: {error}") from error
                 raise
             except TimedOut:
                 if lock.clock() < quiet_at:
@@ -297,7 +307,7 @@ class ActionRun:
         log.info("%s: %s; asking the lock what became of %s", lock.name, lost, name_of(action))
         await lock.exchange.drop()
         sought_until, pause_s = lock.clock() + RESOLVE_TIMEOUT_S, POLL_S
-        has_waited = False
+        has_waited, retry_s = False, RECONNECT_S[0]
         while True:
             try:
                 await lock.link_up(sought_until)
@@ -307,11 +317,12 @@ class ActionRun:
                     raise OutcomeUnknown(
                         f"{name_of(action)} was sent, but the answer got lost and the lock cannot be asked: {error}"
                     ) from lost
-                await asyncio.sleep(RECONNECT_S[0])
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, RETRY_S)
                 continue
-            if self._waits:
+            if traces.waits:
                 return False
-            if not is_passing(action, states):
+            if self._waits or not is_passing(action, states):  # nobody waits for another one's lock 'n' go
                 if has_waited or traces.restless or lock.clock() >= self._sent_at + QUEUE_S:
                     break
                 has_waited = True  # the lock may have the action and not have begun
@@ -382,8 +393,6 @@ class ActionRun:
         lock, traces, pause_s = self._lock, self._traces, POLL_S
         while lock.clock() < self._give_up_at:
             if self._is_overtaken:
-                if not traces.is_ours:
-                    raise OutcomeUnknown(f"{name_of(self._action)} was sent, but not heard of before another was")
                 raise LockError("canceled", "another command ended the action while it waited to lock")
             last = traces.last
             is_told_of = self._rivals & lock.runs  # what is under way may tell more of this one's end

@@ -103,10 +103,12 @@ class Traces:
     """What the lock showed of one action since that was sent: `saw` gets each report of it, whoever asked for it.
 
     `crowded` says that the lock was carrying out another action: what moves then does not show that it has this one.
+    `alias` is what the lock makes of the action by its settings.
     """
 
-    def __init__(self, action: Action, *, crowded: bool = False) -> None:
+    def __init__(self, action: Action, *, crowded: bool = False, alias: Action | None = None) -> None:
         self.action = action
+        self._alias = alias
         self._crowded = crowded
         self.accepted = False
         """The lock has said that it carries it out."""
@@ -131,12 +133,15 @@ class Traces:
             self.moved |= not self._crowded
             self._unlatched |= state == LockState.UNLATCHED
         if self._name is None and self.is_ours and self.action in LOCK_N_GO:
-            self._name = states.last_action if reported_as(self.action, states.last_action) else None
+            by_command = states.last_trigger == Trigger.SYSTEM and reported_as(self.action, states.last_action)
+            self._name = states.last_action if by_command else None
         self.is_over |= self._reached is not None and (state in MOVING_STATES or not self._is_named(states))
         if self.action in LOCK_N_GO and self.is_ours and state in _ANY_TURN:
             phase = _PHASES.get(state, 0)
             self.is_over |= phase < self._phase
             self._phase = max(self._phase, phase)
+        if self._name is not None and states.last_action is not None:
+            self.is_over |= states.last_action != self._name or states.last_trigger != Trigger.SYSTEM
         may_count = self.moved or (self.accepted and self.action in TARGETS)
         if may_count and not is_passing(self.action, states) and self._succeeded(states):
             self._reached = states
@@ -145,6 +150,14 @@ class Traces:
     def is_ours(self) -> bool:
         """The lock has the action: what it does is done on its account."""
         return self.accepted or self.moved
+
+    @property
+    def waits(self) -> bool:
+        """The lock stands unlocked and is going to lock again, on account of this action."""
+        last = self.last
+        if last is None or last.lock_state != LockState.UNLOCKED_LOCK_N_GO or self.is_over or not self.is_ours:
+            return False
+        return last.last_action is None or self.names_it(last)
 
     def shows_it_begun(self, states: KeyturnerStates) -> bool:
         """Whether a report that came unasked on the link of this action says that the lock carries it out."""
@@ -166,7 +179,7 @@ class Traces:
         """Under a related name only if the lock said that it took it; lock 'n' go under the first, which it keeps."""
         told = states.last_action
         related = self.accepted and reported_as(self.action, told)
-        return (told == self.action or related) and self._name in (None, told)
+        return (told in (self.action, self._alias) or related) and self._name in (None, told)
 
     def completed(self, states: KeyturnerStates) -> Outcome | None:
         """The outcome of an action of which the lock has said COMPLETE; None if that was not the end of it.
@@ -176,8 +189,8 @@ class Traces:
         if not self.is_ours:
             return Outcome(SUCCESS, states) if leads_to(self.action, states) else None
         named = self.names_it(states)
-        if states.lock_state in MOVING_STATES:
-            return None if named or self.action in LOCK_N_GO else Outcome(SUCCESS, states)
+        if states.lock_state in MOVING_STATES:  # on account of another one
+            return None if self.action in LOCK_N_GO else Outcome(SUCCESS, states)
         if named and states.last_completion != Completion.SUCCESS:
             assert states.last_completion is not None
             raise failure(states.last_completion)

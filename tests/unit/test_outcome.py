@@ -11,7 +11,7 @@ from nuki_bridge.protocol.codes import Completion, LockState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
 
 S = LockState
-SYSTEM, MANUAL, AUTO_LOCK = Trigger.SYSTEM, Trigger.MANUAL, Trigger.AUTO_LOCK
+SYSTEM, MANUAL, BUTTON, AUTO_LOCK = Trigger.SYSTEM, Trigger.MANUAL, Trigger.BUTTON, Trigger.AUTO_LOCK
 OK, BLOCKED = Completion.SUCCESS, Completion.MOTOR_BLOCKED
 
 
@@ -118,6 +118,7 @@ def test_a_report_alone_proves_nothing(action: A, state: KeyturnerStates) -> Non
         (A.UNLATCH, (report(S.UNLATCHING, None), OLD_UNLOCKED), "outcome_unknown"),
         (A.LOCK_N_GO, (WAITING, LEFT), "success"),
         (A.LOCK_N_GO, (WAITING, OPENED), "outcome_unknown"),
+        (A.LOCK_N_GO, (WAITING, report(S.UNLOCKED_LOCK_N_GO, (A.LOCK_N_GO, BUTTON, OK)), LEFT), "outcome_unknown"),
         (A.LOCK_N_GO, (WAITING, report(S.UNLOCKED, (A.LOCK_N_GO, SYSTEM, Completion.CANCELED))), "canceled"),
         (A.LOCK_N_GO, (WAITING, report(S.UNLOCKING, (A.LOCK_N_GO, SYSTEM, OK)), LEFT), "outcome_unknown"),
         (A.LOCK_N_GO, (WAITING, report(S.LOCKING, (A.LOCK_N_GO, SYSTEM, OK)), WAITING, LEFT), "outcome_unknown"),
@@ -171,7 +172,7 @@ def test_what_the_lock_has_accepted_it_reports_under_its_own_name(action: A, sta
         (A.LOCK, report(S.UNLOCKED, (A.LOCK, SYSTEM, Completion.LOW_MOTOR_VOLTAGE)), True, "low_motor_voltage"),
         (A.LOCK, report(S.MOTOR_BLOCKED, None), True, "motor_blocked"),
         (A.UNLATCH, HELD, True, "success"),
-        (A.UNLATCH, OPENING, True, "more"),
+        (A.UNLATCH, OPENING, True, "success"),  # somebody else opens again
         (A.LOCK_N_GO, WAITING, True, "more"),
         (A.LOCK_N_GO_UNLATCH, report(S.UNLATCHED, (A.LOCK_N_GO_UNLATCH, SYSTEM, OK)), True, "more"),
         (A.LOCK_N_GO, LEFT, True, "success"),
@@ -180,6 +181,13 @@ def test_what_the_lock_has_accepted_it_reports_under_its_own_name(action: A, sta
 )
 def test_complete(action: A, state: KeyturnerStates, accepted: bool, told: str) -> None:
     assert word_of_complete(traces(action, state, accepted=accepted), state) == told
+
+
+def test_by_its_settings_a_lock_may_open_where_it_is_asked_to_unlock() -> None:
+    found = Traces(A.UNLOCK, alias=A.UNLATCH)
+    for each in (HELD, OPENED):
+        found.saw(each)
+    assert found.ended(OPENED).completion == "success"
 
 
 def test_which_states_a_lock_leaves_by_itself() -> None:
