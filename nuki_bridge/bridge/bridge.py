@@ -251,7 +251,7 @@ class Bridge:
         lock.on_link = self.outside.changed
         lock.on_family = partial(self._family_changed, member)
         member.admin = pin.admin_of(self, member, lock)
-        users = member.users = Users(lock, member.admin, partial(self._users_changed, member))
+        users = member.users = Users(lock, member.admin, partial(self._users_changed, member), self.outside.now)
         log_book = member.log_book = LogBook(
             lock,
             member.admin,
@@ -266,6 +266,7 @@ class Bridge:
             lock, users, publish=self.outside.publish, refuse=self.intake.refuse, turn_away=self.intake.turn_away
         )
         users.pending_ids = lambda: self.invitations.pending(member.name)
+        users.leaving_ids = partial(self.invitations.leaving, lock.paired.nuki_id)
         users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
         users.listed = partial(self.invitations.listed, lock.paired.nuki_id)
         self.publisher.lock(member)

@@ -38,11 +38,17 @@ class Access:
     time_from: time | None = None
     time_until: time | None = None
 
-    def limit(self, zone: tzinfo) -> TimeLimit | None:
-        """The limit for a lock in `zone`, None if there is none; raises `ValueError` with the rest of "access …"."""
+    def limit(self, zone: tzinfo, now: datetime) -> TimeLimit | None:
+        """The limit for a lock in `zone`, None if there is none; raises `ValueError` with the rest of "access …".
+
+        One that is over at `now` is a mistake: nobody could ever use it.
+        """
         since, until = _to_utc(self.since, zone), _to_utc(self.until, zone)
         if since is not None and until is not None and since >= until:
             raise ValueError("ends before it begins: until must be later than from")
+        if until is not None and until <= now:
+            ours = rfc3339(now, zone)
+            raise ValueError(f"is over already: until must be later than now, which is {ours} on this computer's clock")
         limit = TimeLimit(since, until, self.weekdays, self.time_from, self.time_until)
         return None if limit == TimeLimit() else limit
 
@@ -60,7 +66,7 @@ def check(value: Any) -> Access:
         "until": _moment,
         "weekdays": weekdays,
         "time_from": time_of_day,
-        "time_until": time_of_day,
+        "time_until": _end_of_day,
     }
     read: dict[str, Any] = {}
     for key, each in given.items():
@@ -70,9 +76,9 @@ def check(value: Any) -> Access:
             raise ValueError(f"part {key} {error}") from None
     if "time_from" in read and read["time_from"] == read.get("time_until"):
         raise ValueError("part time_until must differ from time_from; leave both out for the whole day")
-    return Access(
-        read.get("from"), read.get("until"), read.get("weekdays", 0), read.get("time_from"), read.get("time_until")
-    )
+    # midnight as a border of the day is none, and alone it would leave a limit that limits nothing
+    begins, ends = (None if read.get(key) == time() else read.get(key) for key in ("time_from", "time_until"))
+    return Access(read.get("from"), read.get("until"), read.get("weekdays", 0), begins, ends)
 
 
 def moment(value: Any) -> datetime:
@@ -105,6 +111,10 @@ def time_of_day(value: Any) -> time:
     if match is None:
         raise ValueError("must be a time of day from 00:00 to 23:59, in the lock's local time")
     return time(int(match[1]), int(match[2]))
+
+
+def _end_of_day(value: Any) -> time:
+    return time() if value == "24:00" else time_of_day(value)
 
 
 def _to_utc(value: datetime | None, zone: tzinfo) -> datetime | None:

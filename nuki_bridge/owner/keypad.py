@@ -105,7 +105,7 @@ async def _add(call: Call) -> Answer:
     """A new code; a lost answer is looked for in the list, because two with the same digits cannot be."""
     admin, zone = lock_config.admin_in(call), await _zone(call)
     digits, name = call.arguments["code"], call.arguments["name"]
-    limit = limit_of(call.arguments.get("access"), zone)
+    limit = limit_of(call.arguments.get("access"), zone, call.bridge.outside.now())
 
     def request(nonce: bytes, pin: int) -> Message:
         return AddKeypadCode(
@@ -152,7 +152,7 @@ async def _update(call: Call) -> Answer:
         entry = entries[which.find(_names(entries))]
         limit = entry.limit if entry.time_limited else None
         if "access" in given:
-            limit = limit_of(given["access"], zone)
+            limit = limit_of(given["access"], zone, call.bridge.outside.now())
         entry = replace(
             entry,
             name=given.get("rename", entry.name),

@@ -29,7 +29,7 @@ from nuki_bridge.protocol.messages import AuthorizationEntry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
@@ -58,11 +58,19 @@ class Users:
     """The users of one lock; `run` it.
 
     `publish` is given the list whenever it changed.  `pending_ids` tells which of them are invitations that nobody has
-    redeemed; call `show` when that changes.
+    redeemed; call `show` when that changes.  `now` is the wall clock.
     """
 
-    def __init__(self, lock: Lock, admin: Admin, publish: Callable[[list[dict[str, Any]]], None]) -> None:
+    def __init__(
+        self,
+        lock: Lock,
+        admin: Admin,
+        publish: Callable[[list[dict[str, Any]]], None],
+        now: Callable[[], datetime],
+    ) -> None:
         self.pending_ids: Callable[[], set[int]] = set
+        self.leaving_ids: Callable[[], set[int]] = set
+        """Tells which of them are to be removed, because their invitation has ended."""
         self.removed: Callable[[int], None] = lambda authorization_id: None
         """Told the ID of each user that was removed here."""
         self.listed: Callable[[Mapping[int, AuthorizationEntry]], bool] = lambda entries: False
@@ -70,6 +78,7 @@ class Users:
         self._lock = lock
         self._admin = admin
         self._publish = publish
+        self._now = now
         self._entries: dict[int, AuthorizationEntry] | None = None
         self._order: list[int] = []  # their IDs in the lock's order
         self._kinds: dict[int, str] = {}  # also of users that are gone: the log names them, and IDs are not given anew
@@ -256,6 +265,20 @@ class Users:
         config = self._lock.config or await self._lock.read_config(timeout_s)
         return wall_clock.zone_of(config)
 
+    def check_free(self, name: str, own_id: int | None = None) -> None:
+        """Raises `RequestError` if the list, as it was read last, has this name for another user than `own_id`.
+
+        Those whose authorization is about to be removed do not count.
+        """
+        leaving = self.leaving_ids()
+        for number, each in (self._entries or {}).items():
+            if each.name == name and number != own_id and number not in leaving:
+                raise RequestError(
+                    "name_taken",
+                    f"the lock has a user of this name already, with the ID {number}; choose another name, or rename "
+                    "or remove that one",
+                )
+
     # -- changing -----------------------------------------------------------------------------------------------------
 
     async def update(self, which: Which, changes: Mapping[str, Any], *, own: bool, timeout_s: float) -> dict[str, Any]:
@@ -267,9 +290,11 @@ class Users:
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
             entry = await self._entry(which, deadline)
+            if "rename" in changes:
+                self.check_free(changes["rename"], entry.authorization_id)
             limit = entry.limit if entry.time_limited else None
             if "access" in changes:
-                limit = limit_of(changes["access"], await self.zone(timeout_s))
+                limit = limit_of(changes["access"], await self.zone(timeout_s), self._now())
             changed = replace(
                 entry,
                 name=changes.get("rename", entry.name),
@@ -324,7 +349,8 @@ class Users:
             known = self._entries
             if known is None or not (self._seen == self._marks() or self._are_ours()):
                 known = await self.read(timeout_s)
-            limit = limit_of(wanted, await self.zone(timeout_s))
+            self.check_free(name)
+            limit = limit_of(wanted, await self.zone(timeout_s), self._now())
             left_s = deadline - self._lock.clock()
             try:
                 made = await self._admin.invite(name, key, remote_allowed=remote, limit=limit, timeout_s=left_s)
@@ -425,9 +451,9 @@ def type_word(id_type: int) -> str:
     return _TYPES.get(id_type) or name_of(id_type)  # type: ignore[call-overload]
 
 
-def limit_of(wanted: Access | None, zone: tzinfo) -> TimeLimit | None:
+def limit_of(wanted: Access | None, zone: tzinfo, now: datetime) -> TimeLimit | None:
     """The time limit that a request asks for; raises `RequestError`."""
     try:
-        return None if wanted is None else wanted.limit(zone)
+        return None if wanted is None else wanted.limit(zone, now)
     except ValueError as error:
         raise RequestError("bad_request", f"access {error}") from None

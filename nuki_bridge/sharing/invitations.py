@@ -122,6 +122,21 @@ class Invitations:
         here = {nuki_id for nuki_id, member in members.items() if member is not None and member.name == lock_name}
         return {each.authorization_id for each in rows if each.nuki_id in here and each.authorization_id is not None}
 
+    def leaving(self, nuki_id: int) -> set[int]:
+        """Authorization IDs on a lock that are removed as soon as it can be reached."""
+        rows = [each for each in self._at(nuki_id) if each.on_lock and each.stage is not Stage.ASKED]
+        return {each.authorization_id for each in rows if each.authorization_id is not None}
+
+    def check_free(self, nuki_id: int, user: str) -> None:
+        """Raises `RequestError` if somebody of that name is invited to the lock already."""
+        for each in self._at(nuki_id):
+            if each.user == user and (each.stage is Stage.ASKED or each in self.open_at(nuki_id)):
+                raise RequestError(
+                    "name_taken",
+                    f"there is an open invitation for this name already, with the ID {each.authorization_id}; choose "
+                    "another name, or revoke that one",
+                )
+
     def _at(self, nuki_id: int) -> list[Invitation]:
         return [each for each in self._rows.values() if each.nuki_id == nuki_id]
 

@@ -16,6 +16,7 @@ from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import access
+from nuki_bridge.owner.users import limit_of
 from nuki_bridge.owner.which import Which
 from nuki_bridge.sharing.invitation_code import link, shown
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
@@ -40,10 +41,10 @@ async def _create(call: Call) -> Answer:
     limit = None
     if "access" in call.arguments:
         config = call.lock.config or await call.lock.read_config(call.timeout_s)
-        try:
-            limit = call.arguments["access"].limit(wall_clock.zone_of(config))
-        except ValueError as error:
-            raise RequestError("bad_request", f"access {error}") from None
+        limit = limit_of(call.arguments["access"], wall_clock.zone_of(config), call.bridge.outside.now())
+    if call.member.users is not None:
+        call.member.users.check_free(call.arguments["name"])
+    call.bridge.invitations.check_free(call.lock.paired.nuki_id, call.arguments["name"])
     code, row = await call.bridge.invitations.create(
         call.member,
         call.arguments["name"],

@@ -13,9 +13,11 @@ from nuki_bridge.owner import access
 from nuki_bridge.protocol.wire import TimeLimit
 from tests.unit.test_wall_clock import zone
 
+SPRING = datetime(2026, 3, 1, tzinfo=UTC)
+
 
 def limit(**parts: Any) -> TimeLimit | None:
-    return access.check({key.removesuffix("_"): part for key, part in parts.items()}).limit(zone())
+    return access.check({key.removesuffix("_"): part for key, part in parts.items()}).limit(zone(), SPRING)
 
 
 # -- from JSON
@@ -116,4 +118,4 @@ def test_what_is_shown_reads_back_as_the_same(
 ) -> None:
     where = zone(timezone_id, dst_mode=dst_mode)
     made = TimeLimit(since=since, weekdays=weekdays, time_from=time(22), time_until=time(6))
-    assert access.check(access.shown(made, where)).limit(where) == made
+    assert access.check(access.shown(made, where)).limit(where, datetime(2000, 1, 1, tzinfo=UTC)) == made

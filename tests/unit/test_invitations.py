@@ -370,9 +370,9 @@ async def test_a_strange_lookup_is_unknown(house: House) -> None:
 async def test_the_guests_clock_does_not_matter(house: House) -> None:
     async with house.running():
         await paired(house)
-        for time in (0, None, "2036-01-01T00:00:00Z", -1, 1e18):
-            guest = Guest((await invite(house))["code"])
-            assert guest.redeem(house, guest.request(time=time))["user"] == "Anna"
+        for number, time in enumerate((0, None, "2036-01-01T00:00:00Z", -1, 1e18)):
+            guest = Guest((await invite(house, name=f"Anna {number}"))["code"])
+            assert guest.redeem(house, guest.request(time=time))["user"] == f"Anna {number}"
 
 
 async def test_a_retained_request_is_refused_and_redeems_nothing(house: House) -> None:
@@ -464,7 +464,10 @@ async def test_revoking_removes_it_from_the_lock_before_the_answer(house: House)
 async def test_revoking_by_name_needs_a_name_that_is_alone(house: House) -> None:
     async with house.running():
         await paired(house)
-        first, second = await invite(house), await invite(house)
+        first, second = await invite(house), await invite(house, name="Bert")
+        rename(house, second["id"], "Anna")
+        house.classic.users_changed()
+        await settle()
         answer = await house.ask("front/request/invite/revoke", {"name": "Anna"})
         assert answer["error"] == "ambiguous"
         assert str(first["id"]) in answer["message"]
@@ -701,8 +704,9 @@ async def test_a_lock_out_of_reach_makes_nothing_late(house: House) -> None:
 async def test_what_a_lost_answer_left_on_the_lock_is_found_and_removed(house: House) -> None:
     async with house.running():
         await paired(house)
-        await invite(house)
+        first = await invite(house, name="Bert")
         await asyncio.sleep(5.0)
+        rename(house, first["id"], "Anna")
         lose_invite_answer(house)
         answer = await house.ask("front/request/invite/create", {"name": "Anna"})
         assert answer["error"] == "outcome_unknown"
@@ -719,9 +723,10 @@ async def test_a_user_of_the_same_name_is_not_taken_for_a_lost_one(house: House)
     """Whoever was there before, has acted already, or is another kind of user stays."""
     async with house.running():
         await paired(house)
-        first = await invite(house)
+        first = await invite(house, name="Bert")
         Guest(first["code"]).redeem(house)
         await asyncio.sleep(HOUR_S)
+        rename(house, first["id"], "Anna")
         lose_invite_answer(house)
         await house.ask("front/request/invite/create", {"name": "Anna"})
         lost = max(each.authorization_id for each in house.classic.authorizations)
@@ -730,6 +735,57 @@ async def test_a_user_of_the_same_name_is_not_taken_for_a_lost_one(house: House)
         await settle(120.0)
         assert names(house) == ["Anna"]
         assert house.classic.authorizations.get(first["id"]) is not None
+
+
+def rename(house: House, authorization_id: int, name: str) -> None:
+    """Somebody else has done so, just now."""
+    entry = house.classic.authorizations.get(authorization_id)
+    assert entry is not None
+    entry.name = name
+
+
+async def test_a_second_invitation_for_a_name_is_refused(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        first = await invite(house)
+        again = await house.ask("front/request/invite/create", {"name": "Anna"})
+        assert again["error"] == "name_taken"
+        assert f"ID {first['id']}" in again["message"]
+        Guest(first["code"]).redeem(house)
+        await settle()
+        again = await house.ask("front/request/invite/create", {"name": "Anna"})
+        assert (again["error"], f"ID {first['id']}" in again["message"]) == ("name_taken", True)
+        assert names(house) == ["Anna"]
+        await house.ask("front/request/users/remove", {"id": first["id"]})
+        await invite(house)
+        assert names(house) == ["Anna"]
+
+
+async def test_a_name_is_free_once_its_invitation_has_ended(house: House) -> None:
+    """Also while the authorization is on the lock still, because that cannot be reached."""
+    async with house.running():
+        await paired(house)
+        first = await invite(house)
+        await settle()
+        in_range(house, False)
+        await house.ask("front/request/invite/revoke", {"id": first["id"]})
+        assert names(house) == ["Anna"]
+        in_range(house, True)
+        await invite(house)
+        await settle()
+        assert names(house) == ["Anna"]
+        assert len(open_ones(house)) == 1
+
+
+async def test_an_invitation_that_is_over_before_it_begins_is_refused(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        for until in (now() - timedelta(seconds=1), now() - timedelta(days=400)):
+            access = {"until": until.isoformat(timespec="seconds")}
+            answer = await house.ask("front/request/invite/create", {"name": "Anna", "access": access})
+            assert (answer["error"], "is over already" in answer["message"]) == ("bad_request", True)
+        assert names(house) == []
+        assert open_ones(house) == []
 
 
 def lose_invite_answer(house: House) -> None:

@@ -57,6 +57,57 @@ async def refusal(house: House, command: str, **arguments: Any) -> str:
     return str(answer["error"])
 
 
+async def test_a_second_user_of_a_name_is_refused_and_the_first_one_named(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        first = (await ask(house, "users/add", name="Anna"))["authorization_id"]
+        second = (await ask(house, "users/add", name="Bert"))["authorization_id"]
+        for command, arguments in (("users/add", {"name": "Anna"}), ("users/update", {"id": second, "rename": "Anna"})):
+            answer = await house.ask(f"front/request/{command}", arguments)
+            assert (answer["error"], f"ID {first}" in answer["message"]) == ("name_taken", True)
+        assert (await ask(house, "users/update", id=first, rename="Anna"))["name"] == "Anna"
+        assert sorted(each.name for each in house.classic.authorizations)[:2] == ["Anna", "Bert"]
+        entry = house.classic.authorizations.get(second)
+        assert entry is not None
+        entry.name = "Anna"  # the maker's app may do so
+        house.classic.users_changed()
+        assert await refusal(house, "users/update", name="Anna", enabled=False) == "ambiguous"
+        assert (await ask(house, "users/update", id=second, enabled=False))["enabled"] is False
+
+
+@pytest.mark.parametrize("command", ["users/add", "users/update", "keypad/add", "keypad/update"])
+async def test_access_that_is_over_already_is_refused(house: House, command: str) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        made = await ask(house, "users/add", name="Anna")
+        code = await ask(house, "keypad/add", name="Lisa", code="345678")
+        which = {
+            "users/add": {"name": "Bert"},
+            "users/update": {"id": made["authorization_id"]},
+            "keypad/add": {"name": "Max", "code": "456789"},
+            "keypad/update": {"id": code["id"]},
+        }[command]
+        for over in ("2026-12-01T08:59:00", "2026-12-01T08:00:00Z", "2001-01-01T00:00"):
+            answer = await house.ask(f"front/request/{command}", {**which, "access": {"until": over}})
+            assert (answer["error"], "is over already" in answer["message"]) == ("bad_request", True)
+        assert len(house.classic.authorizations) == 2
+        assert all(each.limit is None for each in house.classic.authorizations)
+        assert [each.limit for each in house.classic.codes] == [None]
+        await ask(house, command, **which, access={"until": "2026-12-01T10:00:00"})
+
+
+@pytest.mark.parametrize("part", [{"time_from": "00:00"}, {"time_until": "00:00"}, {"time_until": "24:00"}])
+async def test_midnight_as_the_only_border_is_no_limit(house: House, part: dict[str, str]) -> None:
+    """A limit without content would be left to the lock to make something of."""
+    async with house.running():
+        await house.pair(name="front")
+        made = await ask(house, "users/add", name="Anna", access=part)
+        code = await ask(house, "keypad/add", name="Lisa", code="345678", access=part)
+        entry = house.classic.authorizations.get(made["authorization_id"])
+        assert entry is not None
+        assert (entry.limit, code["access"], [each.limit for each in house.classic.codes]) == (None, None, [None])
+
+
 async def test_the_list_is_published_once_the_lock_is_there(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
@@ -307,8 +358,9 @@ async def test_add_answers_with_the_credential_and_only_the_asker_gets_it(house:
 async def test_a_lost_answer_to_add_is_looked_for(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
-        add(house, "Tablet")
+        before = add(house, "Phone")
         await ask(house, "users/list")
+        before.name = "Tablet"  # by somebody else, just now
         asking = asyncio.create_task(house.ask("front/request/users/add", {"name": "Tablet"}))
         while not any(entry.what == "invited" for entry in house.classic.audit):
             house.classic._swallow = 1
