@@ -555,3 +555,12 @@ async def test_watch_ends_when_its_reader_goes_away(broker: Broker) -> None:
         await moving
         assert out.decode().count("\n") == 1
         assert err == b""
+
+
+async def test_an_action_can_depend_on_the_state_and_name_who_asked(broker: Broker) -> None:
+    async with scripted_daemon(broker, "front_door") as daemon:
+        daemon.answers["front_door/set"] = lambda request: {"completion": "success", **request}
+        options = ("--only-if", "unlocked", "--only-if", "unlatched", "--as", "cron")
+        assert (await call("lock", "front_door", *options, "--broker", url(broker))).status == 0
+        wanted = {"action": "lock", "only_if": ["unlocked", "unlatched"], "as": "cron"}
+        assert daemon.asked == [("front_door/set", wanted)]
