@@ -275,7 +275,9 @@ class LogBook:
         return position == entries[-1].index and not is_last
 
     def _is_news(self, entries: list[LogEntry]) -> bool:
-        """They tell of a movement of the lock or its door of which no report has told yet."""
+        """They tell of a movement of the lock or its door of which no report has told yet, or of an action refused."""
+        if any(each.kind == LogType.LOCK_ACTION and not _moves(each) for each in entries):
+            return True
         moved = [each for each in entries if _moves(each)]
         if moved:
             last, reports = moved[-1].time, [moment for moment, _ in self._waiting]
@@ -298,8 +300,7 @@ class LogBook:
         moved = [each for each in entries if _moves(each)]
         if not moved:
             return {}
-        assert self._lock.states is not None
-        now, last = words.state_word(self._lock.states), moved[-1].time
+        now, last = self._state_now(), moved[-1].time
         reported = [event["state"] for _, event in self._waiting[-len(moved) :]]
         if is_last and len(reported) == len(moved):
             led_to = reported
@@ -312,6 +313,10 @@ class LogBook:
         self._waiting = [each for each in rest if last is not None and each[0] > last]
         return {each.index: state for each, state in zip(moved, led_to, strict=True)}
 
+    def _state_now(self) -> str:
+        assert self._lock.states is not None  # whatever has a state was news, for which they have been read
+        return words.state_word(self._lock.states)
+
     def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
         """The events that an entry is; none if a report has told it already.
 
@@ -322,7 +327,7 @@ class LogBook:
         state = state or words.state_word(self._lock.states)
         event = told(entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
         if event["type"] == "lock_action":
-            event["state"] = state
+            event["state"] = state or self._state_now()
         if self._was_told_early(entry.time, event):
             return []
         if event["type"] == "keypad" and _moves(entry):

@@ -163,3 +163,16 @@ async def test_what_moves_nothing_does_not_have_the_lock_asked(house: House) -> 
         await asyncio.sleep(0.5)
         assert len(events(house, "logging")) == 1
         assert member.lock.updated == read_at
+
+
+async def test_an_action_that_was_refused_is_told_with_the_state_in_which_the_lock_is(house: House) -> None:
+    be_quiet(house)
+    async with house.running():
+        await house.pair(name="front")
+        await asyncio.sleep(20.0)
+        house.classic.turn_by_hand(LockState.UNLOCKED)
+        house.classic.log_action(Action.UNLATCH, Trigger.SYSTEM, Completion.BUSY)
+        house.classic.log_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, Completion.SUCCESS)
+        look(house)
+        await asyncio.sleep(3.0)
+        assert told(house) == [("unlock", "unlocked"), ("unlatch", "unlocked"), ("button_no_action", "unlocked")]
