@@ -227,6 +227,24 @@ async def test_a_plain_error_does_not_end_a_command_that_the_lock_carries_out(tm
         assert house.member.lock.fault is None
 
 
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_bridge_that_is_removed_while_the_motor_turns_does_not_say_that_it_was_refused(
+    tmp_path: Path, shared: bool
+) -> None:
+    async with far(tmp_path, 0.1) as house:
+        if shared:
+            assert await house.guest().challenge()
+            await asyncio.sleep(2.0)
+        house.classic.swallow_next_answer()
+        asking = asyncio.create_task(house.ask("front/set", "unlock"))
+        await asyncio.sleep(1.0)
+        house.classic.authorizations.remove(house.member.paired.authorization_id)
+        assert (await asking)["error"] == "outcome_unknown"
+        assert motor(house) == ["unlock"]
+        await asyncio.sleep(2.0)
+        assert house.member.lock.fault is not None
+
+
 async def test_a_frame_that_the_lock_ignores_gets_a_word(tmp_path: Path) -> None:
     async with far(tmp_path, 0.05) as house:
         anna = house.guest()
