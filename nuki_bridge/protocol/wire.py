@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,13 +79,32 @@ def raw(size: int) -> Kind:
     return _fixed(size, pack, bytes)
 
 
+class KeptText(str):
+    """A text as it is shown, and the bytes in which a lock sent it, which hold more than that."""
+
+    raw: bytes
+
+
 def text(size: int) -> Kind:
-    """Zero-padded UTF-8 in `size` bytes: cut between characters when too long, read up to the first zero byte."""
+    """Zero-padded UTF-8 in `size` bytes: cut between characters when too long, read up to the first control character.
+
+    What a lock sent is written back byte by byte, also what cannot be read.
+    """
 
     def pack(value: str) -> bytes:
+        if isinstance(value, KeptText) and len(value.raw) == size:
+            return value.raw
         return value.encode()[:size].decode(errors="ignore").encode().ljust(size, b"\0")
 
-    return _fixed(size, pack, lambda data: data.split(b"\0", 1)[0].decode(errors="replace"))
+    def unpack(data: bytes) -> str:
+        shown = re.split("[\0-\x1f\x7f-\x9f]", bytes(data).decode(errors="replace"), maxsplit=1)[0]
+        if pack(shown) == data:
+            return shown
+        kept = KeptText(shown)
+        kept.raw = bytes(data)
+        return kept
+
+    return _fixed(size, pack, unpack)
 
 
 def _pack_datetime(value: datetime | None) -> bytes:
@@ -125,7 +145,8 @@ pin = Kind(
 class TimeLimit:
     """When an authorization may act (19 bytes): dates in UTC, times of day in the lock's local time.
 
-    `weekdays` is a mask: bit 6 Monday ... bit 0 Sunday, 0 for every day (smartlock.md 7).
+    `weekdays` is a mask: bit 6 Monday ... bit 0 Sunday, 0 for every day (smartlock.md 7).  `raw` is how a lock sent it,
+    and how it is written back: what means nothing here, such as 24:00, may mean something there.
     """
 
     since: datetime | None = None
@@ -133,6 +154,7 @@ class TimeLimit:
     weekdays: int = 0
     time_from: time | None = None
     time_until: time | None = None
+    raw: bytes | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 # midnight as a border of the day is no limit, which is also how "none" is written
@@ -145,11 +167,18 @@ _LIMIT_PARTS = ((date_time, 0, 7), (date_time, 7, 14), (u8, 14, 15), (_border, 1
 
 
 def _pack_limit(value: TimeLimit) -> bytes:
+    if value.raw is not None:
+        return value.raw
     values = (value.since, value.until, value.weekdays, value.time_from, value.time_until)
     return b"".join(kind.pack(v, Family.CLASSIC) for (kind, _, _), v in zip(_LIMIT_PARTS, values, strict=True))
 
 
-time_limit = _fixed(19, _pack_limit, lambda data: TimeLimit(*(k.unpack(data[a:b]) for k, a, b in _LIMIT_PARTS)))
+def _unpack_limit(data: bytes) -> TimeLimit:
+    read = TimeLimit(*(kind.unpack(data[begin:end]) for kind, begin, end in _LIMIT_PARTS))
+    return dataclasses.replace(read, raw=bytes(data))
+
+
+time_limit = _fixed(19, _pack_limit, _unpack_limit)
 
 
 # -- messages ---------------------------------------------------------------------------------------------------------
