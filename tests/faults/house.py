@@ -438,9 +438,11 @@ def _transaction() -> str | None:
 _perform = Lock.perform
 
 
-async def _performed(lock: Lock, action: Action, timeout_s: float, *, suffix: str | None = None) -> Outcome:
+async def _performed(
+    lock: Lock, action: Action, timeout_s: float, *, suffix: str | None = None, **others: Any
+) -> Outcome:
     """A command of the owner bears its transaction into the lock's record."""
-    return await _perform(lock, action, timeout_s, suffix=_transaction() or suffix)
+    return await _perform(lock, action, timeout_s, suffix=_transaction() or suffix, **others)
 
 
 def play(seed: int, *, traced: bool = False) -> Report:
