@@ -24,11 +24,11 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Literal, get_args
 
+from tests import patience
 from tests.vm import uml
 from tests.vm.kernel import COMMAND_LINE, QEMU, RigError, boot_files, machine, shared
 
@@ -58,9 +58,9 @@ def run(
     """Run `command` as root in a fresh virtual machine, in the project's directory; returns its exit status.
 
     `python` is an interpreter whose directory comes first in `PATH`; `output` gets stdout and stderr of the command
-    (default: our stdout).  After `timeout_s` seconds the machine is stopped and the status is 124.  With `skip_time`
-    a machine that can (`uml`) has no time pass while nobody does anything.  Raises `RigError` if the guest never gets
-    as far as the command.
+    (default: our stdout).  After `timeout_s` seconds, as many as the host has to give (`tests/patience.py`), the
+    machine is stopped and the status is 124.  With `skip_time` a machine that can (`uml`) has no time pass while nobody
+    does anything.  Raises `RigError` if the guest never gets as far as the command.
     """
     with contextlib.ExitStack() as stack:
         if results is None:
@@ -139,15 +139,15 @@ def _run(command: Sequence[str], log: Path, timeout_s: float, output: IO[bytes])
     """
     with log.open("wb") as kernel_log, machine(command, stderr=kernel_log) as process:
         assert process.stdout is not None
-        timed_out = _pump(process.stdout, output, time.monotonic() + timeout_s)
-        return None if timed_out else process.wait(10)
+        timed_out = _pump(process.stdout, output, patience.now() + timeout_s)
+        return None if timed_out else process.wait(600)
 
 
 def _pump(source: IO[bytes], output: IO[bytes], deadline: float) -> bool:
     """Copy until the source ends; True if the deadline came first."""
     with selectors.DefaultSelector() as selector:
         selector.register(source, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - patience.now()) > 0:
             if not selector.select(left):
                 continue
             data = os.read(source.fileno(), 65536)

@@ -96,7 +96,7 @@ def _runs(program: Path) -> bool:
         with contextlib.ExitStack() as stack:
             command = arguments(program, Path(folder), stack)
             with machine(command, stderr=subprocess.DEVNULL) as process, contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=60)
+                process.communicate(timeout=600)
         return (Path(folder) / "booted").exists()
 
 
