@@ -7,6 +7,7 @@ refused and left as it is, byte for byte.  What is kept in the tables is `store.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -15,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from nuki_bridge.errors import StoreError
+from nuki_bridge.errors import StoreError, UnusableState
 
 _log = logging.getLogger(__name__)
 
@@ -151,6 +152,8 @@ _HEADER_SIZE = 100
 _HEADER_MAGIC = b"SQLite format 3\0"
 DAMAGED = "is damaged; restore it from a backup, or move it away and pair the locks again"
 
+_LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors of the system that say: this directory will never do."""
 _REASONS = {
     sqlite3.SQLITE_FULL: "cannot be written, the disk is full; free some space",
     sqlite3.SQLITE_READONLY: "cannot be written; make it writable for the user that runs nuki-bridge",
@@ -233,7 +236,8 @@ class Database:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits only refine
             raise StoreError(f"{self.path} {_REASONS.get(code, f'cannot be used: {error}')}") from error
         except OSError as error:
-            raise StoreError(f"{error.filename or self.path} cannot be used: {error.strerror}") from error
+            kind = UnusableState if error.errno in _LASTING else StoreError
+            raise kind(f"{error.filename or self.path} cannot be used: {error.strerror}") from error
 
     def _claim_directory(self) -> None:
         with contextlib.suppress(FileExistsError):

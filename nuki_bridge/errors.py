@@ -111,6 +111,10 @@ class StoreError(NukiError):
     code = "store_error"
 
 
+class UnusableState(StoreError):
+    """The state directory cannot be used as it is, and that does not mend itself: the operator has to."""
+
+
 class BrokerError(NukiError):
     """The MQTT broker refused us or cannot be reached."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nuki_bridge import __version__
 from nuki_bridge.command_line import guest_commands, keypad_commands, owner_commands, owner_invite
-from nuki_bridge.errors import ConfigError, NukiError
+from nuki_bridge.errors import ConfigError, NukiError, UnusableState
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -60,7 +60,7 @@ def _guarded(argv: Sequence[str] | None) -> int:
         print("\n".join(error.mistakes), file=sys.stderr)
         return WRONG_USAGE
     except NukiError as error:
-        if error.code in _USAGE_CODES:
+        if error.code in _USAGE_CODES or isinstance(error, UnusableState):  # systemd does not try again after that
             return _complain(str(error), WRONG_USAGE)
         if getattr(arguments, "json", False):
             from nuki_bridge.command_line import console
@@ -98,6 +98,8 @@ def _check_config(arguments: argparse.Namespace) -> int:
     from nuki_bridge import config
 
     settings = config.load(arguments.config)
+    if (wrong := _state_dir_mistake(settings.state_dir)) is not None:
+        raise UnusableState(f"state_dir: {settings.state_dir} {wrong}")
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if settings.path is None:
@@ -105,6 +107,29 @@ def _check_config(arguments: argparse.Namespace) -> int:
     else:
         print(f"{settings.path} is valid")
     return DONE
+
+
+def _state_dir_mistake(directory: Path) -> str | None:
+    """Why the service cannot keep anything there, as the rest of a sentence; None if nothing tells against it."""
+    import pwd
+
+    try:
+        place = next(each for each in (directory.absolute(), *directory.absolute().parents) if each.exists())
+        found = place.stat()
+    except OSError:
+        return None  # this user may not look
+    if not place.is_dir():
+        return f"cannot be used: {place} is not a directory"
+    try:
+        account = pwd.getpwnam("nuki-bridge")  # of the packaged service
+        user, uid, groups = account.pw_name, account.pw_uid, os.getgrouplist(account.pw_name, account.pw_gid)
+    except KeyError:
+        user, uid, groups = "this user", os.geteuid(), [os.getegid(), *os.getgroups()]
+    shift = 6 if uid == found.st_uid else 3 if found.st_gid in groups else 0
+    made_by_systemd = place != directory.absolute() and str(place) == "/var/lib"
+    if uid == 0 or made_by_systemd or found.st_mode >> shift & 0o3 == 0o3:
+        return None
+    return f"cannot be written by {user}; make it that user's with chown, or leave state_dir out"
 
 
 def _demo(arguments: argparse.Namespace) -> int:

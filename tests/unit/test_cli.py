@@ -445,3 +445,13 @@ def test_the_daemon_does_not_load_the_client_side() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     needless = {f"nuki_bridge.command_line.{each}" for each in ("client", "commands", "console")} | {"asyncio"}
     assert needless & set(loaded) == set()
+
+
+def test_check_config_tells_of_a_state_directory_that_cannot_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "config.yaml").write_text("state_dir: file/below\n")
+    for command in ("check-config", "run"):
+        assert cli.main([command, "--config", str(tmp_path / "config.yaml")]) == 2
+        assert "file" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from nuki_bridge import database
-from nuki_bridge.errors import StoreError
+from nuki_bridge.errors import StoreError, UnusableState
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.sharing.invitation_store import Invitation, Records
@@ -856,3 +856,13 @@ def test_a_text_that_is_none_is_refused_untouched_and_not_quoted(directory: Path
     assert (
         refused(directory) == f"{path} is damaged; restore it from a backup, or move it away and pair the locks again"
     )
+
+
+def test_a_directory_that_cannot_be_written_does_not_mend_itself(public: Path) -> None:
+    """The command line ends with status 2 for it, after which systemd does not start the service again."""
+    public.chmod(0o500)
+    with without_privileges(public), pytest.raises(UnusableState):
+        Store(public).open()
+    (public / "file").touch()
+    with pytest.raises(UnusableState):
+        Store(public / "file").open()
