@@ -106,7 +106,7 @@ class Home:
         """Everything that the daemon published must stand in docs/asyncapi.yaml."""
         self._task.cancel()
         self.peer.close()
-        assert self._undocumented == set()
+        assert not self._undocumented, "\n".join(sorted(self._undocumented))
 
     def last(self, topic: str) -> str | None:
         return next((payload for each, payload, _ in reversed(self.heard) if each == topic), None)
