@@ -12,7 +12,7 @@ from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.simulator.behaviour import seeded
 from tests.faults.judge import OLD_S, Command
 from tests.faults.schedule import READINGS, Event, Schedule, draw
-from tests.faults.stage import LONGEST_S, OPEN, REACHABLE_S, SETTLED_S, Report, Stage, Trace, run
+from tests.faults.stage import LONGEST_S, OPEN, REACHABLE_S, Report, Stage, Trace, run
 from tests.unit.rig import clock, now
 
 
@@ -34,6 +34,7 @@ class Alone:
             random=seeded(3),
             clock=clock,
             now=now,
+            states_every_s=plan.states_every,
             on_states=self._told_states,
             on_change=lambda lock: stage.trace.add("told", "reachable" if lock.reachable else "not reachable"),
         )
@@ -49,7 +50,7 @@ class Alone:
         await asyncio.sleep(REACHABLE_S)
         if not lock.reachable:
             stage.add("reachable", f"not {REACHABLE_S:g} s after the last fault, which was over at {quiet:.3f}")
-        await asyncio.sleep(SETTLED_S - REACHABLE_S)
+        await asyncio.sleep(plan.settled_s - REACHABLE_S)
         self._agree(quiet)
         await self._last_command()
         await asyncio.sleep(LONGEST_S)
@@ -122,7 +123,7 @@ class Alone:
 
     def _agree(self, quiet: float) -> None:
         told, virtual = self._lock.states, self._stage.virtual
-        after = f"{SETTLED_S:g} s after the last fault, which was over at {quiet:.3f}"
+        after = f"{self._stage.plan.settled_s:g} s after the last fault, which was over at {quiet:.3f}"
         state: Any = virtual.motor.state
         if told is None:
             self._stage.add("agree", f"no state is told {after}")

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 from nuki_bridge.lock.lock import Connection
-from nuki_bridge.protocol.codes import Action, DoorState, Family, IdType, LockState
+from nuki_bridge.lock.timetable import SAFETY_POLL_S, TOLD_POLL_S
+from nuki_bridge.protocol.codes import Action, Completion, DoorState, Family, IdType, LockState
 from nuki_bridge.simulator.behaviour import Behaviour
 
 COMMANDS = (
@@ -71,6 +72,8 @@ class Schedule:
     family: Family
     id_type: IdType
     connection: Connection
+    states_every: int | None
+    """Seconds, as in the configuration."""
     with_pin: bool
     log_on: bool
     behaviour: Behaviour
@@ -81,6 +84,22 @@ class Schedule:
     ends_at: float
     """When the last fault is over, in seconds after the start."""
 
+    @property
+    def settled_s(self) -> float:
+        """So long after the last fault what is told of the lock has to be so: 300 s.
+
+        On demand without `states_every` that is promised only where the beacon says that something changed, and that
+        to us alone; elsewhere it is as `lock/timetable.py` has it.
+        """
+        habits = self.behaviour
+        if self.connection is Connection.PERSISTENT or self.states_every is not None:
+            return 300.0
+        if habits.beacon_bit_missing or habits.beacon_bit_stays:
+            return TOLD_POLL_S + 60.0
+        if self.id_type is IdType.APP:
+            return SAFETY_POLL_S + 60.0
+        return 300.0
+
     def describe(self) -> list[str]:
         """The run in lines for people."""
         plain = Behaviour()
@@ -88,7 +107,7 @@ class Schedule:
         unusual = {name: value for name, value in habits.items() if value != getattr(plain, name)}
         return [
             f"seed {self.seed}: {self.family.value} lock, paired as {self.id_type.name.lower()}, "
-            f"{self.connection.value}, "
+            f"{self.connection.value}, states every {self.states_every or 'now and then'}, "
             f"{'with' if self.with_pin else 'without'} PIN, log {'on' if self.log_on else 'off'}",
             f"habits: {_told(unusual)}",
             f"settings: {_told({**self.settings, **self.advanced})}",
@@ -111,6 +130,7 @@ def draw(seed: int) -> Schedule:
         family=family,
         id_type=id_type,
         connection=random.choice(tuple(Connection)),
+        states_every=Random(f"states_every {seed}").choice((None, 60, 240)),
         with_pin=family is Family.ULTRA or random.random() < 0.6,
         log_on=random.random() < 0.75,
         behaviour=_behaviour(seed, family),
@@ -243,6 +263,14 @@ _FAULTS: tuple[tuple[int, Callable[[Random], tuple[str, dict[str, Any]]]], ...] 
     (4, _plain("drop_links")),
     (3, _lasting("busy", 3.0, 10.0, 30.0)),
     (4, _lasting("block_motor", 3.0, 10.0, 60.0)),
+    (
+        3,
+        _plain(
+            "motor_fails",
+            how=(Completion.INCOMPLETE, Completion.HANDLE_NOT_LIFTED, Completion.CLUTCH_FAILURE),
+            where=(LockState.UNDEFINED, LockState.LOCKED, LockState.UNLOCKED),
+        ),
+    ),
     (3, _plain("reboot")),
     (5, _lasting("out_of_range", 3.0, 12.0, 40.0, 120.0)),
     (3, _lasting("adapter_off", 2.0, 10.0, 70.0)),

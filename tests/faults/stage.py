@@ -27,9 +27,7 @@ from tests.unit.rig import ADDRESS, NUKI_ID, clock, now
 from tests.virtual_time import VirtualTimeLoop
 
 REACHABLE_S = 60.0
-"""After the last fault the lock must be reachable,"""
-SETTLED_S = 300.0
-"""and what is told of it must be so."""
+"""After the last fault the lock must be reachable."""
 LONGEST_S = 180.0
 """The longest action, with an answer that comes late."""
 OPEN = (LockState.UNLOCKED, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from nuki_bridge.protocol.codes import Action, Command, DoorState, ErrorCode, IdType, LockState
+from nuki_bridge.protocol.codes import Action, Command, Completion, DoorState, ErrorCode, IdType, LockState
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Refused
@@ -14,6 +14,8 @@ from nuki_bridge.simulator.faults import Faults
 from nuki_bridge.simulator.lock import Exchange, VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 
+_TELLS_COMPLETION = 19
+"""Bytes of Keyturner States that hold the last action and its completion."""
 _NOBODYS_LINK = 900_000
 """Connection numbers of the other phone, which the radio does not know: what goes there is lost."""
 
@@ -42,6 +44,7 @@ class Trouble:
         lock = self._lock
         lock.out_of_range(False)
         lock.block_motor(False)
+        lock.motor.fails = None
         lock.uncalibrate(False)
         lock.swallow_next_answer(0)
         lock.damage_next_answer(0)
@@ -75,6 +78,11 @@ class Trouble:
     def _block_motor(self) -> Callable[[], None]:
         self._lock.block_motor()
         return lambda: self._lock.block_motor(False)
+
+    def _motor_fails(self, how: Completion, where: LockState) -> None:
+        """Old firmware does not tell how an action ended: there nobody could know."""
+        if self._lock.behaviour.states_size_of(self._lock.family) >= _TELLS_COMPLETION:
+            self._lock.motor.fails = how, where
 
     def _reboot(self) -> None:
         self._lock.reboot()
