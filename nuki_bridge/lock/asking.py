@@ -255,6 +255,8 @@ class Asking:
             if isinstance(answer, Status):
                 return found
             if isinstance(answer, entry):
+                if answer in found:
+                    continue  # an indication may come twice
                 found.append(answer)
                 if begun is None:
                     begun, uncounted = lock.clock(), 1

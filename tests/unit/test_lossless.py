@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nuki_bridge.protocol.codes import Command, Family
-from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.protocol.keypad_codes import KeypadCode
+from nuki_bridge.protocol.messages import AuthorizationEntry, LogEntry
+from nuki_bridge.protocol.time_control import TimeControlEntry
 from nuki_bridge.protocol.wire import decode, encode
 from tests.unit.test_bridge import House
 from tests.unit.test_users import PIN, ask
@@ -58,3 +61,29 @@ async def test_disabling_a_user_leaves_name_and_limit(house: House, raw: bytes) 
         await ask(house, "users/update", id=made["authorization_id"], enabled=False)
         assert entry.limit is not None
         assert (entry.enabled, entry.limit.raw, getattr(entry.name, "raw", None)) == (False, raw, name)
+
+
+async def test_an_entry_that_comes_twice_is_told_once(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        await ask(house, "keypad/add", name="Lisa", code="345678")
+        await house.ask("front/set", "unlock")
+        await ask(house, "timecontrol/add", time="07:30", action="unlock")
+        before = {command: await ask(house, command) for command in LISTS}
+        whole = house.classic.send_encrypted
+
+        def twice(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
+            for _ in range(
+                2 if isinstance(message, AuthorizationEntry | KeypadCode | TimeControlEntry | LogEntry) else 1
+            ):
+                whole(connection_id, to, message, size)
+
+        house.classic.send_encrypted = twice  # type: ignore[method-assign]
+        for command, told in before.items():
+            again = await ask(house, command)
+            ids = [each.get("id", each.get("index")) for each in again]
+            assert len(ids) == len(set(ids)) >= len(told) > 0, command
+
+
+ENTRIES = (AuthorizationEntry, KeypadCode, TimeControlEntry, LogEntry)
+LISTS = ("users/list", "keypad/list", "timecontrol/list", "log/get")
