@@ -42,8 +42,8 @@ LINGER_S = 2.0
 """On demand, the link is left this long after the last message."""
 BEACONS_WHILE_LINKED_S = 10.0
 """A held link on which no beacon was heard for this long: the lock does not advertise while connected."""
-FAULT_RETRY_S = 60.0
-"""Before a lock is tried again that does not accept us."""
+FAULT_RETRY_S = 45.0
+"""Before a lock is tried again that does not accept us: a minute after somebody has mended that it is back."""
 LOST_PAIRING = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED})
 """Errors that say that no command can reach the lock until somebody acts."""
 
