@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
 from typing import Any, Final
 
+from nuki_bridge.arguments import Check, with_schema
 from nuki_bridge.lock.wall_clock import rfc3339
 from nuki_bridge.protocol.wire import TimeLimit
 
 WEEKDAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 """Their names; Monday is the highest of seven bits."""
-KEYS: Final = ("from", "until", "weekdays", "time_from", "time_until")
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
@@ -53,40 +53,16 @@ class Access:
         return None if limit == TimeLimit() else limit
 
 
-def check(value: Any) -> Access:
-    """Read `access`; raises `ValueError` with the rest of "access …"."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"must be an object with any of {', '.join(KEYS)}; without them there is no limit")
-    for key in value:
-        if key not in KEYS:
-            raise ValueError(f"has the unknown part {key!r:.40}; allowed: {', '.join(KEYS)}")
-    given = {key: each for key, each in value.items() if each is not None}
-    readers = {
-        "from": _moment,
-        "until": _moment,
-        "weekdays": weekdays,
-        "time_from": time_of_day,
-        "time_until": _end_of_day,
-    }
-    read: dict[str, Any] = {}
-    for key, each in given.items():
-        try:
-            read[key] = readers[key](each)
-        except ValueError as error:
-            raise ValueError(f"part {key} {error}") from None
-    if "time_from" in read and read["time_from"] == read.get("time_until"):
-        raise ValueError("part time_until must differ from time_from; leave both out for the whole day")
-    # midnight as a border of the day is none, and alone it would leave a limit that limits nothing
-    begins, ends = (None if read.get(key) == time() else read.get(key) for key in ("time_from", "time_until"))
-    return Access(read.get("from"), read.get("until"), read.get("weekdays", 0), begins, ends)
-
-
+@with_schema(
+    {
+        "type": "string",
+        "description": "RFC 3339; without offset it is the lock's local time",
+        "pattern": r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?$",
+    },
+    "MomentAsked",
+)
 def moment(value: Any) -> datetime:
-    """A moment in RFC 3339, naive if it has no offset; raises `ValueError` with the rest of "NAME …"."""
-    return _moment(value)
-
-
-def _moment(value: Any) -> datetime:
+    """A moment in RFC 3339, naive if it has no offset."""
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise ValueError(_A_MOMENT)
     try:
@@ -98,23 +74,67 @@ def _moment(value: Any) -> datetime:
     return found.replace(microsecond=0)
 
 
+@with_schema({"type": "array", "items": {"type": "string", "enum": list(WEEKDAYS)}, "minItems": 1})
 def weekdays(value: Any) -> int:
-    """A mask of the days in a list; raises `ValueError` with the rest of "NAME …"."""
+    """A mask of the days in a list."""
     if not isinstance(value, list) or not value or any(each not in WEEKDAYS for each in value):
         raise ValueError(f"must be a list of {', '.join(WEEKDAYS)}; leave it out for every day")
     return sum(1 << 6 - WEEKDAYS.index(each) for each in set(value))
 
 
+@with_schema(
+    {"type": "string", "description": "in the lock's local time", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}, "TimeOfDay"
+)
 def time_of_day(value: Any) -> time:
-    """A time such as 08:00; raises `ValueError` with the rest of "NAME …"."""
+    """A time such as 08:00."""
     match = _TIME.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a time of day from 00:00 to 23:59, in the lock's local time")
     return time(int(match[1]), int(match[2]))
 
 
+@with_schema({"oneOf": [time_of_day.reference, {"const": "24:00"}]})
 def _end_of_day(value: Any) -> time:
     return time() if value == "24:00" else time_of_day(value)
+
+
+_PARTS: Final[Mapping[str, Check[Any]]] = {
+    "from": moment,
+    "until": moment,
+    "weekdays": weekdays,
+    "time_from": time_of_day,
+    "time_until": _end_of_day,
+}
+
+
+@with_schema(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "description": "when a user may act; parts that are absent or null are no limit. 22:00 to 06:00 spans midnight",
+        "properties": {key: part.or_null for key, part in _PARTS.items()},
+    },
+    "AccessAsked",
+)
+def check(value: Any) -> Access:
+    """Read `access`; raises `ValueError` with the rest of "access …"."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be an object with any of {', '.join(_PARTS)}; without them there is no limit")
+    for key in value:
+        if key not in _PARTS:
+            raise ValueError(f"has the unknown part {key!r:.40}; allowed: {', '.join(_PARTS)}")
+    given = {key: each for key, each in value.items() if each is not None}
+    read: dict[str, Any] = {}
+    for key, each in given.items():
+        try:
+            read[key] = _PARTS[key](each)
+        except ValueError as error:
+            raise ValueError(f"part {key} {error}") from None
+    if "time_from" in read and read["time_from"] == read.get("time_until"):
+        raise ValueError("part time_until must differ from time_from; leave both out for the whole day")
+    # midnight as a border of the day is none, and alone it would leave a limit that limits nothing
+    begins, ends = (None if read.get(key) == time() else read.get(key) for key in ("time_from", "time_until"))
+    return Access(read.get("from"), read.get("until"), read.get("weekdays", 0), begins, ends)
 
 
 def _to_utc(value: datetime | None, zone: tzinfo) -> datetime | None:

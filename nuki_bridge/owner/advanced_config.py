@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import flag, whole, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.owner import access
-from nuki_bridge.owner.setting import Setting, flag, number, word
+from nuki_bridge.owner.setting import Setting, word
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message
@@ -29,6 +30,7 @@ AUTO_LOCK_S: Final = (2, 1800)
 """Least and most; the document has no most, and other programs write up to this."""
 
 
+@with_schema({"oneOf": [{"type": "integer", "minimum": AUTO_LOCK_S[0], "maximum": AUTO_LOCK_S[1]}, {"const": 0}]})
 def _auto_lock_timeout(value: Any) -> int:
     """0 is auto lock off, of a lock whose firmware has no `auto_lock_enabled`."""
     low, high = AUTO_LOCK_S
@@ -37,23 +39,23 @@ def _auto_lock_timeout(value: Any) -> int:
     return value
 
 
-_DEGREES: Final = " of degrees"
-_SECONDS: Final = " of seconds"
+_DEGREES: Final = "degrees"
+_SECONDS: Final = "seconds"
 _FLAG: Final = Setting(flag, bool)
 _TIME: Final = Setting(access.time_of_day, lambda value: f"{value:%H:%M}")
 
 SETTINGS: Final[Mapping[str, Setting]] = {
-    "unlocked_position_offset": Setting(number(-90, 180, _DEGREES)),
-    "locked_position_offset": Setting(number(-180, 90, _DEGREES)),
-    "single_locked_position_offset": Setting(number(-180, 180, _DEGREES)),
-    "unlocked_to_locked_transition_offset": Setting(number(-180, 180, _DEGREES)),
-    "lock_n_go_timeout": Setting(number(*LOCK_N_GO_S, _SECONDS)),
+    "unlocked_position_offset": Setting(whole(-90, 180, _DEGREES)),
+    "locked_position_offset": Setting(whole(-180, 90, _DEGREES)),
+    "single_locked_position_offset": Setting(whole(-180, 180, _DEGREES)),
+    "unlocked_to_locked_transition_offset": Setting(whole(-180, 180, _DEGREES)),
+    "lock_n_go_timeout": Setting(whole(*LOCK_N_GO_S, _SECONDS)),
     "single_button_press_action": word(*BUTTON_ACTIONS),
     "double_button_press_action": word(*BUTTON_ACTIONS),
     "detached_cylinder": _FLAG,
     "battery_type": word(*BATTERY_TYPES),
     "automatic_battery_type_detection": _FLAG,
-    "unlatch_duration": Setting(number(*UNLATCH_S, _SECONDS)),
+    "unlatch_duration": Setting(whole(*UNLATCH_S, _SECONDS)),
     "auto_lock_timeout": Setting(_auto_lock_timeout),
     "auto_unlock_disabled": _FLAG,
     "night_mode_enabled": _FLAG,

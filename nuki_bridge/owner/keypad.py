@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import printable, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
 # -- arguments --------------------------------------------------------------------------------------------------------
 
 
+@with_schema(
+    {
+        "description": "a secret: six digits from 1 to 9 that do not begin with 12",
+        "oneOf": [
+            {"type": "string", "pattern": "^(?!12)[1-9]{6}$"},
+            {"type": "integer", "minimum": 111111, "maximum": 999999},
+        ],
+    },
+    "KeypadDigits",
+)
 def code(value: Any) -> int:
     """A code: six digits from 1 to 9 that do not begin with 12, as text or number.
 
@@ -52,12 +63,8 @@ def code(value: Any) -> int:
     return int(digits)
 
 
-def code_name(value: Any) -> str:
-    """A name that a lock keeps whole: 1 to 20 bytes of printable text."""
-    name = lock_config.name(value)
-    if len(name.encode()) > CODE_NAME_SIZE:
-        raise ValueError(f"must not be longer than {CODE_NAME_SIZE} bytes (most letters have one, ä and é two)")
-    return name
+code_name: Final = printable(CODE_NAME_SIZE, "CodeName")
+"""A name that a lock keeps whole."""
 
 
 # -- the lock's list --------------------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import Check, flag, number, printable, whole, with_schema
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.lock import LOST_PAIRING
 from nuki_bridge.owner import advanced_config
-from nuki_bridge.owner.setting import Setting, flag, number, word
+from nuki_bridge.owner.setting import Setting, word
 from nuki_bridge.protocol.messages import NAME_SIZE
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import Config
-    from nuki_bridge.topics.arguments import Check
 
 FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
@@ -42,24 +42,11 @@ SILENT_S = 8.0
 # -- settings and their words -----------------------------------------------------------------------------------------
 
 
-def _degrees(most: float) -> Check:
-    def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
-            raise ValueError(f"must be a number of degrees from -{most:g} to {most:g}")
-        return float(value)
-
-    return check
+name: Final = printable(NAME_SIZE, "Name")
+"""A name that a lock keeps whole."""
 
 
-def name(value: Any) -> str:
-    """A name that a lock keeps whole: 1 to 32 bytes of printable text."""
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError("must be a text without control characters")
-    if len(value.encode(errors="replace")) > NAME_SIZE:
-        raise ValueError(f"must not be longer than {NAME_SIZE} bytes (most letters have one, ä and é two)")
-    return value
-
-
+@with_schema({"type": "string"})
 def _timezone(value: Any) -> int:
     if value == NO_TIMEZONE_NAME:
         return wall_clock.NO_TIMEZONE
@@ -76,20 +63,20 @@ def _timezone_shown(value: int | None) -> str | int | None:
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     "name": Setting(name),
-    "latitude": Setting(_degrees(90), lambda value: round(value, 5)),
-    "longitude": Setting(_degrees(180), lambda value: round(value, 5)),
+    "latitude": Setting(number(-90, 90, "degrees"), lambda value: round(value, 5)),
+    "longitude": Setting(number(-180, 180, "degrees"), lambda value: round(value, 5)),
     "auto_unlatch": Setting(flag),
     "pairing_enabled": Setting(flag),
     "button_enabled": Setting(flag),
     "led_enabled": Setting(flag),
-    "led_brightness": Setting(number(0, 5)),
+    "led_brightness": Setting(whole(0, 5)),
     "fob_action_1": word(*FOB_ACTIONS),
     "fob_action_2": word(*FOB_ACTIONS),
     "fob_action_3": word(*FOB_ACTIONS),
     "single_lock": Setting(flag),
     "advertising_mode": word(*ADVERTISING_MODES),
     "timezone": Setting(_timezone, _timezone_shown, "timezone_id"),
-    "timezone_offset_min": Setting(number(-12 * 60, 14 * 60, " of minutes")),
+    "timezone_offset_min": Setting(whole(-12 * 60, 14 * 60, "minutes")),
     "dst_mode": word(*DST_MODES),
 }
 """What can be set of the basic configuration, by its name in JSON."""
@@ -112,7 +99,7 @@ def shown(config: Config) -> dict[str, Any]:
     }
 
 
-def checks() -> dict[str, Check]:
+def checks() -> dict[str, Check[Any]]:
     """The check of each setting by its name, basic and advanced."""
     return {key: each.check for key, each in {**SETTINGS, **advanced_config.SETTINGS}.items()}
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import member_of, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
@@ -44,15 +45,13 @@ ACTIONS: Final[Mapping[str, Action]] = {
 """What a lock can be told to do at a time, by its name."""
 
 
-def action(value: Any) -> Action:
-    """A lock action by its name; raises `ValueError` with the rest of "NAME …"."""
-    if not isinstance(value, str) or value not in ACTIONS:
-        raise ValueError(f"must be one of {', '.join(ACTIONS)}")
-    return ACTIONS[value]
+action: Final = member_of(ACTIONS, {"description": "lock action"}, "PlannedAction")
+"""A lock action by its name."""
 
 
+@with_schema({**access.weekdays.schema, "minItems": 0, "description": "absent or empty: every day"}, "Weekdays")
 def weekdays(value: Any) -> int:
-    """A mask of weekdays (bit 6 Monday), 0 for every day; raises `ValueError` with the rest of "NAME …"."""
+    """A mask of weekdays (bit 6 Monday), 0 for every day."""
     return 0 if value == [] else access.weekdays(value)
 
 

@@ -2,138 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
 
+from nuki_bridge.arguments import Arguments, address, duration, flag, number, one_of, pin, text, whole, with_schema
 from nuki_bridge.owner import access, keypad, lock_config, time_control
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.protocol.messages import SUFFIX_SIZE
 
-Check = Callable[[Any], Any]
-"""Checks one argument and gives the value to work with; raises `ValueError` with the rest of "NAME …"."""
 
-
-def text(value: Any) -> str:
-    """A text of 1 to 200 characters."""
-    if not isinstance(value, str) or not 0 < len(value) <= 200:
-        raise ValueError("must be a text of 1 to 200 characters")
-    return value
-
-
-def address(value: Any) -> str:
-    """A Bluetooth address, given back in upper case."""
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", value):
-        raise ValueError('must be six pairs of hex digits such as "54:D2:72:AA:BB:CC"')
-    return value.upper()
-
-
-def pin(value: Any) -> str:
-    """A security PIN of 4 or 6 digits, as a text or a number."""
-    digits = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(digits, str) or not re.fullmatch(r"[0-9]{4}|[0-9]{6}", digits):
-        raise ValueError("must be 4 or 6 digits and nothing else; quote one that begins with 0")
-    return digits
-
-
-def seconds(low: float, high: float) -> Check:
-    """A number of seconds."""
-
-    def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
-        return float(value)
-
-    return check
-
-
-def one_of(*words: str) -> Check:
-    """One of a few words."""
-
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return value
-
-    return check
-
-
-def flag(value: Any) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def whole(low: int, high: int) -> Check:
-    """A whole number."""
-
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return check
-
-
-def duration(longest_s: int) -> Check:
-    """A duration in seconds, or as `48h`, `30m`, `1d12h`; gives whole seconds."""
-
-    def check(value: Any) -> int:
-        seconds = None
-        if isinstance(value, str) and value.isascii():
-            match = re.fullmatch(_DURATION, value.strip().lower())
-            if match is not None and any(match.groups()):
-                seconds = sum(int(part or 0) * unit for part, unit in zip(match.groups(), _UNITS_S, strict=True))
-        elif isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= longest_s:
-            seconds = int(value)
-        if seconds is None or not 1 <= seconds <= longest_s:
-            raise ValueError(f"must be a duration such as 48h, 30m or a number of seconds, from 1 s to {longest_s:g} s")
-        return seconds
-
-    return check
-
-
-_UNITS_S = (86400, 3600, 60, 1)
-_DURATION = r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?"
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What a request takes; whatever is in neither is an error, with a sentence of its own if it is `read_only`.
-
-    Those in `nullable` may be null, which means something.
-    """
-
-    optional: Mapping[str, Check] = field(default_factory=dict)
-    required: Mapping[str, Check] = field(default_factory=dict)
-    nullable: frozenset[str] = frozenset()
-    read_only: frozenset[str] = frozenset()
-
-    def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values to work with; null stands for "not given".  Raises `ValueError` with a sentence."""
-        checks = {**self.required, **self.optional}
-        checked: dict[str, Any] = {}
-        for name, value in values.items():
-            if name not in checks:
-                allowed = ", ".join((*checks, "transaction"))
-                what = "is read-only" if name in self.read_only else "is not known here"
-                raise ValueError(f"{name!r:.40} {what}; allowed: {allowed}")
-            if value is None:
-                if name in self.nullable:
-                    checked[name] = None
-                continue
-            try:
-                checked[name] = checks[name](value)
-            except ValueError as error:
-                raise ValueError(f"{name} {error}") from None
-        for name in self.required:
-            if name not in checked:
-                raise ValueError(f"{name} is missing")
-        return checked
-
-
+@with_schema({"type": "array", "minItems": 1, "items": {"type": "string"}})
 def states(value: Any) -> frozenset[LockState]:
     """States of a lock by their names, in any case; a list with one at least."""
     names = [each.strip().lower() for each in value if isinstance(each, str)] if isinstance(value, list) else []
@@ -142,6 +20,7 @@ def states(value: Any) -> frozenset[LockState]:
     return frozenset(_STATES[each] for each in names)
 
 
+@with_schema({"type": "string", "minLength": 1, "maxLength": SUFFIX_SIZE, "pattern": r"\S"})
 def suffix(value: Any) -> str:
     """What the lock's log shows behind the bridge's name: a printable text of 1 to 20 bytes."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
@@ -155,9 +34,15 @@ _STATES: Final = {each.name.lower(): each for each in LockState}
 SET: Final = Arguments({"action": text, "only_if": states, "as": suffix})
 """What an object on `<lock>/set` takes; its `action` has a check of its own."""
 BRIDGE_COMMANDS: Final[Mapping[str, Arguments]] = {
-    "scan": Arguments({"timeout": seconds(0.1, 300)}),
+    "scan": Arguments({"timeout": number(0.1, 300, "seconds")}),
     "pair": Arguments(
-        {"address": address, "name": text, "pin": pin, "as": one_of("bridge", "app"), "timeout": seconds(1, 600)}
+        {
+            "address": address,
+            "name": text,
+            "pin": pin,
+            "as": one_of("bridge", "app"),
+            "timeout": number(1, 600, "seconds"),
+        }
     ),
     "unpair": Arguments(required={"name": text}),
     "locks": Arguments(),
@@ -184,7 +69,8 @@ LOCK_COMMANDS: Final[Mapping[str, Arguments]] = {
     ),
     "users/remove": Arguments({"id": whole(0, 0xFFFFFFFF), "name": text, "self": flag}),
     "invite/create": Arguments(
-        {"remote": flag, "expires_in": duration(48 * 3600), "access": access.check}, {"name": lock_config.name}
+        {"remote": flag, "expires_in": duration(48 * 3600, "Duration"), "access": access.check},
+        {"name": lock_config.name},
     ),
     "invite/list": Arguments(),
     "invite/revoke": Arguments({"id": whole(0, 0xFFFFFFFF), "name": text}),

@@ -16,6 +16,7 @@ LAYERS = (
     "pulse",
     "logs",
     "lock_name",
+    "arguments",
     "protocol",
     "yamlpage",
     "config",
