@@ -1,6 +1,6 @@
-"""Checks of what somebody asks for, each with its JSON schema; pure functions.
+"""Checks of what somebody asks for, each with its JSON schema, and how a request is declared; pure functions.
 
-Requests over MQTT and the settings of a lock are made of them.  A check gives the value to work with and raises
+Requests over MQTT and the settings of a lock are made of these checks.  A check gives the value to work with and raises
 `ValueError` with the rest of "NAME …".  The schemas become docs/asyncapi.yaml (`make docs`).
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 Value = TypeVar("Value")
+Handler = TypeVar("Handler")
 Schema = Mapping[str, Any]
 
 
@@ -104,6 +105,11 @@ def whole(low: int, high: int, unit: str = "") -> Check[int]:
     return Check(check, {"type": "integer", "minimum": low, "maximum": high}, meaning=unit)
 
 
+def entry_id(most: int) -> Check[int]:
+    """The number of an entry in one of the lock's lists, from 0 to `most`."""
+    return whole(0, most).meant("number in the lock's list")
+
+
 def number(low: float, high: float, unit: str) -> Check[float]:
     """A number of `unit` from `low` to `high`."""
 
@@ -145,7 +151,7 @@ def member_of(members: Mapping[str, Value], schema: Schema, name: str = "") -> C
     {"type": "string", "description": "Bluetooth address", "pattern": "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$"},
     "AddressAsked",
 )
-def address(value: Any) -> str:
+def bluetooth_address(value: Any) -> str:
     """A Bluetooth address; gives it in upper case."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", value):
         raise ValueError('must be six pairs of hex digits such as "54:D2:72:AA:BB:CC"')
@@ -164,7 +170,7 @@ def address(value: Any) -> str:
     },
     "Pin",
 )
-def pin(value: Any) -> str:
+def security_pin(value: Any) -> str:
     """A security PIN of 4 or 6 digits, as a text or a number."""
     digits = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(digits, str) or not re.fullmatch(r"[0-9]{4}|[0-9]{6}", digits):
@@ -206,13 +212,15 @@ _DURATION: Final = r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?
 class Arguments:
     """What a request takes; whatever is in neither is an error, with a sentence of its own if it is `read_only`.
 
-    Those in `nullable` may be null, which means something.
+    Those in `nullable` may be null, which means something.  `which` is the kind of entry that `id` or `name` chooses,
+    such as "user".
     """
 
     optional: Mapping[str, Check[Any]] = field(default_factory=dict)
     required: Mapping[str, Check[Any]] = field(default_factory=dict)
     nullable: frozenset[str] = frozenset()
     read_only: frozenset[str] = frozenset()
+    which: str = ""
 
     def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values to work with; null stands for "not given".  Raises `ValueError` with a sentence."""
@@ -235,3 +243,15 @@ class Arguments:
             if name not in checked:
                 raise ValueError(f"{name} is missing")
         return checked
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration(Generic[Handler]):
+    """A request: what it takes and what carries it out.
+
+    One that only `reads` does no harm when it is made twice, and its answer has to be what holds now.
+    """
+
+    arguments: Arguments
+    handler: Handler
+    reads: bool = False

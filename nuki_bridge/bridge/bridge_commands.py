@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge import __version__
+from nuki_bridge.arguments import Arguments, Declaration, bluetooth_address, number, one_of, security_pin, text
 from nuki_bridge.bluetooth.air import Heard
 from nuki_bridge.bridge import report
 from nuki_bridge.bridge.members import Member
@@ -311,12 +312,25 @@ async def _restart(bridge: Bridge, request: Request) -> Answer:
     return {"data": {}}
 
 
-COMMANDS: Mapping[str, Callable[[Bridge, Request], Awaitable[Answer]]] = {
-    "scan": _scan,
-    "pair": _pair,
-    "unpair": _unpair,
-    "locks": _locks,
-    "health": _health,
-    "restart": _restart,
+REQUESTS: Final[Mapping[str, Declaration[Callable[[Bridge, Request], Awaitable[Answer]]]]] = {
+    "scan": Declaration(
+        Arguments({"timeout": number(0.1, 300, "seconds").meant(f"seconds, default {SCAN_S:g}")}), _scan, reads=True
+    ),
+    "pair": Declaration(
+        Arguments(
+            {
+                "address": bluetooth_address,
+                "name": text,
+                "pin": security_pin.meant("default: the one that is known of this lock"),
+                "as": one_of("bridge", "app").meant("bridge, which is the default, or app"),
+                "timeout": number(1, 600, "seconds").meant(f"seconds, default {PAIR_S:g}"),
+            }
+        ),
+        _pair,
+    ),
+    "unpair": Declaration(Arguments(required={"name": text}), _unpair),
+    "locks": Declaration(Arguments(), _locks, reads=True),
+    "health": Declaration(Arguments(), _health, reads=True),
+    "restart": Declaration(Arguments(), _restart),
 }
-"""By the name in `arguments.BRIDGE_COMMANDS`."""
+"""What can be asked of the bridge itself."""

@@ -14,10 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nuki_bridge import logs
-from nuki_bridge.bridge import lock_commands
 from nuki_bridge.bridge.answered import Answered
-from nuki_bridge.bridge.bridge_commands import COMMANDS, Answer
+from nuki_bridge.bridge.bridge_commands import Answer
 from nuki_bridge.bridge.lanes import MAX_COMMANDS, MAX_OF_LOCK, QUIET_S, Lane, Line
+from nuki_bridge.bridge.lock_commands import Call, Handler
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing import invite_commands
@@ -94,7 +95,7 @@ class Intake:
             self._flooded(lane, message)
             return
         try:
-            request = topics.parse(self._bridge.base, message)
+            request = topics.parse(self._bridge.base, message, REQUESTS)
         except Refused as error:
             answered = self.turn_away(error.request, error)
             if error.code == "retained_command":
@@ -113,7 +114,7 @@ class Intake:
         if request is None or request.kind not in (Kind.SET, Kind.REQUEST):
             return None
         known = request.lock is None or self._bridge.members.get(request.lock) is not None
-        if not known or not topics.is_known(request):
+        if not known or not REQUESTS.know(request):
             topic = "topics that the bridge does not know"
         lane = self._lanes.get(topic)
         if lane is None:
@@ -132,7 +133,7 @@ class Intake:
         if not lane.answers() and not is_new:
             return
         try:
-            request = topics.parse(self._bridge.base, message)
+            request = topics.parse(self._bridge.base, message, REQUESTS)
         except Refused as error:
             request = error.request
         if request is not None:
@@ -153,7 +154,7 @@ class Intake:
     def swept(self, message: Message) -> None:
         """What a guest had left retained was removed: say so, unless there is much of it."""
         try:
-            topics.parse(self._bridge.base, message)
+            topics.parse(self._bridge.base, message, REQUESTS)
         except Refused as error:
             self.turn_away(error.request, error)
 
@@ -197,7 +198,7 @@ class Intake:
         if request.kind is Kind.SIMULATE:
             work = partial(self._simulate, request)
         elif request.lock is None:
-            work = partial(COMMANDS[request.command], self._bridge, request)
+            work = partial(REQUESTS.bridge[request.command].handler, self._bridge, request)
         else:
             member, lock = self._member(request.lock, for_guest=request.kind is Kind.RELAY)
             if request.kind is Kind.RELAY and member.relay is not None:
@@ -281,8 +282,9 @@ class Intake:
         if request.action is not None:
             outcome = await lock.perform(request.action, left, suffix=request.suffix, only_if=request.only_if)
             return {"completion": outcome.completion}
-        call = lock_commands.Call(self._bridge, member, lock, request, left)
-        return await lock_commands.COMMANDS[request.command](call)
+        call = Call(self._bridge, member, lock, request, left)
+        handler: Handler = REQUESTS.lock[request.command].handler
+        return await handler(call)
 
     async def _simulate(self, request: Request) -> Answer:
         """Control a virtual lock, by its name here or by its Nuki ID."""

@@ -1,6 +1,6 @@
 """Requests to one lock, beside its actions: each is a coroutine that gives the fields of the answer.
 
-`COMMANDS` joins what the modules of the single subjects have; `arguments.LOCK_COMMANDS` says what each takes.
+Those of a subject of their own stand in its module; here are the two that only read and publish.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import Arguments, Declaration
 from nuki_bridge.bridge import report
-from nuki_bridge.owner import keypad, lock_config, lock_log, maintenance, pin, time_control, user_commands
-from nuki_bridge.sharing import invite_commands
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
@@ -43,7 +42,8 @@ class Call:
         return self.request.arguments
 
 
-Command = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[Call], Awaitable[Answer]]
+"""Carries out one request to a lock."""
 
 
 async def _refresh(call: Call) -> Answer:
@@ -60,16 +60,8 @@ async def _battery(call: Call) -> Answer:
     return {"data": battery}
 
 
-COMMANDS: Final[Mapping[str, Command]] = {
-    "refresh": _refresh,
-    "battery/get": _battery,
-    **user_commands.COMMANDS,
-    **invite_commands.COMMANDS,
-    **lock_config.COMMANDS,
-    **pin.COMMANDS,
-    **lock_log.COMMANDS,
-    **keypad.COMMANDS,
-    **time_control.COMMANDS,
-    **maintenance.COMMANDS,
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "refresh": Declaration(Arguments(), _refresh, reads=True),
+    "battery/get": Declaration(Arguments(), _battery, reads=True),
 }
-"""What each request of `arguments.LOCK_COMMANDS` does."""
+"""What can be asked of the lock's reports."""

@@ -7,11 +7,11 @@ or retained topic.  The lock only takes an entry as a whole, so a change is made
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.arguments import printable, with_schema
+from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, printable, text, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
@@ -34,7 +34,7 @@ from nuki_bridge.protocol.wire import TimeLimit
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.protocol.wire import Message
 
@@ -204,10 +204,38 @@ def _names(entries: Mapping[int, KeypadCode]) -> dict[int, str]:
     return {number: each.name for number, each in entries.items()}
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
-    "keypad/list": _list,
-    "keypad/add": _add,
-    "keypad/update": _update,
-    "keypad/remove": _remove,
+_ID: Final = entry_id(0xFFFF)
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "keypad/list": Declaration(
+        Arguments({"codes": flag.meant("true: with the digits, which open the door; default false")}),
+        _list,
+        reads=True,
+    ),
+    "keypad/add": Declaration(
+        Arguments(
+            {"access": access.check},
+            required={
+                "name": code_name.meant(f"up to {CODE_NAME_SIZE} bytes"),
+                "code": code.meant("six digits from 1 to 9, not beginning with 12"),
+            },
+        ),
+        _add,
+    ),
+    "keypad/update": Declaration(
+        Arguments(
+            {
+                "id": _ID,
+                "name": text,
+                "rename": code_name,
+                "code": code,
+                "enabled": flag,
+                "access": access.check.meant("null: at any time"),
+            },
+            nullable=frozenset({"access"}),
+            which="code",
+        ),
+        _update,
+    ),
+    "keypad/remove": Declaration(Arguments({"id": _ID, "name": text}, which="code"), _remove),
 }
-"""By the name in `arguments.LOCK_COMMANDS`."""
+"""What can be asked of the keypad."""

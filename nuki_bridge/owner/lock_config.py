@@ -1,4 +1,4 @@
-"""A lock's own settings and its clock.
+"""A lock's own settings.
 
 The lock has its settings in two messages, a basic one and an advanced one; outwards they are one list of names.  A
 setting is changed in what the lock has at that moment, because the lock only takes a message as a whole.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.arguments import Check, flag, number, printable, whole, with_schema
+from nuki_bridge.arguments import Arguments, Check, Declaration, flag, number, printable, whole, with_schema
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.lock import LOST_PAIRING
@@ -22,7 +21,7 @@ from nuki_bridge.owner.setting import Setting, word
 from nuki_bridge.protocol.messages import NAME_SIZE
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import Config
@@ -31,8 +30,6 @@ FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
 DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
-MAX_SET_BACK: Final = timedelta(hours=1)
-"""The lock's clock is set back no further unless a time was given."""
 READ_BACK_S = 5.0
 """What was written is read back within this time, also if the request was given less."""
 SILENT_S = 8.0
@@ -200,38 +197,8 @@ class alone:
         self._turn.release()
 
 
-# -- the clock --------------------------------------------------------------------------------------------------------
-
-
-async def _set_time(call: Call) -> Answer:
-    """Set the lock's clock, by default to now.
-
-    Not by default to a time long before what it shows: a computer without a clock of its own believes after a power
-    cut that it is as late as when it was switched off, until it has heard a time server, and time limits of users that
-    are over would be valid again.
-    """
-    lock, admin = call.lock, admin_in(call)
-    given: datetime | None = call.arguments.get("time")
-    deadline = lock.clock() + call.timeout_s
-    config = await lock.read_config(call.timeout_s)
-    zone = wall_clock.zone_of(config)
-    if given is not None and given.tzinfo is None:
-        given = given.replace(tzinfo=zone)
-    now = (given or call.bridge.outside.now()).astimezone(UTC)
-    if given is None and config.current_time is not None and config.current_time - now > MAX_SET_BACK:
-        ours, its = wall_clock.rfc3339(now, zone), wall_clock.rfc3339(config.current_time, zone)
-        raise RequestError(
-            "clock_behind",
-            f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
-        )
-    await admin.set_time(now, deadline - lock.clock())
-    lock.look_again()
-    return {"data": {"time": wall_clock.rfc3339(now, zone)}}
-
-
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
-    "config/get": _get,
-    "config/set": _set,
-    "time/set": _set_time,
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "config/get": Declaration(Arguments(), _get, reads=True),
+    "config/set": Declaration(Arguments(checks(), read_only=read_only()), _set),
 }
-"""By the name in `arguments.LOCK_COMMANDS`."""
+"""What can be asked of the settings."""

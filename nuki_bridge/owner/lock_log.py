@@ -11,10 +11,11 @@ if no report showed it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import Arguments, Declaration, whole
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock, words
 from nuki_bridge.lock.asking import LIST_S, PROGRESS_S
@@ -33,7 +34,7 @@ from nuki_bridge.protocol.codes import (
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.users import Users
@@ -421,5 +422,18 @@ async def _get(call: Call) -> Answer:
     return {"data": [{"index": each.index, **told(each, zone, users.kind_of)} for each in found[:count]]}
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {"log/get": _get}
-"""By the name in `arguments.LOCK_COMMANDS`."""
+_INDEX: Final = 0xFFFFFFFF
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "log/get": Declaration(
+        Arguments(
+            {
+                "count": whole(1, 500).meant(f"how many entries, default {DEFAULT_COUNT}"),
+                "before": whole(1, _INDEX).meant("an index: entries older than this one"),
+                "after": whole(0, _INDEX).meant("an index: entries newer than this one, the oldest first"),
+            }
+        ),
+        _get,
+        reads=True,
+    ),
+}
+"""What can be asked of the log."""

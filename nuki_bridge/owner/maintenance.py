@@ -5,10 +5,11 @@ A calibration moves the bolt: like a lock action it is sent once, and a lost ans
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from nuki_bridge.arguments import Arguments, Declaration
 from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, TimedOut
 from nuki_bridge.lock import words
 from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
@@ -19,7 +20,7 @@ from nuki_bridge.protocol.codes import MOVING_STATES, LockState, StatusCode
 from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.protocol.wire import Message
@@ -94,5 +95,8 @@ async def _reboot(call: Call) -> Answer:
     return {"data": {"confirmed": True}}
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {"calibrate": _calibrate, "reboot": _reboot}
-"""By the name in `arguments.LOCK_COMMANDS`."""
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "calibrate": Declaration(Arguments(), _calibrate),
+    "reboot": Declaration(Arguments(), _reboot),
+}
+"""What an installer can ask."""

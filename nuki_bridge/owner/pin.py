@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import Arguments, Declaration, security_pin
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import pin_change, refused_pins
@@ -18,7 +19,7 @@ from nuki_bridge.protocol.codes import ErrorCode, Family
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
@@ -202,5 +203,8 @@ def _keep(call: Call, pin: str) -> dict[str, Any]:
     return {}
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {"pin/verify": _verify, "pin/set": _set}
-"""By the name in `arguments.LOCK_COMMANDS`."""
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "pin/verify": Declaration(Arguments({"pin": security_pin.meant("default: the one that is known")}), _verify),
+    "pin/set": Declaration(Arguments(required={"pin": security_pin.meant("the new one")}), _set),
+}
+"""What can be asked of the security PIN."""

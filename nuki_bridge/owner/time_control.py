@@ -6,11 +6,11 @@ over MQTT either.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.arguments import member_of, with_schema
+from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, member_of, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
@@ -27,7 +27,7 @@ from nuki_bridge.protocol.time_control import (
 )
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.protocol.wire import Message
 
@@ -187,10 +187,25 @@ def _check_allowed(call: Call) -> None:
         call.member.check_allowed(call.arguments["action"])
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
-    "timecontrol/list": _list,
-    "timecontrol/add": _add,
-    "timecontrol/update": _update,
-    "timecontrol/remove": _remove,
+_ID: Final = entry_id(0xFF)
+_TIME: Final = access.time_of_day.meant("local, such as 22:30")
+_WEEKDAYS: Final = weekdays.meant("default: all")
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "timecontrol/list": Declaration(Arguments(), _list, reads=True),
+    "timecontrol/add": Declaration(
+        Arguments(
+            {"weekdays": _WEEKDAYS, "enabled": flag},
+            required={"time": _TIME, "action": action.meant("a lock action that the configuration allows")},
+        ),
+        _add,
+    ),
+    "timecontrol/update": Declaration(
+        Arguments(
+            {"time": access.time_of_day, "action": action, "weekdays": weekdays, "enabled": flag},
+            required={"id": _ID},
+        ),
+        _update,
+    ),
+    "timecontrol/remove": Declaration(Arguments(required={"id": _ID}), _remove),
 }
-"""By the name in `arguments.LOCK_COMMANDS`."""
+"""What can be asked of time control."""

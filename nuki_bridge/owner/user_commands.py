@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
+from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, text
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.credential import credential
+from nuki_bridge.owner import access, lock_config
 from nuki_bridge.owner.users import Users
 from nuki_bridge.owner.which import Which
 from nuki_bridge.protocol.crypto import KEY_SIZE
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
 
 
 def _users(call: Call) -> Users:
@@ -63,10 +65,34 @@ async def _add(call: Call) -> Answer:
     return {"data": told}
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
-    "users/list": _list,
-    "users/add": _add,
-    "users/update": _update,
-    "users/remove": _remove,
+_ID: Final = entry_id(0xFFFFFFFF)
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "users/list": Declaration(Arguments(), _list, reads=True),
+    "users/add": Declaration(
+        Arguments({"remote": flag, "access": access.check}, required={"name": lock_config.name}), _add
+    ),
+    "users/update": Declaration(
+        Arguments(
+            {
+                "id": _ID,
+                "name": text,
+                "rename": lock_config.name,
+                "enabled": flag,
+                "remote": flag,
+                "access": access.check.meant("null: at any time"),
+                "self": flag.meant("needed to disable or limit this bridge itself"),
+            },
+            nullable=frozenset({"access"}),
+            which="user",
+        ),
+        _update,
+    ),
+    "users/remove": Declaration(
+        Arguments(
+            {"id": _ID, "name": text, "self": flag.meant("needed to remove this bridge itself")},
+            which="user",
+        ),
+        _remove,
+    ),
 }
-"""By the name in `arguments.LOCK_COMMANDS`."""
+"""What can be asked of the users."""

@@ -7,15 +7,16 @@ A code stands in one answer, to whoever asked for the invitation, and nowhere el
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from nuki_bridge.arguments import Arguments, Declaration, duration, entry_id, flag, text
 from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.mqtt.payload import dump
-from nuki_bridge.owner import access
+from nuki_bridge.owner import access, lock_config
 from nuki_bridge.owner.users import limit_of
 from nuki_bridge.owner.which import Which
 from nuki_bridge.sharing.invitation_code import link, shown
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from nuki_bridge.bridge.bridge import Bridge
-    from nuki_bridge.bridge.lock_commands import Answer, Call
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.topics.topics import Request
@@ -84,12 +85,22 @@ def _name(bridge: Bridge, row: Invitation) -> str:
     return row.user if entry is None else entry.name
 
 
-COMMANDS: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
-    "invite/create": _create,
-    "invite/list": _list,
-    "invite/revoke": _revoke,
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
+    "invite/create": Declaration(
+        Arguments(
+            {
+                "remote": flag,
+                "expires_in": duration(LIFETIME_S, "Duration").meant("default and most 48h; 30m, or seconds"),
+                "access": access.check,
+            },
+            required={"name": lock_config.name},
+        ),
+        _create,
+    ),
+    "invite/list": Declaration(Arguments(), _list, reads=True),
+    "invite/revoke": Declaration(Arguments({"id": entry_id(0xFFFFFFFF), "name": text}, which="invitation"), _revoke),
 }
-"""By the name in `arguments.LOCK_COMMANDS`."""
+"""What can be asked of invitations."""
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The MQTT tree: every topic once, in one table, and what comes in on it as a `Request`; pure functions.
 
-`parse` checks all that can be said of a message without knowing the locks; `done` and `refused` make the answers.  What
-a request does is the bridge's business, what the published payloads look like is `report`'s.
+`parse` checks all that can be said of a message without knowing the locks; `done` and `refused` make the answers.
+Which requests there are is told by `Requests`, which whoever parses brings along.  What a request does is the bridge's
+business, what the published payloads look like is `report`'s.
 
 A request is answered on its own topic's counterpart, or on the MQTT 5 Response Topic that it names.  The outcome of
 `<lock>/set` is for everybody who watches the door and always goes to `<lock>/result`, besides to a Response Topic.
@@ -25,9 +26,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
 from nuki_bridge.protocol.action_names import ACTIONS, action_named
-from nuki_bridge.topics.arguments import BRIDGE_COMMANDS, LOCK_COMMANDS, READING, SET
+from nuki_bridge.topics.set_arguments import SET
 
 if TYPE_CHECKING:
+    from nuki_bridge.arguments import Declaration
     from nuki_bridge.mqtt.message import Message
     from nuki_bridge.protocol.codes import Action, LockState
 
@@ -164,6 +166,7 @@ class Request:
     and `deadline` are on the clock of the MQTT client.  `session` (or lookup) and
     `payload` are those of a guest's encrypted message.  `identity` is the same for two messages that ask for the same
     on the same topic with the same transaction; `again` says that the broker may have delivered this one before.
+    `reads` is what its declaration says.
     """
 
     kind: Kind
@@ -182,6 +185,7 @@ class Request:
     echo: Mapping[str, Any] = field(default_factory=dict, repr=False)
     identity: bytes = field(default=b"", repr=False)
     again: bool = False
+    reads: bool = False
 
     @property
     def has_transaction(self) -> bool:
@@ -191,13 +195,29 @@ class Request:
     @property
     def moves(self) -> bool:
         """It turns the lock or changes something, so that it must not be carried out twice."""
-        return self.kind is Kind.SET or (self.kind is Kind.REQUEST and self.command not in READING)
+        return self.kind is Kind.SET or (self.kind is Kind.REQUEST and not self.reads)
 
     @property
     def deadline(self) -> float:
         """When it may no longer be sent to a lock."""
         expiry_s = math.inf if self.expiry_s is None else self.expiry_s
         return self.received_at + min(COMMAND_DEADLINE_S, expiry_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What can be asked, by the rest of the topic: of the bridge itself, and of a lock."""
+
+    bridge: Mapping[str, Declaration[Any]]
+    lock: Mapping[str, Declaration[Any]]
+
+    def of(self, request: Request) -> Mapping[str, Declaration[Any]]:
+        """All that can be asked where this one was."""
+        return self.bridge if request.lock is None else self.lock
+
+    def know(self, request: Request) -> bool:
+        """Whether there is such a request at all."""
+        return request.kind is not Kind.REQUEST or request.command in self.of(request)
 
 
 class Refused(RequestError):
@@ -208,7 +228,7 @@ class Refused(RequestError):
         self.request = request
 
 
-def parse(base: str, message: Message) -> Request | None:
+def parse(base: str, message: Message, requests: Requests) -> Request | None:
     """Read a message; None if it is none of the bridge's business or only clears a retained command.
 
     Raises `Refused`.  Whether the lock exists and what it may be asked is not known here.
@@ -244,7 +264,7 @@ def parse(base: str, message: Message) -> Request | None:
         text = message.payload.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise Refused(request, "bad_request", "the payload is not UTF-8 text") from None
-    request = _parse_action(request, text) if request.kind is Kind.SET else _parse_request(request, text)
+    request = _parse_action(request, text) if request.kind is Kind.SET else _parse_request(request, text, requests)
     if request.has_transaction:
         same = json.dumps([payload.read_object(text), request.echo], sort_keys=True)
         request = replace(request, identity=_digest(message.topic.encode(), same.encode()))
@@ -295,12 +315,6 @@ def addressed(base: str, message: Message) -> Request | None:
     return None
 
 
-def is_known(request: Request) -> bool:
-    """Whether there is such a request at all."""
-    commands = BRIDGE_COMMANDS if request.lock is None else LOCK_COMMANDS
-    return request.kind is not Kind.REQUEST or request.command in commands
-
-
 def _may_answer_on(base: str, topic: str) -> bool:
     """See the module's docstring; that it is a valid topic name has been checked by `mqtt`."""
     below = topic.removeprefix(f"{base}/")
@@ -336,16 +350,16 @@ def _parse_action(request: Request, text: str) -> Request:
 # -- requests with arguments ------------------------------------------------------------------------------------------
 
 
-def _parse_request(request: Request, text: str) -> Request:
+def _parse_request(request: Request, text: str, requests: Requests) -> Request:
     values, request = _read_object(request, text or "{}")
     if request.kind is Kind.SIMULATE:
         return replace(request, arguments=values)
-    commands = BRIDGE_COMMANDS if request.lock is None else LOCK_COMMANDS
-    arguments = commands.get(request.command)
-    if arguments is None:
-        raise Refused(request, "unknown_command", f"there is no such request; allowed are {', '.join(commands)}")
+    known = requests.of(request)
+    declared = known.get(request.command)
+    if declared is None:
+        raise Refused(request, "unknown_command", f"there is no such request; allowed are {', '.join(known)}")
     try:
-        return replace(request, arguments=arguments.check(values))
+        return replace(request, arguments=declared.arguments.check(values), reads=declared.reads)
     except ValueError as error:
         raise Refused(request, "bad_request", str(error)) from None
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.config import load as load_config
 from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import BadFrame, ConfigError, RequestError, StoreError
@@ -134,7 +135,7 @@ def message(data: bytes) -> bool:
         response_topic=answer.decode(errors="replace") or None,
     )
     try:
-        request = topics.parse("nuki", heard)
+        request = topics.parse("nuki", heard, REQUESTS)
     except topics.Refused as refused:
         said = topics.refused(refused.request, refused.code, str(refused))
     else:

@@ -23,11 +23,11 @@ LAYERS = (
     "database",
     "store",
     "mqtt",
+    "topics",
     "bluetooth",
     "simulator",
     "lock",
     "owner",
-    "topics",
     "sharing",
     "home_assistant",
     "bridge",
@@ -45,6 +45,8 @@ MAY_IMPORT = {
     "simulator": {"errors", "protocol", "bluetooth/link"},
     "lock": {"errors", "pulse", "protocol", "bluetooth/link", "store"},
     "mqtt/payload": set(),
+    "arguments": set(),
+    "topics": {"errors", "arguments", "protocol", "mqtt"},
 }
 """All that these may import, what is there for the types alone included (but the settings' types for MQTT)."""
 

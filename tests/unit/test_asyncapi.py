@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 
 import nuki_bridge
+from nuki_bridge.arguments import Arguments
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.lock import words as lock_words
 from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.simulator.control import CONTROLS
-from nuki_bridge.topics import arguments, topics
+from nuki_bridge.topics import topics
 from tests.documented import channels, document, mistake, validator
 
-COMMANDS = {"bridge": arguments.BRIDGE_COMMANDS, "<lock>": arguments.LOCK_COMMANDS}
+COMMANDS = {"bridge": REQUESTS.bridge, "<lock>": REQUESTS.lock}
 
 
 def expected() -> set[tuple[str, str, bool]]:
@@ -60,8 +62,8 @@ def test_a_request_names_the_channel_of_its_answer() -> None:
 
 def requests() -> Iterator[Any]:
     for scope, commands in COMMANDS.items():
-        for command, takes in commands.items():
-            yield pytest.param(f"{scope}/request/{command}", takes, id=f"{scope}-{command}")
+        for command, declared in commands.items():
+            yield pytest.param(f"{scope}/request/{command}", declared.arguments, id=f"{scope}-{command}")
 
 
 def schema_of(pattern: str) -> tuple[str, dict[str, Any]]:
@@ -72,7 +74,7 @@ def schema_of(pattern: str) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("pattern", "takes"), [*requests()])
-def test_a_request_takes_what_is_described(pattern: str, takes: arguments.Arguments) -> None:
+def test_a_request_takes_what_is_described(pattern: str, takes: Arguments) -> None:
     _, schema = schema_of(pattern)
     assert set(schema["properties"]) == {*takes.required, *takes.optional, "transaction"}
     assert set(schema.get("required", ())) == set(takes.required)
@@ -97,7 +99,7 @@ def is_loose(name: str, value: Any) -> bool:
 
 
 @pytest.mark.parametrize(("pattern", "takes"), [*requests()])
-def test_a_request_is_valid_where_the_program_takes_it(pattern: str, takes: arguments.Arguments) -> None:
+def test_a_request_is_valid_where_the_program_takes_it(pattern: str, takes: Arguments) -> None:
     """For each argument and each of many values, the schema and the program's own check say the same."""
     pointer, _ = schema_of(pattern)
     rest = {name: example(name) for name in takes.required}

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nuki_bridge import config
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.config import (
     BluetoothSettings,
     DiscoverySettings,
@@ -191,7 +192,8 @@ def test_secret_file_loses_only_its_newline(tmp_path: Path, content: str, secret
     [*ACTIONS, "open", "UNLOCK", "lockngo", "lock-n-go", "lockNgo", "Lock 'n' go", "lockNgoUnlatch", "fullLock"],
 )
 def test_actions_take_every_spelling_that_a_command_takes(tmp_path: Path, spelling: str) -> None:
-    asked = topics.parse("nuki", Message("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0))
+    heard = Message("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0)
+    asked = topics.parse("nuki", heard, REQUESTS)
     assert asked is not None
     assert loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0].actions == {asked.action}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant import discovery
 from nuki_bridge.home_assistant.discovery import LockFacts
@@ -140,7 +141,7 @@ def test_commands_are_requests_that_the_bridge_takes() -> None:
 
 
 def asked(topic: str, payload: str) -> topics.Request:
-    request = topics.parse("nuki", Message(topic, payload.encode(), retain=False, received_at=0.0))
+    request = topics.parse("nuki", Message(topic, payload.encode(), retain=False, received_at=0.0), REQUESTS)
     assert request is not None
     return request
 

@@ -16,12 +16,13 @@ import pytest
 
 import nuki_bridge
 from nuki_bridge import config
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.command_line import cli
 from nuki_bridge.errors import NukiError
 from nuki_bridge.protocol.codes import Completion, ErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
-from nuki_bridge.topics import arguments, topics
+from nuki_bridge.topics import topics
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nuki_bridge"
@@ -78,9 +79,9 @@ def test_the_request_table_is_that_of_the_program() -> None:
     documented = {}
     for request, takes, _ in tables(ROOT / "docs" / "requests.md", "Request"):
         documented[code(request)] = set(re.findall(r"`([^`]+)`", takes))
-    commands = {f"bridge/request/{name}": each for name, each in arguments.BRIDGE_COMMANDS.items()}
-    commands |= {f"<lock>/request/{name}": each for name, each in arguments.LOCK_COMMANDS.items()}
-    assert documented == {name: {*each.required, *each.optional} for name, each in commands.items()}
+    commands = {f"bridge/request/{name}": each for name, each in REQUESTS.bridge.items()}
+    commands |= {f"<lock>/request/{name}": each for name, each in REQUESTS.lock.items()}
+    assert documented == {name: {*each.arguments.required, *each.arguments.optional} for name, each in commands.items()}
 
 
 SECTIONS: dict[str, tuple[dict[str, Any], Any]] = {

@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.codes import Action, LockState
 from nuki_bridge.topics import topics
-from nuki_bridge.topics.topics import Kind, Refused, Request, parse
+from nuki_bridge.topics.topics import Kind, Refused, Request
+
+
+def parse(base: str, heard: Message) -> Request | None:
+    return topics.parse(base, heard, REQUESTS)
+
 
 INBOX = "0123456789abcdef" * 2
 
@@ -418,8 +424,6 @@ def test_each_topic_stands_once_in_the_table() -> None:
 def test_a_guest_cannot_have_an_error_published_to_a_topic_of_its_choice() -> None:
     lookup = "ab" * 16
     with pytest.raises(topics.Refused) as refused:
-        topics.parse(
-            "nuki", message(f"nuki/invitation/{lookup}/redeem", bytes(17_000), response_topic="homeassistant/lock")
-        )
+        parse("nuki", message(f"nuki/invitation/{lookup}/redeem", bytes(17_000), response_topic="homeassistant/lock"))
     assert refused.value.code == "payload_too_large"
     assert refused.value.request.reply_to == (f"nuki/invitation/{lookup}/response",)

@@ -1,0 +1,50 @@
+"""A lock's clock: setting it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from nuki_bridge.arguments import Arguments, Declaration
+from nuki_bridge.errors import RequestError
+from nuki_bridge.lock import wall_clock
+from nuki_bridge.owner import access
+from nuki_bridge.owner.lock_config import admin_in
+
+if TYPE_CHECKING:
+    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
+
+MAX_SET_BACK: Final = timedelta(hours=1)
+"""The lock's clock is set back no further unless a time was given."""
+
+
+async def _set_time(call: Call) -> Answer:
+    """Set the lock's clock, by default to now.
+
+    Not by default to a time long before what it shows: a computer without a clock of its own believes after a power
+    cut that it is as late as when it was switched off, until it has heard a time server, and time limits of users that
+    are over would be valid again.
+    """
+    lock, admin = call.lock, admin_in(call)
+    given: datetime | None = call.arguments.get("time")
+    deadline = lock.clock() + call.timeout_s
+    config = await lock.read_config(call.timeout_s)
+    zone = wall_clock.zone_of(config)
+    if given is not None and given.tzinfo is None:
+        given = given.replace(tzinfo=zone)
+    now = (given or call.bridge.outside.now()).astimezone(UTC)
+    if given is None and config.current_time is not None and config.current_time - now > MAX_SET_BACK:
+        ours, its = wall_clock.rfc3339(now, zone), wall_clock.rfc3339(config.current_time, zone)
+        raise RequestError(
+            "clock_behind",
+            f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
+        )
+    await admin.set_time(now, deadline - lock.clock())
+    lock.look_again()
+    return {"data": {"time": wall_clock.rfc3339(now, zone)}}
+
+
+_TIME: Final = access.moment.meant("default: now; not if that sets the clock back by more than an hour")
+REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {"time/set": Declaration(Arguments({"time": _TIME}), _set_time)}
+"""What can be asked of the clock."""

@@ -1,0 +1,33 @@
+"""What an object on `<lock>/set` takes; pure functions."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nuki_bridge.arguments import Arguments, text, with_schema
+from nuki_bridge.protocol.codes import LockState
+from nuki_bridge.protocol.messages import SUFFIX_SIZE
+
+
+@with_schema({"type": "array", "minItems": 1, "items": {"type": "string"}})
+def states(value: Any) -> frozenset[LockState]:
+    """States of a lock by their names, in any case; a list with one at least."""
+    names = [each.strip().lower() for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    if not names or len(names) != len(value) or not set(names) <= _STATES.keys():
+        raise ValueError(f"must be a list of states: {', '.join(_STATES)}")
+    return frozenset(_STATES[each] for each in names)
+
+
+@with_schema({"type": "string", "minLength": 1, "maxLength": SUFFIX_SIZE, "pattern": r"\S"})
+def suffix(value: Any) -> str:
+    """What the lock's log shows behind the bridge's name: a printable text of 1 to 20 bytes."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("must be a printable text")
+    if len(value.encode(errors="replace")) > SUFFIX_SIZE:
+        raise ValueError(f"must have {SUFFIX_SIZE} bytes at most")
+    return value
+
+
+_STATES: Final = {each.name.lower(): each for each in LockState}
+SET: Final = Arguments({"action": text, "only_if": states, "as": suffix})
+"""All arguments; `action` has a check of its own."""
