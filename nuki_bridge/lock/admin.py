@@ -58,26 +58,17 @@ class Admin(Asking):
         request, deadline = partial(_request_entries, offset, count), self._lock.clock() + timeout_s
         return await self.listing(request, AuthorizationEntry, AuthorizationEntryCount, deadline)
 
-    async def update_entry(
-        self,
-        authorization_id: int,
-        *,
-        name: str,
-        enabled: bool,
-        remote_allowed: bool,
-        limit: TimeLimit | None,
-        timeout_s: float,
-    ) -> None:
-        """Write a whole authorization entry; `limit` None means at any time."""
+    async def update_entry(self, entry: AuthorizationEntry, timeout_s: float) -> None:
+        """Write a whole authorization entry: all of `entry` that can be written."""
 
         def request(nonce: bytes, pin: int) -> Message:
             return UpdateAuthorizationEntry(
-                authorization_id=authorization_id,
-                name=name,
-                enabled=enabled,
-                remote_allowed=remote_allowed,
-                time_limited=limit is not None,
-                limit=limit or TimeLimit(),
+                authorization_id=entry.authorization_id,
+                name=entry.name,
+                enabled=entry.enabled,
+                remote_allowed=entry.remote_allowed,
+                time_limited=entry.time_limited,
+                limit=entry.limit or TimeLimit(),
                 nonce=nonce,
                 security_pin=pin,
             )

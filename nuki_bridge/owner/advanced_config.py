@@ -42,7 +42,7 @@ def _auto_lock_timeout(value: Any) -> int:
 _DEGREES: Final = "degrees"
 _SECONDS: Final = "seconds"
 _FLAG: Final = Setting(flag, bool)
-_TIME: Final = Setting(access.time_of_day, lambda value: f"{value:%H:%M}")
+_TIME: Final = Setting(access.time_of_day, lambda value: f"{value:%H:%M}" if value else None)
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     "unlocked_position_offset": Setting(whole(-90, 180, _DEGREES)),

@@ -84,7 +84,7 @@ def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[s
     told = {
         "id": entry.code_id,
         "name": entry.name,
-        "enabled": entry.enabled,
+        "enabled": bool(entry.enabled),
         "created": wall_clock.rfc3339(entry.created, zone),
         "last_active": wall_clock.rfc3339(entry.last_active, zone),
         "lock_count": entry.lock_count,
@@ -157,17 +157,15 @@ async def _update(call: Call) -> Answer:
     async with lock_config.alone(call.member.setting, call.left_s()):
         entries = await read(admin, call.request.deadline)
         entry = entries[which.find(_names(entries))]
-        limit = entry.limit if entry.time_limited else None
-        if "access" in given:
-            limit = limit_of(given["access"], zone, call.bridge.outside.now())
         entry = replace(
             entry,
             name=given.get("rename", entry.name),
             code=given.get("code", entry.code),
             enabled=given.get("enabled", entry.enabled),
-            time_limited=limit is not None,
-            limit=limit,
         )
+        if "access" in given:
+            limit = limit_of(given["access"], zone, call.bridge.outside.now())
+            entry = replace(entry, time_limited=limit is not None, limit=limit)
 
         def request(nonce: bytes, pin: int) -> Message:
             return UpdateKeypadCode(

@@ -69,9 +69,9 @@ def shown(entry: TimeControlEntry) -> dict[str, Any]:
     """An entry as JSON; `time` is the lock's local time, no weekdays means every day."""
     return {
         "id": entry.entry_id,
-        "enabled": entry.enabled,
+        "enabled": bool(entry.enabled),
         "weekdays": access.weekdays_shown(entry.weekdays) or list(access.WEEKDAYS),
-        "time": entry.at and f"{entry.at:%H:%M}",
+        "time": f"{entry.at:%H:%M}" if entry.at else None,
         "action": name_of(entry.action),
     }
 

@@ -292,29 +292,20 @@ class Users:
             entry = await self._entry(which, deadline)
             if "rename" in changes:
                 self.check_free(changes["rename"], entry.authorization_id)
-            limit = entry.limit if entry.time_limited else None
-            if "access" in changes:
-                limit = limit_of(changes["access"], await self.zone(timeout_s), self._now())
             changed = replace(
                 entry,
                 name=changes.get("rename", entry.name),
                 enabled=changes.get("enabled", entry.enabled),
                 remote_allowed=changes.get("remote", entry.remote_allowed),
-                time_limited=limit is not None,
-                limit=limit,
             )
+            if "access" in changes:
+                limit = limit_of(changes["access"], await self.zone(timeout_s), self._now())
+                changed = replace(changed, time_limited=limit is not None, limit=limit)
+                if limit is not None:
+                    self._guard(entry, "limited in time", own=own)
             if not changed.enabled:
                 self._guard(entry, "disabled", own=own)
-            if changes.get("access") is not None and limit is not None:
-                self._guard(entry, "limited in time", own=own)
-            await self._admin.update_entry(
-                entry.authorization_id,
-                name=changed.name,
-                enabled=changed.enabled,
-                remote_allowed=changed.remote_allowed,
-                limit=limit,
-                timeout_s=deadline - self._lock.clock(),
-            )
+            await self._admin.update_entry(changed, deadline - self._lock.clock())
             self._keep(changed)
             [told] = self._shown([changed])
             return told
@@ -431,8 +422,8 @@ def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int
         "id": entry.authorization_id,
         "name": entry.name,
         "type": type_word(entry.id_type),
-        "enabled": entry.enabled,
-        "remote": entry.remote_allowed,
+        "enabled": bool(entry.enabled),
+        "remote": bool(entry.remote_allowed),
         "created": wall_clock.rfc3339(entry.created, zone),
         "last_active": wall_clock.rfc3339(entry.last_active, zone),
         "lock_count": entry.lock_count,

@@ -11,7 +11,20 @@ from datetime import time
 
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.messages import NONCE_SIZE
-from nuki_bridge.protocol.wire import Message, flag, message, pin, raw, s16, switch, time_of_day, u8, u16, wire
+from nuki_bridge.protocol.wire import (
+    Message,
+    NoTime,
+    kept_flag,
+    message,
+    pin,
+    raw,
+    s16,
+    switch,
+    time_of_day,
+    u8,
+    u16,
+    wire,
+)
 
 _MODERN = (Family.CLASSIC, Family.ULTRA)
 
@@ -39,18 +52,18 @@ class AdvancedConfig(Message):
     lock_n_go_timeout: int = wire(u8)
     single_button_press_action: int = wire(u8)
     double_button_press_action: int = wire(u8)
-    detached_cylinder: bool = wire(flag)
+    detached_cylinder: bool = wire(kept_flag)
     battery_type: int = wire(u8)
-    automatic_battery_type_detection: bool = wire(flag)
+    automatic_battery_type_detection: bool = wire(kept_flag)
     unlatch_duration: int = wire(u8)
     auto_lock_timeout: int = wire(u16)
-    auto_unlock_disabled: bool = wire(flag)
-    night_mode_enabled: bool = wire(flag)
-    night_mode_start: time | None = wire(time_of_day)
-    night_mode_end: time | None = wire(time_of_day)
-    night_mode_auto_lock: bool = wire(flag)
-    night_mode_auto_unlock_disabled: bool = wire(flag)
-    night_mode_immediate_lock_on_start: bool = wire(flag)
+    auto_unlock_disabled: bool = wire(kept_flag)
+    night_mode_enabled: bool = wire(kept_flag)
+    night_mode_start: time | NoTime = wire(time_of_day)
+    night_mode_end: time | NoTime = wire(time_of_day)
+    night_mode_auto_lock: bool = wire(kept_flag)
+    night_mode_auto_unlock_disabled: bool = wire(kept_flag)
+    night_mode_immediate_lock_on_start: bool = wire(kept_flag)
     auto_lock_enabled: int | None = wire(switch, optional=True)
     immediate_auto_lock: int | None = wire(switch, optional=True)
     auto_update: int | None = wire(switch, optional=True)
@@ -73,18 +86,18 @@ class SetAdvancedConfig(Message):
     lock_n_go_timeout: int = wire(u8)
     single_button_press_action: int = wire(u8)
     double_button_press_action: int = wire(u8)
-    detached_cylinder: bool = wire(flag)
+    detached_cylinder: bool = wire(kept_flag)
     battery_type: int = wire(u8)
-    automatic_battery_type_detection: bool = wire(flag)
+    automatic_battery_type_detection: bool = wire(kept_flag)
     unlatch_duration: int = wire(u8)
     auto_lock_timeout: int = wire(u16)
-    auto_unlock_disabled: bool = wire(flag)
-    night_mode_enabled: bool = wire(flag)
-    night_mode_start: time | None = wire(time_of_day)
-    night_mode_end: time | None = wire(time_of_day)
-    night_mode_auto_lock: bool = wire(flag)
-    night_mode_auto_unlock_disabled: bool = wire(flag)
-    night_mode_immediate_lock_on_start: bool = wire(flag)
+    auto_unlock_disabled: bool = wire(kept_flag)
+    night_mode_enabled: bool = wire(kept_flag)
+    night_mode_start: time | NoTime = wire(time_of_day)
+    night_mode_end: time | NoTime = wire(time_of_day)
+    night_mode_auto_lock: bool = wire(kept_flag)
+    night_mode_auto_unlock_disabled: bool = wire(kept_flag)
+    night_mode_immediate_lock_on_start: bool = wire(kept_flag)
     auto_lock_enabled: int | None = wire(switch, optional=True)
     immediate_auto_lock: int | None = wire(switch, optional=True)
     auto_update: int | None = wire(switch, optional=True)

@@ -14,6 +14,7 @@ from nuki_bridge.protocol.wire import (
     TimeLimit,
     date_time,
     flag,
+    kept_flag,
     message,
     pin,
     raw,
@@ -52,11 +53,11 @@ class KeypadCode(Message):
     code_id: int = wire(u16)
     code: int = wire(u32, secret=True)
     name: str = wire(text(CODE_NAME_SIZE))
-    enabled: bool = wire(flag)
+    enabled: bool = wire(kept_flag)
     created: datetime | None = wire(date_time)
     last_active: datetime | None = wire(date_time)
     lock_count: int = wire(u16)
-    time_limited: bool = wire(flag)
+    time_limited: bool = wire(kept_flag)
     limit: TimeLimit | None = wire(time_limit, optional=True)
 
 
@@ -87,8 +88,8 @@ class UpdateKeypadCode(Message):
     code_id: int = wire(u16)
     code: int = wire(u32, secret=True)
     name: str = wire(text(CODE_NAME_SIZE))
-    enabled: bool = wire(flag)
-    time_limited: bool = wire(flag)
+    enabled: bool = wire(kept_flag)
+    time_limited: bool = wire(kept_flag)
     limit: TimeLimit = wire(time_limit)
     nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
     security_pin: int = wire(pin, secret=True)

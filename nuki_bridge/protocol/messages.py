@@ -30,6 +30,7 @@ from nuki_bridge.protocol.wire import (
     enum16,
     f32,
     flag,
+    kept_flag,
     message,
     pin,
     raw,
@@ -286,10 +287,10 @@ class Config(Message):
     name: str = wire(text(NAME_SIZE))
     latitude: float = wire(f32, secret=True)
     longitude: float = wire(f32, secret=True)
-    auto_unlatch: bool = wire(flag)
-    pairing_enabled: bool = wire(flag)
-    button_enabled: bool = wire(flag)
-    led_enabled: bool = wire(flag)
+    auto_unlatch: bool = wire(kept_flag)
+    pairing_enabled: bool = wire(kept_flag)
+    button_enabled: bool = wire(kept_flag)
+    led_enabled: bool = wire(kept_flag)
     led_brightness: int = wire(u8)
     current_time: datetime | None = wire(date_time)
     timezone_offset_min: int = wire(s16)
@@ -298,7 +299,7 @@ class Config(Message):
     fob_action_1: int = wire(u8)
     fob_action_2: int = wire(u8)
     fob_action_3: int = wire(u8)
-    single_lock: bool = wire(flag)
+    single_lock: bool = wire(kept_flag)
     advertising_mode: int = wire(u8)
     has_keypad: bool = wire(flag)
     firmware_version: bytes = wire(raw(3))
@@ -319,17 +320,17 @@ class SetConfig(Message):
     name: str = wire(text(NAME_SIZE))
     latitude: float = wire(f32, secret=True)
     longitude: float = wire(f32, secret=True)
-    auto_unlatch: bool = wire(flag)
-    pairing_enabled: bool = wire(flag)
-    button_enabled: bool = wire(flag)
-    led_enabled: bool = wire(flag)
+    auto_unlatch: bool = wire(kept_flag)
+    pairing_enabled: bool = wire(kept_flag)
+    button_enabled: bool = wire(kept_flag)
+    led_enabled: bool = wire(kept_flag)
     led_brightness: int = wire(u8)
     timezone_offset_min: int = wire(s16)
     dst_mode: int = wire(u8)
     fob_action_1: int = wire(u8)
     fob_action_2: int = wire(u8)
     fob_action_3: int = wire(u8)
-    single_lock: bool = wire(flag)
+    single_lock: bool = wire(kept_flag)
     advertising_mode: int = wire(u8)
     timezone_id: int = wire(u16)
     nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
@@ -366,12 +367,12 @@ class AuthorizationEntry(Message):
     authorization_id: int = wire(u32)
     id_type: IdType | int = wire(enum8(IdType))
     name: str = wire(text(NAME_SIZE))
-    enabled: bool = wire(flag)
-    remote_allowed: bool = wire(flag)
+    enabled: bool = wire(kept_flag)
+    remote_allowed: bool = wire(kept_flag)
     created: datetime | None = wire(date_time)
     last_active: datetime | None = wire(date_time)
     lock_count: int = wire(u16)
-    time_limited: bool = wire(flag)
+    time_limited: bool = wire(kept_flag)
     limit: TimeLimit | None = wire(time_limit, optional=True)
 
 
@@ -410,9 +411,9 @@ class UpdateAuthorizationEntry(Message):
 
     authorization_id: int = wire(u32)
     name: str = wire(text(NAME_SIZE))
-    enabled: bool = wire(flag)
-    remote_allowed: bool = wire(flag)
-    time_limited: bool = wire(flag)
+    enabled: bool = wire(kept_flag)
+    remote_allowed: bool = wire(kept_flag)
+    time_limited: bool = wire(kept_flag)
     limit: TimeLimit = wire(time_limit)
     nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
     security_pin: int = wire(pin, secret=True)

@@ -6,7 +6,7 @@ from datetime import time
 
 from nuki_bridge.protocol.codes import Action, Command
 from nuki_bridge.protocol.messages import NONCE_SIZE
-from nuki_bridge.protocol.wire import Message, enum8, flag, message, pin, raw, time_of_day, u8, wire
+from nuki_bridge.protocol.wire import Message, NoTime, enum8, kept_flag, message, pin, raw, time_of_day, u8, wire
 
 
 @message(Command.REQUEST_TIME_CONTROL_ENTRIES)
@@ -29,9 +29,9 @@ class TimeControlEntry(Message):
     """SL: one entry (6 bytes); `weekdays` is a mask, bit 6 Monday, 0 for every day; `at` as the lock's clock shows."""
 
     entry_id: int = wire(u8)
-    enabled: bool = wire(flag)
+    enabled: bool = wire(kept_flag)
     weekdays: int = wire(u8)
-    at: time | None = wire(time_of_day)
+    at: time | NoTime = wire(time_of_day)
     action: Action | int = wire(enum8(Action))
 
 
@@ -40,7 +40,7 @@ class AddTimeControlEntry(Message):
     """CL: a new entry (38 / 40 bytes)."""
 
     weekdays: int = wire(u8)
-    at: time | None = wire(time_of_day)
+    at: time | NoTime = wire(time_of_day)
     action: Action | int = wire(enum8(Action))
     nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
     security_pin: int = wire(pin, secret=True)
@@ -58,9 +58,9 @@ class UpdateTimeControlEntry(Message):
     """CL: change an entry; there is no partial write (40 / 42 bytes)."""
 
     entry_id: int = wire(u8)
-    enabled: bool = wire(flag)
+    enabled: bool = wire(kept_flag)
     weekdays: int = wire(u8)
-    at: time | None = wire(time_of_day)
+    at: time | NoTime = wire(time_of_day)
     action: Action | int = wire(enum8(Action))
     nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
     security_pin: int = wire(pin, secret=True)

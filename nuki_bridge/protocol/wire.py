@@ -47,12 +47,36 @@ s8 = _number("b")
 s16 = _number("h")
 f32 = _number("f")
 flag = _fixed(1, lambda value: bytes([bool(value)]), lambda data: data != b"\0")
+
+
+class KeptFlag(int):
+    """A flag that is set, equal to True, and the byte in which a lock said so; `bool()` it before it is told."""
+
+    raw: bytes
+
+
+def _pack_kept_flag(value: int) -> bytes:
+    return value.raw if isinstance(value, KeptFlag) else bytes([bool(value)])
+
+
+def _unpack_kept_flag(data: bytes) -> int:
+    if data in (b"\0", b"\1"):
+        return data == b"\1"
+    kept = KeptFlag(1)
+    kept.raw = bytes(data)
+    return kept
+
+
+kept_flag = _fixed(1, _pack_kept_flag, _unpack_kept_flag)
+"""A flag that a lock tells and takes as a whole with others: written back as it came, any byte but 0 is set."""
 NOT_SUPPORTED = 0xFF
 """What a lock says in a field about something that it cannot do."""
 switch = _fixed(
-    1, lambda value: bytes([value]), lambda data: NOT_SUPPORTED if data[0] == NOT_SUPPORTED else data != b"\0"
+    1,
+    lambda value: bytes([value]) if value == NOT_SUPPORTED else _pack_kept_flag(value),
+    lambda data: NOT_SUPPORTED if data[0] == NOT_SUPPORTED else _unpack_kept_flag(data),
 )
-"""A flag that may also be `NOT_SUPPORTED`."""
+"""A `kept_flag` that may also be `NOT_SUPPORTED`."""
 
 
 def enum8(members: type[enum.IntEnum]) -> Kind:
@@ -126,12 +150,26 @@ date_time = _fixed(7, _pack_datetime, _unpack_datetime)
 """UTC to the second; an impossible date, such as all zeros, is None (smartlock.md 7)."""
 
 
-def _unpack_time(data: bytes) -> time | None:
-    return time(data[0], data[1]) if data[0] < 24 and data[1] < 60 else None
+@dataclass(frozen=True, slots=True)
+class NoTime:
+    """No time of day, such as 24:00, and the two bytes in which a lock sent it; it is false."""
+
+    raw: bytes = b"\xff\xff"
+
+    def __bool__(self) -> bool:
+        return False
 
 
-time_of_day = _fixed(2, lambda value: b"\xff\xff" if value is None else bytes([value.hour, value.minute]), _unpack_time)
-"""Hour and minute in the lock's local time; None is an impossible one."""
+def _pack_time(value: time | NoTime) -> bytes:
+    return value.raw if isinstance(value, NoTime) else bytes([value.hour, value.minute])
+
+
+def _unpack_time(data: bytes) -> time | NoTime:
+    return time(data[0], data[1]) if data[0] < 24 and data[1] < 60 else NoTime(bytes(data))
+
+
+time_of_day = _fixed(2, _pack_time, _unpack_time)
+"""Hour and minute in the lock's local time; what is none is written back as it came."""
 
 pin = Kind(
     lambda family: family.pin_size,
@@ -160,8 +198,8 @@ class TimeLimit:
 # midnight as a border of the day is no limit, which is also how "none" is written
 _border = _fixed(
     2,
-    lambda value: bytes(2) if value is None else time_of_day.pack(value, Family.CLASSIC),
-    lambda data: _unpack_time(data) if any(data) else None,
+    lambda value: bytes(2) if value is None else _pack_time(value),
+    lambda data: (_unpack_time(data) or None) if any(data) else None,
 )
 _LIMIT_PARTS = ((date_time, 0, 7), (date_time, 7, 14), (u8, 14, 15), (_border, 15, 17), (_border, 17, 19))
 

@@ -319,7 +319,7 @@ class Invitations:
             authorization_id=row.authorization_id,
             shared_key=row.shared_key,
             user=row.user if entry is None else entry.name,
-            remote=row.remote if entry is None else entry.remote_allowed,
+            remote=row.remote if entry is None else bool(entry.remote_allowed),
         )
         nonce = self._random(BOX_NONCE_SIZE)
         while nonce.startswith(b"{"):  # a guest may tell an error, which is JSON in clear, by its first byte

@@ -121,7 +121,7 @@ def _shown(bridge: Bridge, row: Invitation, zone: tzinfo) -> dict[str, Any]:
     entry = bridge.invitations.entry(row)
     if entry is not None:
         limit = entry.limit if entry.time_limited else None
-        row = replace(row, user=entry.name, remote=entry.remote_allowed, limit=limit)
+        row = replace(row, user=entry.name, remote=bool(entry.remote_allowed), limit=limit)
     return {
         "id": row.authorization_id,
         "user": row.user,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family
 from nuki_bridge.protocol.messages import NONCE_SIZE
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message
+from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message, NoTime
+from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Behaviour, Refused
 from nuki_bridge.simulator.owner import COMPLETE, note
 
@@ -44,8 +45,8 @@ class AdvancedSettings:
     auto_lock_timeout: int = 300
     auto_unlock_disabled: bool = False
     night_mode_enabled: bool = False
-    night_mode_start: time = time(22, 0)
-    night_mode_end: time = time(7, 0)
+    night_mode_start: time | NoTime = time(22, 0)
+    night_mode_end: time | NoTime = time(7, 0)
     night_mode_auto_lock: bool = False
     night_mode_auto_unlock_disabled: bool = False
     night_mode_immediate_lock_on_start: bool = False
@@ -61,21 +62,21 @@ class AdvancedSettings:
 
     def is_night(self, now: time) -> bool:
         """Night mode is active at a time of day; equal start and end are the whole day (not documented)."""
-        start, end = self.night_mode_start, self.night_mode_end
+        start, end = timezones.hand(self.night_mode_start), timezones.hand(self.night_mode_end)
         inside = start <= now < end if start < end else now >= start or now < end
         return self.night_mode_enabled and inside
 
     def to_dict(self) -> dict[str, Any]:
         """The settings for JSON."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: f"{v:%H:%M}" if isinstance(v, time) else v for name, v in values.items()}
+        return {name: timezones.written(v) if isinstance(v, time | NoTime) else v for name, v in values.items()}
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_dict` gave; what a memory of before does not have stays as it is."""
         for each in fields(self):
             if each.name in data:
                 value = data[each.name]
-                setattr(self, each.name, time.fromisoformat(value) if isinstance(value, str) else value)
+                setattr(self, each.name, timezones.read(value) if isinstance(value, str) else value)
 
 
 def initial(family: Family, behaviour: Behaviour) -> AdvancedSettings:
@@ -133,7 +134,12 @@ def _set(exchange: Exchange, request: SetAdvancedConfig) -> None:
     values = {name: value for name, value in given.items() if not (layout[name] and value is None)}
     if not all(_in_range(lock, name, value) for name, value in values.items()):
         raise Refused(ErrorCode.BAD_PARAMETER)
-    changed = [name for name, value in values.items() if value != getattr(lock.advanced, name)]
+    kinds = {name: kind for name, kind, _ in SetAdvancedConfig.layout}
+    changed = [
+        name
+        for name, value in values.items()
+        if kinds[name].pack(value, lock.family) != kinds[name].pack(getattr(lock.advanced, name), lock.family)
+    ]
     for name in changed:
         setattr(lock.advanced, name, values[name])
     note(exchange, "advanced_config_set", ", ".join(changed) or "nothing new")
@@ -144,7 +150,7 @@ def _set(exchange: Exchange, request: SetAdvancedConfig) -> None:
 
 
 def _in_range(lock: VirtualLock, name: str, value: Any) -> bool:
-    if value is None:  # an impossible time of day
+    if value == NoTime():
         return False
     if name == "auto_lock_timeout" and value == 0:
         return lock.behaviour.advanced_config_size_of(lock.family) == OLDEST

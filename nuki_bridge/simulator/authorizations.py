@@ -32,8 +32,13 @@ class Authorization:
     remote_allowed: bool = True
     lock_count: int = 0
     limit: TimeLimit | None = None
+    idle_limit: TimeLimit | None = None
     challenge: bytes | None = field(default=None, repr=False)
     challenge_link: int | None = None
+
+    def set_limit(self, limit: TimeLimit, counts: bool) -> None:
+        """Keep the limit that was written, also one that does not count."""
+        self.limit, self.idle_limit = (limit, None) if counts else (None, limit)
 
     def take_challenge(self, nonce: bytes) -> None:
         """Compare with the last challenge issued, which is used up by that; raises `Refused` if it differs."""

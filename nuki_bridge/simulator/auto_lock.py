@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nuki_bridge.protocol.codes import DoorState, LockState
+from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.transport import Timer
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ class AutoLockWatch:
 
     def _until_next_border(self) -> float:
         now, advanced = self._wall_clock(), self._lock.advanced
-        borders = (datetime.combine(now, each) for each in (advanced.night_mode_start, advanced.night_mode_end))
+        borders = (
+            datetime.combine(now, timezones.hand(each)) for each in (advanced.night_mode_start, advanced.night_mode_end)
+        )
         return min((border - now) / timedelta(seconds=1) % 86400 or 86400.0 for border in borders)
 
     def _wall_clock(self) -> datetime:

@@ -23,7 +23,7 @@ from nuki_bridge.protocol.keypad_codes import (
 )
 from nuki_bridge.protocol.wire import Message, TimeLimit, time_limit
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.owner import COMPLETE, end_list, note
+from nuki_bridge.simulator.owner import COMPLETE, end_list, idle, note
 
 if TYPE_CHECKING:
     from nuki_bridge.simulator.lock import Exchange
@@ -41,6 +41,7 @@ class Code:
     enabled: bool = True
     lock_count: int = 0
     limit: TimeLimit | None = None
+    idle_limit: TimeLimit | None = None
 
 
 class Codes:
@@ -149,7 +150,7 @@ def _request_codes(exchange: Exchange, request: RequestKeypadCodes) -> None:
                 last_active=each.last_active,
                 lock_count=each.lock_count,
                 time_limited=each.limit is not None,
-                limit=each.limit or (TimeLimit() if lock.behaviour.entry_tail_always else None),
+                limit=each.limit or idle(lock, each.idle_limit),
             )
         )
     end_list(exchange)
@@ -167,6 +168,7 @@ def _add(exchange: Exchange, request: AddKeypadCode) -> None:
 def _update(exchange: Exchange, request: UpdateKeypadCode) -> None:
     limit = request.limit if request.time_limited else None
     code = exchange.lock.codes.change(request.code_id, request.code, request.name, request.enabled, limit)
+    code.idle_limit = None if request.time_limited else request.limit
     note(exchange, "code_updated", f"{code.code_id} {code.name}, {'enabled' if code.enabled else 'disabled'}")
     exchange.lock.config_changed()
     exchange.reply(COMPLETE)

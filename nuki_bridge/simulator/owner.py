@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.protocol.codes import DoorState, ErrorCode, IdType, LogType, StatusCode
+from nuki_bridge.protocol.codes import DoorState, ErrorCode, Family, IdType, LogType, StatusCode
 from nuki_bridge.protocol.messages import (
     AuthorizationDataInvite,
     AuthorizationEntry,
@@ -28,13 +28,13 @@ from nuki_bridge.protocol.messages import (
     UpdateTime,
     VerifySecurityPin,
 )
-from nuki_bridge.protocol.wire import Message, TimeLimit
+from nuki_bridge.protocol.wire import Message, TimeLimit, time_limit
 from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.log import padded
 
 if TYPE_CHECKING:
-    from nuki_bridge.simulator.lock import Exchange
+    from nuki_bridge.simulator.lock import Exchange, VirtualLock
 
 COMPLETE = Status(status=StatusCode.COMPLETE)
 
@@ -48,6 +48,13 @@ def end_list(exchange: Exchange) -> None:
     """Say that the list is over, unless this firmware does not."""
     if not exchange.lock.behaviour.list_end_missing:
         exchange.reply(COMPLETE)
+
+
+def idle(lock: VirtualLock, limit: TimeLimit | None) -> TimeLimit | None:
+    """A limit that does not count, if it is told: because there is something in it, or by all firmware of this kind."""
+    if limit is not None and any(time_limit.pack(limit, Family.CLASSIC)):
+        return limit
+    return TimeLimit() if lock.behaviour.entry_tail_always else None
 
 
 # -- authorizations ---------------------------------------------------------------------------------------------------
@@ -75,7 +82,7 @@ def _request_entries(exchange: Exchange, request: RequestAuthorizationEntries) -
                 last_active=entry.last_active,
                 lock_count=entry.lock_count,
                 time_limited=entry.limit is not None,
-                limit=entry.limit or (TimeLimit() if lock.behaviour.entry_tail_always else None),
+                limit=entry.limit or idle(lock, entry.idle_limit),
             )
         )
     end_list(exchange)
@@ -94,7 +101,7 @@ def _invite(exchange: Exchange, request: AuthorizationDataInvite) -> None:
     lock = exchange.lock
     entry = lock.add_user(request.shared_key, request.id_type, 0, request.name, full=ErrorCode.TOO_MANY_ENTRIES)
     entry.remote_allowed = request.remote_allowed
-    entry.limit = request.limit if request.time_limited else None
+    entry.set_limit(request.limit, request.time_limited)
     note(exchange, "invited", entry.label)
     lock.users_changed()
     exchange.reply(AuthorizationIdInvite(authorization_id=entry.authorization_id, created=entry.created))
@@ -108,7 +115,7 @@ def _update_entry(exchange: Exchange, request: UpdateAuthorizationEntry) -> None
     entry.name = request.name
     entry.enabled = request.enabled
     entry.remote_allowed = request.remote_allowed
-    entry.limit = request.limit if request.time_limited else None
+    entry.set_limit(request.limit, request.time_limited)
     note(exchange, "updated", f"{entry.label}, {'enabled' if entry.enabled else 'disabled'}")
     exchange.lock.users_changed()
     exchange.reply(COMPLETE)

@@ -20,7 +20,8 @@ from nuki_bridge.protocol.time_control import (
     TimeControlEntryId,
     UpdateTimeControlEntry,
 )
-from nuki_bridge.protocol.wire import Message
+from nuki_bridge.protocol.wire import Message, NoTime
+from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.motor import MOTOR_ACTIONS
 from nuki_bridge.simulator.owner import COMPLETE, end_list, note
@@ -37,7 +38,7 @@ class Entry:
 
     entry_id: int
     weekdays: int
-    at: time
+    at: time | NoTime
     action: Action
     enabled: bool = True
 
@@ -55,7 +56,7 @@ class Entries:
         """The entry of that ID."""
         return self._entries.get(entry_id)
 
-    def add(self, weekdays: int, at: time | None, action: int, capacity: int) -> Entry:
+    def add(self, weekdays: int, at: time | NoTime, action: int, capacity: int) -> Entry:
         """A new entry; raises `Refused`."""
         moment, what = _checked(weekdays, at, action)
         if len(self._entries) >= capacity:
@@ -89,7 +90,7 @@ class Entries:
             {
                 "entry_id": each.entry_id,
                 "weekdays": each.weekdays,
-                "at": each.at.isoformat(),
+                "at": timezones.written(each.at),
                 "action": int(each.action),
                 "enabled": each.enabled,
             }
@@ -99,12 +100,12 @@ class Entries:
     def load(self, entries: list[dict[str, Any]]) -> None:
         """Take over what `to_list` gave."""
         for data in entries:
-            at, action = time.fromisoformat(data["at"]), Action(data["action"])
+            at, action = timezones.read(data["at"]), Action(data["action"])
             self._entries[data["entry_id"]] = Entry(data["entry_id"], data["weekdays"], at, action, data["enabled"])
 
 
-def _checked(weekdays: int, at: time | None, action: int) -> tuple[time, Action]:
-    if weekdays > 0x7F or at is None or action not in MOTOR_ACTIONS:
+def _checked(weekdays: int, at: time | NoTime, action: int) -> tuple[time | NoTime, Action]:
+    if weekdays > 0x7F or at == NoTime() or action not in MOTOR_ACTIONS:
         raise Refused(ErrorCode.BAD_PARAMETER)
     return at, Action(action)
 

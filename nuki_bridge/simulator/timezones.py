@@ -6,7 +6,10 @@ The rules are written out here instead of being asked of the system, because a l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+
+from nuki_bridge.protocol.codes import Family
+from nuki_bridge.protocol.wire import NoTime, time_of_day
 
 NONE = 0xFFFF
 """Timezone ID of a lock that has none: its offset and `dst_mode` count then."""
@@ -122,3 +125,23 @@ def offset_min(timezone_id: int, now: datetime) -> int:
     utc = now.astimezone(UTC).replace(tzinfo=None)
     in_summer = summer is not None and summer.lasts(utc + timedelta(hours=standard_h), utc)
     return int(standard_h * 60) + (DAYLIGHT_MIN if in_summer else 0)
+
+
+# -- times of day -----------------------------------------------------------------------------------------------------
+
+
+def hand(at: time | NoTime) -> time:
+    """Where the hands stand at a time of day; what is none, such as 24:00, is midnight."""
+    return at if isinstance(at, time) else time()
+
+
+def written(at: time | NoTime) -> str:
+    """A time of day for JSON, also one that is none."""
+    hour, minute = time_of_day.pack(at, Family.CLASSIC)
+    return f"{hour:02}:{minute:02}"
+
+
+def read(text: str) -> time | NoTime:
+    """What `written` gave, or a time with seconds."""
+    found: time | NoTime = time_of_day.unpack(bytes(int(each) for each in text.split(":")[:2]))
+    return found

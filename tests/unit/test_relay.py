@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -331,9 +332,9 @@ async def test_what_the_owner_changes_counts_at_once(tmp_path: Path) -> None:
         anna = house.guest()
         await anna.challenge()
         for enabled, remote, code in ((True, False, "remote_not_allowed"), (False, True, "disabled")):
-            await house.member.admin.update_entry(
-                anna.number, name="Anna", enabled=enabled, remote_allowed=remote, limit=None, timeout_s=10.0
-            )
+            entry = house.member.users.get(anna.number)
+            assert entry is not None
+            await house.member.admin.update_entry(replace(entry, enabled=enabled, remote_allowed=remote), 10.0)
             anna.write(CHALLENGE)
             await asyncio.sleep(3.0)
             assert anna.errors()[-1] == code

@@ -11,7 +11,7 @@ import pytest
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import Action, Command, DoorState, ErrorCode, Family, LockState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message, encode
+from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message, NoTime, encode
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.unit.virtual_client import COMPLETE, START, STATES, Client, HandClock, error_of, make_lock
 
@@ -93,8 +93,8 @@ def test_settings_are_written_noted_and_counted(family: Family, size: int | None
         {"unlatch_duration": 31},
         {"auto_lock_timeout": 0},
         {"auto_lock_timeout": 1},
-        {"night_mode_start": None},
-        {"night_mode_end": None},
+        {"night_mode_start": NoTime()},
+        {"night_mode_end": NoTime()},
         {"auto_update": NOT_SUPPORTED},
         {"motor_speed": 3},
     ],
