@@ -1,7 +1,7 @@
-"""The `nuki-bridge` command: its arguments, and how every failure becomes one line and an exit status.
+"""The `nuki-bridge` command: puts the commands together, and makes one line and an exit status of every failure.
 
-Status 0 done, 1 refused or failed, 2 wrong usage or configuration, 130 interrupted.  What a command does that talks
-to the running daemon is in `commands`.  Whatever is heavy is imported by the command that needs it.
+Status 0 done, 1 refused or failed, 2 wrong usage or configuration, 130 interrupted.  What a command does and takes is
+in the module of its subject, such as `lock_commands`.  Whatever is heavy is imported by the command that needs it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,28 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nuki_bridge import __version__
-from nuki_bridge.command_line import guest_commands, keypad_commands, owner_commands, owner_invite
+from nuki_bridge.command_line import (
+    bridge_commands,
+    config_commands,
+    daemon_commands,
+    guest_commands,
+    invite_commands,
+    keypad_commands,
+    lock_argument,
+    lock_commands,
+    log_commands,
+    maintenance_commands,
+    pairing_commands,
+    pin_commands,
+    time_control_commands,
+    user_commands,
+)
+from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import ConfigError, NukiError, UnusableState
 
 if TYPE_CHECKING:
@@ -29,8 +45,23 @@ INTERRUPTED = 130
 BROKER_VARIABLE = "NUKI_BRIDGE_BROKER"
 TRACEBACK_VARIABLE = "NUKI_BRIDGE_TRACEBACK"
 
+TALKING = (
+    pairing_commands,
+    lock_commands,
+    bridge_commands,
+    user_commands,
+    config_commands,
+    log_commands,
+    pin_commands,
+    invite_commands,
+    keypad_commands,
+    time_control_commands,
+    maintenance_commands,
+)
+"""Modules of commands that talk to the running daemon, in the order of `--help`."""
+
 _USAGE_CODES = ("bad_arguments", "bad_broker_url", "bad_code", "bad_pin_file", "lock_missing")
-"""Refusals of our own that mean wrong usage rather than failure."""
+"""Error codes of the command line itself that mean wrong usage rather than failure."""
 
 _EPILOG = f"""\
 A command that talks to the daemon finds the broker in --broker, else in ${BROKER_VARIABLE}, else in the configuration.
@@ -82,69 +113,21 @@ def _complain(sentence: str, status: int) -> int:
     return status
 
 
-# -- what the commands run --------------------------------------------------------------------------------------------
+# -- how the commands run ---------------------------------------------------------------------------------------------
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    import asyncio
-
-    from nuki_bridge import config
-    from nuki_bridge.daemon import daemon
-
-    return asyncio.run(daemon.run(config.load(arguments.config), read=lambda: config.load(arguments.config)))
-
-
-def _check_config(arguments: argparse.Namespace) -> int:
-    from nuki_bridge import config
-
-    settings = config.load(arguments.config)
-    if (wrong := _state_dir_mistake(settings.state_dir)) is not None:
-        raise UnusableState(f"state_dir: {settings.state_dir} {wrong}")
-    for warning in settings.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if settings.path is None:
-        print(f"there is no {config.DEFAULT_PATH}; that is fine, every key has a default")
-    else:
-        print(f"{settings.path} is valid")
-    return DONE
-
-
-def _state_dir_mistake(directory: Path) -> str | None:
-    """Why the service cannot keep anything there, as the rest of a sentence; None if nothing tells against it."""
-    import pwd
-
-    try:
-        place = next(each for each in (directory.absolute(), *directory.absolute().parents) if each.exists())
-        found = place.stat()
-    except OSError:
-        return None  # this user may not look
-    if not place.is_dir():
-        return f"cannot be used: {place} is not a directory"
-    try:
-        account = pwd.getpwnam("nuki-bridge")  # of the packaged service
-        user, uid, groups = account.pw_name, account.pw_uid, os.getgrouplist(account.pw_name, account.pw_gid)
-    except KeyError:
-        user, uid, groups = "this user", os.geteuid(), [os.getegid(), *os.getgroups()]
-    shift = 6 if uid == found.st_uid else 3 if found.st_gid in groups else 0
-    made_by_systemd = place != directory.absolute() and str(place) == "/var/lib"
-    if uid == 0 or made_by_systemd or found.st_mode >> shift & 0o3 == 0o3:
-        return None
-    return f"cannot be written by {user}; make it that user's with chown, or leave state_dir out"
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    import asyncio
-
-    from nuki_bridge.command_line import demo
-
-    return asyncio.run(demo.run(arguments.port))
+def _run_here(arguments: argparse.Namespace) -> int:
+    """Run a command that needs no running daemon; its handler returns the exit status."""
+    status: int = arguments.handler(arguments)
+    return status
 
 
 def _talk(arguments: argparse.Namespace) -> int:
+    """Run a command that talks to the running daemon; its handler gets the conversation and the arguments."""
     import asyncio
     import logging
 
-    from nuki_bridge.command_line import client, commands, console
+    from nuki_bridge.command_line import client, console
 
     settings = _broker(arguments)
     logging.disable()  # what went wrong is said once, by `_complain`
@@ -154,9 +137,7 @@ def _talk(arguments: argparse.Namespace) -> int:
         try:
             with console.progress(f"connecting to {settings.host}:{settings.port}", quiet=arguments.json):
                 await conversation.open()
-            groups = (commands, owner_commands, owner_invite, keypad_commands)
-            run = next(each.COMMANDS[arguments.command] for each in groups if arguments.command in each.COMMANDS)
-            await run(conversation, arguments)
+            await arguments.handler(conversation, arguments)
         finally:
             await conversation.close()
 
@@ -165,13 +146,14 @@ def _talk(arguments: argparse.Namespace) -> int:
 
 
 def _visit(arguments: argparse.Namespace) -> int:
+    """Run a guest's command; its handler gets the arguments and a function that returns the broker."""
     import asyncio
     import logging
 
     logging.disable()
     if code := getattr(arguments, "code", None):
         _hide(code, "", code)
-    asyncio.run(guest_commands.COMMANDS[arguments.command](arguments, lambda url: _broker_and_url(arguments, url)))
+    asyncio.run(arguments.handler(arguments, lambda url: _broker_and_url(arguments, url)))
     return DONE
 
 
@@ -180,7 +162,7 @@ def _broker(arguments: argparse.Namespace) -> MqttSettings:
 
 
 def _broker_and_url(arguments: argparse.Namespace, remembered: str | None) -> tuple[MqttSettings, str | None]:
-    """The broker to use, and its URL unless the configuration tells of it; `remembered` is one to fall back upon."""
+    """Return the broker to use, and its URL unless it comes from the configuration; `remembered` is used last."""
     from nuki_bridge import config
     from nuki_bridge.command_line import client
 
@@ -223,10 +205,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments with their defaults; exits with status 2 if they are wrong."""
+    """Return the arguments with their defaults; exits with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
-    argv = owner_commands.with_lock(sys.argv[1:] if argv is None else argv)
-    return _parser().parse_args(argv, argparse.Namespace(config=None, broker=None, json=False))
+    parser = _parser()
+    argv = lock_argument.in_place(sys.argv[1:] if argv is None else argv, parser)
+    return parser.parse_args(argv, argparse.Namespace(config=None, broker=None, json=False))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -239,69 +222,17 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"nuki-bridge {__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-
-    def add(name: str, text: str, run: Any, options: _Parser | None) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            parents=[options] if options else [],
-            allow_abbrev=False,
-        )
-        command.set_defaults(run=run)
-        return command
-
-    def talk(name: str, text: str) -> argparse.ArgumentParser:
-        return add(name, text, _talk, common)
-
-    add("run", "the daemon", _run, file)
-    add("check-config", "find every mistake in the configuration", _check_config, file)
-    demo = add("demo", "everything on this machine without hardware: a broker, a virtual lock, the daemon", _demo, None)
-    demo.add_argument("--port", type=_port, help="loopback port of the private broker (default: a free one)")
-
-    scan = talk("scan", "list the locks in range")
-    scan.add_argument(
-        "--timeout", type=_seconds(300), default=10.0, metavar="S", help="how long to listen (default: 10)"
-    )
-
-    pair = talk("pair", "pair the lock that is in pairing mode")
-    pair.add_argument("--address", help="only the lock with this Bluetooth address")
-    pair.add_argument(
-        "--name", help="what to call it in topics: a-z, 0-9, _ and - (default: made from the lock's own name)"
-    )
-    pair.add_argument("--as", dest="id_type", choices=("bridge", "app"), default="bridge", help="kind of authorization")
-    pair.add_argument(
-        "--pin-file",
-        metavar="FILE",
-        help="file with the lock's security PIN, - for standard input; without it a lock that needs its PIN for "
-        "pairing makes this command ask on the terminal",
-    )
-    pair.add_argument("--timeout", type=_seconds(600), default=60.0, metavar="S", help="how long to wait (default: 60)")
-
-    talk("unpair", "forget a lock; the lock's own entry for the bridge is removed in the Nuki app").add_argument(
-        "lock", metavar="LOCK"
-    )
-    talk("locks", "list the paired locks")
-    _optional_lock(talk("status", "show what is known about a lock"))
-    _optional_lock(talk("watch", "print states and events as they come, until Ctrl-C"))
-    for name in ("lock", "unlock", "unlatch"):
-        _lock_action(talk(name, f"{name} the door"))
-    lock_n_go = talk("lock-n-go", "unlock the door, and lock it again after a while")
-    lock_n_go.add_argument("--unlatch", action="store_true", help="pull the latch too")
-    _lock_action(lock_n_go)
-    _optional_lock(talk("refresh", "ask the lock itself for its state"))
-    _optional_lock(talk("battery", "ask the lock itself for its battery report"))
-    talk("health", "show how the daemon, its radio and its locks are")
-    owner_commands.declare(talk, common)
-    owner_invite.declare(talk)
-    keypad_commands.declare(talk, common)
-    guest_commands.declare(lambda name, text: add(name, text, _visit, common))
+    parsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    daemon_commands.declare(Commands(parsers, _run_here, file))
+    daemon_commands.declare_demo(Commands(parsers, _run_here, None))
+    for module in TALKING:
+        module.declare(Commands(parsers, _talk, common))
+    guest_commands.declare(Commands(parsers, _visit, common))
     return parser
 
 
 def _common_options() -> tuple[_Parser, _Parser]:
-    """Options of commands that read the configuration, and of those that talk to the daemon.
+    """Return the options of commands that read the configuration, and of those that talk to the daemon.
 
     They may stand before or after the command; suppressed defaults keep the second place from undoing the first.
     """
@@ -316,37 +247,3 @@ def _common_options() -> tuple[_Parser, _Parser]:
     )
     common.add_argument("--json", action="store_true", default=absent, help="print JSON")
     return file, common
-
-
-def _lock_action(parser: argparse.ArgumentParser) -> None:
-    _optional_lock(parser)
-    parser.add_argument(
-        "--only-if",
-        action="append",
-        metavar="STATE",
-        help="only if the lock says that it is in this state, such as unlocked; may be given more than once",
-    )
-    parser.add_argument("--as", dest="suffix", metavar="NAME", help="who is named for it in the lock's log, 20 bytes")
-
-
-def _optional_lock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("lock", nargs="?", metavar="LOCK", help="may be left out if there is only one")
-
-
-def _seconds(longest: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = 0
-        if not 1 <= seconds <= longest:
-            raise argparse.ArgumentTypeError(f"must be a number of seconds from 1 to {longest:g}")
-        return seconds
-
-    return read
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError("must be a port number from 1 to 65535")
-    return int(text)

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nuki_bridge.command_line import commands
+from nuki_bridge.command_line import lock_commands
 from nuki_bridge.command_line.client import BridgeOffline, Client
 from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
 from nuki_bridge.daemon import daemon
@@ -98,7 +98,7 @@ async def _show(broker: MqttSettings, address: str) -> None:
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
         print(_GUIDE.format(url=url, lock=LOCK, port=broker.port, program=program), flush=True)
-        await commands.watch(client, argparse.Namespace(lock=None, json=False))
+        await lock_commands.watch(client, argparse.Namespace(lock=None, json=False))
     finally:
         await client.close()
 

@@ -1,16 +1,18 @@
 """The commands of an invited person, who has a broker account for guests and no access to the bridge.
 
-Their arguments are declared here, too; `broker` in each of them reads the common options (`cli`).
+`broker` in each of them reads the common options (`cli`).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nuki_bridge.command_line.asking import progress, show
+from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
@@ -19,40 +21,47 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
 
 Broker = Callable[[str | None], "tuple[MqttSettings, str | None]"]
-"""The broker to use, given the URL that a credential remembers; and its URL, if it was given as one."""
+"""Return the broker to use, given the URL that a credential remembers; and its URL, if it was given as one."""
 
 ACTIONS = ("lock", "unlock", "unlatch", "lock-n-go")
 
 T = TypeVar("T")
 
 
-def declare(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
-    redeem = add("redeem", "redeem an invitation on this device")
-    redeem.add_argument(
+def declare(commands: Commands) -> None:
+    """Add the commands with their arguments."""
+    _declare_redeem(commands.add("redeem", "redeem an invitation on this device", redeem))
+    _declare_guest(commands.add("guest", "use a lock with a redeemed invitation", guest))
+
+
+def _declare_redeem(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "code",
         metavar="CODE",
         nargs="?",
         help="the invitation's code or link; better left out, it is asked for then (- or no terminal: read from "
         "standard input): others on this machine can see a command line until the program has hidden the code",
     )
-    redeem.add_argument(
+    parser.add_argument(
         "--credential", type=Path, metavar="FILE", help="where to keep the credential; must not be there yet"
     )
-    guest = add("guest", "use a lock with a redeemed invitation")
-    guest.epilog = "Without --broker it is the one that the invitation was redeemed with."
-    guest.add_argument("action", choices=(*ACTIONS, "status"), metavar="ACTION", help=f"{', '.join(ACTIONS)} or status")
-    guest.add_argument("lock", nargs="?", metavar="LOCK", help="may be left out if there is only one credential")
-    guest.add_argument("--credential", type=Path, metavar="FILE", help="default: the one kept by redeem")
-    guest.add_argument(
+
+
+def _declare_guest(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Without --broker it is the one that the invitation was redeemed with."
+    parser.add_argument(
+        "action", choices=(*ACTIONS, "status"), metavar="ACTION", help=f"{', '.join(ACTIONS)} or status"
+    )
+    parser.add_argument("lock", nargs="?", metavar="LOCK", help="may be left out if there is only one credential")
+    parser.add_argument("--credential", type=Path, metavar="FILE", help="default: the one kept by redeem")
+    parser.add_argument(
         "--bluetooth", action="store_true", help="directly, near the door, without the bridge and without a broker"
     )
-    guest.add_argument("--adapter", metavar="NAME", help="with --bluetooth: such as hci0 (default: the first powered)")
+    parser.add_argument("--adapter", metavar="NAME", help="with --bluetooth: such as hci0 (default: the first powered)")
 
 
 async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
     """Get the credential of an invitation and keep it."""
-    from nuki_bridge.command_line import console
     from nuki_bridge.guest import credential_file
     from nuki_bridge.guest.guest import Redemption
     from nuki_bridge.guest.relay_link import GuestConnection
@@ -68,7 +77,7 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
     settings, url = broker(None)
     connection = GuestConnection(settings)
     try:
-        with console.progress("asking the bridge for the credential", quiet=arguments.json):
+        with progress(arguments, "asking the bridge for the credential"):
             await connection.open()
             credential = await redemption.ask(connection, settings.base_topic)
     finally:
@@ -82,7 +91,7 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
     found = {"lock": credential.name, "user": credential.user, "remote": credential.remote, "credential": str(path)}
     where = "" if arguments.credential is None else f" --credential {path}"
     text = f"{credential.name}: {credential.user} can use this lock now, for example: nuki-bridge guest unlock{where}"
-    console.show(found if arguments.json else text, as_json=arguments.json)
+    show(arguments, found if arguments.json else text)
 
 
 def _code(argument: str | None) -> str:
@@ -95,22 +104,21 @@ def _code(argument: str | None) -> str:
 
 
 async def guest(arguments: argparse.Namespace, broker: Broker) -> None:
-    """Act on the lock, or tell its state, with a credential."""
-    from nuki_bridge.command_line import console
+    """Act on the lock, or show its state, with a credential."""
     from nuki_bridge.guest import credential_file
 
     credential = credential_file.load(arguments.credential or credential_file.find(arguments.lock))
     if arguments.lock not in (None, credential.name) and arguments.credential is not None:
         raise RequestError("unknown_lock", f"this credential is for {credential.name}")
     name, action = credential.name, arguments.action
-    with console.progress(f"{name}: waiting for {action}", quiet=arguments.json) as tell:
+    with progress(arguments, f"{name}: waiting for {action}") as tell:
         if action == "status":
-            console.show(await _status(arguments, credential, broker), as_json=arguments.json)
+            show(arguments, await _status(arguments, credential, broker))
             return
         completion = await _act(arguments, credential, broker, tell)
     word = action.replace("-", "_")
     result = {"lock": name, "action": word, "status": "ok", "completion": completion}
-    console.show(result if arguments.json else f"{name}: {word}: {completion}", as_json=arguments.json)
+    show(arguments, result if arguments.json else f"{name}: {word}: {completion}")
 
 
 async def _status(arguments: argparse.Namespace, credential: Credential, broker: Broker) -> dict[str, Any]:
@@ -167,9 +175,3 @@ async def _with_lock(
 
         return await guest.over_radio(BluezRadio(arguments.adapter), credential, work, on_states)
     return await guest.over_relay(broker(credential.broker)[0], credential, work, on_states, twice=twice)
-
-
-COMMANDS: dict[str, Callable[[argparse.Namespace, Broker], Coroutine[Any, Any, None]]] = {
-    "redeem": redeem,
-    "guest": guest,
-}

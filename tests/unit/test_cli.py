@@ -15,11 +15,11 @@ import pytest
 from nuki_bridge.command_line import (
     access_options,
     cli,
-    commands,
+    config_commands,
     console,
-    keypad_commands,
-    owner_commands,
-    owner_invite,
+    daemon_commands,
+    invite_commands,
+    secret_input,
 )
 from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.errors import RequestError
@@ -92,15 +92,35 @@ class TestArguments:
         arguments = cli.parse(line.split())
         assert (arguments.broker, arguments.json, arguments.lock) == ("mqtt://a", True, "door")
 
-    def test_every_command_that_talks_to_the_daemon_has_a_function(self) -> None:
+    @pytest.mark.parametrize(
+        ("line", "function"),
+        [
+            ("lock-n-go", "lock_commands.act"),
+            ("users", "user_commands.list_users"),
+            ("users front", "user_commands.list_users"),
+            ("users remove Anna", "user_commands.remove_user"),
+            ("users front update Anna --disable", "user_commands.update_user"),
+            ("keypad list front", "keypad_commands.list_codes"),
+            ("timecontrol front remove 1", "time_control_commands.remove_entry"),
+            ("config set led_enabled=on", "config_commands.config"),
+            ("guest unlock", "guest_commands.guest"),
+            ("check-config", "daemon_commands.check_config"),
+        ],
+    )
+    def test_a_command_carries_the_function_that_does_its_work(self, line: str, function: str) -> None:
+        handler = cli.parse(line.split()).handler
+        assert f"{handler.__module__}.{handler.__name__}" == f"nuki_bridge.command_line.{function}"
+
+    def test_every_command_that_talks_has_a_function_of_its_subject(self) -> None:
         (subparsers,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
-        talking = {name for name, parser in subparsers.choices.items() if parser.get_default("run") is cli._talk}
-        assert talking == {
-            *commands.COMMANDS,
-            *owner_commands.COMMANDS,
-            *owner_invite.COMMANDS,
-            *keypad_commands.COMMANDS,
-        }
+        modules = {module.__name__ for module in cli.TALKING}
+        talking = [parser for parser in subparsers.choices.values() if parser.get_default("run") is cli._talk]
+        assert {parser.get_default("handler").__module__ for parser in talking} == modules
+        for parser in talking:
+            for below in (a for a in parser._actions if isinstance(a, argparse._SubParsersAction)):
+                handlers = [each.get_default("handler") for each in below.choices.values()]
+                assert len(set(handlers)) == len(handlers)
+                assert {each.__module__ for each in handlers} == {parser.get_default("handler").__module__}
 
     def test_a_password_in_a_misspelt_argument_is_not_shown(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("status", "--brocker", "mqtt://u:secret@host") == 2
@@ -141,7 +161,7 @@ class TestOwner:
         self, terminal: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
-        lines = owner_invite._qr_text("nuki-bridge:invite?code=0000-0000-0000-0000").splitlines()
+        lines = invite_commands.qr_text("nuki-bridge:invite?code=0000-0000-0000-0000").splitlines()
         assert len(lines) > 15
         assert all(line.startswith("\x1b[38;5;231;48;5;16m") and line.endswith("\x1b[0m") for line in lines) is terminal
         assert ("\x1b" in "".join(lines)) is terminal
@@ -207,7 +227,7 @@ class TestOwner:
         ],
     )
     def test_settings_have_the_type_that_they_look_like(self, text: str, setting: tuple[str, object]) -> None:
-        assert owner_commands._setting(text) == setting
+        assert config_commands.setting(text) == setting
 
 
 class TestBrokerUrl:
@@ -333,7 +353,7 @@ class TestFailures:
         def fail(_: argparse.Namespace) -> int:
             raise ZeroDivisionError("by\nzero")
 
-        monkeypatch.setattr(cli, "_check_config", fail)
+        monkeypatch.setattr(daemon_commands, "check_config", fail)
         assert run("check-config") == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("nuki-bridge: internal error: ZeroDivisionError: by zero")
@@ -342,7 +362,7 @@ class TestFailures:
         def interrupted(_: argparse.Namespace) -> int:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli, "_check_config", interrupted)
+        monkeypatch.setattr(daemon_commands, "check_config", interrupted)
         assert run("check-config") == 130
         assert capsys.readouterr() == ("", "")
 
@@ -367,24 +387,24 @@ class TestPin:
     def test_the_first_line_of_a_file_is_taken(self, tmp_path: Path) -> None:
         file = tmp_path / "pin"
         file.write_text("012345\nmore\n")
-        assert commands.read_pin(str(file)) == "012345"
+        assert secret_input.read_pin(str(file)) == "012345"
 
     def test_a_dash_is_standard_input(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.StringIO("1234\n"))
-        assert commands.read_pin("-") == "1234"
+        assert secret_input.read_pin("-") == "1234"
 
     @pytest.mark.parametrize("content", ["", "\n", "12 34", "1234567", "secret", "-123", "١٢٣٤"])
     def test_anything_but_digits_is_refused_without_being_shown(self, content: str, tmp_path: Path) -> None:
         file = tmp_path / "pin"
         file.write_text(content)
         with pytest.raises(RequestError) as refusal:
-            commands.read_pin(str(file))
+            secret_input.read_pin(str(file))
         assert "4 or 6 digits" in str(refusal.value)
         assert not content.strip() or content.strip() not in str(refusal.value)
 
     def test_an_unreadable_file_is_a_sentence(self, tmp_path: Path) -> None:
         with pytest.raises(RequestError, match="cannot be read: No such file"):
-            commands.read_pin(str(tmp_path / "none"))
+            secret_input.read_pin(str(tmp_path / "none"))
 
 
 class TestConsole:
@@ -443,7 +463,7 @@ def test_the_daemon_does_not_load_the_client_side() -> None:
     """It has 40 MiB for everything."""
     code = "import sys; from nuki_bridge.command_line import cli; cli.parse(['run']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    needless = {f"nuki_bridge.command_line.{each}" for each in ("client", "commands", "console")} | {"asyncio"}
+    needless = {f"nuki_bridge.command_line.{each}" for each in ("client", "console", "demo")} | {"asyncio"}
     assert needless & set(loaded) == set()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from nuki_bridge.command_line import guest_commands, owner_commands
+from nuki_bridge.command_line import guest_commands, user_commands
 from nuki_bridge.errors import AdapterUnavailable, LockError, NukiError, RequestError
 from nuki_bridge.guest import credential_file, guest
 from nuki_bridge.guest.credential_file import Credential
@@ -196,9 +196,9 @@ async def test_nobody_is_asked_for_a_credential_that_could_not_be_kept(
         await guest_commands.redeem(Namespace(code="0" * 16, credential=path, json=True), broker)
     assert redeemed.value.code == "bad_credential"
     if path is not None:
-        wanted = Namespace(what="add", credential=path, name="Tablet", remote=None, lock="front", json=True)
+        wanted = Namespace(credential=path, name="Tablet", remote=None, lock="front", json=True)
         with pytest.raises(RequestError) as added:
-            await owner_commands.users(cast("Client", None), wanted)
+            await user_commands.add_user(cast("Client", None), wanted)
         assert added.value.code == "bad_credential"
 
 

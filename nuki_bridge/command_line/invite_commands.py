@@ -1,4 +1,4 @@
-"""The owner's command `invite`: make an invitation and show its code, list the open ones, revoke one.
+"""The command `invite`: make an invitation and show its code, list the open ones, revoke one.
 
 The code is printed here and nowhere else: on the terminal, as a QR code, and into a file only if one is asked for.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.command_line import access_options
+from nuki_bridge.command_line.asking import by_id_or_name, progress, show
+from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ _USAGE = (
 )
 
 
-def declare(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """Declare the arguments of `COMMANDS`; `add` makes the parser of one, from its name and a line of help."""
-    parser = add("invite", "invite somebody to use a lock, list open invitations, revoke one")
+def declare(commands: Commands) -> None:
+    """Add the command with its arguments."""
+    parser = commands.add("invite", "invite somebody to use a lock, list open invitations, revoke one", invite)
     parser.epilog = f"{_USAGE}. WHO is the ID or the name of who was invited."
     parser.add_argument(
         "words", nargs="*", metavar="LOCK | list | revoke", help="LOCK may be left out if there is only one"
@@ -58,7 +59,7 @@ async def invite(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _understood(words: list[str]) -> tuple[str | None, str | None, str]:
-    """What to do (None: invite), which lock, and whose invitation; `LOCK list` is as good as `list LOCK`."""
+    """Return what to do (None: invite), which lock, and whose invitation; `LOCK list` is as good as `list LOCK`."""
     what = next((word for word in words[:2] if word in _DOING), None)
     rest = list(words)
     if what is not None:
@@ -70,8 +71,6 @@ def _understood(words: list[str]) -> tuple[str | None, str | None, str]:
 
 
 async def _create(client: Client, arguments: argparse.Namespace, lock: str | None) -> None:
-    from nuki_bridge.command_line import commands, console
-
     if not arguments.name:
         raise RequestError("bad_arguments", "say whom you invite: --name NAME")
     if arguments.qr is not None:
@@ -82,10 +81,10 @@ async def _create(client: Client, arguments: argparse.Namespace, lock: str | Non
     if access := access_options.access_of(arguments):
         request["access"] = access
     name = client.lock_name(lock)
-    with commands.progress(arguments, f"{name}: making the invitation"):
+    with progress(arguments, f"{name}: making the invitation"):
         made = await client.ask(name, "invite/create", request)
     if arguments.json:
-        console.show(made, as_json=True)
+        show(arguments, made)
     else:
         print(_letter(name, made, request, client.url_for("guest")), flush=True)
     if arguments.qr is not None:
@@ -95,33 +94,28 @@ async def _create(client: Client, arguments: argparse.Namespace, lock: str | Non
 
 
 async def _list(client: Client, arguments: argparse.Namespace, lock: str | None) -> None:
-    from nuki_bridge.command_line import commands
-
     name = client.lock_name(lock)
     found = await client.ask(name, "invite/list", {})
     if not arguments.json and isinstance(found, list):
         found = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
-    commands.show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
+    show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
 
 
 async def _revoke(client: Client, arguments: argparse.Namespace, lock: str | None, who: str) -> None:
-    from nuki_bridge.command_line import commands, console
-
     name = client.lock_name(lock)
-    which: dict[str, Any] = {"id": int(who)} if who.isascii() and who.isdigit() else {"name": who}
-    with commands.progress(arguments, f"{name}: revoking the invitation"):
-        answer = await client.ask(name, "invite/revoke", which)
+    with progress(arguments, f"{name}: revoking the invitation"):
+        answer = await client.ask(name, "invite/revoke", by_id_or_name(who))
     text = f"{name}: the invitation of {answer.get('user')} is revoked"
     if not answer.get("removed_on_lock"):
         text += "; the lock is out of reach and forgets the user when it is back"
-    console.show(answer if arguments.json else text, as_json=arguments.json)
+    show(arguments, answer if arguments.json else text)
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------
 
 
 def _letter(lock: str, made: dict[str, Any], asked: dict[str, Any], broker: str) -> str:
-    """The code large, until when it holds, a text to send, and the QR code; `asked` is what was asked for."""
+    """Return the code large, until when it holds, a text to send, and the QR code; `asked` is what was asked for."""
     from nuki_bridge.command_line.console import printable
 
     code, link, user = (printable(made.get(key)) for key in ("code", "link", "user"))
@@ -145,12 +139,12 @@ def _letter(lock: str, made: dict[str, Any], asked: dict[str, Any], broker: str)
         f"As a link and QR code: {link}",
     ]
     if _draws():
-        lines += ["", _qr_text(link)]
+        lines += ["", qr_text(link)]
     return "\n".join(lines)
 
 
 def _framed(text: str) -> list[str]:
-    """`text` in a frame, bold on a terminal."""
+    """Return `text` in a frame, bold on a terminal."""
     blank = " " * (len(text) + 6)
     shown = f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
     if not _draws():
@@ -160,12 +154,12 @@ def _framed(text: str) -> list[str]:
 
 
 def _draws() -> bool:
-    """Standard output can show the signs that frames and QR codes are made of."""
+    """Return whether standard output can show the signs that frames and QR codes are made of."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _readable(expires: Any) -> str:
-    """A time of an answer for people."""
+    """Return a time of an answer as people read it."""
     try:
         return f"{datetime.fromisoformat(expires):%A, %d %B %Y, %H:%M}"
     except (TypeError, ValueError):
@@ -174,7 +168,8 @@ def _readable(expires: Any) -> str:
         return printable(expires)
 
 
-def _qr_text(link: str) -> str:
+def qr_text(link: str) -> str:
+    """Return the QR code of `link` as lines of text."""
     import io
 
     import segno
@@ -204,6 +199,3 @@ def _write_qr(file: Path, link: str) -> None:
             segno.make_qr(link, error="m").save(opened, kind=file.suffix[1:].lower(), scale=8, light="white")
     except OSError as error:
         raise RequestError("qr_not_written", f"{file} cannot be written: {error.strerror}; the code holds") from None
-
-
-COMMANDS: dict[str, Callable[[Client, argparse.Namespace], Coroutine[Any, Any, None]]] = {"invite": invite}

@@ -1,0 +1,75 @@
+"""Ask a lock and show its answer: what most commands do with the running daemon."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.command_line import access_options
+from nuki_bridge.errors import RequestError
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+
+async def ask(
+    client: Client,
+    arguments: argparse.Namespace,
+    command: str,
+    request: dict[str, Any],
+    doing: str,
+    *,
+    columns: tuple[str, ...] = (),
+    nothing: str = "nothing",
+) -> None:
+    """Ask the lock and show the answer: of a list only `columns`, and `nothing` in place of an empty one."""
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: {doing}"):
+        answer = await client.ask(lock, command, request)
+    if not arguments.json and isinstance(answer, list):
+        answer = [{key: _flat(key, each.get(key)) for key in columns} for each in answer]
+    show(arguments, answer, nothing=nothing, columns=columns)
+
+
+def _flat(key: str, value: Any) -> Any:
+    """Return what stands in a table: a name in place of ID and name, limits in one line."""
+    if key == "access":
+        return access_options.in_words(value)
+    return value.get("name") if isinstance(value, dict) and "id" in value else value
+
+
+def by_id_or_name(text: str) -> dict[str, Any]:
+    """Return how a request names an entry: by its ID if `text` is a number, else by its name."""
+    return {"id": int(text)} if text.isascii() and text.isdigit() else {"name": text}
+
+
+def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return the arguments of these names that were given."""
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def changed_access(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return `access` for a request that changes something: new limits, none with `--always`, empty if they stay.
+
+    Raises `RequestError` if both are given.
+    """
+    access = access_options.access_of(arguments)
+    if access is not None and arguments.always:
+        raise RequestError("bad_arguments", "--always takes all limits away; give it alone")
+    return {"access": access} if access is not None or arguments.always else {}
+
+
+def progress(arguments: argparse.Namespace, text: str) -> AbstractContextManager[Callable[[str], None]]:
+    """Show a progress line, unless JSON is wanted."""
+    from nuki_bridge.command_line import console
+
+    return console.progress(text, quiet=arguments.json)
+
+
+def show(arguments: argparse.Namespace, data: Any, *, nothing: str = "nothing", columns: Sequence[str] = ()) -> None:
+    """Print an answer; for people `nothing` in place of an empty one, and of a table only `columns`."""
+    from nuki_bridge.command_line import console
+
+    console.show(data if data or arguments.json else nothing, as_json=arguments.json, columns=columns)

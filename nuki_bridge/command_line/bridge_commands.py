@@ -1,0 +1,22 @@
+"""The command `health`: how the daemon, its radio and its locks are."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nuki_bridge.command_line.asking import show
+from nuki_bridge.command_line.registration import Commands
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+
+def declare(commands: Commands) -> None:
+    """Add the command."""
+    commands.add("health", "show how the daemon, its radio and its locks are", health)
+
+
+async def health(client: Client, arguments: argparse.Namespace) -> None:
+    """Show how the daemon, its radio and its locks are."""
+    show(arguments, await client.ask("bridge", "health", {}))

@@ -1,0 +1,132 @@
+"""The commands that show a lock and move it: `status`, `watch`, the lock actions, `refresh` and `battery`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.command_line import lock_argument
+from nuki_bridge.command_line.asking import progress, show
+from nuki_bridge.command_line.registration import Commands
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+NO_LOCK = "no lock is paired; see `nuki-bridge pair --help`"
+
+
+def declare(commands: Commands) -> None:
+    """Add the commands with their arguments."""
+    lock_argument.add_last(commands.add("status", "show what is known about a lock", status))
+    lock_argument.add_last(commands.add("watch", "print states and events as they come, until Ctrl-C", watch))
+    for name in ("lock", "unlock", "unlatch"):
+        _declare_action(commands.add(name, f"{name} the door", act))
+    lock_n_go = commands.add("lock-n-go", "unlock the door, and lock it again after a while", act)
+    lock_n_go.add_argument("--unlatch", action="store_true", help="pull the latch too")
+    _declare_action(lock_n_go)
+    lock_argument.add_last(commands.add("refresh", "ask the lock itself for its state", refresh))
+    lock_argument.add_last(commands.add("battery", "ask the lock itself for its battery report", battery))
+
+
+def _declare_action(parser: argparse.ArgumentParser) -> None:
+    lock_argument.add_last(parser)
+    parser.add_argument(
+        "--only-if",
+        action="append",
+        metavar="STATE",
+        help="only if the lock says that it is in this state, such as unlocked; may be given more than once",
+    )
+    parser.add_argument("--as", dest="suffix", metavar="NAME", help="who is named for it in the lock's log, 20 bytes")
+
+
+async def status(client: Client, arguments: argparse.Namespace) -> None:
+    """Show everything known about one lock, or a line for each."""
+    names = client.lock_names()
+    one = arguments.lock is not None or len(names) == 1
+    if one:
+        names = [client.lock_name(arguments.lock)]
+    retained = await client.read(*(f"{name}/{topic}" for name in names for topic in ("status", "availability")))
+    found = [_status_of(name, retained) for name in names]
+    if arguments.json or one:
+        show(arguments, found[0] if one else found)
+    else:
+        show(arguments, [_overview(each) for each in found], nothing=NO_LOCK)
+
+
+def _overview(known: dict[str, Any]) -> dict[str, Any]:
+    """Return a line of the table of all locks."""
+    columns = ("name", "availability", "state", "door", "battery", "rssi", "updated")
+    line = {column: known.get(column) for column in columns}
+    battery = known.get("battery")
+    if isinstance(battery, dict):
+        level = battery.get("level")
+        line["battery"] = "critical" if battery.get("critical") else "ok" if level is None else f"{level} %"
+    return line
+
+
+def _status_of(name: str, retained: dict[str, bytes]) -> dict[str, Any]:
+    known = _value(retained.get(f"{name}/status", b"{}"))
+    availability = _value(retained.get(f"{name}/availability", b"null"))
+    return {"name": name, "availability": availability, **(known if isinstance(known, dict) else {})}
+
+
+async def watch(client: Client, arguments: argparse.Namespace) -> None:
+    """Print each change of state, door and availability, and each event, until interrupted."""
+    from datetime import datetime
+
+    from nuki_bridge.command_line import console
+
+    name = "+" if arguments.lock is None else client.lock_name(arguments.lock)
+    kinds = ("state", "door", "availability", "event")
+    async for topic, payload in client.watch(*(f"{name}/{kind}" for kind in kinds)):
+        lock, _, kind = topic.partition("/")
+        if kind not in kinds:
+            continue
+        value = _value(payload)
+        time = datetime.now().astimezone()
+        if arguments.json:
+            line = {"time": time.isoformat(timespec="seconds"), "lock": lock, "topic": kind, "value": value}
+            console.show(line, as_json=True)
+        else:
+            print(f"{time:%H:%M:%S}  {lock}  {kind}  {console.printable(value)}", flush=True)
+
+
+async def act(client: Client, arguments: argparse.Namespace) -> None:
+    """Carry out the lock action that the command is named after."""
+    name = client.lock_name(arguments.lock)
+    wanted = arguments.command.replace("-", "_") + ("_unlatch" if getattr(arguments, "unlatch", False) else "")
+    more = {"only_if": arguments.only_if, "as": arguments.suffix}
+    given = {key: value for key, value in more.items() if value is not None}
+    with progress(arguments, f"{name}: waiting for {wanted}") as tell:
+        result = await client.perform(name, wanted, lambda state: tell(f"{name}: {state}"), given)
+    show(arguments, result if arguments.json else f"{name}: {wanted}: {result.get('completion', 'success')}")
+
+
+async def refresh(client: Client, arguments: argparse.Namespace) -> None:
+    """Ask the lock itself for its state."""
+    await _ask_lock(client, arguments, "refresh", "asking it for its state")
+
+
+async def battery(client: Client, arguments: argparse.Namespace) -> None:
+    """Ask the lock itself for its battery report."""
+    await _ask_lock(client, arguments, "battery/get", "asking it for its battery")
+
+
+async def _ask_lock(client: Client, arguments: argparse.Namespace, command: str, doing: str) -> None:
+    """Ask the lock; unlike with `asking.ask`, an empty name is no name of a lock and not the only lock."""
+    name = client.lock_name(arguments.lock)
+    with progress(arguments, f"{name}: {doing}"):
+        answer = await client.ask(name, command, {})
+    show(arguments, answer, nothing="done")
+
+
+def _value(payload: bytes) -> Any:
+    """Return a payload as JSON if it is an object, a list or null, else as the word it is."""
+    text = payload.decode(errors="replace")
+    if text[:1] in ("{", "[") or text == "null":
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            pass
+    return text

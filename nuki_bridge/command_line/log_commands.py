@@ -1,0 +1,32 @@
+"""The command `log`: show what happened at a lock."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nuki_bridge.command_line import lock_argument
+from nuki_bridge.command_line.asking import ask, given
+from nuki_bridge.command_line.registration import Commands
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+_COLUMNS = ("index", "time", "type", "action", "user", "source", "completion", "door", "code_id")
+
+
+def declare(commands: Commands) -> None:
+    """Add the command with its arguments."""
+    parser = commands.add("log", "show what happened at a lock, the newest first", log)
+    lock_argument.add_last(parser)
+    parser.add_argument("--count", type=int, metavar="N", help="how many entries (default: 20)")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--before", type=int, metavar="INDEX", help="entries older than this one")
+    place.add_argument("--after", type=int, metavar="INDEX", help="entries newer than this one, the oldest first")
+
+
+async def log(client: Client, arguments: argparse.Namespace) -> None:
+    """Show a lock's log."""
+    request = given(arguments, "count", "before", "after")
+    nothing = "nothing is in its log"
+    await ask(client, arguments, "log/get", request, "reading its log", columns=_COLUMNS, nothing=nothing)

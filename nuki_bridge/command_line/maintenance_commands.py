@@ -1,0 +1,39 @@
+"""The commands `calibrate` and `reboot`: upkeep of a lock."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nuki_bridge.command_line import lock_argument
+from nuki_bridge.command_line.asking import progress, show
+from nuki_bridge.command_line.registration import Commands
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+
+def declare(commands: Commands) -> None:
+    """Add the commands with their arguments."""
+    calibrate_text = "have a lock measure where its bolt ends; the bolt moves"
+    lock_argument.add_last(commands.add("calibrate", calibrate_text, calibrate))
+    lock_argument.add_last(commands.add("reboot", "start a lock anew", reboot))
+
+
+async def calibrate(client: Client, arguments: argparse.Namespace) -> None:
+    """Have a lock measure where its bolt ends."""
+    from nuki_bridge.command_line.client import ACTION_TIMEOUT_S
+
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: calibrating, the bolt moves"):
+        done = await client.ask(lock, "calibrate", {}, ACTION_TIMEOUT_S)
+    show(arguments, done if arguments.json else f"{lock}: calibrated, it is {done['state']} now")
+
+
+async def reboot(client: Client, arguments: argparse.Namespace) -> None:
+    """Start a lock anew."""
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: starting it anew"):
+        done = await client.ask(lock, "reboot", {})
+    text = "starts anew" if done["confirmed"] else "dropped the link before it answered, as it does when it starts anew"
+    show(arguments, done if arguments.json else f"{lock}: it {text}")

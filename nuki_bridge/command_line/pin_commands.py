@@ -1,0 +1,42 @@
+"""The command `pin`: tell the daemon a lock's security PIN, or change it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from nuki_bridge.command_line import lock_argument
+from nuki_bridge.command_line.asking import ask
+from nuki_bridge.command_line.registration import Commands
+from nuki_bridge.command_line.secret_input import ask_pin, read_pin
+from nuki_bridge.errors import RequestError
+
+if TYPE_CHECKING:
+    from nuki_bridge.command_line.client import Client
+
+
+def declare(commands: Commands) -> None:
+    """Add the command with its arguments."""
+    parser = commands.add("pin", "tell the daemon a lock's security PIN, or change it", pin)
+    lock_argument.add_first(parser)
+    parser.add_argument(
+        "what", choices=("verify", "set"), help="verify: it is used from then on; set: the lock's new one"
+    )
+    parser.add_argument(
+        "--pin-file", metavar="FILE", help="file with the PIN, - for standard input; without it you are asked"
+    )
+
+
+async def pin(client: Client, arguments: argparse.Namespace) -> None:
+    """Verify or replace the security PIN."""
+    if arguments.pin_file is not None:
+        digits = read_pin(arguments.pin_file)
+    elif sys.stdin.isatty():
+        digits = ask_pin()
+        if arguments.what == "set" and ask_pin("The same once more: ") != digits:
+            raise RequestError("bad_pin_file", "that was another PIN")
+    else:
+        raise RequestError("bad_pin_file", "give the PIN in --pin-file, - for standard input")
+    done = "the PIN is right, and used from now on" if arguments.what == "verify" else "the PIN is changed"
+    await ask(client, arguments, f"pin/{arguments.what}", {"pin": digits}, "asking it", nothing=done)
