@@ -33,7 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def access_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
-    """`access` for a request; None if no option was given."""
+    """Return `access` for a request; None if no option was given."""
     parts = {
         "from": arguments.since,
         "until": arguments.until,
@@ -45,7 +45,7 @@ def access_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def in_words(access: Any) -> str | None:
-    """`access` of an answer in one line, such as `mo-fr, 08:00 to 20:00, until 2026-12-24T23:59:59+01:00`."""
+    """Return `access` of an answer in one line, such as `mo-fr, 08:00 to 20:00, until 2026-12-24T23:59:59+01:00`."""
     if not isinstance(access, dict) or not access:
         return None
     parts = [_days(access["weekdays"])] if isinstance(access.get("weekdays"), list) else []
@@ -57,7 +57,7 @@ def in_words(access: Any) -> str | None:
 
 
 def _days(chosen: list[Any]) -> str:
-    """Days in a row as `mo-fr`, others with commas."""
+    """Return days in a row as `mo-fr`, others with commas."""
     runs: list[list[str]] = []
     for day in WEEKDAYS:
         if day not in chosen:
@@ -70,7 +70,7 @@ def _days(chosen: list[Any]) -> str:
 
 
 def weekdays(text: str) -> list[str]:
-    """The days in `mo-fr,su`, from Monday on; a range may go over the end of the week."""
+    """Return the days in `mo-fr,su`, from Monday on; a range may go over the end of the week."""
     chosen = set()
     for part in text.lower().split(","):
         match = re.fullmatch(r"\s*([a-z]{2})(?:\s*-\s*([a-z]{2}))?\s*", part)

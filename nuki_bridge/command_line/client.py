@@ -1,6 +1,6 @@
 """The other end of the daemon's MQTT topics, for the command line: ask, act, read what is retained, watch.
 
-A `Client` is one short conversation (`mqtt/conversation.py`).  What answers look like is for `cli` to show.
+A `Client` is one short conversation (`mqtt/conversation.py`).  How answers look is up to `console`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nuki_bridge.mqtt.message import Message, Subscription
 
 ANSWER_TIMEOUT_S = 30.0
 LIST_TIMEOUT_S = 330.0
-"""The same where a long list may have to be read over a slow link, which the daemon gives 300 s."""
+"""Seconds to wait where a long list may have to be read over a slow link, which the daemon gives 300 s."""
 LISTS = frozenset(
     {
         "users/list",
@@ -35,11 +35,11 @@ LISTS = frozenset(
         "log/get",
     }
 )
-"""Requests for which that may be."""
+"""Requests that may have to read a long list; their answer gets `LIST_TIMEOUT_S`."""
 COMMAND_EXPIRY_S = 15
-"""A command that the broker could not deliver by then is dropped there, and the daemon does not carry it out later."""
+"""Seconds until the broker drops a command that it could not deliver, so that it is not carried out later."""
 ACTION_TIMEOUT_S = 170.0
-"""15 s until the lock has the action, 120 s of movement (lock 'n' go), and a search of 30 s after a lost answer."""
+"""Seconds to wait: 15 s until the lock has the action, 120 s of lock 'n' go, 30 s of search after a lost answer."""
 MAX_ANSWER_SIZE = 16 * 1024 * 1024
 """Bytes of a packet that we take: a long log or many users make a long answer."""
 MARKER_TIMEOUT_S = 2.0
@@ -48,7 +48,7 @@ LATE_RETAINED_S = 0.5
 
 
 class BridgeOffline(BrokerError):
-    """The broker is there, the daemon is not."""
+    """The broker is there, but the daemon is not."""
 
     code = "bridge_offline"
 
@@ -137,7 +137,7 @@ class Client(Conversation):
         return _json_object(self.retained.get("bridge/info", b""))
 
     def url_for(self, account: str) -> str:
-        """The broker's URL for somebody else's account, without a password; an address of this machine is left out."""
+        """Return the broker's URL for somebody else's account, without password and without a local address."""
         settings = self._settings
         scheme, usual = ("mqtts", MQTT_TLS_PORT) if settings.tls else ("mqtt", 1883)
         host = "HOST" if re.match(r"localhost$|127\.|::1$", settings.host) else settings.host
@@ -146,13 +146,13 @@ class Client(Conversation):
         return f"{scheme}://{account}:PASSWORD@{host}{port}/{self._base}"
 
     def lock_names(self) -> list[str]:
-        """Names of the locks that the daemon knows, in its order."""
+        """Return the names of the locks that the daemon knows, in its order."""
         locks = self.info.get("locks", [])
         names = [each.get("name") if isinstance(each, dict) else each for each in locks]
         return [name for name in names if isinstance(name, str)]
 
     def lock_name(self, name: str | None) -> str:
-        """`name` if there is such a lock, without one the only lock; else raises `RequestError` with the choice."""
+        """Return `name` if there is such a lock, without a name the only lock; else raise `RequestError`."""
         names = self.lock_names()
         known = ", ".join(names) or "none, see `nuki-bridge pair`"
         if name in names:
@@ -196,7 +196,7 @@ class Client(Conversation):
             raise type(error)(f"{error}; nobody knows now whether {lock} has carried it out") from None
 
     async def read(self, *filters: str) -> dict[str, bytes]:
-        """What is retained under these topic filters (without the base topic), by topic."""
+        """Return what is retained under these topic filters (without the base topic), by topic."""
         before = len(self.retained)
         await self._subscribe(*filters)
         if len(self.retained) == before:
@@ -204,7 +204,7 @@ class Client(Conversation):
         return {topic: payload for topic, payload in self.retained.items() if not topic.startswith("bridge/")}
 
     async def watch(self, *filters: str) -> AsyncIterator[tuple[str, bytes]]:
-        """Each message under these filters and each `bridge/state`, the retained ones first; ends with the broker.
+        """Yield each message under these filters and each `bridge/state`, retained ones first; ends with the broker.
 
         A topic that is published again unchanged is left out, but for events, which are not retained.
         """
@@ -297,7 +297,7 @@ class Client(Conversation):
 
 
 def _json_object(payload: bytes) -> dict[str, Any]:
-    """The JSON object in `payload`; empty if there is none."""
+    """Return the JSON object in `payload`; empty if there is none."""
     try:
         data = json.loads(payload)
     except (ValueError, RecursionError):

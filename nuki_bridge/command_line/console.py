@@ -15,7 +15,7 @@ PROGRESS_AFTER_S = 1.0
 
 
 def printable(value: Any) -> str:
-    """A JSON value as one line of text without control characters, so that no name can move the cursor."""
+    """Return a JSON value as one line of text without control characters, so that no name can move the cursor."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -28,7 +28,7 @@ def printable(value: Any) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> str:
-    """The rows under a heading line; `columns` are the keys to show (default: all).
+    """Return the rows under a heading line; `columns` are the keys to show (default: all).
 
     A column that no row has a value for is left out.
     """
@@ -40,7 +40,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> str
 
 
 def fields(values: Mapping[str, Any], indent: str = "") -> str:
-    """One `key: value` line for each entry; what is nested stands indented below its key."""
+    """Return one `key: value` line for each entry; what is nested stands indented below its key."""
     lines = []
     width = max((len(printable(key)) for key in values), default=0) + 1
     for key, value in values.items():
