@@ -72,6 +72,25 @@ class Store(Database):
             self.db.execute(_SAVE, _to_row(lock))
         self.wipe_old_pages()
 
+    def save_shown(self, lock: PairedLock) -> None:
+        """Keep `lock`, which has shown its Nuki ID or another family.
+
+        What was kept of it while its Nuki ID was unknown is kept under that ID from now on.
+        """
+        with self.transaction() as db:
+            db.execute(_SAVE, _to_row(lock))
+            for table in ("log_position", "equipment"):
+                db.execute(
+                    f"UPDATE {table} SET nuki_id = ? WHERE lock = ? AND nuki_id = ?",
+                    (lock.nuki_id, lock.name, UNKNOWN_NUKI_ID),
+                )
+            # They may be another unknown lock's: one that is refused too often is safer than one that is tried again.
+            db.execute(
+                "INSERT INTO refused_pin SELECT ?, pin, refused_at FROM refused_pin WHERE nuki_id = ?"
+                " ON CONFLICT (nuki_id, pin) DO UPDATE SET refused_at = max(refused_at, excluded.refused_at)",
+                (lock.nuki_id, UNKNOWN_NUKI_ID),
+            )
+
     def save_pin(self, lock: PairedLock) -> None:
         """Keep `lock` with its PIN, which puts an end to a change of that."""
         with self.transaction() as db:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -22,7 +22,6 @@ from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
 from nuki_bridge.bridge.intake import Intake
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.publisher import Publisher
-from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.lock.lock import Connection, Lock
@@ -33,6 +32,7 @@ from nuki_bridge.pulse import Pulse
 from nuki_bridge.sharing import invite_commands
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.sharing.invitations import Invitations
+from nuki_bridge.sharing.invited_users import InvitedUsers
 from nuki_bridge.sharing.relay import Relay
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from nuki_bridge.config import DiscoverySettings, Settings
     from nuki_bridge.mqtt.message import Message
     from nuki_bridge.protocol.advertisement import Sighting
-    from nuki_bridge.protocol.codes import Family
     from nuki_bridge.protocol.messages import KeyturnerStates
     from nuki_bridge.protocol.session import Random
     from nuki_bridge.store import Store
@@ -235,29 +234,37 @@ class Bridge:
             return
         member.status_essence = None
         member.unproven = self.store.has_former(member.paired.name)
-        lock = member.lock = Lock(
-            replace(member.paired, name=member.name),
+        lock = Lock(
+            member.paired,
             self.radio,
+            name=member.name,
             connection=Connection(member.connection),
             random=self.outside.random,
             clock=self.outside.clock,
             now=self.outside.now,
             on_states=lambda _lock, _before, states: self._reported(member, states),
             on_change=lambda _lock: self._changed(member),
+            on_link=self.outside.changed,
+            on_paired=lambda: self._paired_changed(member),
             states_every_s=member.states_every_s,
             pulse=self.outside.pulse.part(f"lock {member.name}"),
         )
+        member.begin(lock)
         member.equipment = Equipment(self.store, lambda: member.paired)
-        lock.on_link = self.outside.changed
-        lock.on_family = partial(self._family_changed, member)
         member.admin = pin.admin_of(self, member, lock)
-        users = member.users = Users(lock, member.admin, partial(self._users_changed, member), self.outside.now)
+        users = member.users = Users(
+            lock,
+            member.admin,
+            partial(self._users_changed, member),
+            self.outside.now,
+            InvitedUsers(self.invitations, lock),
+        )
         log_book = member.log_book = LogBook(
             lock,
             member.admin,
             users,
-            position=self.store.log_position(member.paired),
-            keep=partial(self.store.keep_log_position, member.paired),
+            position=self.store.log_position(lock.paired),
+            keep=lambda position: self.store.keep_log_position(lock.paired, position),
             tell=partial(self.publisher.event, member.name),
             remember=partial(self._remember, member),
             listening=lambda: self.outside.protocol() is not None,
@@ -265,10 +272,6 @@ class Bridge:
         relay = member.relay = Relay(
             lock, users, publish=self.outside.publish, refuse=self.intake.refuse, turn_away=self.intake.turn_away
         )
-        users.pending_ids = lambda: self.invitations.pending(member.name)
-        users.leaving_ids = partial(self.invitations.leaving, lock.paired.nuki_id)
-        users.removed = partial(self.invitations.authorization_removed, lock.paired.nuki_id)
-        users.listed = partial(self.invitations.listed, lock.paired.nuki_id)
         self.publisher.lock(member)
         self._show_invitations(member)
         runs = (
@@ -284,7 +287,8 @@ class Bridge:
     async def stop(self, member: Member) -> None:
         """Leave a lock alone: give up its commands, drop its link."""
         tasks = [*member.tasks, *member.commands]
-        member.lock = member.admin = member.relay = member.users = member.log_book = member.equipment = None
+        member.end()
+        member.admin = member.relay = member.users = member.log_book = member.equipment = None
         member.tasks = []
         for task in tasks:
             task.cancel()
@@ -365,6 +369,7 @@ class Bridge:
 
     def _changed(self, member: Member) -> None:
         self.outside.changed()
+        unproven.save(self, member)
         self.publisher.lock(member)
         if self._tasks is not None and unproven.is_due(member):
             self._tasks.create_task(unproven.settle(self, member), name=f"settle {member.name}")
@@ -375,14 +380,9 @@ class Bridge:
             member.users.look()
             member.log_book.look()
 
-    def _family_changed(self, member: Member, family: Family) -> None:
-        if member.paired is None:
-            return
-        member.paired = replace(member.paired, family=family)
-        try:
-            self.store.save_lock(member.paired)
-        except StoreError as error:
-            log.warning("%s: %s", member.name, error)  # found out anew at the next start
+    def _paired_changed(self, member: Member) -> None:
+        """The lock has shown its Nuki ID or another family."""
+        member.unsaved = True
         if member.admin is not None:
             pin.warn_of_width(member.name, member.admin)
         self.publish_info()

@@ -27,17 +27,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Member:
-    """One lock under its name; `paired` keeps the name in the store, which the configuration may have overruled.
+    """One lock under its name.
 
     `lock`, `admin`, `relay` and `tasks` are there while it is paired, `commands` are under way or wait for their turn.
     """
 
     name: str
     settings: LockSettings | None = None
-    paired: PairedLock | None = None
+    lock: Lock | None = None
+    at_rest: PairedLock | None = None
+    """What is known of a lock that is paired, while there is no `lock` that holds it."""
     unproven: bool = False
     """The lock has not answered over this authorization yet, and there is one before it."""
-    lock: Lock | None = None
+    unsaved: bool = False
+    """The lock has shown its Nuki ID or another family, and the store does not have that yet."""
     admin: Admin | None = None
     relay: Relay | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -59,6 +62,28 @@ class Member:
     status_essence: object = None
     status_at: float = 0.0
     status_due: asyncio.TimerHandle | None = None
+
+    @property
+    def paired(self) -> PairedLock | None:
+        """The lock and our authorization on it, with its name in the store, which the configuration may overrule."""
+        return self.lock.paired if self.lock is not None else self.at_rest
+
+    @paired.setter
+    def paired(self, paired: PairedLock | None) -> None:
+        if self.lock is None:
+            self.at_rest = paired
+        elif paired is not None:
+            self.lock.use(paired)
+        else:
+            raise ValueError(f"{self.name} is in use")
+
+    def begin(self, lock: Lock) -> None:
+        """Let `lock` hold what is known, from now on."""
+        self.lock, self.at_rest = lock, None
+
+    def end(self) -> None:
+        """Take back what the lock holds, which is not used any more."""
+        self.at_rest, self.lock = self.paired, None
 
     @property
     def connection(self) -> str:

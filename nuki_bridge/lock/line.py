@@ -36,9 +36,13 @@ class Line:
         random: Random,
         clock: Callable[[], float],
         pulse: Part | None,
+        name: str | None,
+        on_link: Callable[[], None],
+        on_paired: Callable[[], None],
     ) -> None:
-        self.name = paired.name
+        self.name = name or paired.name
         self.paired = paired
+        """What is known of the lock and our authorization on it; nobody else holds it while this is used."""
         self.fault: NukiError | None = None
         self.reconnects = 0
         self.clock = clock
@@ -53,10 +57,8 @@ class Line:
             on_disconnect=self._lost_link,
             pulse=pulse,
         )
-        self.on_link: Callable[[], None] = lambda: None
-        """Called when the link came or went."""
-        self.on_family: Callable[[Family], None] = lambda family: None
-        """Called when a link shows that the lock is of another family than it was, after an update of its firmware."""
+        self._on_link = on_link
+        self._on_paired = on_paired
         self._turn = Turn(clock)
         self._wake = asyncio.Event()
         self._unreached: NukiError | None = None  # why the last attempt to connect failed
@@ -83,6 +85,15 @@ class Line:
     def _changed(self) -> None:
         """Something worth telling is not as it was."""
         raise NotImplementedError
+
+    # -- which lock it is ---------------------------------------------------------------------------------------------
+
+    def use(self, paired: PairedLock) -> None:
+        """Hold `paired` from now on: the same authorization on the same lock, of which something else is known."""
+        before, self.paired = self.paired, paired
+        self.exchange.session.family = paired.family
+        if (paired.family, paired.nuki_id) != (before.family, before.nuki_id):
+            self._on_paired()
 
     # -- is it there --------------------------------------------------------------------------------------------------
 
@@ -115,7 +126,7 @@ class Line:
         else:
             self._retry.left(self.clock())
         self._report_reachable()
-        self.on_link()
+        self._on_link()
         self._wake.set()
 
     def _report_reachable(self) -> None:
@@ -144,15 +155,13 @@ class Line:
         self.reconnects += 1
         self._is_linked(was_doubtful)
         self._report_reachable()
-        self.on_link()
+        self._on_link()
 
     def _use_family(self, family: Family | None) -> None:
         """Speak as the lock does now: the width of the PIN belongs to the family."""
         if family is not None and family is not self.paired.family:
             log.info("%s: the lock is of the %s family now", self.name, family.value)
-            self.paired = replace(self.paired, family=family)
-            self.exchange.session.family = family
-            self.on_family(family)
+            self.use(replace(self.paired, family=family))
 
     @asynccontextmanager
     async def linked(self, deadline: float, *, hurry: bool = False) -> AsyncIterator[None]:

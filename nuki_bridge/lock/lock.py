@@ -12,6 +12,7 @@ import enum
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -32,7 +33,7 @@ from nuki_bridge.protocol.codes import Action, Command, ErrorCode, IdType
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.pulse import Part
-from nuki_bridge.store import PairedLock
+from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,10 @@ class Lock(Line):
     """One paired lock.
 
     `clock` gives seconds and counts through suspend; `now` is the wall clock.  `on_states(lock, before, now)` is called
-    for each report of the lock, `on_change(lock)` when something else worth publishing changed.  `states_every_s`
-    is how often the states are read at least, None for as often as the lock seems to need it.
+    for each report of the lock, `on_change(lock)` when something else worth publishing changed, `on_link` when the link
+    came or went, `on_paired` when the lock has shown its Nuki ID or another family: `paired` has it then.
+    `states_every_s` is how often the states are read at least, None for as often as the lock seems to need it.  `name`
+    is what it is called where that is not the name in `paired`.
     """
 
     def __init__(
@@ -78,10 +81,15 @@ class Lock(Line):
         now: Callable[[], datetime],
         on_states: Callable[[Lock, KeyturnerStates | None, KeyturnerStates], None],
         on_change: Callable[[Lock], None],
+        on_link: Callable[[], None] = lambda: None,
+        on_paired: Callable[[], None] = lambda: None,
+        name: str | None = None,
         states_every_s: float | None = None,
         pulse: Part | None = None,
     ) -> None:
-        super().__init__(paired, radio, random=random, clock=clock, pulse=pulse)
+        super().__init__(
+            paired, radio, random=random, clock=clock, pulse=pulse, name=name, on_link=on_link, on_paired=on_paired
+        )
         self.connection = connection
         self.states: KeyturnerStates | None = None
         self.config: Config | None = None
@@ -91,7 +99,7 @@ class Lock(Line):
         self._now = now
         self._on_states = on_states
         self._tell = on_change
-        self._advanced = reading.AdvancedReading(self.exchange, paired)
+        self._advanced = reading.AdvancedReading(self.exchange, self.name, lambda: self.paired.family)
         self.needed_until = -math.inf
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
         self.runs: set[ActionRun] = set()
@@ -271,12 +279,16 @@ class Lock(Line):
         return states
 
     async def _read_config(self, challenge: Challenges, deadline: float) -> Config:
-        send = partial(reading.config, self.exchange, self.paired)
-        self.config = await with_challenge(send, challenge, self.clock, deadline)
+        self.config = await with_challenge(self._ask_config, challenge, self.clock, deadline)
         self._due.config_read()
+        if self.paired.nuki_id == UNKNOWN_NUKI_ID:
+            self.use(replace(self.paired, nuki_id=self.config.nuki_id))
         self._worked()
         self._changed()
         return self.config
+
+    async def _ask_config(self, nonce: bytes) -> Config:
+        return await reading.config(self.exchange, self.paired.nuki_id, nonce)
 
     async def _read_advanced(self, challenge: Challenges, deadline: float) -> AdvancedConfig | None:
         found = None

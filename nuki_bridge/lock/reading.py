@@ -6,6 +6,7 @@ Over a link that is up, under this task's turn; everything here raises as `Excha
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from nuki_bridge.errors import LockError, ProtocolError
@@ -13,7 +14,7 @@ from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family
 from nuki_bridge.protocol.messages import BatteryReport, Config, RequestConfig, RequestData
-from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
+from nuki_bridge.store import UNKNOWN_NUKI_ID
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +22,10 @@ NOT_NOW: Final = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED, ErrorC
 """Errors that say nothing about what the lock's firmware knows."""
 
 
-async def config(exchange: Exchange, paired: PairedLock, nonce: bytes) -> Config:
-    """The basic configuration; `ProtocolError` if it is another lock's."""
+async def config(exchange: Exchange, nuki_id: int, nonce: bytes) -> Config:
+    """The basic configuration; `ProtocolError` if it is that of a lock with another Nuki ID."""
     found = await exchange.ask(RequestConfig(nonce=nonce), Config)
-    if paired.nuki_id not in (UNKNOWN_NUKI_ID, found.nuki_id):
+    if nuki_id not in (UNKNOWN_NUKI_ID, found.nuki_id):
         raise ProtocolError("the lock answered with another lock's configuration")
     return found
 
@@ -37,14 +38,15 @@ async def battery_report(exchange: Exchange) -> BatteryReport:
 class AdvancedReading:
     """Reads the advanced configuration; firmware that has once refused that is not asked again."""
 
-    def __init__(self, exchange: Exchange, paired: PairedLock) -> None:
+    def __init__(self, exchange: Exchange, name: str, family: Callable[[], Family]) -> None:
         self._exchange = exchange
-        self._paired = paired
+        self._name = name
+        self._family = family
         self._refused_by: bytes | None = None  # the version of that firmware
 
     def has_none(self, basic: Config | None) -> bool:
         """The lock has none that we know; `basic` tells its firmware."""
-        if self._paired.family is Family.OPENER:
+        if self._family() is Family.OPENER:
             return True
         return self._refused_by is not None and basic is not None and basic.firmware_version == self._refused_by
 
@@ -55,6 +57,6 @@ class AdvancedReading:
         except LockError as error:
             if error.number in NOT_NOW:
                 raise
-            log.info("%s does not tell its advanced configuration: %s", self._paired.name, error)
+            log.info("%s does not tell its advanced configuration: %s", self._name, error)
             self._refused_by = None if basic is None else basic.firmware_version
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, text
@@ -55,7 +56,7 @@ async def _add(call: Call) -> Answer:
         name, key, remote=remote, wanted=call.arguments.get("access"), timeout_s=call.timeout_s
     )
     told = credential(
-        call.lock.paired,
+        replace(call.lock.paired, name=call.lock.name),
         call.bridge.base,
         authorization_id=entry.authorization_id,
         shared_key=key,

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
@@ -54,11 +54,27 @@ write to the relay can make up IDs and keys, and a long list takes seconds on th
 _TYPES = {IdType.KEYPAD_2: "keypad"}
 
 
+class Invited(Protocol):
+    """Which users of one lock are invitations."""
+
+    def pending_ids(self) -> set[int]:
+        """Those that nobody has redeemed, and those that are to be removed."""
+
+    def leaving_ids(self) -> set[int]:
+        """Those that are to be removed, because their invitation has ended."""
+
+    def removed(self, authorization_id: int) -> None:
+        """This user was removed here."""
+
+    def listed(self, entries: Mapping[int, AuthorizationEntry]) -> bool:
+        """The whole list was read and nothing was changed meanwhile; True has it read once more."""
+
+
 class Users:
     """The users of one lock; `run` it.
 
-    `publish` is given the list whenever it changed.  `pending_ids` tells which of them are invitations that nobody has
-    redeemed; call `show` when that changes.  `now` is the wall clock.
+    `publish` is given the list whenever it changed.  `invited` tells which of them are invitations; call `show` when
+    that changes.  `now` is the wall clock.
     """
 
     def __init__(
@@ -67,14 +83,10 @@ class Users:
         admin: Admin,
         publish: Callable[[list[dict[str, Any]]], None],
         now: Callable[[], datetime],
+        invited: Invited,
     ) -> None:
-        self.pending_ids: Callable[[], set[int]] = set
-        self.leaving_ids: Callable[[], set[int]] = set
-        """Tells which of them are to be removed, because their invitation has ended."""
-        self.removed: Callable[[int], None] = lambda authorization_id: None
-        """Told the ID of each user that was removed here."""
-        self.listed: Callable[[Mapping[int, AuthorizationEntry]], bool] = lambda entries: False
-        """Told the whole list whenever it was read and nothing was changed meanwhile; True has it read once more."""
+        self.pending_ids = invited.pending_ids
+        self._invited = invited
         self._lock = lock
         self._admin = admin
         self._publish = publish
@@ -230,7 +242,7 @@ class Users:
         if before is None or _who_may(before) != _who_may(self._entries):
             self._believed_after_s = RELIABLE_UNKNOWN_S
         self.show()
-        if seen == self._marks() and self.listed(self._entries):
+        if seen == self._marks() and self._invited.listed(self._entries):
             self._stale_at = self._read_at
             self._errand.soon()
         return self._entries
@@ -270,7 +282,7 @@ class Users:
 
         Those whose authorization is about to be removed do not count.
         """
-        leaving = self.leaving_ids()
+        leaving = self._invited.leaving_ids()
         for number, each in (self._entries or {}).items():
             if each.name == name and number != own_id and number not in leaving:
                 raise RequestError(
@@ -325,7 +337,7 @@ class Users:
                 self._entries.pop(entry.authorization_id, None)
                 self._order = [each for each in self._order if each in self._entries]
             self.show()
-            self.removed(entry.authorization_id)
+            self._invited.removed(entry.authorization_id)
             return {"id": entry.authorization_id, "name": entry.name}
 
     async def add(

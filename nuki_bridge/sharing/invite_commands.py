@@ -22,6 +22,7 @@ from nuki_bridge.owner.which import Which
 from nuki_bridge.sharing.invitation_code import link, shown
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
 from nuki_bridge.sharing.invitations import LIFETIME_S
+from nuki_bridge.store import UNKNOWN_NUKI_ID
 from nuki_bridge.topics.topics import Publication
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ log = logging.getLogger(__name__)
 async def _create(call: Call) -> Answer:
     """Make an authorization on the lock, and the code with which one guest can fetch it."""
     deadline = call.lock.clock() + call.timeout_s
-    limit = None
+    limit, config = None, call.lock.config
+    if config is None and ("access" in call.arguments or call.lock.paired.nuki_id == UNKNOWN_NUKI_ID):
+        config = await call.lock.read_config(call.timeout_s)  # it has the Nuki ID, by which an invitation is found
     if "access" in call.arguments:
-        config = call.lock.config or await call.lock.read_config(call.timeout_s)
+        assert config is not None
         limit = limit_of(call.arguments["access"], wall_clock.zone_of(config), call.bridge.outside.now())
     if call.member.users is not None:
         call.member.users.check_free(call.arguments["name"])

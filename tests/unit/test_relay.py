@@ -289,11 +289,11 @@ async def test_unknown_disabled_and_local_only_authorizations_are_refused(tmp_pa
         assert await refusal(house, Guest(house, own, house.member.paired.shared_key, "us")) == ("own_authorization")
 
 
-async def test_a_pending_invitation_cannot_be_used(tmp_path: Path) -> None:
+async def test_a_pending_invitation_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with party(tmp_path) as house:
         anna = house.guest()
         open_ids = {anna.number}
-        house.member.users.pending_ids = lambda: open_ids
+        monkeypatch.setattr(house.bridge.invitations, "pending", lambda _name: open_ids)
         assert await refusal(house, anna) == "pending"
         open_ids.clear()
         assert await anna.challenge()

@@ -704,6 +704,26 @@ def test_what_a_lock_was_seen_to_have_is_kept_while_it_is_paired(directory: Path
         assert store.equipment(renamed) == frozenset()
 
 
+def test_what_was_kept_under_an_unknown_nuki_id_is_kept_under_the_one_that_is_shown(directory: Path) -> None:
+    unknown = replace(LOCK, nuki_id=0)
+    other = replace(LOCK, name="garden", address="54:D2:72:00:00:01", nuki_id=0)
+    with opened(directory) as store:
+        for lock in (unknown, other):
+            store.save_lock(lock)
+            store.keep_log_position(lock, 7)
+            store.keep_equipment(lock, {"door"})
+        store.keep_refused_pin(unknown, "1111", 100)
+        store.keep_refused_pin(unknown, "2222", 100)
+        store.keep_refused_pin(LOCK, "2222", 200)
+        store.save_shown(LOCK)
+        assert {each.name: each.nuki_id for each in store.locks()} == {LOCK.name: LOCK.nuki_id, "garden": 0}
+        for lock in (LOCK, other):
+            assert store.log_position(lock) == 7
+            assert store.equipment(lock) == {"door"}
+        assert store.refused_pins(LOCK) == {"1111": 100, "2222": 200}
+        assert store.refused_pins(other) == {"1111": 100, "2222": 100}, "they may be the other one's"
+
+
 def test_what_belongs_to_a_lock_goes_with_it(directory: Path) -> None:
     with opened(directory) as store:
         store.keep_log_position(LOCK, 7)
