@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import nuki_bridge
 from nuki_bridge.bluetooth.air import Air
+from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.sharing.invitation_store import Stage
 from nuki_bridge.store import PairedLock
 from tests.unit.invited import invite, names, open_ones, settle
-from tests.unit.test_bridge import House, lose_after_handshake
+from tests.unit.test_bridge import CLASSIC, ULTRA, House, lose_after_handshake
 
 NUKI_ID = 0x1A2B3C4D
 
@@ -122,3 +125,31 @@ async def test_an_id_that_could_not_be_kept_is_kept_later(house: House, monkeypa
         assert (await house.ask("front/request/config/get"))["status"] == "ok"
         await asyncio.sleep(1.0)
         assert [each.nuki_id for each in house.store.locks()] == [NUKI_ID]
+
+
+async def test_the_log_position_follows_a_lock_that_gets_another_name_in_the_store(tmp_path: Path) -> None:
+    """The configuration calls the lock garden, and another one takes the name that it has in the store."""
+    house = House(tmp_path / "state")
+    async with house.running():
+        await house.pair(name="front", pin="1234")
+    house.settings = replace(house.settings, locks=(LockSettings("garden", CLASSIC),))
+    async with house.running():
+        await house.pair(ULTRA, name="front", pin="123456")
+        assert [each.name for each in house.store.locks()] == ["front", "garden"]
+        await settle()
+        before = house.store.log_position(house.store.locks()[1])
+        assert (await house.ask("garden/set", "unlock"))["status"] == "ok"
+        await settle()
+        after = house.store.log_position(house.store.locks()[1])
+        assert before is not None
+        assert after is not None
+        assert after > before
+
+
+def test_no_partial_keeps_what_is_known_of_a_lock_at_one_moment() -> None:
+    for file in Path(nuki_bridge.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "partial":
+                names = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+                names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+                assert not names & {"paired", "nuki_id", "authorization_id"}, f"{file}:{node.lineno}"
