@@ -51,6 +51,10 @@ test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the 
 bench: deps ## measure latency, processor time and memory in a virtual machine
 	@.venv/bin/python -m tests.bench
 
+.PHONY: docs
+docs: .venv/.complete ## write what the requests' declarations say into docs/requests.md and docs/asyncapi.yaml
+	@.venv/bin/python -m tests.request_docs
+
 .PHONY: fuzz
 fuzz: .venv-fuzz/.complete ## inputs of strangers, mutated by the million; FUZZ_SECONDS=60 for each target, FUZZ="frames config" only those
 	@.venv-fuzz/bin/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(FUZZ)

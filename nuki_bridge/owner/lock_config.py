@@ -66,14 +66,14 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "pairing_enabled": Setting(flag, bool),
     "button_enabled": Setting(flag, bool),
     "led_enabled": Setting(flag, bool),
-    "led_brightness": Setting(whole(0, 5)),
+    "led_brightness": Setting(whole(0, 5).meant("0 off to 5 bright")),
     "fob_action_1": word(*FOB_ACTIONS),
     "fob_action_2": word(*FOB_ACTIONS),
     "fob_action_3": word(*FOB_ACTIONS),
     "single_lock": Setting(flag, bool),
     "advertising_mode": word(*ADVERTISING_MODES),
-    "timezone": Setting(_timezone, _timezone_shown, "timezone_id"),
-    "timezone_offset_min": Setting(whole(-12 * 60, 14 * 60, "minutes")),
+    "timezone": Setting(_timezone.meant("such as Europe/Berlin, or none"), _timezone_shown, "timezone_id"),
+    "timezone_offset_min": Setting(whole(-12 * 60, 14 * 60, "minutes").meant("minutes from UTC")),
     "dst_mode": word(*DST_MODES),
 }
 """What can be set of the basic configuration, by its name in JSON."""

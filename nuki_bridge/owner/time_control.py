@@ -49,7 +49,14 @@ action: Final = member_of(ACTIONS, {"description": "lock action"}, "PlannedActio
 """A lock action by its name."""
 
 
-@with_schema({**access.weekdays.schema, "minItems": 0, "description": "absent or empty: every day"}, "Weekdays")
+@with_schema(
+    {
+        "type": "array",
+        "items": {"type": "string", "enum": list(access.WEEKDAYS)},
+        "description": "absent or empty: every day",
+    },
+    "Weekdays",
+)
 def weekdays(value: Any) -> int:
     """A mask of weekdays (bit 6 Monday), 0 for every day."""
     return 0 if value == [] else access.weekdays(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nuki_bridge.bridge.requests import REQUESTS, TABLES
+from tests import request_docs
 
 
 def test_no_request_is_declared_twice() -> None:
@@ -27,3 +28,23 @@ def test_whoever_asks_for_what_is_not_there_is_told_all_that_is() -> None:
         "keypad/remove, timecontrol/list, timecontrol/add, timecontrol/update, timecontrol/remove, calibrate, reboot, "
         "log/get"
     )
+
+
+def test_the_description_is_what_make_docs_writes() -> None:
+    text = request_docs.ASYNCAPI.read_text()
+    assert request_docs.asyncapi(text) == text, "run `make docs`"
+
+
+def test_the_table_of_requests_is_what_make_docs_writes() -> None:
+    text = request_docs.PAGE.read_text()
+    assert request_docs.page(text) == text, "run `make docs`"
+
+
+def test_make_docs_mends_what_was_changed_by_hand() -> None:
+    """The tests above can fail: a schema, a shared schema and a cell that differ are written as declared."""
+    text = request_docs.ASYNCAPI.read_text()
+    for right, wrong in (("maximum: 500\n", "maximum: 501\n"), ("maxLength: 32, pattern", "maxLength: 33, pattern")):
+        assert text.count(right) == 1
+        assert request_docs.asyncapi(text.replace(right, wrong)) == text
+    page = request_docs.PAGE.read_text()
+    assert request_docs.page(page.replace("`count` (", "`number` (")) == page
