@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -101,6 +102,7 @@ class Bridge:
         self.publisher = Publisher(
             self.base,
             installation,
+            secrets.token_hex(8),
             self.members,
             outside.publish,
             outside.clock,

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.bridge import report
+from nuki_bridge.bridge.neighbour import Neighbour
 from nuki_bridge.bridge.report import OFFLINE, ONLINE
 from nuki_bridge.lock import words
 from nuki_bridge.lock_name import lock_name_mistake
@@ -43,13 +44,14 @@ class Publisher:
     """Everything that the bridge publishes by itself, below `base`.
 
     `installation` tells this bridge from others: `bridge/info` carries it, so that the next start knows which retained
-    topics are its own to clear.  `announcer` tells Home Assistant of the same locks.
+    topics are its own to clear, `run` this process from others.  `announcer` tells Home Assistant of the same locks.
     """
 
     def __init__(
         self,
         base: str,
         installation: str,
+        run: str,
         members: Members,
         publish: Callable[[Publication], bool],
         clock: Callable[[], float],
@@ -59,6 +61,8 @@ class Publisher:
     ) -> None:
         self._base = base
         self._installation = installation
+        self._run = run
+        self._neighbour = Neighbour(installation, run, lambda event: self.event("bridge", event))
         self._announcer = announcer
         self._members = members
         self._publish = publish
@@ -74,6 +78,7 @@ class Publisher:
     def connected(self) -> None:
         """Publish everything retained."""
         if not self._left:
+            self._neighbour.connected()
             self._retained.connected()
             self._tell_news()
             self._announcer.connected()
@@ -95,6 +100,7 @@ class Publisher:
         self._retained.move(lambda topic: f"{base}/{topic.removeprefix(before)}")
         self._base = base
         self._strays.clear()
+        self._neighbour.moved()
         self._announcer.disconnected()
 
     def leave(self) -> None:
@@ -121,7 +127,7 @@ class Publisher:
 
     def info(self, info: dict[str, Any]) -> None:
         """Publish `bridge/info` if it changed, and take back what Home Assistant was told of locks that are no more."""
-        self._put("bridge/info", dump({**info, "id": self._installation}))
+        self._put("bridge/info", dump({**info, "id": self._installation, "run": self._run}))
         if not self._left:
             self._announcer.only({each.paired.nuki_id for each in self._members if each.paired is not None})
 
@@ -229,11 +235,15 @@ class Publisher:
         """
         if self._left or self._announcer.seen(message) or (retain_is_kept and not message.retain):
             return
-        if message.topic == self._topic("bridge/info") and self._was_ours(message.payload):
-            return
-        is_will = message.topic == self._topic("bridge/state") and message.payload == OFFLINE
+        is_past = message.topic == self._topic("bridge/state") and message.payload == OFFLINE
         echoes = not retain_is_kept
-        if self._retained.seen(message.topic, message.payload, echoes=echoes, is_will=is_will) or not message.payload:
+        if message.topic == self._topic("bridge/info"):
+            is_past = self._was_ours(message.payload)
+            if self._neighbour.look(self._base, message.payload):
+                echoes = False
+            elif is_past:
+                return
+        if self._retained.seen(message.topic, message.payload, echoes=echoes, is_past=is_past) or not message.payload:
             return
         for member in self._members:
             if message.topic in topics.retained_topics(self._base, member.name):

@@ -77,11 +77,12 @@ class Retained:
         self._unsent.clear()
         self.close()
 
-    def seen(self, topic: str, payload: bytes, *, echoes: bool, is_will: bool = False) -> bool:
+    def seen(self, topic: str, payload: bytes, *, echoes: bool, is_past: bool = False) -> bool:
         """The broker delivered `payload` on `topic`; repairs what is ours and differs.  False if it is not ours.
 
-        `echoes` says that this may be a message of our own coming back late (MQTT 3.1.1), `is_will` that the broker may
-        have published it for a connection of our own that is over: one that was cut off, or a process before this one.
+        `echoes` says that this may be a message of our own coming back late (MQTT 3.1.1), `is_past` that it may be
+        the last will, or what is left, of a connection of our own that is over: one that was cut off, or of a process
+        before this one.
         """
         wanted = self._wanted.get(topic)
         if wanted is None:
@@ -92,9 +93,9 @@ class Retained:
             return True
         wait_s = self._repaired_at.get(topic, -REPAIR_S) + REPAIR_S - now
         if wait_s <= 0:
-            self._repair(topic, is_will)
+            self._repair(topic, is_past)
         elif topic not in self._repairs:
-            self._repairs[topic] = asyncio.get_running_loop().call_later(wait_s, self._repair, topic, is_will)
+            self._repairs[topic] = asyncio.get_running_loop().call_later(wait_s, self._repair, topic, is_past)
         return True
 
     def too_large(self, topic: str) -> None:
@@ -108,11 +109,11 @@ class Retained:
             timer.cancel()
         self._repairs.clear()
 
-    def _repair(self, topic: str, is_will: bool) -> None:
+    def _repair(self, topic: str, is_past: bool) -> None:
         self._repairs.pop(topic, None)
         if topic in self._wanted:
-            if is_will:
-                log.info("the broker published the last will of another connection to %s; publishing it again", topic)
+            if is_past:
+                log.info("the broker shows what an earlier connection has left on %s; publishing it again", topic)
             else:
                 log.warning("somebody else published to %s, which is the bridge's own; publishing it again", topic)
             self._repaired_at[topic] = self._clock()

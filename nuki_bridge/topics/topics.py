@@ -79,7 +79,7 @@ TABLE: Final = (
     _out("bridge/info", "JSON: version, adapter, locks, MQTT version", retained=True),
     _out(
         "bridge/event",
-        "JSON: a lock was paired or unpaired, the Bluetooth adapter was lost or found, guests are not heard now",
+        "JSON: lock paired or unpaired, Bluetooth adapter lost or found, guests not heard now, another bridge is there",
     ),
     _in("bridge/request/<command>", "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart"),
     _out("bridge/response/<command>", "the answer to such a request, as JSON"),
