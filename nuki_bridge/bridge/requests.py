@@ -8,7 +8,7 @@ from typing import Final
 from nuki_bridge.arguments import Declaration
 from nuki_bridge.bridge import bridge_commands, lock_commands
 from nuki_bridge.bridge.lock_commands import Handler
-from nuki_bridge.owner import clock, keypad, lock_config, lock_log, maintenance, pin, time_control, user_commands
+from nuki_bridge.owner import clock, keypad, lock_config, log_commands, maintenance, pin, time_control, user_commands
 from nuki_bridge.sharing import invite_commands
 from nuki_bridge.topics.topics import Requests
 
@@ -22,7 +22,7 @@ TABLES: Final[tuple[Mapping[str, Declaration[Handler]], ...]] = (
     keypad.REQUESTS,
     time_control.REQUESTS,
     maintenance.REQUESTS,
-    lock_log.REQUESTS,
+    log_commands.REQUESTS,
 )
 """Requests to a lock, by their subjects."""
 REQUESTS: Final = Requests(

@@ -15,10 +15,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.arguments import Arguments, Declaration, whole
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock, words
-from nuki_bridge.lock.asking import LIST_S, PROGRESS_S
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.protocol.codes import (
     Action,
@@ -34,7 +32,6 @@ from nuki_bridge.protocol.codes import (
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.users import Users
@@ -389,51 +386,3 @@ def _source_of_report(event: Event) -> str | None:
     """Without a name, what set the lock in motion is all that is known; a command may have come from anybody."""
     trigger: str | None = event.get("trigger")
     return None if trigger in ("system", "automatic") else trigger
-
-
-# -- requests ---------------------------------------------------------------------------------------------------------
-
-DEFAULT_COUNT = 20
-
-
-async def _get(call: Call) -> Answer:
-    """Log entries, the newest first; with `after` those that came after that index, the oldest first."""
-    lock, admin, users = call.lock, call.member.admin, call.member.users
-    assert admin is not None
-    assert users is not None
-    before, after = call.arguments.get("before"), call.arguments.get("after")
-    if before is not None and after is not None:
-        raise RequestError("bad_request", "give before or after, not both")
-    count: int = call.arguments.get("count", DEFAULT_COUNT)
-    deadline = lock.clock() + call.timeout_s
-    latest = deadline + LIST_S
-    zone = await users.zone(call.timeout_s)
-    start: int = before or after or 0
-    found: list[LogEntry] = []
-    while len(found) < count:
-        wanted = min(admin.page_size, count - len(found))
-        left_s = deadline - lock.clock()
-        page = await admin.log(start=start, count=wanted, descending=after is None, timeout_s=left_s)
-        deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
-        found += page
-        if len(page) < wanted:
-            break
-        start = page[-1].index
-    return {"data": [{"index": each.index, **told(each, zone, users.kind_of)} for each in found[:count]]}
-
-
-_INDEX: Final = 0xFFFFFFFF
-REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
-    "log/get": Declaration(
-        Arguments(
-            {
-                "count": whole(1, 500).meant(f"how many entries, default {DEFAULT_COUNT}"),
-                "before": whole(1, _INDEX).meant("an index: entries older than this one"),
-                "after": whole(0, _INDEX).meant("an index: entries newer than this one, the oldest first"),
-            }
-        ),
-        _get,
-        reads=True,
-    ),
-}
-"""What can be asked of the log."""
