@@ -28,6 +28,7 @@ from nuki_bridge.protocol.codes import (
     name_of,
     open_enum,
 )
+from nuki_bridge.protocol.keypad_codes import logged_name
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.users import Users
-    from nuki_bridge.protocol.messages import KeyturnerStates, LogEntry
+from nuki_bridge.protocol.messages import KeyturnerStates, LogEntry
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,8 @@ _NO_ACTIONS: Final = frozenset({Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON
 
 def told(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
     """A log entry as JSON; `kind_of` gives the type of the user of an ID, if it is known."""
-    user = {"id": entry.authorization_id, "name": entry.name} if entry.authorization_id else None
+    name = logged_name(entry.name) if entry.kind == LogType.KEYPAD_ACTION else entry.name
+    user = {"id": entry.authorization_id, "name": name} if entry.authorization_id else None
     common = {"user": user, "source": None, "time": wall_clock.rfc3339(entry.time, zone)}
     data = [0 if each is None else each for each in (entry.data_0, entry.data_1, entry.data_2, entry.data_3)]
     if entry.kind in _MOTOR_LOG:

@@ -10,6 +10,7 @@ from datetime import datetime
 from nuki_bridge.protocol.codes import Command
 from nuki_bridge.protocol.messages import NONCE_SIZE
 from nuki_bridge.protocol.wire import (
+    KeptText,
     Message,
     TimeLimit,
     date_time,
@@ -27,6 +28,15 @@ from nuki_bridge.protocol.wire import (
 
 CODE_NAME_SIZE = 20
 """Bytes of a code's name, UTF-8."""
+
+_name = text(CODE_NAME_SIZE)
+
+
+def logged_name(name: str) -> str:
+    """A code's name in a log entry, which has room for a longer one: what stands behind it is something else."""
+    raw = name.raw if isinstance(name, KeptText) else name.encode()
+    found: str = _name.unpack(raw[:CODE_NAME_SIZE].ljust(CODE_NAME_SIZE, b"\0"))
+    return str(found)
 
 
 @message(Command.REQUEST_KEYPAD_CODES)
