@@ -127,6 +127,8 @@ class Settings:
     log_level: str = "info"
     path: Path | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    state_dir_place: str = field(default="state_dir: ", compare=False)
+    """Where `state_dir` stands in the file, as a mistake begins."""
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -143,10 +145,12 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
             return Settings(state_dir=_default_state_dir(environ))
         page.mistake(1, "", "there is no such file")
         root = None
-    values = page.section(root, "", _SETTINGS)[0] if root is not None else {}
+    values, nodes = page.section(root, "", _SETTINGS) if root is not None else ({}, {})
     if page.mistakes:
         raise ConfigError([line for _, line in sorted(page.mistakes, key=lambda mistake: mistake[0])])
     page.warn_of_inline_secret()
+    if "state_dir" in values:
+        values["state_dir_place"] = page.place(nodes["state_dir"].start_mark.line + 1, "state_dir")
     values.setdefault("state_dir", _default_state_dir(environ))
     return Settings(**values, path=page.path, warnings=tuple(page.warnings))
 

@@ -231,10 +231,11 @@ class Database:
         try:
             yield
         except UnicodeDecodeError:
-            raise StoreError(f"{self.path} {DAMAGED}") from None  # its words would quote what may be a secret
+            raise UnusableState(f"{self.path} {DAMAGED}") from None  # its words would quote what may be a secret
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits only refine
-            raise StoreError(f"{self.path} {_REASONS.get(code, f'cannot be used: {error}')}") from error
+            reason = _REASONS.get(code, f"cannot be used: {error}")
+            raise (UnusableState if reason is DAMAGED else StoreError)(f"{self.path} {reason}") from error
         except OSError as error:
             kind = UnusableState if error.errno in _LASTING else StoreError
             raise kind(f"{error.filename or self.path} cannot be used: {error.strerror}") from error
@@ -289,17 +290,17 @@ class Database:
         with os.fdopen(os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             header = file.read(_HEADER_SIZE)
         if len(header) < _HEADER_SIZE or not header.startswith(_HEADER_MAGIC):
-            raise StoreError(f"{self.path} {DAMAGED} (it is not an SQLite database)")
+            raise UnusableState(f"{self.path} {DAMAGED} (it is not an SQLite database)")
         version = int.from_bytes(header[60:64], "big")
         application_id = int.from_bytes(header[68:72], "big")
         if application_id != APPLICATION_ID:
-            raise StoreError(
+            raise UnusableState(
                 f"{self.path} belongs to another program; move it away, or give state_dir a directory of its own"
             )
         if version == 0:
-            raise StoreError(f"{self.path} {DAMAGED} (it has no schema version)")
+            raise UnusableState(f"{self.path} {DAMAGED} (it has no schema version)")
         if version > len(MIGRATIONS):
-            raise StoreError(
+            raise UnusableState(
                 f"{self.path} was written by a newer nuki-bridge (schema {version}, this one knows {len(MIGRATIONS)});"
                 " install that version again"
             )
@@ -315,7 +316,7 @@ class Database:
         uri = f"{self.path.absolute().as_uri()}?mode={mode}"
         with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
             if db.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
-                raise StoreError(f"{self.path} {DAMAGED}")
+                raise UnusableState(f"{self.path} {DAMAGED}")
             db.text_factory = _text
             for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
                 for _ in db.execute(f'SELECT * FROM "{table}"'):  # no check of SQLite's looks at the texts

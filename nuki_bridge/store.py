@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nuki_bridge.database import DAMAGED, Database
-from nuki_bridge.errors import StoreError
+from nuki_bridge.errors import UnusableState
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.codes import Family, IdType
 
@@ -108,7 +108,7 @@ class Store(Database):
         with self.plainly():
             rows = self.db.execute("SELECT pin FROM new_pin WHERE lock = ?", (name,)).fetchall()
         if rows and not re.fullmatch("[0-9]{4}|[0-9]{6}", rows[0][0]):
-            raise StoreError(f"{self.path} {DAMAGED}")
+            raise UnusableState(f"{self.path} {DAMAGED}")
         return str(rows[0][0]) if rows else None
 
     def forget_new_pin(self, name: str) -> None:
@@ -234,11 +234,11 @@ class Store(Database):
         try:
             return _from_row(row)
         except (ValueError, OverflowError, OSError):  # the last two: a time beyond the calendar, or the C library's
-            raise StoreError(f"{self.path} {DAMAGED}") from None
+            raise UnusableState(f"{self.path} {DAMAGED}") from None
 
     def _u32(self, value: Any) -> int:
         if not 0 <= value <= 0xFFFFFFFF:
-            raise StoreError(f"{self.path} {DAMAGED}")
+            raise UnusableState(f"{self.path} {DAMAGED}")
         return int(value)
 
     def app_id(self) -> int:

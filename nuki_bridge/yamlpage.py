@@ -40,13 +40,14 @@ class Page:
 
     def mistake(self, line: int, path: str, sentence: str) -> None:
         """Note a mistake; `line` counts from 1, an empty `path` is the file as a whole."""
-        self.mistakes.append((line, self._place(line, path) + sentence))
+        self.mistakes.append((line, self.place(line, path) + sentence))
 
     def warn(self, line: int, path: str, sentence: str) -> None:
         """Note what is no mistake but should be known."""
-        self.warnings.append(self._place(line, path) + sentence)
+        self.warnings.append(self.place(line, path) + sentence)
 
-    def _place(self, line: int, path: str) -> str:
+    def place(self, line: int, path: str) -> str:
+        """How a sentence about this line and key begins."""
         return f"{self.path}:{line}: {path}: " if path else f"{self.path}:{line}: "
 
     # -- the file and its tree ----------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def check_config(arguments: argparse.Namespace) -> int:
 
     settings = config.load(arguments.config)
     if (wrong := _state_dir_mistake(settings.state_dir)) is not None:
-        raise UnusableState(f"state_dir: {settings.state_dir} {wrong}")
+        raise UnusableState(f"{settings.state_dir_place}{settings.state_dir} {wrong}")
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if settings.path is None:

@@ -23,6 +23,7 @@ from nuki_bridge.command_line import (
 )
 from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.errors import RequestError
+from nuki_bridge.store import Store
 
 
 def run(*arguments: str) -> int:
@@ -471,7 +472,33 @@ def test_check_config_tells_of_a_state_directory_that_cannot_be_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    (tmp_path / "config.yaml").write_text("state_dir: file/below\n")
+    (tmp_path / "config.yaml").write_text("log_level: info\nstate_dir: file/below\n")
     for command in ("check-config", "run"):
         assert cli.main([command, "--config", str(tmp_path / "config.yaml")]) == 2
-        assert "file" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        place = f"{tmp_path}/config.yaml:2: state_dir: " if command == "check-config" else str(tmp_path)
+        assert told.removeprefix("nuki-bridge: ").startswith(place), told
+        assert "not a directory" in told.lower()
+
+
+@pytest.mark.parametrize("wrong", ["damaged", "newer", "another program's"])
+def test_a_database_that_will_never_do_ends_the_daemon_with_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    """On which systemd does not start it again every two seconds."""
+    store = Store(tmp_path / "state")
+    store.open()
+    store.close()
+    path = tmp_path / "state" / "nuki-bridge.db"
+    data = bytearray(path.read_bytes())
+    if wrong == "damaged":
+        data[:16] = b"junk" * 4
+    elif wrong == "newer":
+        data[60:64] = (9999).to_bytes(4, "big")
+    else:
+        data[68:72] = bytes(4)
+    path.write_bytes(data)
+    (tmp_path / "config.yaml").write_text(f"state_dir: {tmp_path}/state\n")
+    assert cli.main(["run", "--config", str(tmp_path / "config.yaml")]) == 2
+    assert wrong.partition("'")[0] in capsys.readouterr().err
+    assert path.read_bytes() == bytes(data)
