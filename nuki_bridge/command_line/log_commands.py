@@ -1,4 +1,4 @@
-"""The command `log`: show what happened at a lock."""
+"""The command `log`: show what happened at a lock, and switch its logging on or off."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ def declare(commands: Commands) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--before", type=int, metavar="INDEX", help="entries older than this one")
     place.add_argument("--after", type=int, metavar="INDEX", help="entries newer than this one, the oldest first")
+    switch = parser.add_mutually_exclusive_group()
+    switch.add_argument("--on", dest="enabled", action="store_true", default=None, help="have the lock write its log")
+    switch.add_argument("--off", dest="enabled", action="store_false", help="have it write none; what it has stays")
 
 
 async def log(client: Client, arguments: argparse.Namespace) -> None:
-    """Show a lock's log."""
+    """Show a lock's log, or switch it on or off."""
+    if arguments.enabled is not None:
+        await ask(client, arguments, "log/set", {"enabled": arguments.enabled}, "switching its log")
+        return
     request = given(arguments, "count", "before", "after")
     nothing = "nothing is in its log"
     await ask(client, arguments, "log/get", request, "reading its log", columns=_COLUMNS, nothing=nothing)

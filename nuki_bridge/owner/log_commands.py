@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from nuki_bridge.arguments import Arguments, Declaration, whole
+from nuki_bridge.arguments import Arguments, Declaration, flag, whole
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.asking import LIST_S, PROGRESS_S
+from nuki_bridge.owner.lock_config import admin_in
 from nuki_bridge.owner.lock_log import told
+from nuki_bridge.protocol.messages import EnableLogging, Status
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.protocol.messages import LogEntry
+    from nuki_bridge.protocol.wire import Message
 
 DEFAULT_COUNT = 20
 """Log entries in an answer, unless `count` says how many."""
@@ -44,6 +47,17 @@ async def _get(call: Call) -> Answer:
     return {"data": [{"index": each.index, **told(each, zone, users.kind_of)} for each in found[:count]]}
 
 
+async def _set(call: Call) -> Answer:
+    """Switch the lock's logging on or off; what its log holds stays."""
+    enabled: bool = call.arguments["enabled"]
+
+    def request(nonce: bytes, pin: int) -> Message:
+        return EnableLogging(enabled=enabled, nonce=nonce, security_pin=pin)
+
+    await admin_in(call).ask(request, Status, call.left_s())
+    return {"data": {"enabled": enabled}}
+
+
 _INDEX: Final = 0xFFFFFFFF
 REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
     "log/get": Declaration(
@@ -57,5 +71,6 @@ REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
         _get,
         reads=True,
     ),
+    "log/set": Declaration(Arguments(required={"enabled": flag}), _set),
 }
 """What can be asked of the log."""
