@@ -6,8 +6,9 @@ authorization, the action and how it ended.  It is proof under conditions that a
 - an entry counts only above the mark: the newest one known before the action was sent, with nothing of ours sent since
   whose entry might have been written later;
 - the entry at the mark must still be there as it was: a log that was cleared or reset proves nothing;
-- that there is no entry counts only while logging is switched on, and only `QUEUE_S` after the sending and `REST_S`
-  after the motor was seen at rest: an entry is written when the motor rests, and an action may have waited for it.
+- that there is no entry counts only while logging is switched on and no entry above the mark says that it was switched
+  in between, and only `QUEUE_S` after the sending and `REST_S` after the motor was seen at rest: an entry is written
+  when the motor rests, and an action may have waited for it.
 
 Asking for the log takes a new challenge, with which the one that went with the lost action is void, so what the lock
 has not looked at yet it will refuse.
@@ -164,6 +165,8 @@ class Evidence:
             return None
         if len(own) > sent.refusals:
             return Finding(_completion(max(own, key=_index)))
+        if any(entry.kind == LogType.LOGGING and entry.index > mark.index for entry in entries):
+            return None  # it may have been off while the action was carried out
         return Finding(None) if is_whole and not is_passing(sent.action, after) else None
 
     async def _newest(self) -> tuple[list[LogEntry], bool]:

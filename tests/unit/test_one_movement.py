@@ -207,6 +207,18 @@ def _logging_off(rig: Rig, lock: Lock) -> None:
     rig.virtual.log.enabled = False
 
 
+def _logging_off_for_a_while(rig: Rig, lock: Lock) -> None:
+    """It is on again when the log is read: the switch stands there, what happened in between does not."""
+
+    def switch_on() -> None:
+        rig.virtual.log.enabled = True
+        rig.virtual.write_log(LogType.LOGGING, 1)
+
+    rig.virtual.write_log(LogType.LOGGING, 0)
+    rig.virtual.log.enabled = False
+    asyncio.get_running_loop().call_later(2.0, switch_on)
+
+
 def _log_cleared(rig: Rig, lock: Lock) -> None:
     """As after a reset: it counts anew, and by chance up to where it was."""
     rig.virtual.log.load([])
@@ -224,7 +236,7 @@ def _pin_changed(rig: Rig, lock: Lock) -> None:
     rig.virtual.pin_guard.change(4711)
 
 
-@pytest.mark.parametrize("flaw", [_logging_off, _log_cleared, _pin_changed])
+@pytest.mark.parametrize("flaw", [_logging_off, _logging_off_for_a_while, _log_cleared, _pin_changed])
 async def test_a_log_that_proves_nothing_has_nothing_sent_again(flaw: Callable[[Rig, Lock], None]) -> None:
     rig = Rig()
     async with rig.running() as lock:
