@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, UnknownMessage, decode, encode
+from nuki_bridge.protocol.wire import NOT_SUPPORTED, NoTime, UnknownMessage, decode, encode
 
 NONCE = bytes(range(32))
 MODERN = st.sampled_from([Family.CLASSIC, Family.ULTRA])
@@ -121,11 +121,14 @@ def test_fields_that_are_not_there_are_absent(length: int) -> None:
     assert [name for name in tail if getattr(config, name) is not None] == tail[: max(length - 28, 0)]
 
 
-def test_an_impossible_time_is_none_and_written_as_one() -> None:
+def test_an_impossible_time_is_no_time_and_written_back_as_it_came() -> None:
     payload = bytes(21) + b"\xff\xff\x18\x00" + bytes(3)
     config = decode(0x37, payload, Family.CLASSIC)
     assert isinstance(config, AdvancedConfig)
-    assert (config.night_mode_start, config.night_mode_end) == (None, None)
+    assert (config.night_mode_start, config.night_mode_end) == (NoTime(b"\xff\xff"), NoTime(b"\x18\0"))
+    assert not config.night_mode_start
+    assert not config.night_mode_end
+    assert encode(config, Family.CLASSIC)[21:25] == b"\xff\xff\x18\0"
     assert encode(replace(config, night_mode_end=time(0, 0)), Family.CLASSIC)[21:25] == b"\xff\xff\0\0"
 
 
