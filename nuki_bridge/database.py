@@ -145,6 +145,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE replaced_pin (
+            lock TEXT PRIMARY KEY REFERENCES lock (name) ON DELETE CASCADE,
+            pin TEXT NOT NULL -- of the configuration, which the lock had before that in its row
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

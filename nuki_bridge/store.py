@@ -52,7 +52,9 @@ _SAVE = (
 
 
 def _rename(db: sqlite3.Connection, old: str, new: str) -> None:
-    lock_columns = ((table, "lock") for table in ("log_position", "former_lock", "new_pin", "equipment"))
+    lock_columns = (
+        (table, "lock") for table in ("log_position", "former_lock", "new_pin", "replaced_pin", "equipment")
+    )
     for table, column in (("lock", "name"), *lock_columns):
         db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
 
@@ -91,11 +93,23 @@ class Store(Database):
                 (lock.nuki_id, UNKNOWN_NUKI_ID),
             )
 
-    def save_pin(self, lock: PairedLock) -> None:
-        """Keep `lock` with its PIN, which puts an end to a change of that."""
+    def save_pin(self, lock: PairedLock, replaced: str | None = None) -> None:
+        """Keep `lock` with its PIN, which puts an end to a change of that.
+
+        `replaced` is the PIN of the configuration, which is out of date then.
+        """
         with self.transaction() as db:
             db.execute(_SAVE, _to_row(lock))
             db.execute("DELETE FROM new_pin WHERE lock = ?", (lock.name,))
+            db.execute("DELETE FROM replaced_pin WHERE lock = ?", (lock.name,))
+            if replaced is not None:
+                db.execute("INSERT INTO replaced_pin VALUES (?, ?)", (lock.name, replaced))
+
+    def replaced_pin(self, name: str) -> str | None:
+        """The PIN of the configuration that the lock's own has taken the place of; None if there is no such."""
+        with self.plainly():
+            rows = self.db.execute("SELECT pin FROM replaced_pin WHERE lock = ?", (name,)).fetchall()
+        return str(rows[0][0]) if rows else None
 
     def keep_new_pin(self, name: str, pin: str) -> None:
         """The lock is about to be given this PIN; until it is known what became of that it may have either."""

@@ -20,6 +20,7 @@ from nuki_bridge.bridge.members import Member
 from nuki_bridge.errors import AdapterUnavailable, RequestError
 from nuki_bridge.lock import words
 from nuki_bridge.lock_name import lock_name_mistake, slug
+from nuki_bridge.owner.pin import own as own_pin
 from nuki_bridge.owner.pin import stored_pin
 from nuki_bridge.protocol.codes import Family, IdType, name_of
 from nuki_bridge.store import UNKNOWN_NUKI_ID
@@ -155,7 +156,7 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
     configured = bridge.members.get(name) if name is not None else None
     pin = arguments.get("pin")
     if pin is None and configured is not None and configured.settings is not None and configured.settings.pin:
-        pin = configured.settings.pin.reveal()
+        pin = own_pin(bridge, configured)
     before = known.paired if known is not None else None
     if pin is None and known is not None:
         pin = stored_pin(known, heard.pairing, bridge.outside.clock())

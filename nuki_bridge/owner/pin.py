@@ -37,8 +37,9 @@ def admin_of(bridge: Bridge, member: Member, lock: Lock) -> Admin:
     """
     from nuki_bridge.lock.admin import Admin
 
-    paired, pin = member.paired, _own(member)
+    paired, pin = member.paired, own(bridge, member)
     assert paired is not None
+    _warn_of_old(bridge, member)
 
     def on_refused(pin: str) -> None:
         refused_pins.note(bridge, member, lock, pin)
@@ -63,7 +64,8 @@ def use_own(bridge: Bridge, member: Member) -> None:
     """The configuration has another PIN for a lock, or none any more."""
     if member.admin is None or member.paired is None or member.lock is None:
         return
-    pin = _own(member)
+    pin = own(bridge, member)
+    _warn_of_old(bridge, member)
     member.admin.pin.use(pin, refused=refused_pins.is_refused(member, member.lock, pin))
     warn_of_width(member.name, member.admin)
     pin_change.look_for(bridge, member, member.lock, member.admin)
@@ -84,11 +86,11 @@ def warn_of_width(name: str, admin: Admin) -> None:
 async def _verify(call: Call) -> Answer:
     """Ask the lock whether a PIN is right, by default the one we have; a right one is used and kept from then on."""
     pin = call.arguments.get("pin")
-    own = _own(call.member)
+    known = own(call.bridge, call.member)
     if pin is None:
-        if own is None:
+        if known is None:
             raise RequestError("pin_required", "no PIN is known; give it in pin")
-        pin = own
+        pin = known
         admin_in(call).pin.check_known(pin)
     else:
         admin_in(call).pin.check_given(pin)
@@ -155,7 +157,7 @@ async def _try(call: Call, pin: str) -> None:
             "the lock has refused this PIN already, or its answer got lost twice; it is tried again after an hour",
             number=ErrorCode.BAD_PIN,
         )
-    is_ours = pin == _own(call.member) and admin_in(call).has_pin
+    is_ours = pin == own(call.bridge, call.member) and admin_in(call).has_pin
     if not is_ours and sum(now < until for until in refused.values()) >= MAX_REFUSED_PINS:
         raise LockError(
             "bad_pin",
@@ -181,11 +183,28 @@ async def _try(call: Call, pin: str) -> None:
     refused_pins.forget(call.bridge, call.member, call.lock)
 
 
-def _own(member: Member) -> str | None:
+def own(bridge: Bridge, member: Member) -> str | None:
+    """The PIN to use: the configuration's, but for one that was replaced, here or in another run, by the stored one."""
     settings, paired = member.settings, member.paired
-    if settings is not None and settings.pin is not None:
-        return settings.pin.reveal()
-    return paired.pin if paired is not None else None
+    configured = settings.pin.reveal() if settings is not None and settings.pin is not None else None
+    stored = paired.pin if paired is not None else None
+    if configured is None or (stored is not None and _is_replaced(bridge, member, configured)):
+        return stored
+    return configured
+
+
+def _is_replaced(bridge: Bridge, member: Member, configured: str) -> bool:
+    return member.paired is not None and bridge.store.replaced_pin(member.paired.name) == configured
+
+
+def _warn_of_old(bridge: Bridge, member: Member) -> None:
+    settings = member.settings
+    if settings is not None and settings.pin is not None and own(bridge, member) != settings.pin.reveal():
+        log.warning(
+            "%s: the configuration is out of date: the security PIN in it (pin or pin_file) was replaced; "
+            "the new one is used, correct the configuration",
+            member.name,
+        )
 
 
 def _keep(call: Call, pin: str) -> dict[str, Any]:
@@ -199,7 +218,7 @@ def _keep(call: Call, pin: str) -> dict[str, Any]:
     call.bridge.publisher.lock(member)
     settings = member.settings
     if settings is not None and settings.pin is not None and settings.pin.reveal() != pin:
-        return {"note": "the configuration still has another PIN (pin or pin_file); change it there, too: it counts"}
+        return {"note": "the configuration still has the PIN from before (pin or pin_file); change it there, too"}
     return {}
 
 

@@ -41,10 +41,12 @@ def given_up(bridge: Bridge, member: Member) -> None:
 
 
 def keep(bridge: Bridge, member: Member, pin: str) -> None:
-    """The lock has this PIN, whichever was asked for before."""
+    """The lock has this PIN, whichever was asked for before; another one in the configuration is out of date."""
     assert member.paired is not None
+    settings = member.settings
+    configured = settings.pin.reveal() if settings is not None and settings.pin is not None else None
     member.paired = replace(member.paired, pin=pin)
-    bridge.store.save_pin(member.paired)
+    bridge.store.save_pin(member.paired, None if configured == pin else configured)
 
 
 def look_for(bridge: Bridge, member: Member, lock: Lock, admin: Admin) -> None:

@@ -26,6 +26,7 @@ COLUMNS = (
     ("announced", "device"),
     ("equipment", "trait"),
     ("new_pin", "pin"),
+    ("replaced_pin", "pin"),
 )
 """Tables and columns of text."""
 
@@ -68,6 +69,7 @@ def _template() -> bytes:
         store.keep_log_position(_LOCK, 7)
         store.keep_refused_pin(_LOCK, "654321", 1_790_000_000)
         store.keep_equipment(_LOCK, ("door sensor",))
+        store.save_pin(_LOCK, "222222")
         store.keep_new_pin(_LOCK.name, "111111")
         Records(store).ask(_INVITATION)
         Announced(store).add("front_door", ["homeassistant/device/front_door/config"])

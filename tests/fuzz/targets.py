@@ -205,6 +205,7 @@ def database(data: bytes) -> bool:
             store.refused_pins(lock)
             store.equipment(lock)
             store.new_pin(lock.name)
+            store.replaced_pin(lock.name)
             store.has_former(lock.name)
             store.restore_former(lock.name)
         Records(store).all()

@@ -247,3 +247,60 @@ async def test_a_pin_that_was_refused_is_not_paired_with(house: House) -> None:
         answer = await house.ask("bridge/request/pair", {"name": "front"})
         assert answer["error"] == "pin_required"
         assert house.ultra.pin_guard.wrong == wrong
+
+
+# -- a configuration that is out of date ------------------------------------------------------------------------------
+
+
+def with_pin(house: House, pin: str) -> House:
+    """The next run, with this PIN in the configuration."""
+    again = House(house.settings.state_dir, LockSettings("front", CLASSIC, pin=Secret(pin)))
+    again.classic, again.ultra, again.radio = house.classic, house.ultra, house.radio
+    return again
+
+
+async def test_a_pin_of_the_configuration_that_was_replaced_is_not_tried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path / "state", LockSettings("front", CLASSIC, pin=Secret("1234")))
+    async with house.running():
+        await house.pair(name="front")
+        await ask(house, "pin/set", pin="4711")
+        await ask(house, "pin/verify")
+    for _ in range(2):
+        house, before = with_pin(house, "1234"), tries(house)
+        caplog.clear()
+        async with house.running():
+            await asyncio.sleep(10)
+            await ask(house, "users/list")
+            await ask(house, "pin/verify")
+        assert tries(house) == before == 0
+        [warning] = [each.getMessage() for each in caplog.records if "out of date" in each.getMessage()]
+        assert not {"1234", "4711"} & set(warning.replace(";", " ").split())
+    house = with_pin(house, "4711")
+    caplog.clear()
+    async with house.running():
+        await ask(house, "users/list")
+    assert (tries(house), "out of date" in caplog.text) == (0, False)
+
+
+async def test_another_pin_of_the_configuration_counts(tmp_path: Path) -> None:
+    """Whoever wrote it may know better: only the very one that was replaced is out of date."""
+    house = House(tmp_path / "state", LockSettings("front", CLASSIC, pin=Secret("1234")))
+    async with house.running():
+        await house.pair(name="front")
+        await ask(house, "pin/set", pin="4711")
+    house.classic.pin_guard.change(5812)  # with the maker's app
+    house = with_pin(house, "5812")
+    async with house.running():
+        await ask(house, "users/list")
+        await ask(house, "pin/verify")
+    house.classic.pin_guard.change(1234)
+    house = with_pin(house, "1234")  # the one from before again, and the lock says so
+    async with house.running():
+        await ask(house, "pin/verify", pin="1234")
+        await ask(house, "users/list")
+    again = with_pin(house, "1234")
+    async with again.running():
+        await ask(again, "users/list")
+    assert tries(again) <= 1
