@@ -16,7 +16,7 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
-from nuki_bridge.owner.users import limit_of
+from nuki_bridge.owner.user_words import limit_of
 from nuki_bridge.owner.which import Which
 from nuki_bridge.protocol.keypad_codes import (
     CODE_NAME_SIZE,

@@ -4,8 +4,8 @@ The list is read anew when something may have changed it: the lock's config upda
 look at its end that finds more or fewer entries than before, a lock that does not know somebody who is in it, or an
 hour that has passed.  The relay relies on it, too, and not for so long: what the lock may not count is whether somebody
 may act from elsewhere, and that is for the bridge alone to enforce.  A change is made to what the lock has at that
-moment, never to what was read before, so that nobody else's change is undone.  Time limits are told in `access.py`,
-the requests of MQTT in `user_commands.py`.
+moment, never to what was read before, so that nobody else's change is undone.  How one is told stands in
+`user_words.py`, the requests of MQTT in `user_commands.py`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.asking import LIST_S
 from nuki_bridge.lock.errand import Errand
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
-from nuki_bridge.owner import access
+from nuki_bridge.owner.user_words import limit_of, shown, type_word
 from nuki_bridge.owner.which import Which
-from nuki_bridge.protocol.codes import ErrorCode, IdType, name_of
+from nuki_bridge.protocol.codes import ErrorCode, IdType
 from nuki_bridge.protocol.messages import AuthorizationEntry
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.access import Access
-    from nuki_bridge.protocol.wire import TimeLimit
 
 SYNC_S = 3600.0
 """The whole list is read at least this often."""
@@ -50,8 +49,6 @@ RELIABLE_S = 300.0
 RELIABLE_UNKNOWN_S = 5.0
 """and for an ID that is not in it, this old at most: the first time, then twice as old each time, because whoever may
 write to the relay can make up IDs and keys, and a long list takes seconds on the air."""
-
-_TYPES = {IdType.KEYPAD_2: "keypad"}
 
 
 class Invited(Protocol):
@@ -428,35 +425,5 @@ def _who_may(entries: Mapping[int, AuthorizationEntry]) -> set[tuple[int, bool, 
     return {(number, each.enabled, each.remote_allowed) for number, each in entries.items()}
 
 
-def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:
-    """A user as JSON."""
-    return {
-        "id": entry.authorization_id,
-        "name": entry.name,
-        "type": type_word(entry.id_type),
-        "enabled": bool(entry.enabled),
-        "remote": bool(entry.remote_allowed),
-        "created": wall_clock.rfc3339(entry.created, zone),
-        "last_active": wall_clock.rfc3339(entry.last_active, zone),
-        "lock_count": entry.lock_count,
-        "access": access.shown(entry.limit, zone) if entry.time_limited else None,
-        "pending": pending,
-        "self": entry.authorization_id == own_id,
-    }
-
-
 def _names(entries: Mapping[int, AuthorizationEntry]) -> dict[int, str]:
     return {number: each.name for number, each in entries.items()}
-
-
-def type_word(id_type: int) -> str:
-    """Kind of an authorization: `app`, `bridge`, `fob`, `keypad` …"""
-    return _TYPES.get(id_type) or name_of(id_type)  # type: ignore[call-overload]
-
-
-def limit_of(wanted: Access | None, zone: tzinfo, now: datetime) -> TimeLimit | None:
-    """The time limit that a request asks for; raises `RequestError`."""
-    try:
-        return None if wanted is None else wanted.limit(zone, now)
-    except ValueError as error:
-        raise RequestError("bad_request", f"access {error}") from None

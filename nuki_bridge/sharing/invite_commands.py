@@ -17,7 +17,7 @@ from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import access, lock_config
-from nuki_bridge.owner.users import limit_of
+from nuki_bridge.owner.user_words import limit_of
 from nuki_bridge.owner.which import Which
 from nuki_bridge.sharing.invitation_code import link, shown
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
