@@ -162,7 +162,7 @@ async def test_what_is_retained_on_guests_topics_is_removed_at_any_number(
         while removed not in home.daemon.log:
             assert (await home.ask("front/set", "lock" if served % 2 else "unlock"))["status"] == "ok"
             served += 1
-            assert patience.now() - started < patience.HANG_S
+            assert patience.now() - started < 5 * patience.HANG_S  # 10 s on a free machine
         assert not any('"guests_paused"' in each for each in home.on("bridge/event"))
         home.peer.publish(f"nuki/front/relay/{session}/write", "junk")
         await home.until(lambda: home.on(f"front/relay/{session}/error"))
