@@ -11,11 +11,11 @@ import math
 from nuki_bridge.lock.action import POLL_S, UNSETTLED_STATES
 from nuki_bridge.protocol.messages import KeyturnerStates
 
-SAFETY_POLL_S = 600.0
+SAFETY_POLL_S = 270.0
 """States are read at least this often, unless `states_every` says otherwise: much firmware says nothing of a change."""
 TOLD_POLL_S = 1800.0
 """The same for a lock whose beacon has told of each change so far."""
-REQUERY_S = (5.0, 600.0)
+REQUERY_S = (5.0, 270.0)
 """First and longest interval between readings while the beacon bit stays set; it doubles until one finds a change."""
 MAX_POLL_S = 30.0
 """A lock that will not stay as it is is read again after `POLL_S`, which doubles up to this."""

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from nuki_bridge.lock.lock import Connection
-from nuki_bridge.lock.timetable import SAFETY_POLL_S, TOLD_POLL_S
+from nuki_bridge.lock.timetable import TOLD_POLL_S
 from nuki_bridge.protocol.codes import Action, Completion, DoorState, Family, IdType, LockState
 from nuki_bridge.simulator.behaviour import Behaviour
 
@@ -88,16 +88,13 @@ class Schedule:
     def settled_s(self) -> float:
         """So long after the last fault what is told of the lock has to be so: 300 s.
 
-        On demand without `states_every` that is promised only where the beacon says that something changed, and that
-        to us alone; elsewhere it is as `lock/timetable.py` has it.
+        On demand without `states_every` a beacon that has told of changes is relied on until it has missed one.
         """
         habits = self.behaviour
         if self.connection is Connection.PERSISTENT or self.states_every is not None:
             return 300.0
         if habits.beacon_bit_missing or habits.beacon_bit_stays:
             return TOLD_POLL_S + 60.0
-        if self.id_type is IdType.APP:
-            return SAFETY_POLL_S + 60.0
         return 300.0
 
     def describe(self) -> list[str]:
