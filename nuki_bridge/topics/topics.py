@@ -85,7 +85,12 @@ TABLE: Final = (
     _out("bridge/response/<command>", "the answer to such a request, as JSON"),
     _out("<lock>/availability", "`online` or `offline`: can a command reach the lock now", retained=True),
     _out("<lock>/state", "what the lock itself reported: `locked`, `unlocking`, `unlocked` …", retained=True),
-    _out("<lock>/door", "`open`, `closed` …, with a door sensor only", retained=True),
+    _out(
+        "<lock>/door",
+        "`closed`, `open`, `unknown`, `deactivated`, `unavailable`, `calibrating`, `uncalibrated`, `tampered`;"
+        " with a door sensor only",
+        retained=True,
+    ),
     _out("<lock>/battery", "JSON: critical, charging, level in percent, accessories", retained=True),
     _out("<lock>/status", "JSON: everything known about the lock", retained=True),
     _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
