@@ -16,12 +16,12 @@ from bumble.att import Opcode
 
 from nuki_bridge.protocol.codes import ErrorCode, IdType, LockState
 from nuki_bridge.protocol.crypto import kdf1_dh1
-from nuki_bridge.simulator.air import Air
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
-from nuki_bridge.simulator.peripheral import Peripheral
 from tests.bench.child import serve
+from tests.radio.air import Air
+from tests.radio.peripheral import Peripheral
 from tests.vm.guest.echo import EchoDevice
 
 ADDRESS = "54:D2:72:2B:3C:4D"

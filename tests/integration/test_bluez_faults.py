@@ -25,8 +25,8 @@ from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotF
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.advertisement import APPLE, Sighting, beacon_data
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.simulator.bluez import DEVICE, Peripheral, StandInBluez
 from tests import patience
+from tests.radio.bluez import DEVICE, Peripheral, StandInBluez
 
 pytestmark = [
     pytest.mark.real_time,

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.simulator.bluez import StandInBluez
 from tests import patience
 from tests.integration.broker import Broker, Peer, free_port
 from tests.integration.test_bluez_faults import PrivateBus
 from tests.integration.test_daemon import Daemon, Home
+from tests.radio.bluez import StandInBluez
 
 pytestmark = pytest.mark.real_time
 pytest.importorskip("systemd.daemon")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,30 @@ def test_the_virtual_lock_shares_no_behaviour_with_the_client() -> None:
         text = file.read_text()
         assert "protocol.pairing" not in text
         assert "protocol.session" not in text
+
+
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in %r:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NotInstalled())
+for module in pkgutil.walk_packages([%r], "nuki_bridge."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def test_a_normal_install_can_import_every_module() -> None:
+    """What only tests need is no part of the program."""
+    settings = configparser.ConfigParser()
+    settings.read(PACKAGE.parent / "setup.cfg")
+    extras = settings["options.extras_require"]
+    needed = {line.split()[0].lower() for each in ("test", "dev") for line in extras[each].split("\n") if line.strip()}
+    only_for_tests = {each.replace("-", "_") for each in needed} | {"xdist", "tests"}
+    assert "bumble" in only_for_tests
+    subprocess.run([sys.executable, "-c", _IMPORT_ALL % (only_for_tests, str(PACKAGE))], check=True)
 
 
 @pytest.mark.parametrize("module", ["bluetooth", "mqtt", "daemon", "simulator", "http", "email", "yaml", "sqlite3"])

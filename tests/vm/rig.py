@@ -5,7 +5,7 @@
 There are two kinds of it: a kernel that runs as a process (`uml`), and one that QEMU emulates (`kernel`), slower but
 of any kind.  Either boots in seconds, without hardware acceleration.  The guest sees the host's files, read-only under
 an overlay in memory, and so has this clone and its virtual environments under the same paths.  dbus-daemon and
-bluetoothd run there; a controller and a lock come from `nuki_bridge.simulator.peripheral`.  The output of the command
+bluetoothd run there; a controller and a lock come from `tests.radio.peripheral`.  The output of the command
 appears as it comes, its exit status is ours.  In the guest `VM_RESULTS` names a directory whose content stays behind
 in the `--results` directory; the logs of the guest's kernel and bluetoothd lie there, too.
 

@@ -26,10 +26,10 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nuki_bridge.simulator.air import Air
 from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.behaviour import AuditEntry
 from nuki_bridge.simulator.lock import VirtualLock
+from tests.radio.air import Air
 
 ADDRESS = "54:D2:72:2B:3C:4D"
 NUKI_ID = 0x1A2B3C4D

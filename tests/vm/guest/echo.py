@@ -5,7 +5,7 @@ from __future__ import annotations
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.advertisement import APPLE, beacon_data, beacon_name
 from nuki_bridge.protocol.codes import PAIRING_SERVICE, Family
-from nuki_bridge.simulator.peripheral import Peripheral
+from tests.radio.peripheral import Peripheral
 
 
 class EchoDevice:

@@ -16,8 +16,8 @@ if not os.environ.get("VM_RESULTS"):
     pytest.skip("runs in the virtual machine: python -m tests.vm.rig -- pytest tests/vm/guest", allow_module_level=True)
 
 from nuki_bridge.protocol.codes import LockState
-from nuki_bridge.simulator.air import Air
 from tests.integration.broker import Broker
+from tests.radio.air import Air
 from tests.vm.guest import stack
 from tests.vm.guest.program import Program
 from tests.vm.guest.world import a_world

@@ -20,9 +20,9 @@ if not os.environ.get("VM_RESULTS"):
     pytest.skip("runs in the virtual machine: python -m tests.vm.rig -- pytest tests/vm/guest", allow_module_level=True)
 
 from nuki_bridge.protocol.codes import DoorState, Family, LockState
-from nuki_bridge.simulator.air import Air
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
+from tests.radio.air import Air
 from tests.vm.guest import stack
 
 pytestmark = pytest.mark.real_time

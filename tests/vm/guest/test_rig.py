@@ -22,9 +22,9 @@ from bleak.exc import BleakError
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.advertisement import APPLE
 from nuki_bridge.protocol.codes import KEYTURNER_GDIO, KEYTURNER_USDIO, PAIRING_SERVICE
-from nuki_bridge.simulator.air import Air
-from nuki_bridge.simulator.medium import DuplicateFilter
-from nuki_bridge.simulator.peripheral import Peripheral
+from tests.radio.air import Air
+from tests.radio.medium import DuplicateFilter
+from tests.radio.peripheral import Peripheral
 from tests.vm.guest import stack
 from tests.vm.guest.echo import EchoDevice
 

@@ -26,12 +26,12 @@ if not os.environ.get("VM_RESULTS"):
 
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.sharing.invitation_code import read_code
-from nuki_bridge.simulator.air import Air
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
-from nuki_bridge.simulator.peripheral import Peripheral
 from tests.integration.test_acl import GuardedBroker, password
+from tests.radio.air import Air
+from tests.radio.peripheral import Peripheral
 from tests.vm.guest import stack
 from tests.vm.guest.people import Device, RawGuest, Spoken, credential, try_to_pair
 from tests.vm.guest.program import Program

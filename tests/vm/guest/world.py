@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.simulator.air import Air
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
-from nuki_bridge.simulator.medium import DuplicateFilter
-from nuki_bridge.simulator.peripheral import Peripheral
 from tests.integration.broker import Broker
+from tests.radio.air import Air
+from tests.radio.medium import DuplicateFilter
+from tests.radio.peripheral import Peripheral
 from tests.vm.guest import stack
 from tests.vm.guest.program import Program
 

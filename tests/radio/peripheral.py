@@ -34,7 +34,7 @@ from nuki_bridge.protocol.codes import (
     PAIRING_SERVICE_ULTRA,
     Family,
 )
-from nuki_bridge.simulator.medium import (
+from tests.radio.medium import (
     SUPERVISION_TIMEOUT_S,
     LockController,
     Medium,

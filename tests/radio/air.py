@@ -12,8 +12,8 @@ from typing import Literal
 from bumble.transport.common import Transport as HciTransport
 from bumble.transport.vhci import open_vhci_transport
 
-from nuki_bridge.simulator.medium import AdapterController, DuplicateFilter, Medium
-from nuki_bridge.simulator.peripheral import MAX_MTU, Lock, Peripheral
+from tests.radio.medium import AdapterController, DuplicateFilter, Medium
+from tests.radio.peripheral import MAX_MTU, Lock, Peripheral
 
 
 class Air:
