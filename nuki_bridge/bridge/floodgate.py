@@ -33,6 +33,9 @@ PAUSE_S = 60.0
 SOON_S = 5.0
 """Retained messages that come are removed after this time, all at once, if there are too many to remove each."""
 
+RETRY_S = 10.0
+"""Pause before what could not be removed is tried again."""
+
 _GUESTS = re.compile(r"[^/]*/relay/[^/]*/write|invitation/[^/]*/redeem", re.DOTALL)
 
 
@@ -141,7 +144,10 @@ class Floodgate:
         try:
             removed = await self._sweep(guest_filters(self._base()))
         except BrokerError as error:
-            log.info("what is retained on guests' topics could not be removed: %s", error)
+            text = "what is retained on guests' topics could not all be removed, trying again in %g s: %s"
+            log.info(text, RETRY_S, error)
+            self._sweep_at = self._clock() + RETRY_S
+            self._due.set()
         else:
             if removed:
                 log.warning("%d retained messages on guests' topics were removed", removed)

@@ -157,7 +157,7 @@ async def test_what_is_retained_on_guests_topics_is_removed_at_any_number(
         await home.online()
         await home.until(lambda: home.last("front/availability") == "online")
         started = patience.now()
-        removed = f"{count} retained messages on guests' topics were removed"
+        removed = "retained messages on guests' topics were removed"  # in more than one go if the broker falls silent
         served = 0
         while removed not in home.daemon.log:
             assert (await home.ask("front/set", "lock" if served % 2 else "unlock"))["status"] == "ok"

@@ -241,6 +241,19 @@ async def test_retained_messages_that_come_one_by_one_are_removed_together(tmp_p
         assert len(sweeper.calls) == 1
 
 
+async def test_what_could_not_be_removed_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A broker that has much to deliver may not answer for a while."""
+    async with swept(tmp_path) as (house, sweeper):
+        sweeper.found, sweeper.fails = left(30), True
+        house.bridge.connection_changed(True)
+        await asyncio.sleep(15.0)
+        assert len(sweeper.calls) == 2
+        sweeper.fails = False
+        await asyncio.sleep(60.0)
+        assert (len(sweeper.calls), sweeper.found) == (3, [])
+        assert caplog.messages[-1] == "30 retained messages on guests' topics were removed"
+
+
 async def test_what_the_sweep_clears_is_no_flood(tmp_path: Path) -> None:
     async with swept(tmp_path) as (house, sweeper):
         sweeper.takes_s = 30.0
