@@ -46,7 +46,7 @@ def validator(pointer: str) -> Draft7Validator:
     return Draft7Validator(_whole(at(pointer)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Channel:
     """One topic below the base topic, as the description has it."""
 
@@ -58,7 +58,7 @@ class Channel:
     """By the bridge."""
     retained: bool
 
-    @property
+    @functools.cached_property
     def regex(self) -> re.Pattern[str]:
         """Topics below the base topic that are this channel."""
         levels = ("[^/]*" if level.startswith("{") else re.escape(level) for level in self.below.split("/"))

@@ -144,21 +144,11 @@ async def test_what_happens_to_a_lock_by_itself_bears_its_name(journal: Journal,
 # -- without the journal ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 def stream_of(file: Any) -> dict[str, str]:
     status = os.fstat(file.fileno())
     return {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_plain_lines_where_stderr_is_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / "err").open("w") as err:
         monkeypatch.setattr(sys, "stderr", err)
@@ -171,7 +161,6 @@ def test_plain_lines_where_stderr_is_no_journal(tmp_path: Path, monkeypatch: pyt
     assert written.count("\n") == 1
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_priorities_where_systemd_python_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "systemd", None)
     with (tmp_path / "err").open("w") as err:
@@ -182,7 +171,6 @@ def test_priorities_where_systemd_python_is_missing(tmp_path: Path, monkeypatch:
     assert (tmp_path / "err").read_text() == "<3>one\n<3>two\n<7>three\n"
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_libraries_that_log_messages_to_the_lock_are_kept_quiet() -> None:
     logs.set_up("debug", {})
     assert not logging.getLogger("dbus_fast").isEnabledFor(logging.DEBUG)

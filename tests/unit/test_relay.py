@@ -49,6 +49,10 @@ class Guest:
         self.id = f"{_number:032x}"
         self.session = Session(number, key, Family.CLASSIC, seeded(100 + _number))
         self._seen = 0
+        """Messages that `next` has given."""
+        self._heard: list[bytes] = []
+        self._searched = 0
+        """Publications of the house."""
 
     def write(self, frame: bytes | Message, **fields: Any) -> None:
         data = frame if isinstance(frame, bytes) else self.session.send(frame)
@@ -57,7 +61,9 @@ class Guest:
     def heard(self) -> list[bytes]:
         """Every frame that came for this session."""
         topic = f"nuki/front/relay/{self.id}/indicate"
-        return [each.payload for each in self.house.published if each.topic == topic]
+        self._heard += [each.payload for each in self.house.published[self._searched :] if each.topic == topic]
+        self._searched = len(self.house.published)
+        return self._heard
 
     def messages(self) -> list[Message]:
         return [self.session.receive(frame) for frame in self.heard()]
