@@ -189,7 +189,7 @@ class Database:
         Raises `StoreError` if another daemon uses the directory, or if the database cannot be used.
         """
         try:
-            with self.plainly():
+            with self.translated_errors():
                 self._claim_directory()
                 if not os.path.lexists(self.path):
                     self._create()
@@ -213,7 +213,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The database, for whoever keeps a table of its own: all statements in the block become durable, or none."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
@@ -234,7 +234,7 @@ class Database:
         return self._open_db
 
     @contextlib.contextmanager
-    def plainly(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """Tell the errors of SQLite and of the system in a sentence for the operator."""
         try:
             yield

@@ -64,13 +64,13 @@ class Store(Database):
 
     def locks(self) -> list[PairedLock]:
         """Every paired lock, by name."""
-        with self.plainly():
+        with self.translated_errors():
             rows = self.db.execute(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name").fetchall()
         return [self._from_row(row) for row in rows]
 
     def save_lock(self, lock: PairedLock) -> None:
         """Keep `lock`, in place of one of the same name."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute(_SAVE, _to_row(lock))
         self.wipe_old_pages()
 
@@ -107,19 +107,19 @@ class Store(Database):
 
     def replaced_pin(self, name: str) -> str | None:
         """The PIN of the configuration that the lock's own has taken the place of; None if there is no such."""
-        with self.plainly():
+        with self.translated_errors():
             rows = self.db.execute("SELECT pin FROM replaced_pin WHERE lock = ?", (name,)).fetchall()
         return str(rows[0][0]) if rows else None
 
     def keep_new_pin(self, name: str, pin: str) -> None:
         """The lock is about to be given this PIN; until it is known what became of that it may have either."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("INSERT OR REPLACE INTO new_pin VALUES (?, ?)", (name, pin))
         self.wipe_old_pages()
 
     def new_pin(self, name: str) -> str | None:
         """The PIN that the lock may have been given; None if that is not in doubt."""
-        with self.plainly():
+        with self.translated_errors():
             rows = self.db.execute("SELECT pin FROM new_pin WHERE lock = ?", (name,)).fetchall()
         if rows and not re.fullmatch("[0-9]{4}|[0-9]{6}", rows[0][0]):
             raise UnusableState(f"{self.path} {DAMAGED}")
@@ -127,7 +127,7 @@ class Store(Database):
 
     def forget_new_pin(self, name: str) -> None:
         """The lock has not been given it."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("DELETE FROM new_pin WHERE lock = ?", (name,))
         self.wipe_old_pages()
 
@@ -143,12 +143,12 @@ class Store(Database):
 
     def has_former(self, name: str) -> bool:
         """Whether the lock's authorization is unproven and took the place of another one."""
-        with self.plainly():
+        with self.translated_errors():
             return bool(self.db.execute("SELECT 1 FROM former_lock WHERE lock = ?", (name,)).fetchall())
 
     def forget_former(self, name: str) -> None:
         """The lock's authorization is proven: those before it are worthless."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("DELETE FROM former_lock WHERE lock = ?", (name,))
         self.wipe_old_pages()
 
@@ -181,14 +181,14 @@ class Store(Database):
 
     def remove_lock(self, name: str) -> bool:
         """Forget the lock and its key; False if there is none of that name."""
-        with self.plainly():
+        with self.translated_errors():
             removed = self.db.execute("DELETE FROM lock WHERE name = ?", (name,)).rowcount > 0
         self.wipe_old_pages()
         return removed
 
     def log_position(self, lock: PairedLock) -> int | None:
         """Index of the last entry of this lock's log that was told; None if none ever was."""
-        with self.plainly():
+        with self.translated_errors():
             rows = self.db.execute(
                 "SELECT position FROM log_position WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
             ).fetchall()
@@ -196,7 +196,7 @@ class Store(Database):
 
     def equipment(self, lock: PairedLock) -> frozenset[str]:
         """What this lock was once seen to have, in the words of `keep_equipment`."""
-        with self.plainly():
+        with self.translated_errors():
             rows = self.db.execute(
                 "SELECT trait FROM equipment WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
             ).fetchall()
@@ -213,7 +213,7 @@ class Store(Database):
 
     def keep_log_position(self, lock: PairedLock, position: int) -> None:
         """Remember it; does nothing if the lock is not paired any more."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute(
                 "INSERT INTO log_position SELECT name, nuki_id, ? FROM lock WHERE name = ? AND nuki_id = ?"
                 " ON CONFLICT (lock) DO UPDATE SET nuki_id = excluded.nuki_id, position = excluded.position",
@@ -222,25 +222,25 @@ class Store(Database):
 
     def refused_pins(self, lock: PairedLock) -> dict[str, int]:
         """Every PIN that this lock has refused, whatever its name was then, and when (Unix seconds)."""
-        with self.plainly():
+        with self.translated_errors():
             rows = self.db.execute("SELECT pin, refused_at FROM refused_pin WHERE nuki_id = ?", (lock.nuki_id,))
             return {str(pin): int(refused_at) for pin, refused_at in rows}
 
     def keep_refused_pin(self, lock: PairedLock, pin: str, now: int) -> None:
         """Remember it, also if the lock is not paired any more."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("INSERT OR REPLACE INTO refused_pin VALUES (?, ?, ?)", (lock.nuki_id, pin, now))
         self.wipe_old_pages()
 
     def forget_refused_pins(self, lock: PairedLock, pin: str | None = None) -> None:
         """The lock has taken a PIN; or only this one does not count as refused."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("DELETE FROM refused_pin WHERE nuki_id = ? AND pin = coalesce(?, pin)", (lock.nuki_id, pin))
         self.wipe_old_pages()
 
     def forget_old_refusals(self, first: int, last: int) -> None:
         """Forget the refused PINs of all locks from before `first` and from after `last` (Unix seconds)."""
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute("DELETE FROM refused_pin WHERE refused_at NOT BETWEEN ? AND ?", (first, last))
         self.wipe_old_pages()
 
@@ -259,7 +259,7 @@ class Store(Database):
         """The ID under which this installation pairs: 1..0xFFFFFFFF, chosen at random once."""
         import secrets
 
-        with self.plainly():
+        with self.translated_errors():
             self.db.execute(
                 "INSERT OR IGNORE INTO installation VALUES ('app_id', ?)", (1 + secrets.randbelow(0xFFFFFFFF),)
             )

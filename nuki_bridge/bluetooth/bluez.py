@@ -91,7 +91,7 @@ class Bluez:
             self._unusable(str(error))
         except DBusError as error:
             self.signalled = False
-            self._unusable(f"bluetoothd does not answer ({words(error)})")
+            self._unusable(f"bluetoothd does not answer ({error_text(error)})")
         except TimeoutError:
             self.signalled = False
             self.close()  # it may as well be our connection to the bus that is stuck
@@ -99,7 +99,7 @@ class Bluez:
         except _BUS_ERRORS as error:
             self.signalled = False
             self.close()
-            self._unusable(f"the system D-Bus cannot be reached ({words(error)})")
+            self._unusable(f"the system D-Bus cannot be reached ({error_text(error)})")
         lost, self.lost = self.lost, False
         return lost
 
@@ -112,7 +112,7 @@ class Bluez:
         except TimeoutError:
             log.debug("bluetoothd takes its time to start")
         except _BUS_ERRORS as error:
-            raise LinkError(words(error)) from error
+            raise LinkError(error_text(error)) from error
 
     def cannot_start(self, why: str) -> None:
         """bluetoothd has died and could not be started: say so instead of promising it."""
@@ -158,11 +158,11 @@ class Bluez:
         except DBusError as error:
             if error.type in _NO_SUCH_DEVICE:
                 return None
-            raise LinkError(f"BlueZ refuses {member} for {address}: {words(error)}") from error
+            raise LinkError(f"BlueZ refuses {member} for {address}: {error_text(error)}") from error
         except TimeoutError as error:
             raise LinkError(f"BlueZ does not answer {member} for {address}") from error
         except _BUS_ERRORS as error:
-            raise AdapterUnavailable(f"the system D-Bus cannot be reached ({words(error)})") from error
+            raise AdapterUnavailable(f"the system D-Bus cannot be reached ({error_text(error)})") from error
 
     # -- the bus ------------------------------------------------------------------------------------------------------
 
@@ -343,7 +343,7 @@ _NO_SUCH_DEVICE = (
 )
 
 
-def words(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The text of an error, or its class if it has none."""
     try:
         return str(error) or type(error).__name__

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bleak import BleakClient
 from bleak.exc import BleakDeviceNotFoundError, BleakError
 
-from nuki_bridge.bluetooth.bluez import words
+from nuki_bridge.bluetooth.bluez import error_text
 from nuki_bridge.bluetooth.link import Channel, OnData
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
 from nuki_bridge.protocol import codes
@@ -60,7 +60,7 @@ class BluezLink:
         self._client: BleakClient | None = None
         self._family: Family | None = None
         self._characteristics: dict[Channel, Any] = {}
-        self._hears_errors = False
+        self._gdio_subscribed = False
         self._stage: Literal["waiting", "looking", "connecting"] = "waiting"
         self._given_up_at: float | None = None
         self._stale = False  # BlueZ is to forget the device before the next attempt
@@ -83,11 +83,11 @@ class BluezLink:
         return self._radio.scanner.rssi(self.address)
 
     @property
-    def hears_errors(self) -> bool:
+    def gdio_subscribed(self) -> bool:
         """The link is up and what comes on GDIO arrives, as far as the lock has it."""
-        return self.connected and self._hears_errors
+        return self.connected and self._gdio_subscribed
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
+    async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Connect, discover and enable indications; one attempt, see `link.Link`."""
         if self._radio.links.setdefault(self.address, self) is not self or self.connected:
             raise LinkError(f"{self.address}: there is a link already")
@@ -99,7 +99,7 @@ class BluezLink:
                     await self._have_forgotten()
                 self._wrote = self._heard = False
                 client = await self._connected_client(timeout_s)
-                await self._subscribe(client, pairing, hurry)
+                await self._subscribe(client, pairing, skip_gdio)
                 self._client = client
                 self._given_up_at = None
         except BaseException as error:
@@ -145,7 +145,7 @@ class BluezLink:
             else:
                 return client
 
-    async def _subscribe(self, client: BleakClient, pairing: bool, hurry: bool) -> None:
+    async def _subscribe(self, client: BleakClient, pairing: bool, skip_gdio: bool) -> None:
         """Tell the family and the channels from the characteristics, and enable indications."""
         found = {one.uuid: one for service in client.services for one in service.characteristics}
         self._family = next((family for uuid, family in _FAMILIES.items() if uuid in found), self._family)
@@ -158,9 +158,9 @@ class BluezLink:
             if self._characteristics[channel] is None:
                 raise _StaleServices(f"{self.address}: the lock shows no {channel.value} characteristic")
         errors = None if pairing else self._characteristics[Channel.GDIO]
-        if errors is not None and not hurry:
+        if errors is not None and not skip_gdio:
             wanted.append(Channel.GDIO)
-        self._hears_errors = errors is None or not hurry
+        self._gdio_subscribed = errors is None or not skip_gdio
         # Side by side: BlueZ gets the second request while it waits for the lock's answer to the first.
         results = await asyncio.gather(*(self._enable(client, each) for each in wanted), return_exceptions=True)
         for error in filter(None, results):
@@ -168,16 +168,16 @@ class BluezLink:
         if not client.is_connected:
             raise Disconnected(f"{self.address}: disconnected while enabling indications")
 
-    async def hear_errors(self) -> None:
+    async def subscribe_gdio(self) -> None:
         """Subscribe to GDIO unless that is done; see `link.Link`."""
         client = self._client
         if client is None:
             raise Disconnected(f"{self.address}: not connected")
-        if self._hears_errors:
+        if self._gdio_subscribed:
             return
         async with self._confirmed("enabling indications"):
             await self._enable(client, Channel.GDIO)
-        self._hears_errors = True
+        self._gdio_subscribed = True
 
     async def _enable(self, client: BleakClient, channel: Channel) -> None:
         """Enable indications."""
@@ -232,7 +232,7 @@ class BluezLink:
             async with asyncio.timeout(DISCONNECT_S):
                 await client.disconnect()
         except Exception as error:
-            log.debug("%s: disconnecting: %s", self.address, words(error))
+            log.debug("%s: disconnecting: %s", self.address, error_text(error))
         finally:
             if self._client is client:
                 self._lost(client)
@@ -279,7 +279,7 @@ def _att_error(error: Exception) -> str:
 
 def _explain(error: Exception) -> tuple[type[LinkError], str]:
     """Class and words for an error of bleak or D-Bus."""
-    text = words(error)
+    text = error_text(error)
     name = getattr(error, "dbus_error", "")
     if isinstance(error, BleakDeviceNotFoundError) or "not found" in text:
         return NotFound, text

@@ -54,18 +54,18 @@ class Link(Protocol):
         """Signal strength last seen in dBm, if any."""
 
     @property
-    def hears_errors(self) -> bool:
+    def gdio_subscribed(self) -> bool:
         """The link is up and what comes on GDIO arrives, as far as the lock has it."""
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
+    async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Connect, discover and enable indications, all within `timeout_s`.
 
-        Subscribes to USDIO and GDIO, with `hurry` to USDIO only, with `pairing` to PAIRING instead.  One attempt, no
+        Subscribes to USDIO and GDIO; with `skip_gdio` to USDIO only, with `pairing` to PAIRING.  One attempt, no
         retry: that is the owner's business.  Raises `NotFound`, `TimedOut`, `Disconnected`, `AdapterUnavailable` or
         another `LinkError`; the link is down then.
         """
 
-    async def hear_errors(self) -> None:
+    async def subscribe_gdio(self) -> None:
         """Subscribe to GDIO unless that is done.  Raises `LinkError`; the link may be up then."""
 
     async def write(self, channel: Channel, data: bytes) -> None:

@@ -21,7 +21,7 @@ from nuki_bridge.bluetooth.revival import Revival
 from nuki_bridge.bluetooth.scan import OLD_BLEAK, SCAN_S, Scanner
 from nuki_bridge.errors import AdapterUnavailable, LinkError
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.pulse import Part
+from nuki_bridge.watchdog import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ class BluezRadio:
     `adapter` is its name (`hci0`), None for the first powered one.  An adapter that is powered off stays so.
     """
 
-    def __init__(self, adapter: str | None = None, pulse: Part | None = None) -> None:
-        self._pulse = pulse or Part()
+    def __init__(self, adapter: str | None = None, heartbeat: Heartbeat | None = None) -> None:
+        self._heartbeat = heartbeat or Heartbeat()
         self._wake = asyncio.Event()
         self.bluez = Bluez(adapter, self._wake.set)
         self.links: dict[str, BluezLink] = {}
@@ -81,7 +81,7 @@ class BluezRadio:
         try:
             while True:
                 self._wake.clear()
-                self._pulse.step(CALL_S, "asking BlueZ for its adapters")
+                self._heartbeat.step(CALL_S, "asking BlueZ for its adapters")
                 if await self.bluez.refresh():
                     self._forget()
                 coming_up = not self.status.available and (reported is None or not reported.available)
@@ -90,16 +90,18 @@ class BluezRadio:
                 if self.status != reported:
                     reported = self.status
                     on_status(reported)
-                self._pulse.step(CALL_S, "having bluetoothd started")
-                revive_s = await self._revival.look()
-                self._pulse.step(4 * SCAN_S, "starting the scan")  # to stop, to start, to stop what timed out, to queue
+                self._heartbeat.step(CALL_S, "having bluetoothd started")
+                revive_s = await self._revival.check()
+                self._heartbeat.step(
+                    4 * SCAN_S, "starting the scan"
+                )  # to stop, to start, to stop what timed out, to queue
                 pause_s = await self.scanner.adjust()
                 pause_s = min(each for each in (LOOK_S, pause_s, revive_s) if each is not None)
                 pause_s = pause_s if self.bluez.signalled else REOPEN_S
-                self._pulse.step(pause_s, "the pause until something is due")
+                self._heartbeat.step(pause_s, "the pause until something is due")
                 await self._woken(pause_s)
         finally:
-            self._pulse.rest()
+            self._heartbeat.rest()
             await asyncio.gather(*(link.disconnect() for link in self.links.values()))
             await self.scanner.stop()
             self._forget()

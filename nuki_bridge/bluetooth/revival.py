@@ -23,7 +23,7 @@ ALIVE_S = 600.0
 
 
 class Revival:
-    """`look` whenever the state of Bluetooth was read anew, and when it says so."""
+    """Call `check` whenever the state of Bluetooth was read anew, and when it says so."""
 
     def __init__(self, bluez: Bluez) -> None:
         self._bluez = bluez
@@ -31,7 +31,7 @@ class Revival:
         self._due_at: float | None = None
         self._alive_since = -math.inf
 
-    async def look(self) -> float | None:
+    async def check(self) -> float | None:
         """Start a dead bluetoothd if the pause is over; gives the seconds after which to look again, None for never.
 
         Whether it came is for the next `refresh` to tell.

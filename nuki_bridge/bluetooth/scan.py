@@ -19,7 +19,7 @@ from bleak.assigned_numbers import AdvertisementDataType as Part
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakDBusError
 
-from nuki_bridge.bluetooth.bluez import Bluez, forget_bleak_cache, stop_bleak_discovery, words
+from nuki_bridge.bluetooth.bluez import Bluez, error_text, forget_bleak_cache, stop_bleak_discovery
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.advertisement import Sighting, parse_advertisement
 
@@ -244,12 +244,12 @@ class Scanner:
         if self._bluez.lost:
             return 0.0
         if wanted.passive:
-            log.warning("passive scanning does not start on %s, trying active: %s", wanted.adapter, words(error))
+            log.warning("passive scanning does not start on %s, trying active: %s", wanted.adapter, error_text(error))
             self._no_monitors = True
             return 0.0
         self._failures += 1
         level = logging.WARNING if self._failures == 1 else logging.DEBUG
-        log.log(level, "scanning does not start on %s, will go on trying: %s", wanted.adapter, words(error))
+        log.log(level, "scanning does not start on %s, will go on trying: %s", wanted.adapter, error_text(error))
         # A start that timed out may have taken effect, and then BlueZ would answer InProgress for ever.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(SCAN_S):

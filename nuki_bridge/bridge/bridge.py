@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge import __version__, logs
-from nuki_bridge.bluetooth.air import Air
+from nuki_bridge.bluetooth.nearby import NearbyDevices
 from nuki_bridge.bridge import report, unproven
 from nuki_bridge.bridge.equipment import Equipment
 from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
@@ -29,7 +29,6 @@ from nuki_bridge.lock.lock import Connection, Lock
 from nuki_bridge.owner import pin
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.users import Users
-from nuki_bridge.pulse import Pulse
 from nuki_bridge.sharing import invite_commands
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.sharing.invitations import Invitations
@@ -37,6 +36,7 @@ from nuki_bridge.sharing.invited_users import InvitedUsers
 from nuki_bridge.sharing.relay import Relay
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication
+from nuki_bridge.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio, RadioStatus
@@ -66,7 +66,7 @@ class Outside:
     on it stand the times of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
     `fits` tells whether a message is small enough for the broker, as far as is known.
     `sweep` removes what is retained on topics that fit filters, tells of each message and gives their number.
-    `changed` is told that a lock, its link or the adapter is not as it was, `pulse` watches over each lock.
+    `changed` is told that a lock, its link or the adapter is not as it was, `watchdog` watches over each lock.
     """
 
     publish: Callable[[Publication], bool]
@@ -81,7 +81,7 @@ class Outside:
     simulate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     fits: Callable[[Publication], bool] = lambda publication: True
     changed: Callable[[], None] = lambda: None
-    pulse: Pulse = field(default_factory=Pulse)
+    watchdog: Watchdog = field(default_factory=Watchdog)
     sweep: Callable[[list[str], Callable[[Message], None]], Awaitable[int]] = _nothing_retained
 
 
@@ -95,7 +95,7 @@ class Bridge:
         self.outside = outside
         self.base = settings.mqtt.base_topic
         self.members = Members(settings.locks, store.locks())
-        self.air = Air(outside.clock)
+        self.nearby = NearbyDevices(outside.clock)
         installation = _installation(store.app_id())
         discovery = settings.mqtt.discovery
         self.announcer = Announcer(discovery, self.base, installation, Announced(store), outside.publish, outside.fits)
@@ -216,7 +216,7 @@ class Bridge:
         self.publisher.connected()
         for member in self.members:
             if member.log_book is not None:
-                member.log_book.soon()
+                member.log_book.schedule()
         self.outside.watch(self.publisher.watched())
 
     def too_large(self, topic: str) -> None:
@@ -249,7 +249,7 @@ class Bridge:
             on_link=self.outside.changed,
             on_paired=lambda: self._paired_changed(member),
             states_every_s=member.states_every_s,
-            pulse=self.outside.pulse.part(f"lock {member.name}"),
+            heartbeat=self.outside.watchdog.heartbeat(f"lock {member.name}"),
         )
         member.begin(lock)
         member.equipment = Equipment(self.store, lambda: member.paired)
@@ -296,7 +296,7 @@ class Bridge:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        self.outside.pulse.forget(f"lock {member.name}")
+        self.outside.watchdog.forget(f"lock {member.name}")
         self.outside.changed()
 
     async def _again_and_again(self, what: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -316,7 +316,7 @@ class Bridge:
     # -- told by the radio and the locks ------------------------------------------------------------------------------
 
     def _sighted(self, sighting: Sighting) -> None:
-        self.air.hear(sighting)
+        self.nearby.hear(sighting)
         member = self.members.at(sighting.address)
         if member is not None and member.lock is not None:
             member.lock.sighted(sighting)
@@ -344,7 +344,7 @@ class Bridge:
         unproven.proven(self, member)
         self.publisher.lock(member)
         if member.users is not None and member.log_book is not None:
-            member.users.look()
+            member.users.wake()
             member.log_book.feed(states)
 
     def _remember(self, member: Member, event: dict[str, Any]) -> None:
@@ -359,7 +359,7 @@ class Bridge:
             self._show_invitations(member)
             if member.users is not None:
                 member.users.show()
-                member.users.look()
+                member.users.wake()
 
     def _users_changed(self, member: Member, users: list[dict[str, Any]]) -> None:
         self.publisher.users(member, users)
@@ -379,8 +379,8 @@ class Bridge:
             self._show_invitations(member)
         if member.users is not None and member.log_book is not None:
             member.users.show()  # the lock's time zone may be another one
-            member.users.look()
-            member.log_book.look()
+            member.users.wake()
+            member.log_book.wake()
 
     def _paired_changed(self, member: Member) -> None:
         """The lock has shown its Nuki ID or another family."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge import __version__
 from nuki_bridge.arguments import Arguments, Declaration, bluetooth_address, number, one_of, security_pin, text
-from nuki_bridge.bluetooth.air import Heard
+from nuki_bridge.bluetooth.nearby import Heard
 from nuki_bridge.bridge import report
 from nuki_bridge.bridge.members import Member
 from nuki_bridge.errors import AdapterUnavailable, RequestError
@@ -46,7 +46,7 @@ async def _scan(bridge: Bridge, request: Request) -> Answer:
     started = bridge.outside.clock()
     with _look_around(bridge):
         await asyncio.sleep(timeout_s)
-    heard = bridge.air.since(started)
+    heard = bridge.nearby.since(started)
     found = [_describe(bridge, each, started) for each in heard]
     seen = {each.address for each in heard}
     linked = [each.lock for each in bridge.members if each.lock is not None and each.lock.connected]
@@ -143,7 +143,7 @@ async def _find(bridge: Bridge, arguments: Mapping[str, Any], known: Member | No
     """Wait for the lock in pairing mode."""
     timeout_s = arguments.get("timeout", PAIR_S)
     address = arguments.get("address") or (known.address if known is not None else None)
-    heard = await bridge.air.wait_for_pairing(address, timeout_s)
+    heard = await bridge.nearby.wait_for_pairing(address, timeout_s)
     if "name" in arguments:
         _check_name(bridge.members.get(arguments["name"]), bridge.members.at(heard.address), heard.address)
     return heard
@@ -195,7 +195,7 @@ async def _pair_with(bridge: Bridge, arguments: Mapping[str, Any], heard: Heard,
         if known is not None:
             known.paired = before
         raise
-    bridge.air.has_paired(heard.address)
+    bridge.nearby.has_paired(heard.address)
     if config is not None:
         bridge.store.forget_former(kept)
         name = name or bridge.members.free_name(slug(config.name, config.nuki_id))

@@ -61,7 +61,7 @@ class Equipment:
         self.traits: frozenset[str] = frozenset()
         """As far as is known."""
 
-    def look(self, states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> None:
+    def note(self, states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> None:
         """The lock has told this; cheap if it is nothing new."""
         paired = self._paired()
         if paired is None:

@@ -36,7 +36,7 @@ class Neighbour:
         self._seen.clear()
         self._told = False
 
-    def look(self, base: str, payload: bytes) -> bool:
+    def is_foreign(self, base: str, payload: bytes) -> bool:
         """Whether this `bridge/info` is of another installation or another run; says so if that one is running."""
         whose = _whose(payload)
         if whose is None or whose == self._own:

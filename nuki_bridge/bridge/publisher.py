@@ -138,7 +138,7 @@ class Publisher:
             self._put(f"{member.name}/availability", OFFLINE)
             return
         if member.equipment is not None and lock.states is not None:
-            member.equipment.look(lock.states, lock.config, lock.advanced_config)
+            member.equipment.note(lock.states, lock.config, lock.advanced_config)
         had_door = member.equipment is not None and "door" in member.equipment.traits
         for kind, payload in report.lock_payloads(lock, had_door=had_door).items():
             self._put(f"{member.name}/{kind}", payload)
@@ -239,7 +239,7 @@ class Publisher:
         echoes = not retain_is_kept
         if message.topic == self._topic("bridge/info"):
             is_past = self._was_ours(message.payload)
-            if self._neighbour.look(self._base, message.payload):
+            if self._neighbour.is_foreign(self._base, message.payload):
                 echoes = False
             elif is_past:
                 return

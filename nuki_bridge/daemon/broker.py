@@ -14,8 +14,8 @@ from nuki_bridge.mqtt.sweep import sweep
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
-    from nuki_bridge.pulse import Part
     from nuki_bridge.topics.topics import Publication
+    from nuki_bridge.watchdog import Heartbeat
 
 
 class Broker:
@@ -31,14 +31,14 @@ class Broker:
         filters: Callable[[], Iterable[str]],
         on_message: Callable[[Message], None],
         on_connection: Callable[[bool], None],
-        pulse: Part,
+        heartbeat: Heartbeat,
         on_too_large: Callable[[str], None] = lambda topic: None,
     ) -> None:
         self._filters = filters
         self._on_message = on_message
         self._on_connection = on_connection
         self._on_too_large = on_too_large
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._reason: str | None = None
         self._is_new = False  # nothing that was asked on another broker waits for this one
         self._client = self._new_client(settings)
@@ -54,7 +54,7 @@ class Broker:
             on_connection=self._connection_changed,
             on_too_large=self._on_too_large,
             echo_topic=f"{settings.base_topic}/bridge/response/{secrets.token_hex(16)}",
-            pulse=self._pulse,
+            heartbeat=self._heartbeat,
         )
 
     async def run(self) -> None:

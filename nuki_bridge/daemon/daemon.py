@@ -24,8 +24,8 @@ from nuki_bridge.daemon.broker import Broker
 from nuki_bridge.daemon.reload import Reload
 from nuki_bridge.daemon.service import feed_watchdog, notifier, watchdog_interval_s
 from nuki_bridge.mqtt import mqtt
-from nuki_bridge.pulse import Pulse
 from nuki_bridge.store import Store
+from nuki_bridge.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio
@@ -94,10 +94,10 @@ class _Daemon:
         self._stop = stop or asyncio.Event()
         self._restarting = False
         self._notify = notifier()
-        self._pulse = Pulse()
+        self._watchdog = Watchdog()
         simulate = None
         if radio is None:
-            radio, simulate = _radio(settings, self._pulse)
+            radio, simulate = _radio(settings, self._watchdog)
         self._bridge = Bridge(
             settings,
             store,
@@ -115,8 +115,8 @@ class _Daemon:
                 random=secrets.token_bytes,
                 hostname=os.uname().nodename.partition(".")[0],
                 simulate=simulate,
-                changed=lambda: self._status.look(),
-                pulse=self._pulse,
+                changed=lambda: self._status.schedule(),
+                watchdog=self._watchdog,
             ),
         )
         self._broker = Broker(
@@ -124,14 +124,14 @@ class _Daemon:
             filters=self._bridge.filters,
             on_message=self._bridge.handle,
             on_connection=self._bridge.connection_changed,
-            pulse=self._pulse.part("the broker"),
+            heartbeat=self._watchdog.heartbeat("the broker"),
             on_too_large=self._bridge.too_large,
         )
         self.reload = Reload(
             read,
             self._bridge,
             self._broker,
-            new_radio=lambda settings: _radio(settings, self._pulse)[0],
+            new_radio=lambda settings: _radio(settings, self._watchdog)[0],
             notify=self._notify,
         )
         self._status = status_line.StatusLine(self._describe, lambda line: self._notify(f"STATUS={line}"))
@@ -141,14 +141,16 @@ class _Daemon:
         log.info("nuki-bridge %s starts", __version__)
         bridge = asyncio.create_task(self._bridge.run(), name="bridge")
         broker = asyncio.create_task(self._connect_to_broker(), name="mqtt")
-        watchdog = asyncio.create_task(feed_watchdog(self._notify, self._pulse, watchdog_interval_s()), name="watchdog")
+        watchdog = asyncio.create_task(
+            feed_watchdog(self._notify, self._watchdog, watchdog_interval_s()), name="watchdog"
+        )
         reloading = asyncio.create_task(self.reload.run(), name="reload")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.sleep(0)
             # Not later: a broker that is away must not make systemd believe that we do not start.
             self._notify("READY=1")
-            self._status.look()
+            self._status.schedule()
             if ready is not None:
                 ready.set()
             await asyncio.wait((stopping, bridge, broker), return_when=asyncio.FIRST_COMPLETED)
@@ -204,7 +206,7 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _radio(settings: Settings, pulse: Pulse) -> tuple[Radio, Callable[[dict[str, Any]], dict[str, Any]] | None]:
+def _radio(settings: Settings, watchdog: Watchdog) -> tuple[Radio, Callable[[dict[str, Any]], dict[str, Any]] | None]:
     """The radio that the settings ask for, and the control of its locks if they are virtual."""
     if settings.bluetooth.backend == "virtual":
         from nuki_bridge.simulator.backend import LATENCY_S, STATE_FILE, default_locks
@@ -219,7 +221,7 @@ def _radio(settings: Settings, pulse: Pulse) -> tuple[Radio, Callable[[dict[str,
         return virtual, virtual.control
     from nuki_bridge.bluetooth.radio import BluezRadio
 
-    return BluezRadio(settings.bluetooth.adapter, pulse.part("Bluetooth")), None
+    return BluezRadio(settings.bluetooth.adapter, watchdog.heartbeat("Bluetooth")), None
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

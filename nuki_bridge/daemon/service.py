@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nuki_bridge.pulse import Pulse
+    from nuki_bridge.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None
     return interval_s if mine and interval_s > 0 else None
 
 
-async def feed_watchdog(notify: Callable[[str], None], pulse: Pulse, interval_s: float | None) -> None:
+async def feed_watchdog(notify: Callable[[str], None], watchdog: Watchdog, interval_s: float | None) -> None:
     """Feed the watchdog while the event loop runs and every part keeps its promise; until cancelled.
 
     The time for which the whole process stood still (suspended, stopped, swapped out) counts for no part.  Where there
@@ -53,7 +53,7 @@ async def feed_watchdog(notify: Callable[[str], None], pulse: Pulse, interval_s:
     pause_s = LOOK_S if interval_s is None else min(LOOK_S, interval_s / 3)
     told: list[str] = []
     while True:
-        stuck = pulse.stuck()
+        stuck = watchdog.stuck()
         if stuck != told:
             told = stuck
             for each in stuck:
@@ -62,8 +62,8 @@ async def feed_watchdog(notify: Callable[[str], None], pulse: Pulse, interval_s:
                 log.warning("every part makes progress again")
         if not stuck and interval_s is not None:
             notify("WATCHDOG=1")
-        asleep_at = pulse.clock()
+        asleep_at = watchdog.clock()
         await asyncio.sleep(pause_s)
-        late_s = pulse.clock() - asleep_at - pause_s
+        late_s = watchdog.clock() - asleep_at - pause_s
         if late_s > STALL_S:
-            pulse.excuse(late_s)
+            watchdog.excuse(late_s)

@@ -53,7 +53,7 @@ class StatusLine:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def look(self) -> None:
+    def schedule(self) -> None:
         """Something that is in the line may have changed."""
         if self._timer is None and not self._closed:
             loop = asyncio.get_running_loop()

@@ -109,7 +109,7 @@ def directory() -> Path:
 
 def load(path: Path) -> Credential:
     """The credential in a file; raises `RequestError`."""
-    with plainly(path):
+    with translated_errors(path):
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
         data = json.loads(text)
@@ -139,7 +139,7 @@ def store(path: Path, credential: Credential, broker: str | None) -> None:
     """Write a credential file, 0600, whole or not at all; raises `RequestError`, also if there is one already."""
     data = {**credential.data, **({"broker": broker} if broker else {})}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    with plainly(path):
+    with translated_errors(path):
         make_directory(path.parent)
         new = _beside(path)
         write_new(new, text)
@@ -160,7 +160,7 @@ def refuse_unwritable(path: Path) -> None:
 
     Makes the directory, which stays.
     """
-    with plainly(path):
+    with translated_errors(path):
         make_directory(path.parent)
         probe = _beside(path)
         write_new(probe, " " * PROBE_SIZE)
@@ -179,7 +179,7 @@ def refuse_existing(path: Path) -> None:
 
 
 @contextmanager
-def plainly(path: Path) -> Iterator[None]:
+def translated_errors(path: Path) -> Iterator[None]:
     """Turn errors of the system into `RequestError`; `path` is what the block is about."""
     try:
         yield

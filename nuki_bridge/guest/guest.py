@@ -21,9 +21,9 @@ from nuki_bridge.guest.credential_file import (
     Credential,
     directory,
     make_directory,
-    plainly,
     read_credential,
     sync_directory,
+    translated_errors,
     write_new,
 )
 from nuki_bridge.guest.relay_link import UNREADABLE, GuestConnection, RelayRadio, read_error
@@ -100,7 +100,7 @@ class Redemption:
 
     def client(self) -> str:
         """The client number, noted before it is used; raises `RequestError` if that is not possible."""
-        with plainly(self._note):
+        with translated_errors(self._note):
             make_directory(self._note.parent)
             self._forget_old_notes()
             with suppress(FileExistsError):

@@ -134,11 +134,11 @@ class RelayLink:
         return None
 
     @property
-    def hears_errors(self) -> bool:
+    def gdio_subscribed(self) -> bool:
         """A session has begun: the bridge hands on every error of the lock."""
         return self.connected
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
+    async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Begin a session, which nobody else hears of before the first `write`."""
         if pairing:
             raise LinkError("a lock cannot be paired over the relay")
@@ -147,7 +147,7 @@ class RelayLink:
             self._radio.connection.read(self._topic("indicate"), self._indicated)
             self._radio.connection.read(self._topic("error"), self._refused)
 
-    async def hear_errors(self) -> None:
+    async def subscribe_gdio(self) -> None:
         """Nothing to do: the bridge subscribes to the lock."""
 
     async def write(self, channel: Channel, data: bytes) -> None:

@@ -75,7 +75,7 @@ UNSETTLED_STATES = MOVING_STATES | {LockState.UNLATCHED, LockState.UNLOCKED_LOCK
 """States that the lock leaves by itself before long."""
 
 
-class Reach(Protocol):
+class ActionContext(Protocol):
     """What an action needs of its `Lock`, whose turn it holds."""
 
     name: str
@@ -114,12 +114,12 @@ class Reach(Protocol):
 class ActionRun:
     """One lock action on its way; `deadline` (on the lock's clock) bounds the sending, not the motor.
 
-    From the sending on it is among `Reach.runs` and gets each report of the lock, whoever asked for it.
+    From the sending on it is among `ActionContext.runs` and gets each report of the lock, whoever asked for it.
     """
 
     def __init__(
         self,
-        lock: Reach,
+        lock: ActionContext,
         action: Action,
         deadline: float,
         suffix: str | None,

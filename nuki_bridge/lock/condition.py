@@ -15,7 +15,7 @@ from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.protocol.codes import name_of
 
 if TYPE_CHECKING:
-    from nuki_bridge.lock.action import Reach
+    from nuki_bridge.lock.action import ActionContext
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ STATE_AGE_S = 5.0
 """A state that was read longer ago is read again before an action is sent on account of it."""
 
 
-async def nonce_if(lock: Reach, only_if: Collection[int] | None, deadline: float) -> bytes:
+async def nonce_if(lock: ActionContext, only_if: Collection[int] | None, deadline: float) -> bytes:
     """A challenge to send an action with, to a lock that has just said that its state is one of `only_if` (None: any).
 
-    Raises `RequestError` in another state, and as `Reach.fresh_nonce`.
+    Raises `RequestError` in another state, and as `ActionContext.fresh_nonce`.
     """
     while True:
         if only_if is not None:
@@ -37,7 +37,7 @@ async def nonce_if(lock: Reach, only_if: Collection[int] | None, deadline: float
             return nonce
 
 
-async def _check(lock: Reach, only_if: Collection[int], deadline: float) -> None:
+async def _check(lock: ActionContext, only_if: Collection[int], deadline: float) -> None:
     while True:
         await lock.link_up(deadline)
         try:

@@ -34,7 +34,7 @@ from nuki_bridge.protocol.codes import MOVING_STATES, Action, Completion, ErrorC
 from nuki_bridge.protocol.messages import NAME_SIZE, LogEntry, LogEntryCount, RequestLogEntries, Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.lock.action import Reach
+    from nuki_bridge.lock.action import ActionContext
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Finding:
 class Evidence:
     """The log of one lock, as far as it proves something; `pin` is what is known of the PIN that opens it."""
 
-    def __init__(self, lock: Reach, pin: KnownPin) -> None:
+    def __init__(self, lock: ActionContext, pin: KnownPin) -> None:
         self._lock = lock
         self._pin = pin
         self._mark: LogEntry | None = None

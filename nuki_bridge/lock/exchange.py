@@ -27,7 +27,7 @@ from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, Reassembl
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Session, lock_error
 from nuki_bridge.protocol.wire import Message
-from nuki_bridge.pulse import Part
+from nuki_bridge.watchdog import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Exchange:
         clock: Callable[[], float],
         on_states: Callable[[KeyturnerStates], None],
         on_disconnect: Callable[[], None],
-        pulse: Part | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self.link = radio.link(address, self._on_data, self._on_disconnect)
         self.session = session
@@ -79,7 +79,7 @@ class Exchange:
         self.guests: Guests | None = None
         self.reply_timeout_s = REPLY_TIMEOUT_S
         """How long one answer may take; more where others stand between us and the lock."""
-        self.pulse = pulse or Part()
+        self.heartbeat = heartbeat or Heartbeat()
         """Told of each step, which has a timeout of its own."""
         self.in_doubt = False
         """Our last request got no answer, but a plain error came that may have been it: the next link will tell."""
@@ -96,25 +96,25 @@ class Exchange:
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
-    async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
+    async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, skip_gdio: bool = False) -> None:
         """One attempt to connect, at most `timeout_s`; raises `LinkError`.
 
-        With `hurry` the link does not hear the plain Error Report yet that a lock answers to somebody whose key it
+        With `skip_gdio` the link does not hear the plain Error Report yet that a lock answers to somebody whose key it
         does not know (any more): one round trip less until a challenge, whose answer proves the key.
         """
         self._forget()
         self._shared = False
-        self.pulse.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
-        await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S), hurry=hurry)
+        self.heartbeat.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
+        await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S), skip_gdio=skip_gdio)
         self.last_message_at = self._clock()
 
-    async def hear_errors(self) -> None:
-        """Make up for `hurry`; without effect where there was none.  Drops the link if it fails; raises `LinkError`."""
-        if self.link.hears_errors:
+    async def subscribe_gdio(self) -> None:
+        """Subscribe to GDIO where `skip_gdio` left it out.  Drops the link and raises `LinkError` if that fails."""
+        if self.link.gdio_subscribed:
             return
         try:
             async with self._confirmed("enabling indications", "a subscription"):
-                await self.link.hear_errors()
+                await self.link.subscribe_gdio()
         except LinkError:
             await self.drop()
             raise
@@ -122,7 +122,7 @@ class Exchange:
     async def drop(self) -> None:
         """Drop the link; never raises."""
         self._forget()
-        self.pulse.step(DROP_TIMEOUT_S, "dropping the link")
+        self.heartbeat.step(DROP_TIMEOUT_S, "dropping the link")
         await self.link.disconnect()
 
     def _forget(self) -> None:
@@ -208,7 +208,7 @@ class Exchange:
     @asynccontextmanager
     async def _confirmed(self, doing: str, what: str) -> AsyncIterator[None]:
         """One step, at most `REPLY_TIMEOUT_S`, that the lock's stack confirms; raises `TimedOut`."""
-        self.pulse.step(REPLY_TIMEOUT_S, doing)
+        self.heartbeat.step(REPLY_TIMEOUT_S, doing)
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
                 yield
@@ -222,7 +222,7 @@ class Exchange:
         away or nothing comes within `timeout_s`.
         """
         timeout_s = self.reply_timeout_s if timeout_s is None else timeout_s
-        self.pulse.step(timeout_s, "awaiting the lock's answer")
+        self.heartbeat.step(timeout_s, "awaiting the lock's answer")
         try:
             async with asyncio.timeout(timeout_s):
                 message = await self._inbox.get()

@@ -19,8 +19,8 @@ from nuki_bridge.lock.turn import Rank, Turn, acting_for
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.protocol.session import Random, Session
-from nuki_bridge.pulse import Part
 from nuki_bridge.store import PairedLock
+from nuki_bridge.watchdog import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Line:
         *,
         random: Random,
         clock: Callable[[], float],
-        pulse: Part | None,
+        heartbeat: Heartbeat | None,
         name: str | None,
         on_link: Callable[[], None],
         on_paired: Callable[[], None],
@@ -55,7 +55,7 @@ class Line:
             clock=clock,
             on_states=self._received_states,
             on_disconnect=self._lost_link,
-            pulse=pulse,
+            heartbeat=heartbeat,
         )
         self._on_link = on_link
         self._on_paired = on_paired
@@ -141,9 +141,9 @@ class Line:
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
-    async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, hurry: bool = False) -> None:
+    async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, skip_gdio: bool = False) -> None:
         try:
-            await self.exchange.connect(timeout_s, hurry=hurry)
+            await self.exchange.connect(timeout_s, skip_gdio=skip_gdio)
         except LinkError as error:
             self._unreached = error
             self._retry.missed(self.clock())
@@ -164,10 +164,10 @@ class Line:
             self.use(replace(self.paired, family=family))
 
     @asynccontextmanager
-    async def linked(self, deadline: float, *, hurry: bool = False) -> AsyncIterator[None]:
+    async def linked(self, deadline: float, *, skip_gdio: bool = False) -> AsyncIterator[None]:
         """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
 
-        `hurry` is for what begins with `fresh_nonce`; see `link_up`.
+        `skip_gdio` is for what begins with `fresh_nonce`; see `link_up`.
         """
         rank = acting_for.get()
         try:
@@ -175,7 +175,7 @@ class Line:
         except TimeoutError:
             raise self._too_late() from None
         try:
-            await self.link_up(deadline, hurry=hurry)
+            await self.link_up(deadline, skip_gdio=skip_gdio)
             yield
             self._worked()
         except LockError as error:
@@ -200,15 +200,15 @@ class Line:
         """Somebody, not the bridge itself, waits for the turn."""
         return self._turn.is_wanted_by_people
 
-    async def link_up(self, deadline: float, *, hurry: bool = False) -> None:
+    async def link_up(self, deadline: float, *, skip_gdio: bool = False) -> None:
         """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`.
 
-        With `hurry` the link need not hear plain Error Reports yet; see `Exchange.connect`.  Between two attempts those
+        With `skip_gdio` plain Error Reports need not be heard yet; see `Exchange.connect`.  Between two attempts those
         go first who come before this task: nothing is under way.
         """
         reason: NukiError | None = None
         pause = RECONNECT_S[0]
-        while not (self.connected if hurry else self.exchange.link.hears_errors):
+        while not (self.connected if skip_gdio else self.exchange.link.gdio_subscribed):
             status = self._radio.status
             if not status.available:
                 raise AdapterUnavailable(status.reason or "Bluetooth is not available")
@@ -218,9 +218,9 @@ class Line:
                 raise TimedOut(f"the lock could not be reached within the deadline{because}")
             try:
                 if self.connected:
-                    await self.exchange.hear_errors()
+                    await self.exchange.subscribe_gdio()
                 else:
-                    await self._connect(left, hurry=hurry)
+                    await self._connect(left, skip_gdio=skip_gdio)
             except LinkError as error:
                 reason = error
                 await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
@@ -234,15 +234,15 @@ class Line:
         """A challenge to send a command with, over a link that is up, under this task's turn.
 
         Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.  Without an
-        answer in a hurry the lock may have refused us in plain, which the next link hears.
+        answer with `skip_gdio` the lock may have refused us in plain, which the next link hears.
         """
-        hurry = True
+        skip_gdio = True
         while True:
-            await self.link_up(deadline, hurry=hurry)
+            await self.link_up(deadline, skip_gdio=skip_gdio)
             try:
                 nonce = await self.exchange.take_challenge()
             except (LinkError, ProtocolError) as error:
-                hurry = False
+                skip_gdio = False
                 log.debug("%s: %s; asking again", self.name, error)
                 await asyncio.sleep(min(RECONNECT_S[0], max(deadline - self.clock(), 0.0)))
                 continue

@@ -32,8 +32,8 @@ from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, IdType
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Random
-from nuki_bridge.pulse import Part
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
+from nuki_bridge.watchdog import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +85,17 @@ class Lock(Line):
         on_paired: Callable[[], None] = lambda: None,
         name: str | None = None,
         states_every_s: float | None = None,
-        pulse: Part | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         super().__init__(
-            paired, radio, random=random, clock=clock, pulse=pulse, name=name, on_link=on_link, on_paired=on_paired
+            paired,
+            radio,
+            random=random,
+            clock=clock,
+            heartbeat=heartbeat,
+            name=name,
+            on_link=on_link,
+            on_paired=on_paired,
         )
         self.connection = connection
         self.states: KeyturnerStates | None = None
@@ -129,7 +136,7 @@ class Lock(Line):
     def _is_linked(self, was_doubtful: bool) -> None:
         self._beacon_at = -math.inf
         if self.connection is Connection.PERSISTENT or was_doubtful:
-            self._due.look(self.clock())
+            self._due.schedule(self.clock())
 
     def _received_states(self, states: KeyturnerStates) -> None:
         before, self.states = self.states, states
@@ -174,7 +181,7 @@ class Lock(Line):
                     self._retry.failed(self.clock())
                 self._report_reachable()
                 delay = max(self._next_due() - self.clock(), 0.0)
-                self.exchange.pulse.step(delay, "the pause until something is due")
+                self.exchange.heartbeat.step(delay, "the pause until something is due")
                 try:
                     async with asyncio.timeout(delay):
                         await self._wake.wait()
@@ -182,7 +189,7 @@ class Lock(Line):
                     pass
         finally:
             await self.exchange.drop()
-            self.exchange.pulse.rest()
+            self.exchange.heartbeat.rest()
 
     async def _tend(self) -> None:
         """Do what is due now, one exchange at a time; the rest stays due as soon as somebody waits for the turn."""
@@ -190,7 +197,7 @@ class Lock(Line):
             return
         if self._wants_link() and not self.connected and self.clock() >= self._retry.at:
             await self._connect()
-        steps = self.exchange.hear_errors, self._tend_states, self._tend_config, self._tend_advanced, self._tend_link
+        steps = self.exchange.subscribe_gdio, self._tend_states, self._tend_config, self._tend_advanced, self._tend_link
         for step in steps:
             if not self.connected or self._turn.is_wanted:
                 return
@@ -261,7 +268,7 @@ class Lock(Line):
             due = [self._states_at(), self._due.config_at, self._due.advanced_at, self._link_at()]
             if self.clock() < self.needed_until:
                 due.append(self.needed_until)
-            if not self.exchange.link.hears_errors:
+            if not self.exchange.link.gdio_subscribed:
                 due.append(self.clock())
         else:
             due = [self._retry.at if self._wants_link() else self._due.states_at]
@@ -308,12 +315,12 @@ class Lock(Line):
         self.connection = connection
         if self._due.every_s != states_every_s:
             self._due.every_s = states_every_s
-            self._due.look(self.clock())
+            self._due.schedule(self.clock())
         self._wake.set()
 
-    def look_again(self) -> None:
+    def schedule_states(self) -> None:
         """Read the states soon: somebody else may have changed them."""
-        self._due.look(self.clock())
+        self._due.schedule(self.clock())
         self._wake.set()
 
     async def refresh(self, timeout_s: float) -> KeyturnerStates:
@@ -373,11 +380,11 @@ class Lock(Line):
         deadline = self.clock() + timeout_s
         run = ActionRun(self, action, deadline, suffix, only_if)
         try:
-            async with self.linked(deadline, hurry=self.fault is None):
+            async with self.linked(deadline, skip_gdio=self.fault is None):
                 try:
                     outcome = await run.run()
                 finally:
-                    self._due.look(self.clock())  # on the same link: asking for the states clears the beacon bit
+                    self._due.schedule(self.clock())  # on the same link: asking for the states clears the beacon bit
             return outcome or await run.watch()
         finally:
             if run in self.runs:

@@ -73,7 +73,7 @@ class Timetable:
         """How long the states may stay unread."""
         return self.every_s or (TOLD_POLL_S if self.bit_tells else SAFETY_POLL_S)
 
-    def look(self, now: float) -> None:
+    def schedule(self, now: float) -> None:
         """There is a reason to read the states."""
         self.states_at = now
         if self._why is _Why.TIME:
@@ -107,7 +107,7 @@ class Timetable:
                 self._has_missed = True
         self.read_at = now
         if states.lock_state in UNSETTLED_STATES:
-            self.look(now + self._poll_s)
+            self.schedule(now + self._poll_s)
             self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
             return
         self._poll_s = POLL_S

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
 
     from nuki_bridge.config import MqttSettings
     from nuki_bridge.mqtt.paho import PahoOnSocket
-    from nuki_bridge.pulse import Part
+    from nuki_bridge.watchdog import Heartbeat
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Setup:
     on_refused: Callable[[str], None]
     clock: Callable[[], float]
     max_packet_size: int
-    pulse: Part
+    heartbeat: Heartbeat
     size: SizeLimit
     on_too_large: Callable[[str], None]
     echo_topic: str | None
@@ -337,10 +337,10 @@ class Connection:
         """That this runs proves little: bytes from the broker, which answers our pings, prove that both ways work."""
         answer_s = 2 * self.keepalive_s if self.answered else ANSWER_TIMEOUT_S
         left_s = self._heard_at + answer_s - self._loop.time()
-        self._setup.pulse.step(left_s, self._hearing)
+        self._setup.heartbeat.step(left_s, self._hearing)
 
     def _notice_stall(self) -> None:
-        stood_still_s = self.freshness.look(connected=self.accepted)
+        stood_still_s = self.freshness.check_stall(connected=self.accepted)
         if stood_still_s > 1.5 * self.keepalive_s:
             # The broker has given us up, and its farewell may have been lost while the network was down.  One more tick
             # to read what came before.

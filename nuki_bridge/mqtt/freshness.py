@@ -35,7 +35,7 @@ class Freshness:
         self._fence: int | None = None
         self._message_came = False  # since the fence was sent
 
-    def look(self, *, connected: bool) -> float:
+    def check_stall(self, *, connected: bool) -> float:
         """To be called now and then, and before anything is read; gives for how long the loop stood still, 0 if not."""
         now = self._clock()
         last_ran, self._last_ran = self._last_ran, now

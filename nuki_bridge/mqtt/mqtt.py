@@ -23,7 +23,7 @@ from nuki_bridge.mqtt.connection import Connection, Setup, Version
 from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
 from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
-from nuki_bridge.pulse import Part
+from nuki_bridge.watchdog import Heartbeat
 
 if TYPE_CHECKING:
     import socket
@@ -83,7 +83,7 @@ class Client:
         clock: Callable[[], float] = boottime,
         keepalive_s: int = KEEPALIVE_S,
         max_packet_size: int = MAX_PACKET_SIZE,
-        pulse: Part | None = None,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._on_connection = on_connection
         self._keepalive_s = keepalive_s
@@ -99,7 +99,7 @@ class Client:
             on_refused=on_refused,
             clock=clock,
             max_packet_size=max_packet_size,
-            pulse=pulse or Part(),
+            heartbeat=heartbeat or Heartbeat(),
             size=SizeLimit(),
             on_too_large=on_too_large,
             echo_topic=echo_topic,
@@ -184,10 +184,10 @@ class Client:
         try:
             await self._connect_for_ever()
         finally:
-            self._setup.pulse.rest()
+            self._setup.heartbeat.rest()
 
     async def _connect_for_ever(self) -> None:
-        setup, pulse = self._setup, self._setup.pulse
+        setup, heartbeat = self._setup, self._setup.heartbeat
         failures = 0
         while True:
             version, probe = self._versions.next()
@@ -212,7 +212,7 @@ class Client:
             self._failed(reason)
             failures += 1
             longest_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(failures, 10))
-            pulse.step(longest_s, "the pause before the next attempt")
+            heartbeat.step(longest_s, "the pause before the next attempt")
             await asyncio.sleep(random.uniform(longest_s / 2, longest_s))
 
     def _new_connection(self, version: Version, *, probe: bool) -> Connection:
@@ -225,7 +225,7 @@ class Client:
         setup = self._setup
 
         def attempt() -> None:
-            setup.pulse.step(2 * TIMEOUT_S, f"connecting to {setup.where}")
+            setup.heartbeat.step(2 * TIMEOUT_S, f"connecting to {setup.where}")
 
         attempt()
         return await open_socket(setup.settings.host, setup.settings.port, setup.settings.tls, attempt)

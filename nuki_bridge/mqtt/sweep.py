@@ -18,7 +18,7 @@ from nuki_bridge.mqtt.connection import Connection, Setup, Version
 from nuki_bridge.mqtt.message import Message, Outgoing, Subscription
 from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import open_socket
-from nuki_bridge.pulse import Part
+from nuki_bridge.watchdog import Heartbeat
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -79,7 +79,7 @@ class _Sweep:
             on_refused=lambda _: None,
             clock=clock,
             max_packet_size=MAX_PACKET_SIZE,
-            pulse=Part(),
+            heartbeat=Heartbeat(),
             size=SizeLimit(),
             on_too_large=lambda _: None,
             echo_topic=None,

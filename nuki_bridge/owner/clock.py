@@ -41,7 +41,7 @@ async def _set_time(call: Call) -> Answer:
             f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
         )
     await admin.set_time(now, deadline - lock.clock())
-    lock.look_again()
+    lock.schedule_states()
     return {"data": {"time": wall_clock.rfc3339(now, zone)}}
 
 

@@ -16,8 +16,8 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of
-from nuki_bridge.owner.which import Which
 from nuki_bridge.protocol.keypad_codes import (
     CODE_NAME_SIZE,
     AddKeypadCode,
@@ -149,14 +149,14 @@ async def _add(call: Call) -> Answer:
 
 async def _update(call: Call) -> Answer:
     """Change what the arguments name; gives the entry as it is then."""
-    which = Which(call.arguments, "keypad code", "unknown_keypad_code")
+    selector = EntrySelector(call.arguments, "keypad code", "unknown_keypad_code")
     given = {key: call.arguments[key] for key in ("rename", "code", "enabled", "access") if key in call.arguments}
     if not given:
         raise RequestError("bad_request", "nothing to change; give rename, code, enabled or access")
     admin, zone = lock_config.admin_in(call), await _zone(call)
     async with lock_config.alone(call.member.setting, call.left_s()):
         entries = await read(admin, call.request.deadline)
-        entry = entries[which.find(_names(entries))]
+        entry = entries[selector.find(_names(entries))]
         entry = replace(
             entry,
             name=given.get("rename", entry.name),
@@ -185,11 +185,11 @@ async def _update(call: Call) -> Answer:
 
 async def _remove(call: Call) -> Answer:
     """Delete a code; gives its ID and name."""
-    which = Which(call.arguments, "keypad code", "unknown_keypad_code")
+    selector = EntrySelector(call.arguments, "keypad code", "unknown_keypad_code")
     admin = lock_config.admin_in(call)
     async with lock_config.alone(call.member.setting, call.left_s()):
         entries = await read(admin, call.request.deadline)
-        entry = entries[which.find(_names(entries))]
+        entry = entries[selector.find(_names(entries))]
 
         def request(nonce: bytes, pin: int) -> Message:
             return RemoveKeypadCode(code_id=entry.code_id, nonce=nonce, security_pin=pin)

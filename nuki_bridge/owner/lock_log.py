@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock, words
-from nuki_bridge.lock.errand import Errand
+from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.protocol.codes import (
     Action,
     Completion,
@@ -159,8 +159,8 @@ class LogBook:
         self._late_times = 0
         self._is_silent = False
         self._may_be_cleared = True
-        self._errand = Errand("log", lock, admin, self._catch_up)
-        self.run = self._errand.run
+        self._background = BackgroundRead("log", lock, admin, self._catch_up)
+        self.run = self._background.run
 
     def feed(self, states: KeyturnerStates) -> None:
         """The lock has reported: tell what happened, or read its log for who did it."""
@@ -173,18 +173,18 @@ class LogBook:
             else:
                 self._tell_early(moment, timed)
             self._late_times = 0
-            self._errand.soon()
-        self.look()
+            self._background.schedule()
+        self.wake()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """The lock, the PIN or the broker may be there again."""
         if not self._admin.has_pin:
             self._give_up_waiting()
-        self._errand.look()
+        self._background.wake()
 
-    def soon(self) -> None:
+    def schedule(self) -> None:
         """Something may have happened."""
-        self._errand.soon()
+        self._background.schedule()
 
     async def _catch_up(self) -> float:
         """Tell everything that the log has beyond `position`; gives the seconds until the next time."""

@@ -51,7 +51,7 @@ async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
         return await _send_and_follow(lock, admin, nonce)
     except (LinkError, ProtocolError) as lost:
         await lock.exchange.drop()
-        lock.look_again()
+        lock.schedule_states()
         raise OutcomeUnknown(
             f"the calibration was asked for, but the link broke ({lost}); look at the lock's state"
         ) from lost

@@ -71,7 +71,7 @@ def use_own(bridge: Bridge, member: Member) -> None:
     pin_change.look_for(bridge, member, member.lock, member.admin)
     for each in (member.users, member.log_book):
         if each is not None:
-            each.look()
+            each.wake()
 
 
 def warn_of_width(name: str, admin: Admin) -> None:
@@ -214,7 +214,7 @@ def _keep(call: Call, pin: str) -> dict[str, Any]:
         pin_change.keep(call.bridge, member, pin)
     for each in (member.users, member.log_book):
         if each is not None:
-            each.look()
+            each.wake()
     call.bridge.publisher.lock(member)
     settings = member.settings
     if settings is not None and settings.pin is not None and settings.pin.reveal() != pin:

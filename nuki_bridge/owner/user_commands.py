@@ -10,8 +10,8 @@ from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, text
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.users import Users
-from nuki_bridge.owner.which import Which
 from nuki_bridge.protocol.crypto import KEY_SIZE
 
 if TYPE_CHECKING:
@@ -30,22 +30,22 @@ async def _list(call: Call) -> Answer:
     return {"data": users.told()}
 
 
-def _which(call: Call) -> Which:
-    return Which(call.arguments, "user", "unknown_user")
+def _selector(call: Call) -> EntrySelector:
+    return EntrySelector(call.arguments, "user", "unknown_user")
 
 
 async def _update(call: Call) -> Answer:
     changes = {key: call.arguments[key] for key in ("rename", "enabled", "remote", "access") if key in call.arguments}
-    which = _which(call)
+    selector = _selector(call)
     if not changes:
         raise RequestError("bad_request", "nothing to change; give rename, enabled, remote or access")
     own = call.arguments.get("self", False)
-    return {"data": await _users(call).update(which, changes, own=own, timeout_s=call.timeout_s)}
+    return {"data": await _users(call).update(selector, changes, own=own, timeout_s=call.timeout_s)}
 
 
 async def _remove(call: Call) -> Answer:
     own = call.arguments.get("self", False)
-    return {"data": await _users(call).remove(_which(call), own=own, timeout_s=call.timeout_s)}
+    return {"data": await _users(call).remove(_selector(call), own=own, timeout_s=call.timeout_s)}
 
 
 async def _add(call: Call) -> Answer:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.asking import LIST_S
-from nuki_bridge.lock.errand import Errand
+from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of, shown, type_word
-from nuki_bridge.owner.which import Which
 from nuki_bridge.protocol.codes import ErrorCode, IdType
 from nuki_bridge.protocol.messages import AuthorizationEntry
 
@@ -100,8 +100,8 @@ class Users:
         self._seen: tuple[int | None, int] | None = None
         self._reading = asyncio.Lock()
         self._changing = asyncio.Lock()
-        self._errand = Errand("list of users", lock, admin, self._sync)
-        self.run = self._errand.run
+        self._background = BackgroundRead("list of users", lock, admin, self._sync)
+        self.run = self._background.run
 
     # -- what is known ------------------------------------------------------------------------------------------------
 
@@ -128,18 +128,18 @@ class Users:
         if self._entries is not None:
             self._publish(self.told())
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """The lock has reported, or it has come or gone."""
         if self._seen is not None and self._seen != self._marks():
-            self._errand.soon(SETTLE_S if self._are_ours() else 0.0)
-        self._errand.look()
+            self._background.schedule(SETTLE_S if self._are_ours() else 0.0)
+        self._background.wake()
 
     def doubt(self) -> None:
         """The lock did not know somebody who is in the list, or who said so had another key."""
         now = self._lock.clock()
         self._stale_at = min(self._stale_at, max(now, self._read_at + self._believed_after_s))
         self._believe_less()
-        self._errand.soon(self._stale_at - now)
+        self._background.schedule(self._stale_at - now)
 
     def is_stale(self, authorization_id: int) -> bool:
         """The list must be read before it tells whether this user may do anything."""
@@ -241,25 +241,25 @@ class Users:
         self.show()
         if seen == self._marks() and self._invited.listed(self._entries):
             self._stale_at = self._read_at
-            self._errand.soon()
+            self._background.schedule()
         return self._entries
 
-    async def _entry(self, which: Which, deadline: float) -> AuthorizationEntry:
+    async def _entry(self, selector: EntrySelector, deadline: float) -> AuthorizationEntry:
         """The entry that somebody means, as the lock has it now.
 
         It alone is read if the list is known, which also tells that there is no other one of its name; the whole list
         if somebody else has changed that, or it has another length.  Raises `RequestError`, and as `read`.
         """
-        alone = await self._entry_alone(which, deadline)
+        alone = await self._entry_alone(selector, deadline)
         if alone is not None:
             return alone
         entries = await self.read(deadline - self._lock.clock())
-        return entries[which.find(_names(entries))]
+        return entries[selector.find(_names(entries))]
 
-    async def _entry_alone(self, which: Which, deadline: float) -> AuthorizationEntry | None:
+    async def _entry_alone(self, selector: EntrySelector, deadline: float) -> AuthorizationEntry | None:
         known = self._entries or {}
         try:
-            number = which.find(_names(known))
+            number = selector.find(_names(known))
         except RequestError:
             return None  # the lock may know better
         await self._lock.refresh(deadline - self._lock.clock())
@@ -290,7 +290,9 @@ class Users:
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
-    async def update(self, which: Which, changes: Mapping[str, Any], *, own: bool, timeout_s: float) -> dict[str, Any]:
+    async def update(
+        self, selector: EntrySelector, changes: Mapping[str, Any], *, own: bool, timeout_s: float
+    ) -> dict[str, Any]:
         """Change what `changes` names (`rename`, `enabled`, `remote`, `access`); gives the user as it is then.
 
         `own` allows to disable or limit the bridge's own authorization.  Raises `RequestError`, and as
@@ -298,7 +300,7 @@ class Users:
         """
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
-            entry = await self._entry(which, deadline)
+            entry = await self._entry(selector, deadline)
             if "rename" in changes:
                 self.check_free(changes["rename"], entry.authorization_id)
             changed = replace(
@@ -319,11 +321,11 @@ class Users:
             [told] = self._shown([changed])
             return told
 
-    async def remove(self, which: Which, *, own: bool, timeout_s: float) -> dict[str, Any]:
+    async def remove(self, selector: EntrySelector, *, own: bool, timeout_s: float) -> dict[str, Any]:
         """Delete a user; gives its ID and name.  `own` allows to remove the bridge's own authorization."""
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
-            entry = await self._entry(which, deadline)
+            entry = await self._entry(selector, deadline)
             self._guard(entry, "removed", own=own)
             try:
                 await self._admin.remove_entry(entry.authorization_id, deadline - self._lock.clock())
@@ -387,7 +389,7 @@ class Users:
             try:
                 yield
             finally:
-                self._errand.soon()  # what we publish meanwhile is what we wrote, then what the lock has
+                self._background.schedule()  # what we publish meanwhile is what we wrote, then what the lock has
 
     @asynccontextmanager
     async def _alone(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AsyncIterator[None]:

@@ -17,8 +17,8 @@ from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of
-from nuki_bridge.owner.which import Which
 from nuki_bridge.sharing.invitation_code import link, shown
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
 from nuki_bridge.sharing.invitations import LIFETIME_S
@@ -77,8 +77,8 @@ async def _revoke(call: Call) -> Answer:
     """End an open invitation; what it left on the lock is removed now, or as soon as the lock can be reached."""
     opened = call.bridge.invitations.open_at(call.lock.paired.nuki_id)
     rows = {each.authorization_id: each for each in opened if each.authorization_id is not None}
-    which = Which(call.arguments, "open invitation", "unknown_invitation")
-    row = rows[which.find({number: _name(call.bridge, each) for number, each in rows.items()})]
+    selector = EntrySelector(call.arguments, "open invitation", "unknown_invitation")
+    row = rows[selector.find({number: _name(call.bridge, each) for number, each in rows.items()})]
     removed = await call.bridge.invitations.revoke(call.member, row, call.timeout_s)
     return {"data": {"id": row.authorization_id, "user": _name(call.bridge, row), "removed_on_lock": removed}}
 

@@ -346,7 +346,7 @@ class Relay:
         finally:
             self._turn = None
             if turn.acted:
-                self._lock.look_again()
+                self._lock.schedule_states()
 
     async def _write(self, turn: _Turn, request: Request) -> None:
         session, now = turn.session, self._lock.clock()

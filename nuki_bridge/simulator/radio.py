@@ -263,11 +263,11 @@ class VirtualLink:
         return self._radio.rssi
 
     @property
-    def hears_errors(self) -> bool:
+    def gdio_subscribed(self) -> bool:
         """The link is up and subscribed to GDIO."""
         return self.connected and Channel.GDIO in self._channels
 
-    async def connect(self, timeout_s: float, *, pairing: bool = False, hurry: bool = False) -> None:
+    async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Connect to the lock if it advertises within `timeout_s`; see `Link.connect`."""
         radio = self._radio
         self._check_adapter()
@@ -297,12 +297,12 @@ class VirtualLink:
         self._queue.clear()
         self._sending_until = 0.0
         self._family = air.lock.family
-        wanted = {Channel.PAIRING} if pairing else {Channel.USDIO} if hurry else {Channel.USDIO, Channel.GDIO}
+        wanted = {Channel.PAIRING} if pairing else {Channel.USDIO} if skip_gdio else {Channel.USDIO, Channel.GDIO}
         self._channels = frozenset(wanted)
         air.links[number] = self
         air.lock.connected(number)
 
-    async def hear_errors(self) -> None:
+    async def subscribe_gdio(self) -> None:
         """Subscribe to GDIO."""
         number = self._connection
         if number is not None:

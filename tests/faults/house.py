@@ -26,11 +26,11 @@ from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.words import state_word
 from nuki_bridge.protocol.codes import Action, ErrorCode, IdType, name_of
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.pulse import Pulse
 from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.store import PairedLock, Store
 from nuki_bridge.topics.topics import COMMAND_DEADLINE_S, Publication
+from nuki_bridge.watchdog import Watchdog
 from tests.documented import mistake
 from tests.faults.broker import Broker, Trick
 from tests.faults.judge import ANSWER_S, OLD_S, Command
@@ -166,7 +166,7 @@ class House:
                 now=now,
                 random=seeded(self._random.randrange(1 << 30)),
                 hostname="pi",
-                pulse=Pulse(clock),
+                watchdog=Watchdog(clock),
             ),
         )
         self._running = asyncio.create_task(self._bridge.run(), name="bridge")

@@ -125,7 +125,7 @@ def test_what_is_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     perform = Lock.perform
 
     async def forgetful(self: Lock, *args: Any, **more: Any) -> Any:
-        asyncio.get_running_loop().call_later(7200.0, self.look_again)
+        asyncio.get_running_loop().call_later(7200.0, self.schedule_states)
         failing = asyncio.get_running_loop().create_future()
         failing.set_exception(ValueError("nobody takes it"))
         return await perform(self, *args, **more)

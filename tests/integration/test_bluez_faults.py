@@ -208,42 +208,42 @@ async def test_in_a_hurry_the_plain_errors_are_subscribed_to_later() -> None:
     async with rig() as r:
         await r.seen()
         with pytest.raises(Disconnected):
-            await r.link.hear_errors()
-        await r.link.connect(2.0, hurry=True)
-        assert not r.link.hears_errors
+            await r.link.subscribe_gdio()
+        await r.link.connect(2.0, skip_gdio=True)
+        assert not r.link.gdio_subscribed
         r.bluez.indicate(ADDRESS, codes.KEYTURNER_GDIO, b"\x11\x00")
         await r.works()
         r.bluez.fail("StartNotify", "org.bluez.Error.Failed", "Operation failed with ATT error: 0x0e (Unlikely Error)")
         with pytest.raises(LinkError, match="enabling indications failed"):
-            await r.link.hear_errors()
-        assert (r.link.connected, r.link.hears_errors) == (True, False)
+            await r.link.subscribe_gdio()
+        assert (r.link.connected, r.link.gdio_subscribed) == (True, False)
         for _ in range(2):
-            await r.link.hear_errors()
-            assert r.link.hears_errors
+            await r.link.subscribe_gdio()
+            assert r.link.gdio_subscribed
         assert r.bluez.calls["StartNotify"] == 3
         r.bluez.indicate(ADDRESS, codes.KEYTURNER_GDIO, b"\x12\x00")
         await until(lambda: r.data[-1] == (Channel.GDIO, b"\x12\x00"))
         assert [data for channel, data in r.data if channel is Channel.GDIO] == [b"\x12\x00"]
         await r.link.disconnect()
-        assert not r.link.hears_errors
+        assert not r.link.gdio_subscribed
 
 
 async def test_a_lock_without_plain_errors_needs_no_second_subscription() -> None:
     async with rig() as r:
         r.lock.services = classic_services(gdio=False)
         await r.seen()
-        await r.link.connect(2.0, hurry=True)
-        assert r.link.hears_errors
+        await r.link.connect(2.0, skip_gdio=True)
+        assert r.link.gdio_subscribed
 
 
 async def test_a_subscription_that_is_not_confirmed_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gatt, "WRITE_S", 0.1)
     async with rig() as r:
         await r.seen()
-        await r.link.connect(2.0, hurry=True)
+        await r.link.connect(2.0, skip_gdio=True)
         r.bluez.hang("StartNotify")
         with pytest.raises(TimedOut):
-            await r.link.hear_errors()
+            await r.link.subscribe_gdio()
         await r.link.disconnect()
         await r.works()
 

@@ -344,7 +344,7 @@ async def test_a_bluetoothd_that_hangs_is_said_and_no_reason_to_die(broker: Brok
 
 HANGS = """
 import asyncio, sys
-from nuki_bridge import pulse
+from nuki_bridge import watchdog
 from nuki_bridge.bridge import bridge
 from nuki_bridge.command_line import cli
 from nuki_bridge.daemon import broker
@@ -356,7 +356,7 @@ async def never(*_):
         except asyncio.CancelledError:
             pass
 
-pulse.SLACK_S = 0.5
+watchdog.SLACK_S = 0.5
 {patch}
 sys.exit(cli.main(["run", "--config", {config!r}]))
 """

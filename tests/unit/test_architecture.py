@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "nuki_bridge"
 
 LAYERS = (
     "errors",
-    "pulse",
+    "watchdog",
     "logs",
     "lock_name",
     "arguments",
@@ -41,11 +41,11 @@ LAYERS = (
 
 MAY_IMPORT = {
     "protocol": {"errors"},
-    "mqtt": {"errors", "pulse"},
-    "bluetooth": {"errors", "pulse", "protocol"},
+    "mqtt": {"errors", "watchdog"},
+    "bluetooth": {"errors", "watchdog", "protocol"},
     "bluetooth/link": {"protocol"},
     "simulator": {"errors", "protocol", "bluetooth/link"},
-    "lock": {"errors", "pulse", "protocol", "bluetooth/link", "store"},
+    "lock": {"errors", "watchdog", "protocol", "bluetooth/link", "store"},
     "mqtt/payload": set(),
     "arguments": set(),
     "topics": {"errors", "arguments", "protocol", "mqtt"},

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.bluetooth.air import Air
+from nuki_bridge.bluetooth.nearby import NearbyDevices
 from nuki_bridge.bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.mqtt.message import Message
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Family
-from nuki_bridge.pulse import Pulse
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock, Store
 from nuki_bridge.topics.topics import Publication
+from nuki_bridge.watchdog import Watchdog
 from tests.documented import mistake
 from tests.unit.rig import clock, now
 
@@ -53,7 +53,7 @@ class House:
         """Bytes of payload that the broker takes."""
         self.on_publish: Callable[[Publication], None] = lambda publication: None
         self.store = Store(directory)
-        self.pulse = Pulse(clock)
+        self.watchdog = Watchdog(clock)
         self.bridge: Bridge
 
     def _fits(self, publication: Publication) -> bool:
@@ -103,7 +103,7 @@ class House:
                 random=seeded(3),
                 hostname="pi",
                 simulate=self.radio.control,
-                pulse=self.pulse,
+                watchdog=self.watchdog,
             ),
         )
         task = asyncio.create_task(self.bridge.run())
@@ -820,12 +820,12 @@ async def test_first_pairing_that_the_lock_did_not_keep_leaves_nothing(
 async def test_nuki_id_that_was_not_advertised_is_learned_from_the_lock(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hear = Air.hear
+    hear = NearbyDevices.hear
 
-    def hear_no_id(air: Air, sighting: Sighting) -> None:
-        hear(air, replace(sighting, nuki_id=None))
+    def hear_no_id(nearby: NearbyDevices, sighting: Sighting) -> None:
+        hear(nearby, replace(sighting, nuki_id=None))
 
-    monkeypatch.setattr(Air, "hear", hear_no_id)
+    monkeypatch.setattr(NearbyDevices, "hear", hear_no_id)
     async with house.running():
         lose_after_handshake(house, monkeypatch)
         assert (await house.pair(name="front"))["nuki_id"] == "00000000"

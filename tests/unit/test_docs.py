@@ -132,7 +132,7 @@ def test_the_example_configuration_names_every_key() -> None:
 
 # -- error codes ------------------------------------------------------------------------------------------------------
 
-RAISING = {"RequestError": 0, "Refused": 1, "LockError": 0, "refused": 1, "Which": 2}
+RAISING = {"RequestError": 0, "Refused": 1, "LockError": 0, "refused": 1, "EntrySelector": 2}
 """Calls that take an error code, and which argument it is."""
 PASSED_ON = {
     "bridge/intake.py",
@@ -141,7 +141,7 @@ PASSED_ON = {
     "guest/guest.py",
     "guest/relay_link.py",
     "lock/outcome.py",
-    "owner/which.py",
+    "owner/entry_selector.py",
     "protocol/session.py",
     "topics/topics.py",
 }

@@ -17,8 +17,8 @@ from nuki_bridge.config import MqttSettings
 from nuki_bridge.daemon.broker import Broker
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.message import Message
-from nuki_bridge.pulse import Pulse
 from nuki_bridge.topics.topics import command_filters
+from nuki_bridge.watchdog import Watchdog
 from tests.unit.rig import clock
 from tests.unit.test_relay import Guest, Party, party
 
@@ -129,7 +129,7 @@ async def test_the_present_connection_is_asked_to_end_the_subscriptions() -> Non
         filters=list,
         on_message=lambda message: None,
         on_connection=lambda connected: None,
-        pulse=Pulse().part("the broker"),
+        heartbeat=Watchdog().heartbeat("the broker"),
     )
     client = Client()
     broker._client = cast("mqtt.Client", client)
@@ -287,7 +287,7 @@ def test_what_is_stored_on_guests_topics_is_not_asked_for() -> None:
         filters=list,
         on_message=lambda message: None,
         on_connection=lambda connected: None,
-        pulse=Pulse().part("the broker"),
+        heartbeat=Watchdog().heartbeat("the broker"),
     )
     subscriptions = broker._subscriptions(command_filters("nuki"))
     assert {each.topic for each in subscriptions if not each.stored} == set(GUESTS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import nuki_bridge
-from nuki_bridge.bluetooth.air import Air
+from nuki_bridge.bluetooth.nearby import NearbyDevices
 from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.advertisement import Sighting
@@ -26,12 +26,12 @@ NUKI_ID = 0x1A2B3C4D
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """Its lock does not advertise its Nuki ID, and is lost right after the handshake of every pairing."""
-    house, hear = House(tmp_path / "state"), Air.hear
+    house, hear = House(tmp_path / "state"), NearbyDevices.hear
 
-    def hear_no_id(air: Air, sighting: Sighting) -> None:
-        hear(air, replace(sighting, nuki_id=None))
+    def hear_no_id(nearby: NearbyDevices, sighting: Sighting) -> None:
+        hear(nearby, replace(sighting, nuki_id=None))
 
-    monkeypatch.setattr(Air, "hear", hear_no_id)
+    monkeypatch.setattr(NearbyDevices, "hear", hear_no_id)
     lose_after_handshake(house, monkeypatch)
     return house
 

@@ -529,21 +529,21 @@ async def test_on_demand_an_action_comes_before_listening_for_plain_errors(monke
     rig = Rig()
     async with rig.running(Connection.ON_DEMAND) as lock:
         moved: list[int] = []
-        hear_errors = lock.exchange.link.hear_errors
+        subscribe_gdio = lock.exchange.link.subscribe_gdio
 
         async def noted() -> None:
             moved.append(len(rig.movements()))
-            await hear_errors()
+            await subscribe_gdio()
 
-        monkeypatch.setattr(lock.exchange.link, "hear_errors", noted)
+        monkeypatch.setattr(lock.exchange.link, "subscribe_gdio", noted)
         await lock.perform(Action.UNLOCK, 15.0)
         await asyncio.sleep(0.5)
         assert moved == [1]
-        assert lock.exchange.link.hears_errors
+        assert lock.exchange.link.gdio_subscribed
         await lock.refresh(15.0)
         await asyncio.sleep(5.0)
         await lock.refresh(15.0)
-        assert lock.exchange.link.hears_errors
+        assert lock.exchange.link.gdio_subscribed
         assert moved == [1]
 
 
@@ -572,7 +572,7 @@ async def test_a_link_that_is_lost_before_it_listens_for_plain_errors_is_made_ag
         await task
         rig.virtual.drop_links()
         assert (await refresh).lock_state == LockState.UNLOCKED
-        assert lock.exchange.link.hears_errors
+        assert lock.exchange.link.gdio_subscribed
     assert rig.movements() == ["unlock: unlocking"]
 
 

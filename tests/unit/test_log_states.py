@@ -31,7 +31,7 @@ def look(house: House) -> None:
     member = house.bridge.members.get("front")
     assert member is not None
     assert member.log_book is not None
-    member.log_book.soon()
+    member.log_book.schedule()
 
 
 def told(house: House, kind: str = "lock_action") -> list[tuple[str, str]]:

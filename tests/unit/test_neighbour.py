@@ -130,7 +130,7 @@ async def test_what_another_installation_has_left_is_no_bridge_that_runs(
 def test_what_is_no_info_is_no_bridge(payload: str) -> None:
     told: list[Any] = []
     ours = neighbour.Neighbour("a" * 16, "b" * 16, told.append)
-    assert not any(ours.look("nuki", payload.encode()) for _ in range(3))
+    assert not any(ours.is_foreign("nuki", payload.encode()) for _ in range(3))
     assert told == []
 
 
@@ -138,5 +138,5 @@ def test_many_that_were_made_up_are_not_kept() -> None:
     told: list[Any] = []
     ours = neighbour.Neighbour("a" * 16, "b" * 16, told.append)
     for number in range(100_000):
-        assert ours.look("nuki", json.dumps({"id": f"{number:016x}"}).encode())
+        assert ours.is_foreign("nuki", json.dumps({"id": f"{number:016x}"}).encode())
     assert (told, len(ours._seen)) == ([], neighbour.MOST)

@@ -24,7 +24,7 @@ from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.mqtt.message import Subscription
 from nuki_bridge.mqtt.mqtt import KEEPALIVE_S
-from nuki_bridge.pulse import SLACK_S, Pulse
+from nuki_bridge.watchdog import SLACK_S, Watchdog
 from tests.unit.rig import clock
 from tests.unit.test_bridge import CLASSIC, House
 
@@ -54,13 +54,13 @@ class Hang:
 
 
 @asynccontextmanager
-async def watched(pulse: Pulse) -> AsyncIterator[list[str]]:
+async def watched(watchdog: Watchdog) -> AsyncIterator[list[str]]:
     """Everything that was ever found stuck, looked for each second."""
     found: list[str] = []
 
     async def watch() -> None:
         while True:
-            found.extend(pulse.stuck())
+            found.extend(watchdog.stuck())
             await asyncio.sleep(1.0)
 
     task = asyncio.create_task(watch())
@@ -74,7 +74,7 @@ async def watched(pulse: Pulse) -> AsyncIterator[list[str]]:
 @pytest.mark.parametrize("connection", ["persistent", "on-demand"])
 async def test_a_lock_makes_progress_whatever_it_is_asked_and_wherever_it_is(connection: Any, tmp_path: Path) -> None:
     house = House(tmp_path / "state", LockSettings("front", CLASSIC, connection=connection))
-    async with house.running(), watched(house.pulse) as stuck:
+    async with house.running(), watched(house.watchdog) as stuck:
         await house.pair(name="front")
         for motor_s in (0.0, 20.0):
             await house.ask("front/simulate", {"motor_s": motor_s})
@@ -112,12 +112,12 @@ async def test_a_lock_whose_link_never_comes_back_to_us_is_stuck(
             house.radio.half_open(CLASSIC)  # the next write is not confirmed, the link is dropped and made anew
             await asyncio.sleep(60.0 + SLACK_S)
             assert hang.calls == 1
-            assert house.pulse.stuck() == [f"lock front: {doing}"]
+            assert house.watchdog.stuck() == [f"lock front: {doing}"]
 
 
 async def test_a_lock_that_was_unpaired_is_not_missed(tmp_path: Path) -> None:
     house = House(tmp_path / "state")
-    async with house.running(), watched(house.pulse) as stuck:
+    async with house.running(), watched(house.watchdog) as stuck:
         await house.pair(name="front")
         await house.ask("bridge/request/unpair", {"name": "front"})
         await asyncio.sleep(LONG_S)
@@ -131,8 +131,8 @@ class Air:
     """A radio whose way to BlueZ, and whose scan, do as they are told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.pulse = Pulse(clock)
-        self.radio = BluezRadio(None, self.pulse.part("Bluetooth"))
+        self.watchdog = Watchdog(clock)
+        self.radio = BluezRadio(None, self.watchdog.heartbeat("Bluetooth"))
         self.refreshed = 0
         self.status = RadioStatus(True, "hci0")
         self.pause_s: float | None = 25.0
@@ -150,12 +150,12 @@ class Air:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[list[str]]:
         run = asyncio.create_task(self.radio.run(lambda _: None, lambda _: None))
-        async with watched(self.pulse) as stuck:
+        async with watched(self.watchdog) as stuck:
             yield stuck
         run.cancel()
         await asyncio.wait((run,))
         await asyncio.sleep(60.0)
-        assert self.pulse.stuck() == []
+        assert self.watchdog.stuck() == []
 
 
 @pytest.mark.parametrize("pause_s", [25.0, None])
@@ -192,7 +192,7 @@ async def test_a_call_to_bluez_that_never_returns_is_a_hang(
             monkeypatch.setattr(getattr(air.radio, part), member, hang)
             await asyncio.sleep(120.0)
             assert stuck
-            assert air.pulse.stuck() == [f"Bluetooth: {doing}"]
+            assert air.watchdog.stuck() == [f"Bluetooth: {doing}"]
 
 
 # -- the broker -------------------------------------------------------------------------------------------------------
@@ -240,9 +240,9 @@ def _paho_on_virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def connecting(open_socket: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Pulse, mqtt.Client]]:
+async def connecting(open_socket: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Watchdog, mqtt.Client]]:
     monkeypatch.setattr(mqtt, "open_socket", open_socket)
-    pulse = Pulse(clock)
+    watchdog = Watchdog(clock)
     client = mqtt.Client(
         MqttSettings(),
         will=None,
@@ -250,22 +250,22 @@ async def connecting(open_socket: Any, monkeypatch: pytest.MonkeyPatch) -> Async
         on_message=lambda _: None,
         on_connection=lambda *_: None,
         clock=clock,
-        pulse=pulse.part("the broker"),
+        heartbeat=watchdog.heartbeat("the broker"),
     )
     run = asyncio.create_task(client.run())
     try:
-        yield pulse, client
+        yield watchdog, client
     finally:
         run.cancel()
         await asyncio.wait((run,))
         await asyncio.sleep(120.0)
-        assert pulse.stuck() == []
+        assert watchdog.stuck() == []
 
 
 @pytest.mark.usefixtures("_paho_on_virtual_time")
 async def test_a_connection_without_traffic_makes_progress_by_its_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire()
-    async with connecting(wire.open, monkeypatch) as (pulse, client), watched(pulse) as stuck:
+    async with connecting(wire.open, monkeypatch) as (watchdog, client), watched(watchdog) as stuck:
         await asyncio.sleep(3600.0)
         assert client.connected
         assert wire.probes > 3600 / 5
@@ -275,7 +275,7 @@ async def test_a_connection_without_traffic_makes_progress_by_its_questions(monk
 @pytest.mark.usefixtures("_paho_on_virtual_time")
 async def test_a_broker_that_falls_silent_is_left_and_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = Wire()
-    async with connecting(wire.open, monkeypatch) as (pulse, client), watched(pulse) as stuck:
+    async with connecting(wire.open, monkeypatch) as (watchdog, client), watched(watchdog) as stuck:
         await asyncio.sleep(60.0)
         assert client.connected
         wire.alive = False
@@ -288,27 +288,27 @@ async def test_a_broker_that_falls_silent_is_left_and_no_hang(monkeypatch: pytes
 async def test_a_connection_that_nobody_tends_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     """paho's clock stands, so that it does not give up a broker that is deaf: connected for ever."""
     wire = Wire()
-    async with connecting(wire.open, monkeypatch) as (pulse, client):
+    async with connecting(wire.open, monkeypatch) as (watchdog, client):
         await asyncio.sleep(1.0)
         wire.alive = False
         await asyncio.sleep(2 * KEEPALIVE_S - 1.0)
-        assert pulse.stuck() == []
+        assert watchdog.stuck() == []
         await asyncio.sleep(SLACK_S + 2.0)
         assert client.connected
-        assert pulse.stuck() == ["the broker: hearing from the broker at localhost:1883"]
+        assert watchdog.stuck() == ["the broker: hearing from the broker at localhost:1883"]
 
 
 async def test_a_broker_that_is_not_there_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: object) -> Any:
         raise BrokerError("connection refused at localhost:1883")
 
-    async with connecting(refuse, monkeypatch) as (pulse, _), watched(pulse) as stuck:
+    async with connecting(refuse, monkeypatch) as (watchdog, _), watched(watchdog) as stuck:
         await asyncio.sleep(LONG_S)
         assert stuck == []
 
 
 async def test_an_attempt_that_never_ends_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     hang = Hang()
-    async with connecting(hang, monkeypatch) as (pulse, _), hang:
+    async with connecting(hang, monkeypatch) as (watchdog, _), hang:
         await asyncio.sleep(20.0 + SLACK_S + 1.0)
-        assert pulse.stuck() == ["the broker: connecting to localhost:1883"]
+        assert watchdog.stuck() == ["the broker: connecting to localhost:1883"]

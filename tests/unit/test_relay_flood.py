@@ -203,7 +203,7 @@ async def test_that_is_noticed_by_itself_before_a_guest_writes_over_the_next_lin
         attacking = asyncio.create_task(attack(house, anna.number, 5.0))
         await asyncio.sleep(10.0)
         house.classic.authorizations.remove(house.member.paired.authorization_id)
-        house.member.lock.look_again()
+        house.member.lock.schedule_states()
         await asyncio.sleep(9.0)
         assert house.member.lock.fault is not None
         attacking.cancel()

@@ -363,7 +363,7 @@ async def test_another_adapter_makes_every_link_anew(both: Reloading) -> None:
             assert both.house.retained[f"nuki/{name}/availability"] == "online"
             assert (await both.house.ask(f"{name}/set", "unlock"))["status"] == "ok"
         await asyncio.sleep(60.0)
-        assert both.house.pulse.stuck() == []
+        assert both.house.watchdog.stuck() == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from nuki_bridge.daemon.service import LOOK_S, feed_watchdog, watchdog_interval_s
-from nuki_bridge.pulse import SLACK_S, Pulse
+from nuki_bridge.watchdog import SLACK_S, Watchdog
 
 
 def clock() -> float:
@@ -19,30 +19,30 @@ def clock() -> float:
 
 
 @asynccontextmanager
-async def feeding(pulse: Pulse, interval_s: float | None) -> AsyncIterator[list[str]]:
+async def feeding(watchdog: Watchdog, interval_s: float | None) -> AsyncIterator[list[str]]:
     told: list[str] = []
-    task = asyncio.create_task(feed_watchdog(told.append, pulse, interval_s))
+    task = asyncio.create_task(feed_watchdog(told.append, watchdog, interval_s))
     await asyncio.sleep(0)
     yield told
     task.cancel()
 
 
 async def test_the_watchdog_is_fed_three_times_in_its_interval() -> None:
-    async with feeding(Pulse(clock), 6.0) as told:
+    async with feeding(Watchdog(clock), 6.0) as told:
         await asyncio.sleep(6.1)
         assert told == ["WATCHDOG=1"] * 4
 
 
 async def test_a_long_interval_is_no_reason_to_look_rarely() -> None:
-    async with feeding(Pulse(clock), 3600.0) as told:
+    async with feeding(Watchdog(clock), 3600.0) as told:
         await asyncio.sleep(LOOK_S * 3 + 0.1)
         assert len(told) == 4
 
 
 async def test_a_part_that_is_stuck_starves_it_and_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    pulse = Pulse(clock)
-    async with feeding(pulse, 30.0) as told:
-        pulse.part("the broker").step(0.0, "hearing from the broker")
+    watchdog = Watchdog(clock)
+    async with feeding(watchdog, 30.0) as told:
+        watchdog.heartbeat("the broker").step(0.0, "hearing from the broker")
         await asyncio.sleep(SLACK_S + 0.5)
         fed = len(told)
         await asyncio.sleep(600.0)
@@ -52,9 +52,9 @@ async def test_a_part_that_is_stuck_starves_it_and_is_named_once(caplog: pytest.
 
 
 async def test_a_part_that_moves_again_in_time_saves_the_process(caplog: pytest.LogCaptureFixture) -> None:
-    pulse = Pulse(clock)
-    async with feeding(pulse, 30.0) as told:
-        part = pulse.part("Bluetooth")
+    watchdog = Watchdog(clock)
+    async with feeding(watchdog, 30.0) as told:
+        part = watchdog.heartbeat("Bluetooth")
         part.step(0.0, "starting the scan")
         await asyncio.sleep(SLACK_S + 15.0)
         fed = len(told)
@@ -67,21 +67,21 @@ async def test_a_part_that_moves_again_in_time_saves_the_process(caplog: pytest.
 async def test_after_a_standstill_of_the_process_every_part_gets_its_time_again() -> None:
     """Suspended, stopped or swapped out: no part could keep its promise."""
     now = 0.0
-    pulse = Pulse(lambda: clock() + now)
-    async with feeding(pulse, 30.0) as told:
-        pulse.part("lock front").step(5.0, "awaiting the lock's answer")
+    watchdog = Watchdog(lambda: clock() + now)
+    async with feeding(watchdog, 30.0) as told:
+        watchdog.heartbeat("lock front").step(5.0, "awaiting the lock's answer")
         now += 7200.0  # while everything stands still
         await asyncio.sleep(LOOK_S + 0.1)
         assert len(told) == 2
         await asyncio.sleep(5.0 + SLACK_S + LOOK_S)
         assert len(told) < 6
-        assert pulse.stuck() == ["lock front: awaiting the lock's answer"]
+        assert watchdog.stuck() == ["lock front: awaiting the lock's answer"]
 
 
 async def test_without_a_watchdog_the_log_alone_tells(caplog: pytest.LogCaptureFixture) -> None:
-    pulse = Pulse(clock)
-    async with feeding(pulse, None) as told:
-        pulse.part("Bluetooth").step(0.0, "starting the scan")
+    watchdog = Watchdog(clock)
+    async with feeding(watchdog, None) as told:
+        watchdog.heartbeat("Bluetooth").step(0.0, "starting the scan")
         await asyncio.sleep(SLACK_S + 2 * LOOK_S)
         assert told == []
         assert "stuck in Bluetooth: starting the scan" in caplog.text

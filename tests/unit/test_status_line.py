@@ -72,18 +72,18 @@ def test_it_is_one_printable_line() -> None:
 async def test_a_change_is_told_at_once_and_the_next_after_a_pause() -> None:
     text, told = "one", []
     line = StatusLine(lambda: text, told.append)
-    line.look()
+    line.schedule()
     await asyncio.sleep(0.01)
     assert told == ["one"]
     text = "two"
-    line.look()
+    line.schedule()
     await asyncio.sleep(PAUSE_S / 2)
     assert told == ["one"]
     await asyncio.sleep(PAUSE_S)
     assert told == ["one", "two"]
     await asyncio.sleep(10.0)
     text = "three"
-    line.look()
+    line.schedule()
     await asyncio.sleep(0.01)
     assert told[-1] == "three"
 
@@ -94,7 +94,7 @@ async def test_many_changes_make_one_line_and_the_last_one_counts() -> None:
     line = StatusLine(lambda: str(count), told.append)
     for _ in range(100):
         count += 1
-        line.look()
+        line.schedule()
         await asyncio.sleep(0.1)
     await asyncio.sleep(PAUSE_S)
     assert told[-1] == "100"
@@ -105,7 +105,7 @@ async def test_what_did_not_change_is_not_told_again() -> None:
     told: list[str] = []
     line = StatusLine(lambda: "same", told.append)
     for _ in range(5):
-        line.look()
+        line.schedule()
         await asyncio.sleep(PAUSE_S * 2)
     assert told == ["same"]
 
@@ -113,8 +113,8 @@ async def test_what_did_not_change_is_not_told_again() -> None:
 async def test_nothing_is_told_once_closed() -> None:
     told: list[str] = []
     line = StatusLine(lambda: "late", told.append)
-    line.look()
+    line.schedule()
     line.close()
-    line.look()
+    line.schedule()
     await asyncio.sleep(PAUSE_S)
     assert told == []

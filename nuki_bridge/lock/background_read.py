@@ -29,7 +29,7 @@ BANNED_S = 900.0
 """A lock that has banned its owner for wrong PINs, or may have refused ours, is left alone for so long."""
 
 
-class Errand:
+class BackgroundRead:
     """`work` gives the seconds until it is due again; `what` names it in the log."""
 
     def __init__(self, what: str, lock: Lock, admin: Admin, work: Callable[[], Awaitable[float]]) -> None:
@@ -42,12 +42,12 @@ class Errand:
         self._pause_s = RETRY_S[0]
         self._wake = asyncio.Event()
 
-    def soon(self, delay_s: float = 0.0) -> None:
+    def schedule(self, delay_s: float = 0.0) -> None:
         """It is due `delay_s` from now, if not earlier."""
         self._due_at = min(self._due_at, self._lock.clock() + delay_s)
-        self.look()
+        self.wake()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """The lock may have come, or the PIN."""
         if self.possible:
             self._wake.set()

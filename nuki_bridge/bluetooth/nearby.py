@@ -39,7 +39,7 @@ class Heard:
         return self.pairing_at is not None and self.pairing_at >= since
 
 
-class Air:
+class NearbyDevices:
     """The Nuki devices in range."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from nuki_bridge.errors import RequestError
 
 
-class Which:
+class EntrySelector:
     """`id` or `name` in a request's arguments; `noun` is what the entries are.
 
     Raises `RequestError` unless exactly one of the two is given.
