@@ -25,7 +25,7 @@ from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.publisher import Publisher
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
-from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.owner import pin
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.users import Users
@@ -41,7 +41,7 @@ from nuki_bridge.watchdog import Watchdog
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio, RadioStatus
     from nuki_bridge.config import DiscoverySettings, Settings
-    from nuki_bridge.mqtt.message import Message
+    from nuki_bridge.mqtt.message import Incoming
     from nuki_bridge.protocol.advertisement import Sighting
     from nuki_bridge.protocol.messages import KeyturnerStates
     from nuki_bridge.protocol.session import Random
@@ -53,7 +53,7 @@ RESTART_S = 5.0
 """Before a task is started again that failed through a mistake of this program."""
 
 
-async def _nothing_retained(_filters: list[str], _tell: Callable[[Message], None]) -> int:
+async def _nothing_retained(_filters: list[str], _tell: Callable[[Incoming], None]) -> int:
     return 0
 
 
@@ -82,7 +82,7 @@ class Outside:
     fits: Callable[[Publication], bool] = lambda publication: True
     changed: Callable[[], None] = lambda: None
     watchdog: Watchdog = field(default_factory=Watchdog)
-    sweep: Callable[[list[str], Callable[[Message], None]], Awaitable[int]] = _nothing_retained
+    sweep: Callable[[list[str], Callable[[Incoming], None]], Awaitable[int]] = _nothing_retained
 
 
 class Bridge:
@@ -240,7 +240,7 @@ class Bridge:
             member.paired,
             self.radio,
             name=member.name,
-            connection=Connection(member.connection),
+            connection=ConnectionMode(member.connection),
             random=self.outside.random,
             clock=self.outside.clock,
             now=self.outside.now,
@@ -367,7 +367,7 @@ class Bridge:
             self._show_invitations(member)  # they tell of users, too
 
     def _show_invitations(self, member: Member) -> None:
-        self.publisher.invitations(member, invite_commands.told(self, member))
+        self.publisher.invitations(member, invite_commands.to_json(self, member))
 
     def _changed(self, member: Member) -> None:
         self.outside.changed()
@@ -414,7 +414,7 @@ class Bridge:
 
     # -- told by the broker --------------------------------------------------------------------------------------------
 
-    def handle(self, message: Message) -> None:
+    def handle(self, message: Incoming) -> None:
         """Take in one message; every answer comes later, by itself."""
         self.intake.handle(message)
 

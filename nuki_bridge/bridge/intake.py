@@ -24,17 +24,17 @@ from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing import invite_commands
 from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.topics import topics
-from nuki_bridge.topics.topics import Kind, Publication, Refused, Request
+from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, RequestKind
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.bridge import Bridge
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.mqtt.message import Message
+    from nuki_bridge.mqtt.message import Incoming
 
 log = logging.getLogger(__name__)
 
-GUESTS = frozenset({Kind.RELAY, Kind.REDEEM})
+GUESTS = frozenset({RequestKind.RELAY, RequestKind.REDEEM})
 """What guests may publish."""
 MAX_RETAINED = 1000
 """Topics with a retained command that are remembered."""
@@ -80,7 +80,7 @@ class Intake:
         """The broker is lost: what it retains it tells anew on the next connection."""
         self._retained.clear()
 
-    def handle(self, message: Message) -> None:
+    def handle(self, message: Incoming) -> None:
         """Take in one message; every answer comes later, by itself."""
         cleared = message.retain and not message.payload
         if not self._bridge.floodgate.admits(message.topic, len(message.payload), cleared=cleared):
@@ -96,7 +96,7 @@ class Intake:
             return
         try:
             request = topics.parse(self._bridge.base, message, REQUESTS)
-        except Refused as error:
+        except RefusedRequest as error:
             answered = self.turn_away(error.request, error)
             if error.code == "retained_command":
                 self._note_retained(error.request, message.topic, few=answered)
@@ -111,7 +111,7 @@ class Intake:
 
     def _lane(self, request: Request | None, topic: str) -> Lane | None:
         """The commands on the same topic; those that mean nothing share one lane, guests have none."""
-        if request is None or request.kind not in (Kind.SET, Kind.REQUEST):
+        if request is None or request.kind not in (RequestKind.SET, RequestKind.REQUEST):
             return None
         known = request.lock is None or self._bridge.members.get(request.lock) is not None
         if not known or not REQUESTS.know(request):
@@ -125,7 +125,7 @@ class Intake:
         if self.tasks is not None and not self._leaving:
             self.tasks.create_task(lane.tell(), name=f"flood on {lane.name}")
 
-    def _flooded(self, lane: Lane, message: Message) -> None:
+    def _flooded(self, lane: Lane, message: Incoming) -> None:
         """Refuse what is part of a flood, mostly without an answer: there is one now and then, and one for an asker
         who is perhaps another."""
         is_new = message.response_topic not in (None, self._asker) and self._new_askers.take()
@@ -134,7 +134,7 @@ class Intake:
             return
         try:
             request = topics.parse(self._bridge.base, message, REQUESTS)
-        except Refused as error:
+        except RefusedRequest as error:
             request = error.request
         if request is not None:
             text = f"so many commands came on {lane.name} that none is carried out until nothing came for {QUIET_S:g} s"
@@ -151,11 +151,11 @@ class Intake:
         self.refuse(request, error)
         return True
 
-    def swept(self, message: Message) -> None:
+    def swept(self, message: Incoming) -> None:
         """What a guest had left retained was removed: say so, unless there is much of it."""
         try:
             topics.parse(self._bridge.base, message, REQUESTS)
-        except Refused as error:
+        except RefusedRequest as error:
             self.turn_away(error.request, error)
 
     def _note_retained(self, request: Request, topic: str, *, few: bool) -> None:
@@ -192,16 +192,16 @@ class Intake:
             raise RequestError("stopped", "the bridge is stopping")
         commands = self._requests
         work: Callable[[], Awaitable[Answer]]
-        if request.kind is Kind.REDEEM:
+        if request.kind is RequestKind.REDEEM:
             invite_commands.redeem(self._bridge, request)
             return
-        if request.kind is Kind.SIMULATE:
+        if request.kind is RequestKind.SIMULATE:
             work = partial(self._simulate, request)
         elif request.lock is None:
             work = partial(REQUESTS.bridge[request.command].handler, self._bridge, request)
         else:
-            member, lock = self._member(request.lock, for_guest=request.kind is Kind.RELAY)
-            if request.kind is Kind.RELAY and member.relay is not None:
+            member, lock = self._member(request.lock, for_guest=request.kind is RequestKind.RELAY)
+            if request.kind is RequestKind.RELAY and member.relay is not None:
                 member.relay.receive(request)
                 return
             if request.action is not None:

@@ -26,7 +26,7 @@ from nuki_bridge.topics.topics import Publication
 if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member, Members
     from nuki_bridge.home_assistant.announcer import Announcer
-    from nuki_bridge.mqtt.message import Message
+    from nuki_bridge.mqtt.message import Incoming
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ class Publisher:
         """
         return [each for each in topics.retained_filters(self._base) if each != self._topic("bridge/info")]
 
-    def seen(self, message: Message, *, retain_is_kept: bool) -> None:
+    def seen(self, message: Incoming, *, retain_is_kept: bool) -> None:
         """The broker shows a topic that we, or somebody else, published to.
 
         `retain_is_kept` (MQTT 5): the flag is as published, so that what comes without it replaced nothing, and nothing

@@ -117,9 +117,9 @@ def _states(states: KeyturnerStates) -> dict[str, Any]:
 
 
 def _config(config: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
-    settings = {name: each for name, each in lock_config.shown(config).items() if name in _CONFIG_FIELDS}
+    settings = {name: each for name, each in lock_config.to_json(config).items() if name in _CONFIG_FIELDS}
     if advanced is not None:
-        settings |= {name: each for name, each in advanced_config.shown(advanced).items() if name in _ADVANCED_FIELDS}
+        settings |= {name: each for name, each in advanced_config.to_json(advanced).items() if name in _ADVANCED_FIELDS}
     return {
         "name_in_lock": config.name,
         "firmware": ".".join(str(each) for each in config.firmware_version),

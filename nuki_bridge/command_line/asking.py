@@ -11,11 +11,11 @@ from nuki_bridge.command_line import access_options
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 
 async def ask(
-    client: Client,
+    client: BridgeClient,
     arguments: argparse.Namespace,
     command: str,
     request: dict[str, Any],

@@ -9,7 +9,7 @@ from nuki_bridge.command_line.asking import show
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 
 def declare(commands: Commands) -> None:
@@ -17,6 +17,6 @@ def declare(commands: Commands) -> None:
     commands.add("health", "show how the daemon, its radio and its locks are", health)
 
 
-async def health(client: Client, arguments: argparse.Namespace) -> None:
+async def health(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Show how the daemon, its radio and its locks are."""
     show(arguments, await client.ask("bridge", "health", {}))

@@ -133,7 +133,7 @@ def _talk(arguments: argparse.Namespace) -> int:
     logging.disable()  # what went wrong is said once, by `_complain`
 
     async def talk() -> None:
-        conversation = client.Client(settings)
+        conversation = client.BridgeClient(settings)
         try:
             with console.progress(f"connecting to {settings.host}:{settings.port}", quiet=arguments.json):
                 await conversation.open()

@@ -1,6 +1,6 @@
 """The other end of the daemon's MQTT topics, for the command line: ask, act, read what is retained, watch.
 
-A `Client` is one short conversation (`mqtt/conversation.py`).  How answers look is up to `console`.
+A `BridgeClient` is one short conversation (`mqtt/conversation.py`).  How answers look is up to `console`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from nuki_bridge.config import MQTT_TLS_PORT, MqttSettings, Secret, TlsSettings
 from nuki_bridge.errors import BrokerError, RequestError, TimedOut
 from nuki_bridge.mqtt.conversation import Conversation
-from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.message import Incoming, Subscription
 
 ANSWER_TIMEOUT_S = 30.0
 LIST_TIMEOUT_S = 330.0
@@ -91,7 +91,7 @@ def _bad_url(sentence: str) -> RequestError:
     return RequestError("bad_broker_url", sentence)
 
 
-class Client(Conversation):
+class BridgeClient(Conversation):
     """A conversation with a running daemon."""
 
     def __init__(self, settings: MqttSettings) -> None:
@@ -266,7 +266,7 @@ class Client(Conversation):
         if topic != self._topic(self._inbox):  # that one is only a marker
             self.end_as_forbidden(topic)
 
-    def _on_message(self, message: Message) -> None:
+    def _on_message(self, message: Incoming) -> None:
         topic = message.topic.removeprefix(f"{self._base}/")
         if topic == self._inbox and not message.payload:
             if self._marker is not None and not self._marker.done():
@@ -276,7 +276,7 @@ class Client(Conversation):
         else:
             self._on_report(topic, message.payload)
 
-    def _on_answer(self, message: Message) -> None:
+    def _on_answer(self, message: Incoming) -> None:
         """Take an answer to one of our own questions; those of other clients come here too."""
         answer = _json_object(message.payload)
         transaction = answer.get("transaction") or (message.correlation_data or b"").decode(errors="replace")

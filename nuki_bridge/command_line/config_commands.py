@@ -12,7 +12,7 @@ from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 _WORDS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 _TEXTS = ("name", "timezone", "dst_mode")
@@ -27,7 +27,7 @@ def declare(commands: Commands) -> None:
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="such as pairing_enabled=false")
 
 
-async def config(client: Client, arguments: argparse.Namespace) -> None:
+async def config(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Show a lock's settings, or change some of them."""
     if arguments.what == "set":
         settings = dict(setting(each) for each in arguments.settings)

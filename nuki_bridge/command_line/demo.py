@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nuki_bridge.command_line import lock_commands
-from nuki_bridge.command_line.client import BridgeOffline, Client
+from nuki_bridge.command_line.client import BridgeClient, BridgeOffline
 from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
 from nuki_bridge.daemon import daemon
 from nuki_bridge.errors import BrokerError
@@ -103,11 +103,11 @@ async def _show(broker: MqttSettings, address: str) -> None:
         await client.close()
 
 
-async def _connected(broker: MqttSettings) -> Client:
+async def _connected(broker: MqttSettings) -> BridgeClient:
     """A conversation with the daemon, as soon as it is there; raises `BridgeOffline` if it does not come."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
     while True:
-        client = Client(broker)
+        client = BridgeClient(broker)
         try:
             await client.open()
             return client

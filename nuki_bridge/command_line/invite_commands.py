@@ -18,7 +18,7 @@ from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 _DOING = ("list", "revoke")
 _COLUMNS = ("id", "user", "expires", "remote", "access")
@@ -47,7 +47,7 @@ def declare(commands: Commands) -> None:
     )
 
 
-async def invite(client: Client, arguments: argparse.Namespace) -> None:
+async def invite(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Make an invitation, list the open ones, or revoke one."""
     what, lock, who = _understood(arguments.words)
     if what is None:
@@ -70,7 +70,7 @@ def _understood(words: list[str]) -> tuple[str | None, str | None, str]:
     return what, rest[0] if rest else None, who
 
 
-async def _create(client: Client, arguments: argparse.Namespace, lock: str | None) -> None:
+async def _create(client: BridgeClient, arguments: argparse.Namespace, lock: str | None) -> None:
     if not arguments.name:
         raise RequestError("bad_arguments", "say whom you invite: --name NAME")
     if arguments.qr is not None:
@@ -93,7 +93,7 @@ async def _create(client: Client, arguments: argparse.Namespace, lock: str | Non
             print(f"\nThe QR code is in {arguments.qr}; whoever reads it can redeem the invitation.", flush=True)
 
 
-async def _list(client: Client, arguments: argparse.Namespace, lock: str | None) -> None:
+async def _list(client: BridgeClient, arguments: argparse.Namespace, lock: str | None) -> None:
     name = client.lock_name(lock)
     found = await client.ask(name, "invite/list", {})
     if not arguments.json and isinstance(found, list):
@@ -101,7 +101,7 @@ async def _list(client: Client, arguments: argparse.Namespace, lock: str | None)
     show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
 
 
-async def _revoke(client: Client, arguments: argparse.Namespace, lock: str | None, who: str) -> None:
+async def _revoke(client: BridgeClient, arguments: argparse.Namespace, lock: str | None, who: str) -> None:
     name = client.lock_name(lock)
     with progress(arguments, f"{name}: revoking the invitation"):
         answer = await client.ask(name, "invite/revoke", by_id_or_name(who))

@@ -17,7 +17,7 @@ from nuki_bridge.command_line.secret_input import first_line
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "name", "enabled", "last_active", "lock_count", "access")
 
@@ -49,7 +49,7 @@ def declare(commands: Commands) -> None:
     add("remove", "delete a code", remove_code).add_argument("which", metavar="CODE", help="its ID or its name")
 
 
-async def list_codes(client: Client, arguments: argparse.Namespace) -> None:
+async def list_codes(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """List the codes; their digits only with `--codes`."""
     request = {"codes": True} if getattr(arguments, "codes", False) else {}
     columns = (*_COLUMNS[:2], "code", *_COLUMNS[2:]) if request else _COLUMNS
@@ -57,7 +57,7 @@ async def list_codes(client: Client, arguments: argparse.Namespace) -> None:
     await ask(client, arguments, "keypad/list", request, doing, columns=columns, nothing="no codes")
 
 
-async def add_code(client: Client, arguments: argparse.Namespace) -> None:
+async def add_code(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Make a code."""
     digits = _digits(arguments)
     request: dict[str, Any] = {"name": arguments.name, "code": digits}
@@ -66,7 +66,7 @@ async def add_code(client: Client, arguments: argparse.Namespace) -> None:
     await _change(client, arguments, "keypad/add", request, "making the code", digits)
 
 
-async def update_code(client: Client, arguments: argparse.Namespace) -> None:
+async def update_code(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Change a code."""
     access = changed_access(arguments)
     changes = {**given(arguments, "rename", "enabled"), **access}
@@ -79,13 +79,18 @@ async def update_code(client: Client, arguments: argparse.Namespace) -> None:
     await _change(client, arguments, "keypad/update", request, "changing the code", digits)
 
 
-async def remove_code(client: Client, arguments: argparse.Namespace) -> None:
+async def remove_code(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Delete a code."""
     await ask(client, arguments, "keypad/remove", by_id_or_name(arguments.which), "removing the code")
 
 
 async def _change(
-    client: Client, arguments: argparse.Namespace, command: str, request: dict[str, Any], doing: str, digits: str | None
+    client: BridgeClient,
+    arguments: argparse.Namespace,
+    command: str,
+    request: dict[str, Any],
+    doing: str,
+    digits: str | None,
 ) -> None:
     """Ask, and show the digits that were drawn here: nobody else knows them."""
     lock = client.lock_name(arguments.lock or None)

@@ -11,7 +11,7 @@ from nuki_bridge.command_line.asking import progress, show
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 NO_LOCK = "no lock is paired; see `nuki-bridge pair --help`"
 
@@ -40,7 +40,7 @@ def _declare_action(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as", dest="suffix", metavar="NAME", help="who is named for it in the lock's log, 20 bytes")
 
 
-async def status(client: Client, arguments: argparse.Namespace) -> None:
+async def status(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Show everything known about one lock, or a line for each."""
     names = client.lock_names()
     one = arguments.lock is not None or len(names) == 1
@@ -71,7 +71,7 @@ def _status_of(name: str, retained: dict[str, bytes]) -> dict[str, Any]:
     return {"name": name, "availability": availability, **(known if isinstance(known, dict) else {})}
 
 
-async def watch(client: Client, arguments: argparse.Namespace) -> None:
+async def watch(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Print each change of state, door and availability, and each event, until interrupted."""
     from datetime import datetime
 
@@ -92,7 +92,7 @@ async def watch(client: Client, arguments: argparse.Namespace) -> None:
             print(f"{time:%H:%M:%S}  {lock}  {kind}  {console.printable(value)}", flush=True)
 
 
-async def act(client: Client, arguments: argparse.Namespace) -> None:
+async def act(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Carry out the lock action that the command is named after."""
     name = client.lock_name(arguments.lock)
     wanted = arguments.command.replace("-", "_") + ("_unlatch" if getattr(arguments, "unlatch", False) else "")
@@ -103,17 +103,17 @@ async def act(client: Client, arguments: argparse.Namespace) -> None:
     show(arguments, result if arguments.json else f"{name}: {wanted}: {result.get('completion', 'success')}")
 
 
-async def refresh(client: Client, arguments: argparse.Namespace) -> None:
+async def refresh(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Ask the lock itself for its state."""
     await _ask_lock(client, arguments, "refresh", "asking it for its state")
 
 
-async def battery(client: Client, arguments: argparse.Namespace) -> None:
+async def battery(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Ask the lock itself for its battery report."""
     await _ask_lock(client, arguments, "battery/get", "asking it for its battery")
 
 
-async def _ask_lock(client: Client, arguments: argparse.Namespace, command: str, doing: str) -> None:
+async def _ask_lock(client: BridgeClient, arguments: argparse.Namespace, command: str, doing: str) -> None:
     """Ask the lock; unlike with `asking.ask`, an empty name is no name of a lock and not the only lock."""
     name = client.lock_name(arguments.lock)
     with progress(arguments, f"{name}: {doing}"):

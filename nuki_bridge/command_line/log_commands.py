@@ -10,7 +10,7 @@ from nuki_bridge.command_line.asking import ask, given
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("index", "time", "type", "action", "user", "source", "completion", "door", "code_id")
 
@@ -28,7 +28,7 @@ def declare(commands: Commands) -> None:
     switch.add_argument("--off", dest="enabled", action="store_false", help="have it write none; what it has stays")
 
 
-async def log(client: Client, arguments: argparse.Namespace) -> None:
+async def log(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Show a lock's log, or switch it on or off."""
     if arguments.enabled is not None:
         await ask(client, arguments, "log/set", {"enabled": arguments.enabled}, "switching its log")

@@ -10,7 +10,7 @@ from nuki_bridge.command_line.asking import progress, show
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 
 def declare(commands: Commands) -> None:
@@ -20,7 +20,7 @@ def declare(commands: Commands) -> None:
     lock_argument.add_last(commands.add("reboot", "start a lock anew", reboot))
 
 
-async def calibrate(client: Client, arguments: argparse.Namespace) -> None:
+async def calibrate(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Have a lock measure where its bolt ends."""
     from nuki_bridge.command_line.client import ACTION_TIMEOUT_S
 
@@ -30,7 +30,7 @@ async def calibrate(client: Client, arguments: argparse.Namespace) -> None:
     show(arguments, done if arguments.json else f"{lock}: calibrated, it is {done['state']} now")
 
 
-async def reboot(client: Client, arguments: argparse.Namespace) -> None:
+async def reboot(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Start a lock anew."""
     lock = client.lock_name(arguments.lock or None)
     with progress(arguments, f"{lock}: starting it anew"):

@@ -13,7 +13,7 @@ from nuki_bridge.command_line.secret_input import ask_pin, read_pin
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 SLACK_S = 45.0
 """Seconds that pairing may take after a lock was found, and scanning after its time is over."""
@@ -64,7 +64,7 @@ def _seconds(longest: float) -> Callable[[str], float]:
     return read
 
 
-async def scan(client: Client, arguments: argparse.Namespace) -> None:
+async def scan(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """List the locks in range."""
     seconds = arguments.timeout
     with progress(arguments, f"listening for locks for {seconds:g} s"):
@@ -72,7 +72,7 @@ async def scan(client: Client, arguments: argparse.Namespace) -> None:
     show(arguments, found, nothing="no lock was heard")
 
 
-async def pair(client: Client, arguments: argparse.Namespace) -> None:
+async def pair(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Pair the lock that is in pairing mode; asks for a PIN on the terminal if the lock wants one."""
     request: dict[str, Any] = {"as": arguments.id_type, "timeout": arguments.timeout}
     for key in ("address", "name"):
@@ -90,12 +90,12 @@ async def pair(client: Client, arguments: argparse.Namespace) -> None:
     show(arguments, paired)
 
 
-async def _pair(client: Client, arguments: argparse.Namespace, request: dict[str, Any]) -> Any:
+async def _pair(client: BridgeClient, arguments: argparse.Namespace, request: dict[str, Any]) -> Any:
     with progress(arguments, f"waiting up to {arguments.timeout:g} s for a lock in pairing mode: {PRESS_BUTTON}"):
         return await client.ask("bridge", "pair", request, arguments.timeout + SLACK_S)
 
 
-async def unpair(client: Client, arguments: argparse.Namespace) -> None:
+async def unpair(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Make the daemon forget a lock; the lock's own entry for it stays."""
     name = client.lock_name(arguments.lock)
     with progress(arguments, f"unpairing {name}"):
@@ -107,6 +107,6 @@ async def unpair(client: Client, arguments: argparse.Namespace) -> None:
     )
 
 
-async def locks(client: Client, arguments: argparse.Namespace) -> None:
+async def locks(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """List the paired locks."""
     show(arguments, await client.ask("bridge", "locks", {}), nothing="no lock is paired; see `nuki-bridge pair --help`")

@@ -13,7 +13,7 @@ from nuki_bridge.command_line.secret_input import ask_pin, read_pin
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 
 def declare(commands: Commands) -> None:
@@ -28,7 +28,7 @@ def declare(commands: Commands) -> None:
     )
 
 
-async def pin(client: Client, arguments: argparse.Namespace) -> None:
+async def pin(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Verify or replace the security PIN."""
     if arguments.pin_file is not None:
         digits = read_pin(arguments.pin_file)

@@ -11,7 +11,7 @@ from nuki_bridge.command_line.registration import Commands, add_switch
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "enabled", "time", "action", "weekdays")
 _ACTIONS = ("lock", "full-lock", "unlock", "unlatch", "lock-n-go", "lock-n-go-unlatch")
@@ -39,13 +39,13 @@ def declare(commands: Commands) -> None:
     add("remove", "delete an entry", remove_entry).add_argument("number", type=int, metavar="ID")
 
 
-async def list_entries(client: Client, arguments: argparse.Namespace) -> None:
+async def list_entries(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """List the entries."""
     doing = "asking it for its entries"
     await ask(client, arguments, "timecontrol/list", {}, doing, columns=_COLUMNS, nothing="no entries")
 
 
-async def add_entry(client: Client, arguments: argparse.Namespace) -> None:
+async def add_entry(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Make an entry."""
     request = {"time": arguments.time, "action": arguments.action.replace("-", "_")}
     if arguments.weekdays is not None:
@@ -55,7 +55,7 @@ async def add_entry(client: Client, arguments: argparse.Namespace) -> None:
     await ask(client, arguments, "timecontrol/add", request, "making the entry")
 
 
-async def update_entry(client: Client, arguments: argparse.Namespace) -> None:
+async def update_entry(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Change an entry."""
     changes = given(arguments, "time", "action", "weekdays", "enabled")
     if not changes:
@@ -65,6 +65,6 @@ async def update_entry(client: Client, arguments: argparse.Namespace) -> None:
     await ask(client, arguments, "timecontrol/update", {"id": arguments.number, **changes}, "changing the entry")
 
 
-async def remove_entry(client: Client, arguments: argparse.Namespace) -> None:
+async def remove_entry(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Delete an entry."""
     await ask(client, arguments, "timecontrol/remove", {"id": arguments.number}, "removing the entry")

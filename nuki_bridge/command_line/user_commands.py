@@ -12,7 +12,7 @@ from nuki_bridge.command_line.registration import Commands, add_switch
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "name", "type", "enabled", "remote", "last_active", "lock_count", "access", "pending", "self")
 
@@ -47,12 +47,12 @@ def declare(commands: Commands) -> None:
     )
 
 
-async def list_users(client: Client, arguments: argparse.Namespace) -> None:
+async def list_users(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """List the users of a lock."""
     await ask(client, arguments, "users/list", {}, "asking it for its users", columns=_COLUMNS)
 
 
-async def update_user(client: Client, arguments: argparse.Namespace) -> None:
+async def update_user(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Change a user."""
     access = changed_access(arguments)
     changes = {**given(arguments, "rename", "enabled", "remote"), **access}
@@ -61,7 +61,7 @@ async def update_user(client: Client, arguments: argparse.Namespace) -> None:
     await ask(client, arguments, "users/update", {**_user(arguments), **changes}, "changing the user")
 
 
-async def remove_user(client: Client, arguments: argparse.Namespace) -> None:
+async def remove_user(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Delete a user."""
     lock = client.lock_name(arguments.lock or None)
     with progress(arguments, f"{lock}: removing the user"):
@@ -69,7 +69,7 @@ async def remove_user(client: Client, arguments: argparse.Namespace) -> None:
     show(arguments, gone if arguments.json else f"{lock}: {gone.get('name')} (user {gone.get('id')}) is removed")
 
 
-async def add_user(client: Client, arguments: argparse.Namespace) -> None:
+async def add_user(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Make a user and keep the credential in a new file."""
     from nuki_bridge.guest import credential_file
 

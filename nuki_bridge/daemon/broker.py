@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge.bridge.floodgate import guest_filters
 from nuki_bridge.mqtt import mqtt
-from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.mqtt.sweep import sweep
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Broker:
         settings: MqttSettings,
         *,
         filters: Callable[[], Iterable[str]],
-        on_message: Callable[[Message], None],
+        on_message: Callable[[Incoming], None],
         on_connection: Callable[[bool], None],
         heartbeat: Heartbeat,
         on_too_large: Callable[[str], None] = lambda topic: None,
@@ -111,7 +111,7 @@ class Broker:
         """End subscriptions on this connection; `filters` of the constructor must leave them out at the next."""
         self._client.unsubscribe(*filters)
 
-    async def sweep(self, filters: Iterable[str], tell: Callable[[Message], None]) -> int:
+    async def sweep(self, filters: Iterable[str], tell: Callable[[Incoming], None]) -> int:
         """Remove what is retained on topics that fit `filters`, telling of each message; gives how many there were.
 
         It is done over a connection of its own; raises `BrokerError` if that cannot be had.

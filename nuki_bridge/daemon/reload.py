@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nuki_bridge import logs
 from nuki_bridge.config import MqttSettings, Settings
 from nuki_bridge.errors import ConfigError, StoreError
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.owner import pin
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Reload:
         if (before and before.pin) != (member.settings and member.settings.pin):
             pin.use_own(self._bridge, member)
         if member.lock is not None:
-            member.lock.keep_in_touch(Connection(member.connection), member.states_every_s)
+            member.lock.keep_in_touch(ConnectionMode(member.connection), member.states_every_s)
         self._bridge.publisher.lock(member)
 
     # -- the broker ---------------------------------------------------------------------------------------------------

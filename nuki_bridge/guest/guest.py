@@ -27,7 +27,7 @@ from nuki_bridge.guest.credential_file import (
     write_new,
 )
 from nuki_bridge.guest.relay_link import UNREADABLE, GuestConnection, RelayRadio, read_error
-from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.sharing.invitation_code import key, lookup, seal, unseal
@@ -250,7 +250,7 @@ def _lock(credential: Credential, radio: Radio, on_states: Callable[[KeyturnerSt
     return Lock(
         credential.paired(),
         radio,
-        connection=Connection.ON_DEMAND,
+        connection=ConnectionMode.ON_DEMAND,
         random=secrets.token_bytes,
         clock=mqtt.boottime,
         now=lambda: datetime.now(UTC),

@@ -18,7 +18,7 @@ from nuki_bridge.bluetooth.link import Channel, OnData, RadioStatus
 from nuki_bridge.errors import Disconnected, LinkError, RequestError
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.mqtt.conversation import Conversation
-from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE
 
@@ -60,7 +60,7 @@ class GuestConnection(Conversation):
         self._readers.pop(topic, None)
         self.unsubscribe(topic)
 
-    def _on_message(self, message: Message) -> None:
+    def _on_message(self, message: Incoming) -> None:
         reader = self._readers.get(message.topic)
         if reader is not None and not message.retain:
             reader(message.payload)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nuki_bridge.config import DiscoverySettings
     from nuki_bridge.home_assistant.announced import Announced
     from nuki_bridge.home_assistant.discovery import LockFacts, Messages
-    from nuki_bridge.mqtt.message import Message
+    from nuki_bridge.mqtt.message import Incoming
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Announcer:
         """The topic to subscribe to, if any."""
         return discovery.status_topic(self._settings) if self._settings.enabled else None
 
-    def seen(self, message: Message) -> bool:
+    def seen(self, message: Incoming) -> bool:
         """Home Assistant has started: publish everything again, soon.  False if the message is about something else."""
         if message.topic != self.birth_topic():
             return False

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import LockError, NukiError, RequestError
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.protocol.codes import ErrorCode
 
@@ -56,7 +56,7 @@ class BackgroundRead:
     def possible(self) -> bool:
         """The lock is there, and the PIN is known."""
         lock = self._lock
-        there = lock.connected or (lock.connection is Connection.ON_DEMAND and lock.reachable)
+        there = lock.connected or (lock.connection is ConnectionMode.ON_DEMAND and lock.reachable)
         return there and self._admin.has_pin
 
     async def run(self) -> None:

@@ -53,7 +53,7 @@ Challenges = Callable[[], Awaitable[bytes]]
 """Gives a fresh challenge each time."""
 
 
-class Connection(enum.StrEnum):
+class ConnectionMode(enum.StrEnum):
     """How a lock is kept in touch with."""
 
     PERSISTENT = "persistent"
@@ -75,7 +75,7 @@ class Lock(Line):
         paired: PairedLock,
         radio: Radio,
         *,
-        connection: Connection,
+        connection: ConnectionMode,
         random: Random,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -135,7 +135,7 @@ class Lock(Line):
 
     def _is_linked(self, was_doubtful: bool) -> None:
         self._beacon_at = -math.inf
-        if self.connection is Connection.PERSISTENT or was_doubtful:
+        if self.connection is ConnectionMode.PERSISTENT or was_doubtful:
             self._due.schedule(self.clock())
 
     def _received_states(self, states: KeyturnerStates) -> None:
@@ -241,7 +241,7 @@ class Lock(Line):
         """When the link is to be tended, on `clock`."""
         if not self._holds_link():
             return self.exchange.last_message_at + LINGER_S
-        if self.connection is not Connection.PERSISTENT:
+        if self.connection is not ConnectionMode.PERSISTENT:
             return self.exchange.last_message_at + KEEPALIVE_S
         return -math.inf if self.exchange.challenge is None else self._challenged_at + KEEPALIVE_S
 
@@ -253,10 +253,10 @@ class Lock(Line):
         return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
 
     def _holds_link(self) -> bool:
-        return self.connection is Connection.PERSISTENT or self.clock() < self.needed_until
+        return self.connection is ConnectionMode.PERSISTENT or self.clock() < self.needed_until
 
     def _wants_link(self) -> bool:
-        if self.connection is Connection.PERSISTENT or self._retry.is_worth_it:
+        if self.connection is ConnectionMode.PERSISTENT or self._retry.is_worth_it:
             return True
         return self.clock() >= self._due.states_at
 
@@ -310,7 +310,7 @@ class Lock(Line):
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def keep_in_touch(self, connection: Connection, states_every_s: float | None = None) -> None:
+    def keep_in_touch(self, connection: ConnectionMode, states_every_s: float | None = None) -> None:
         """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""
         self.connection = connection
         if self._due.every_s != states_every_s:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.echo import Echo
 from nuki_bridge.mqtt.freshness import Freshness
-from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
+from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription, is_topic_name
 from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import acknowledge
 
@@ -67,7 +67,7 @@ class Setup:
     client_id: str
     will: tuple[str, bytes] | None
     subscriptions: Callable[[], tuple[Subscription, ...]]
-    on_message: Callable[[Message], None]
+    on_message: Callable[[Incoming], None]
     on_ready: Callable[[Connection], None]
     on_refused: Callable[[str], None]
     clock: Callable[[], float]
@@ -509,7 +509,7 @@ class Connection:
             return
         properties = vars(received.properties) if received.properties is not None else {}
         response_topic = properties.get("ResponseTopic", "")
-        message = Message(
+        message = Incoming(
             topic=topic,
             payload=bytes(received.payload),
             retain=bool(received.retain),

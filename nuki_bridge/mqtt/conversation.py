@@ -15,7 +15,7 @@ from nuki_bridge.mqtt import mqtt
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
-    from nuki_bridge.mqtt.message import Message, Subscription
+    from nuki_bridge.mqtt.message import Incoming, Subscription
 
 _T = TypeVar("_T")
 
@@ -35,7 +35,7 @@ class Conversation:
         settings: MqttSettings,
         *,
         subscriptions: Callable[[], Iterable[Subscription]] | Iterable[Subscription] = (),
-        on_message: Callable[[Message], None],
+        on_message: Callable[[Incoming], None],
         on_refused: Callable[[str], None] | None = None,
         max_packet_size: int = mqtt.MAX_PACKET_SIZE,
     ) -> None:

@@ -13,7 +13,7 @@ def is_topic_name(topic: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Incoming:
     """One received PUBLISH.
 
     `received_at` is on the clock given to `mqtt.Client`: now, or, when the event loop had stood still (suspend,

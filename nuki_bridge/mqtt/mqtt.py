@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nuki_bridge.errors import BrokerError, RequestError
 from nuki_bridge.mqtt.connection import Connection, Setup, Version
-from nuki_bridge.mqtt.message import Message, Outgoing, Subscription, is_topic_name
+from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription, is_topic_name
 from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
 from nuki_bridge.watchdog import Heartbeat
@@ -75,7 +75,7 @@ class Client:
         *,
         will: tuple[str, bytes] | None,
         subscriptions: Callable[[], Iterable[Subscription]] | Iterable[Subscription],
-        on_message: Callable[[Message], None],
+        on_message: Callable[[Incoming], None],
         on_connection: Callable[[bool, str | None], None],
         on_refused: Callable[[str], None] = lambda topic: None,
         on_too_large: Callable[[str], None] = lambda topic: None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.connection import Connection, Setup, Version
-from nuki_bridge.mqtt.message import Message, Outgoing, Subscription
+from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription
 from nuki_bridge.mqtt.size import SizeLimit
 from nuki_bridge.mqtt.tcp import open_socket
 from nuki_bridge.watchdog import Heartbeat
@@ -40,7 +40,7 @@ async def sweep(
     settings: MqttSettings,
     version: Version,
     filters: Iterable[str],
-    tell: Callable[[Message], None],
+    tell: Callable[[Incoming], None],
     clock: Callable[[], float],
 ) -> int:
     """Remove everything that is retained on topics that fit `filters`; `tell` is given each, the sum is returned.
@@ -60,7 +60,7 @@ class _Sweep:
         settings: MqttSettings,
         version: Version,
         filters: Iterable[str],
-        tell: Callable[[Message], None],
+        tell: Callable[[Incoming], None],
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -119,7 +119,7 @@ class _Sweep:
             await self._connection.drain(FLUSH_S)
             log.debug("MQTT: %d retained messages removed", self._found)
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Incoming) -> None:
         if message.retain and message.payload:
             self._found += 1
             self._connection.publish(Outgoing(message.topic, b"", True, 0, {}, self._clock()))

@@ -146,20 +146,20 @@ def _to_utc(value: datetime | None, zone: tzinfo) -> datetime | None:
 # -- to JSON ----------------------------------------------------------------------------------------------------------
 
 
-def shown(limit: TimeLimit | None, zone: tzinfo) -> dict[str, Any] | None:
+def to_json(limit: TimeLimit | None, zone: tzinfo) -> dict[str, Any] | None:
     """A lock's limit as JSON, None if it limits nothing."""
     if limit is None:
         return None
     parts = {
         "from": rfc3339(limit.since, zone),
         "until": rfc3339(limit.until, zone),
-        "weekdays": weekdays_shown(limit.weekdays),
+        "weekdays": weekdays_to_json(limit.weekdays),
         "time_from": limit.time_from and f"{limit.time_from:%H:%M}",
         "time_until": limit.time_until and f"{limit.time_until:%H:%M}",
     }
     return {key: part for key, part in parts.items() if part} or None
 
 
-def weekdays_shown(mask: int) -> list[str]:
+def weekdays_to_json(mask: int) -> list[str]:
     """The days in a mask, from Monday on; none at all means every day."""
     return [name for place, name in enumerate(WEEKDAYS) if mask >> 6 - place & 1]

@@ -82,11 +82,11 @@ def has(config: AdvancedConfig, name: str) -> bool:
     return name not in _MAY_LACK or getattr(config, name) not in (None, NOT_SUPPORTED)
 
 
-def shown(config: AdvancedConfig) -> dict[str, Any]:
+def to_json(config: AdvancedConfig) -> dict[str, Any]:
     """The configuration as JSON; null is what this lock does not have."""
     told = {name: getattr(config, name) if has(config, name) else None for name in SETTINGS}
     return {
-        **{name: None if value is None else SETTINGS[name].shown(value) for name, value in told.items()},
+        **{name: None if value is None else SETTINGS[name].to_json(value) for name, value in told.items()},
         "total_degrees": config.total_degrees,
     }
 

@@ -79,7 +79,7 @@ async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
     return await admin.pages(request, KeypadCode, KeypadCodeCount, lambda code: code.code_id, deadline)
 
 
-def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[str, Any]:
+def to_json(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[str, Any]:
     """A code's entry as JSON; the code itself only `with_code`."""
     told = {
         "id": entry.code_id,
@@ -88,7 +88,7 @@ def shown(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[s
         "created": wall_clock.rfc3339(entry.created, zone),
         "last_active": wall_clock.rfc3339(entry.last_active, zone),
         "lock_count": entry.lock_count,
-        "access": access.shown(entry.limit, zone) if entry.time_limited else None,
+        "access": access.to_json(entry.limit, zone) if entry.time_limited else None,
     }
     return {**told, "code": f"{entry.code:06}"} if with_code else told
 
@@ -105,7 +105,7 @@ async def _list(call: Call) -> Answer:
     zone = await _zone(call)
     entries = await read(lock_config.admin_in(call), call.request.deadline)
     with_code = call.arguments.get("codes", False)
-    return {"data": [shown(entries[number], zone, with_code=with_code) for number in sorted(entries)]}
+    return {"data": [to_json(entries[number], zone, with_code=with_code) for number in sorted(entries)]}
 
 
 async def _add(call: Call) -> Answer:
@@ -132,7 +132,7 @@ async def _add(call: Call) -> Answer:
             found = next((each for each in entries.values() if each.code == digits and each.name == name), None)
             if found is None:
                 raise NotExecuted("the lock's answer got lost, and it has no such code") from None
-            return {"data": shown(found, zone)}
+            return {"data": to_json(found, zone)}
     entry = KeypadCode(
         code_id=made.code_id,
         code=digits,
@@ -144,7 +144,7 @@ async def _add(call: Call) -> Answer:
         time_limited=limit is not None,
         limit=limit,
     )
-    return {"data": shown(entry, zone)}
+    return {"data": to_json(entry, zone)}
 
 
 async def _update(call: Call) -> Answer:
@@ -180,7 +180,7 @@ async def _update(call: Call) -> Answer:
             )
 
         await admin.ask(request, Status, call.left_s())
-    return {"data": shown(entry, zone)}
+    return {"data": to_json(entry, zone)}
 
 
 async def _remove(call: Call) -> Answer:

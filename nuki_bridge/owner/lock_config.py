@@ -52,7 +52,7 @@ def _timezone(value: Any) -> int:
     return wall_clock.TIMEZONES[value]
 
 
-def _timezone_shown(value: int | None) -> str | int | None:
+def _timezone_to_json(value: int | None) -> str | int | None:
     if value is None or value == wall_clock.NO_TIMEZONE:
         return NO_TIMEZONE_NAME
     return wall_clock.timezone_name(value) or value
@@ -72,7 +72,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "fob_action_3": word(*FOB_ACTIONS),
     "single_lock": Setting(flag, bool),
     "advertising_mode": word(*ADVERTISING_MODES),
-    "timezone": Setting(_timezone.meant("such as Europe/Berlin, or none"), _timezone_shown, "timezone_id"),
+    "timezone": Setting(_timezone.meant("such as Europe/Berlin, or none"), _timezone_to_json, "timezone_id"),
     "timezone_offset_min": Setting(whole(-12 * 60, 14 * 60, "minutes").meant("minutes from UTC")),
     "dst_mode": word(*DST_MODES),
 }
@@ -80,9 +80,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob", "has_keypad", "has_keypad_2", "time")
 
 
-def shown(config: Config) -> dict[str, Any]:
+def to_json(config: Config) -> dict[str, Any]:
     """The basic configuration as JSON: what can be set, then what is read-only."""
-    settable = {key: each.shown(getattr(config, each.field or key)) for key, each in SETTINGS.items()}
+    settable = {key: each.to_json(getattr(config, each.field or key)) for key, each in SETTINGS.items()}
     return {
         **{key: None if isinstance(value, float) and math.isnan(value) else value for key, value in settable.items()},
         "nuki_id": f"{config.nuki_id:08X}",
@@ -158,7 +158,7 @@ def _patched(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def _together(basic: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
-    return shown(basic) | ({} if advanced is None else advanced_config.shown(advanced))
+    return to_json(basic) | ({} if advanced is None else advanced_config.to_json(advanced))
 
 
 async def _advanced(call: Call, timeout_s: float) -> AdvancedConfig | None:

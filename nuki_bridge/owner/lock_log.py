@@ -80,7 +80,7 @@ _NO_ACTIONS: Final = frozenset({Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON
 # -- entries in words -------------------------------------------------------------------------------------------------
 
 
-def told(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
+def event_of(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
     """A log entry as JSON; `kind_of` gives the type of the user of an ID, if it is known."""
     name = logged_name(entry.name) if entry.kind == LogType.KEYPAD_ACTION else entry.name
     user = {"id": entry.authorization_id, "name": name} if entry.authorization_id else None
@@ -242,7 +242,7 @@ class LogBook:
         if last is not None:
             assert self._lock.config is not None
             zone = wall_clock.zone_of(self._lock.config)
-            self._remember(_as_lock_action(told(last, zone, self._users.kind_of)))
+            self._remember(_as_lock_action(event_of(last, zone, self._users.kind_of)))
 
     async def _notice_new_log(self, position: int) -> None:
         """A lock that was reset begins to count anew: then everything in its log is news."""
@@ -284,7 +284,9 @@ class LogBook:
             if len(reports) < len(moved) or (last is not None and reports[-1] < last):
                 return True
         states = self._lock.states
-        doors = [told(each, UTC, self._users.kind_of)["door"] for each in entries if each.kind == LogType.DOOR_SENSOR]
+        doors = [
+            event_of(each, UTC, self._users.kind_of)["door"] for each in entries if each.kind == LogType.DOOR_SENSOR
+        ]
         return bool(doors) and (states is None or doors[-1] != words.door_word(states))
 
     def _move_to(self, position: int) -> None:
@@ -325,7 +327,7 @@ class LogBook:
         assert self._lock.config is not None
         assert self._lock.states is not None
         state = state or words.state_word(self._lock.states)
-        event = told(entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
+        event = event_of(entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
         if event["type"] == "lock_action":
             event["state"] = state or self._state_now()
         if self._was_told_early(entry.time, event):

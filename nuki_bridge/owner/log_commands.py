@@ -9,7 +9,7 @@ from nuki_bridge.arguments import Arguments, Declaration, flag, whole
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.asking import LIST_S, PROGRESS_S
 from nuki_bridge.owner.lock_config import admin_in
-from nuki_bridge.owner.lock_log import told
+from nuki_bridge.owner.lock_log import event_of
 from nuki_bridge.protocol.messages import EnableLogging, Status
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def _get(call: Call) -> Answer:
         if len(page) < wanted:
             break
         start = page[-1].index
-    return {"data": [{"index": each.index, **told(each, zone, users.kind_of)} for each in found[:count]]}
+    return {"data": [{"index": each.index, **event_of(each, zone, users.kind_of)} for each in found[:count]]}
 
 
 async def _set(call: Call) -> Answer:

@@ -14,13 +14,13 @@ from nuki_bridge.arguments import Check, place_of
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: the check gives the value on the wire, `shown` makes a word of it.
+    """One setting: the check gives the value on the wire, `to_json` makes a word of it.
 
     `field` is its name in the message, if that is another one.
     """
 
     check: Check[Any]
-    shown: Callable[[Any], Any] = lambda value: value
+    to_json: Callable[[Any], Any] = lambda value: value
     field: str = ""
 
 

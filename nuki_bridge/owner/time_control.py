@@ -72,12 +72,12 @@ async def read(admin: Admin, deadline: float) -> dict[int, TimeControlEntry]:
     return {each.entry_id: each for each in entries}
 
 
-def shown(entry: TimeControlEntry) -> dict[str, Any]:
+def to_json(entry: TimeControlEntry) -> dict[str, Any]:
     """An entry as JSON; `time` is the lock's local time, no weekdays means every day."""
     return {
         "id": entry.entry_id,
         "enabled": bool(entry.enabled),
-        "weekdays": access.weekdays_shown(entry.weekdays) or list(access.WEEKDAYS),
+        "weekdays": access.weekdays_to_json(entry.weekdays) or list(access.WEEKDAYS),
         "time": f"{entry.at:%H:%M}" if entry.at else None,
         "action": name_of(entry.action),
     }
@@ -89,7 +89,7 @@ def shown(entry: TimeControlEntry) -> dict[str, Any]:
 async def _list(call: Call) -> Answer:
     """All entries, by their IDs."""
     entries = await read(lock_config.admin_in(call), call.lock.clock() + call.left_s())
-    return {"data": [shown(entries[number]) for number in sorted(entries)]}
+    return {"data": [to_json(entries[number]) for number in sorted(entries)]}
 
 
 async def _add(call: Call) -> Answer:
@@ -119,7 +119,7 @@ async def _add(call: Call) -> Answer:
         if not call.arguments.get("enabled", True):
             entry = replace(entry, enabled=False)
             await _write(call, admin, entry)
-    return {"data": shown(entry)}
+    return {"data": to_json(entry)}
 
 
 async def _find_made(call: Call, admin: Admin, known: Mapping[int, TimeControlEntry], wanted: TimeControlEntry) -> int:
@@ -150,7 +150,7 @@ async def _update(call: Call) -> Answer:
         if entry.enabled:  # whoever made the entry: it would be carried out on account of this request
             call.member.check_allowed(entry.action)
         await _write(call, admin, entry)
-    return {"data": shown(entry)}
+    return {"data": to_json(entry)}
 
 
 async def _write(call: Call, admin: Admin, entry: TimeControlEntry) -> None:

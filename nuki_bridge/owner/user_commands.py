@@ -27,7 +27,7 @@ def _users(call: Call) -> Users:
 async def _list(call: Call) -> Answer:
     users = _users(call)
     await users.read(call.timeout_s)
-    return {"data": users.told()}
+    return {"data": users.to_json()}
 
 
 def _selector(call: Call) -> EntrySelector:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TYPES = {IdType.KEYPAD_2: "keypad"}
 
 
-def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:
+def to_json(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:
     """A user as JSON."""
     return {
         "id": entry.authorization_id,
@@ -30,7 +30,7 @@ def shown(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int
         "created": wall_clock.rfc3339(entry.created, zone),
         "last_active": wall_clock.rfc3339(entry.last_active, zone),
         "lock_count": entry.lock_count,
-        "access": access.shown(entry.limit, zone) if entry.time_limited else None,
+        "access": access.to_json(entry.limit, zone) if entry.time_limited else None,
         "pending": pending,
         "self": entry.authorization_id == own_id,
     }

@@ -23,7 +23,7 @@ from nuki_bridge.lock.asking import LIST_S
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner.entry_selector import EntrySelector
-from nuki_bridge.owner.user_words import limit_of, shown, type_word
+from nuki_bridge.owner.user_words import limit_of, to_json, type_word
 from nuki_bridge.protocol.codes import ErrorCode, IdType
 from nuki_bridge.protocol.messages import AuthorizationEntry
 
@@ -119,14 +119,14 @@ class Users:
         paired = self._lock.paired
         return type_word(paired.id_type) if authorization_id == paired.authorization_id else None
 
-    def told(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """The list as it was read last, as JSON; empty if it never was."""
-        return self._shown((self._entries or {}).values())
+        return self._to_json((self._entries or {}).values())
 
     def show(self) -> None:
         """Publish the list if it was ever read."""
         if self._entries is not None:
-            self._publish(self.told())
+            self._publish(self.to_json())
 
     def wake(self) -> None:
         """The lock has reported, or it has come or gone."""
@@ -164,12 +164,12 @@ class Users:
         (before, ours_before), (count, ours) = self._seen, self._marks()
         return ours > ours_before and (before == count or ((count or 0) - (before or 0)) % 256 <= ours - ours_before)
 
-    def _shown(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
+    def _to_json(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
         if self._lock.config is None:
             return []
         zone, pending = wall_clock.zone_of(self._lock.config), self.pending_ids()
         own_id = self._lock.paired.authorization_id
-        return [shown(each, zone, pending=each.authorization_id in pending, own_id=own_id) for each in entries]
+        return [to_json(each, zone, pending=each.authorization_id in pending, own_id=own_id) for each in entries]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -318,7 +318,7 @@ class Users:
                 self._guard(entry, "disabled", own=own)
             await self._admin.update_entry(changed, deadline - self._lock.clock())
             self._keep(changed)
-            [told] = self._shown([changed])
+            [told] = self._to_json([changed])
             return told
 
     async def remove(self, selector: EntrySelector, *, own: bool, timeout_s: float) -> dict[str, Any]:

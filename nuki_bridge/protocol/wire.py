@@ -23,7 +23,7 @@ from nuki_bridge.protocol.codes import Command, Family, open_enum
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldKind:
     """How one field looks on the wire; `size` is in bytes, and only a security PIN's depends on the family."""
 
     size: Callable[[Family], int]
@@ -31,11 +31,11 @@ class Kind:
     unpack: Callable[[bytes], Any]
 
 
-def _fixed(size: int, pack: Callable[[Any], bytes], unpack: Callable[[bytes], Any]) -> Kind:
-    return Kind(lambda family: size, lambda value, family: pack(value), unpack)
+def _fixed(size: int, pack: Callable[[Any], bytes], unpack: Callable[[bytes], Any]) -> FieldKind:
+    return FieldKind(lambda family: size, lambda value, family: pack(value), unpack)
 
 
-def _number(layout: str) -> Kind:
+def _number(layout: str) -> FieldKind:
     codec = struct.Struct("<" + layout)
     return _fixed(codec.size, codec.pack, lambda data: codec.unpack(data)[0])
 
@@ -79,12 +79,12 @@ switch = _fixed(
 """A `kept_flag` that may also be `NOT_SUPPORTED`."""
 
 
-def enum8(members: type[enum.IntEnum]) -> Kind:
+def enum8(members: type[enum.IntEnum]) -> FieldKind:
     """One byte naming a member of `members`; an unknown number stays a number."""
     return _fixed(1, lambda value: bytes([value]), lambda data: open_enum(members, data[0]))
 
 
-def enum16(members: type[enum.IntEnum]) -> Kind:
+def enum16(members: type[enum.IntEnum]) -> FieldKind:
     """Two bytes naming a member of `members`; an unknown number stays a number."""
     pack = u16.pack
     return _fixed(
@@ -92,7 +92,7 @@ def enum16(members: type[enum.IntEnum]) -> Kind:
     )
 
 
-def raw(size: int) -> Kind:
+def raw(size: int) -> FieldKind:
     """Exactly `size` bytes."""
 
     def pack(value: bytes) -> bytes:
@@ -109,7 +109,7 @@ class KeptText(str):
     raw: bytes
 
 
-def text(size: int) -> Kind:
+def text(size: int) -> FieldKind:
     """Zero-padded UTF-8 in `size` bytes: cut between characters when too long, read up to the first control character.
 
     What a lock sent is written back byte by byte, also what cannot be read.
@@ -171,7 +171,7 @@ def _unpack_time(data: bytes) -> time | NoTime:
 time_of_day = _fixed(2, _pack_time, _unpack_time)
 """Hour and minute in the lock's local time; what is none is written back as it came."""
 
-pin = Kind(
+pin = FieldKind(
     lambda family: family.pin_size,
     lambda value, family: int(value).to_bytes(family.pin_size, "little"),
     lambda data: int.from_bytes(data, "little"),
@@ -227,7 +227,7 @@ class Message:
 
     __slots__ = ()
     command: ClassVar[int]
-    layout: ClassVar[tuple[tuple[str, Kind, bool], ...]]
+    layout: ClassVar[tuple[tuple[str, FieldKind, bool], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ M = TypeVar("M", bound=Message)
 _CLASSES: dict[tuple[int, Family], type[Message]] = {}
 
 
-def wire(kind: Kind, *, optional: bool = False, secret: bool = False) -> Any:
+def wire(kind: FieldKind, *, optional: bool = False, secret: bool = False) -> Any:
     """One field of a message: `optional` ones may be absent (None), `secret` ones stay out of the repr."""
     default: Any = None if optional else dataclasses.MISSING
     return dataclasses.field(default=default, repr=not secret, metadata={"kind": kind, "optional": optional})

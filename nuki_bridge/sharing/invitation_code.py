@@ -35,14 +35,14 @@ def make_code(randomness: bytes) -> str:
     return "".join(ALPHABET[number >> 5 * place & 31] for place in reversed(range(CODE_SIZE)))
 
 
-def shown(code: str) -> str:
+def grouped(code: str) -> str:
     """A code as people read it: `XXXX-XXXX-XXXX-XXXX`."""
     return "-".join(code[start : start + 4] for start in range(0, CODE_SIZE, 4))
 
 
 def link(code: str) -> str:
     """A code as a link, for a message or a QR code."""
-    return LINK + shown(code)
+    return LINK + grouped(code)
 
 
 def read_code(text: str) -> str:

@@ -19,7 +19,7 @@ from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import access, lock_config
 from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of
-from nuki_bridge.sharing.invitation_code import link, shown
+from nuki_bridge.sharing.invitation_code import grouped, link
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
 from nuki_bridge.sharing.invitations import LIFETIME_S
 from nuki_bridge.store import UNKNOWN_NUKI_ID
@@ -60,7 +60,7 @@ async def _create(call: Call) -> Answer:
     return {
         "data": {
             "id": row.authorization_id,
-            "code": shown(code),
+            "code": grouped(code),
             "link": link(code),
             "expires": _time(row.expires, wall_clock.zone_in(call.lock)),
             "user": row.user,
@@ -70,7 +70,7 @@ async def _create(call: Call) -> Answer:
 
 async def _list(call: Call) -> Answer:
     """The open invitations, without their codes."""
-    return {"data": told(call.bridge, call.member)}
+    return {"data": to_json(call.bridge, call.member)}
 
 
 async def _revoke(call: Call) -> Answer:
@@ -109,7 +109,7 @@ REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
 # -- what is told -----------------------------------------------------------------------------------------------------
 
 
-def told(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
+def to_json(bridge: Bridge, member: Member) -> list[dict[str, Any]]:
     """The open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
     if member.lock is None:
         return []
@@ -129,7 +129,7 @@ def _shown(bridge: Bridge, row: Invitation, zone: tzinfo) -> dict[str, Any]:
         "id": row.authorization_id,
         "user": row.user,
         "remote": row.remote,
-        "access": access.shown(row.limit, zone),
+        "access": access.to_json(row.limit, zone),
         "created": _time(row.created, zone),
         "expires": _time(row.expires, zone),
     }

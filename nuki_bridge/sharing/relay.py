@@ -41,7 +41,7 @@ from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
 from nuki_bridge.protocol.messages import NONCE_SIZE
-from nuki_bridge.sharing.relay_sessions import Session, Sessions
+from nuki_bridge.sharing.relay_sessions import RelaySession, RelaySessions
 from nuki_bridge.sharing.unreadable import Owed, Pauses, Unanswered
 from nuki_bridge.topics.topics import Publication, Request
 
@@ -72,7 +72,7 @@ _ERROR_REPORT_SIZE = _EMPTY_FRAME_SIZE + 3
 class _Turn:
     """A guest's turn at the lock: it ends at `quiet_at`, which each frame moves, or at `ends_at`."""
 
-    session: Session
+    session: RelaySession
     ends_at: float
     quiet_at: float
     request: Request
@@ -107,14 +107,14 @@ class Relay:
         self._publish = publish
         self._refuse = refuse
         self._turn_away = turn_away
-        self._sessions = Sessions(lock.clock, served=lambda: self._served_now, give_way=self._answer)
+        self._sessions = RelaySessions(lock.clock, served=lambda: self._served_now, give_way=self._answer)
         self._unanswered = Unanswered(lock.clock)
         self._pauses = Pauses(lock.clock)
         self._turns = 0
         self._served: dict[int, int] = {}  # authorization ID: the number of its last turn
         self._challenged: dict[int, float] = {}  # authorization ID: when the lock sent it a challenge on this link
         self._turn: _Turn | None = None
-        self._served_now: Session | None = None  # whose turn it is, or is about to be
+        self._served_now: RelaySession | None = None  # whose turn it is, or is about to be
         self._wake = asyncio.Event()
 
     # -- told by the broker -------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class Relay:
         self._sessions.take_in(number, request)
         self._wake.set()
 
-    def _answer(self, session: Session, request: Request, error: NukiError) -> None:
+    def _answer(self, session: RelaySession, request: Request, error: NukiError) -> None:
         """Refuse a frame that has waited; of a session that never had a turn anybody may have made it up."""
         (self._refuse if session.admitted else self._turn_away)(request, error)
 
@@ -224,7 +224,7 @@ class Relay:
             self._turn.quiet_at = self._lock.clock()
         self._wake.set()
 
-    def _is_active(self, session: Session) -> None:
+    def _is_active(self, session: RelaySession) -> None:
         session.active_at = self._lock.clock()
         self._lock.needed_until = max(each.active_at + each.idle_s for each in (session, *self._sessions))
 
@@ -255,7 +255,7 @@ class Relay:
                     self._refuse(request, RequestError("stopped", "the bridge stopped before it passed this on"))
             self._sessions.clear()
 
-    def _next(self) -> Session | None:
+    def _next(self) -> RelaySession | None:
         """Whose turn it is; None if nothing waits, or nothing but what has to pause."""
         ready = [each for each in self._sessions if each.frames and self._pauses_s(each) <= 0]
         return min(ready, key=lambda each: self._served.get(each.authorization_id, 0), default=None)
@@ -264,12 +264,12 @@ class Relay:
         """When one of those that have to pause is ready; None if there are none."""
         return min((self._pauses_s(each) for each in self._sessions if each.frames), default=None)
 
-    def _pauses_s(self, session: Session) -> float:
+    def _pauses_s(self, session: RelaySession) -> float:
         """How long a session still has to pause, no longer than its first frame may wait."""
         left_s = session.frames[0].deadline - self._lock.clock()
         return 0.0 if session.proven else min(self._pauses.left_s(session.authorization_id), left_s)
 
-    async def _serve(self, session: Session) -> None:
+    async def _serve(self, session: RelaySession) -> None:
         """Give a session its turn; if that is not possible its first frame is refused."""
         request = session.frames[0]
         try:
@@ -315,7 +315,7 @@ class Relay:
                 f"the lock has sent no challenge for this over the present link within {CHALLENGE_S:g} s; ask anew",
             )
 
-    async def _take_turn(self, session: Session) -> None:
+    async def _take_turn(self, session: RelaySession) -> None:
         """Write a session's frames as they come, one after the other, until its turn ends.
 
         Raises what keeps the first frame that waits from being written.

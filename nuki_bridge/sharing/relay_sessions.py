@@ -21,7 +21,7 @@ IDLE_S = 30.0
 COMMAND_IDLE_S = 90.0
 """and one whose command goes on after this: lock 'n' go may wait 60 s before its second movement."""
 MAX_SESSIONS = 64
-"""Sessions at one lock,"""
+"""RelaySessions at one lock,"""
 MAX_SESSIONS_OF_ONE = 6
 """those of one authorization,"""
 MAX_COUNTED = 1000
@@ -29,7 +29,7 @@ MAX_COUNTED = 1000
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class RelaySession:
     """One client's exchange of frames; `request` is its newest, `frames` are those that wait."""
 
     authorization_id: int
@@ -50,20 +50,20 @@ class Session:
         return COMMAND_IDLE_S if self.commanded else IDLE_S
 
 
-class Sessions:
+class RelaySessions:
     """Those at one lock, by ID; `served` tells whose turn it is, and `give_way` ends what waits in one."""
 
     def __init__(
         self,
         clock: Callable[[], float],
         *,
-        served: Callable[[], Session | None],
-        give_way: Callable[[Session, Request, NukiError], object],
+        served: Callable[[], RelaySession | None],
+        give_way: Callable[[RelaySession, Request, NukiError], object],
     ) -> None:
         self._clock = clock
         self._served = served
         self._give_way = give_way
-        self._sessions: dict[str, Session] = {}  # those whose turn was the longest ago first
+        self._sessions: dict[str, RelaySession] = {}  # those whose turn was the longest ago first
         self._arrivals: dict[str, deque[float]] = {}  # session: its last frames, also those of one that has ended
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class Sessions:
     def __contains__(self, name: str) -> bool:
         return name in self._sessions
 
-    def __iter__(self) -> Iterator[Session]:
+    def __iter__(self) -> Iterator[RelaySession]:
         return iter(self._sessions.values())
 
     @property
@@ -80,7 +80,7 @@ class Sessions:
         """How many sessions' frames are counted."""
         return len(self._arrivals)
 
-    def of(self, authorization_id: int) -> list[Session]:
+    def of(self, authorization_id: int) -> list[RelaySession]:
         """Those of one authorization that have had a turn."""
         return [each for each in self if each.admitted and each.authorization_id == authorization_id]
 
@@ -109,14 +109,14 @@ class Sessions:
             raise RequestError("too_many_requests", f"a session may send {RATE} frames in {RATE_S:g} s")
         arrivals.append(now)
 
-    def to_the_end(self, session: Session) -> None:
+    def to_the_end(self, session: RelaySession) -> None:
         """It has its turn now: the other ones of its authorization come before its next one."""
         for name, each in self._sessions.items():
             if each is session:
                 self._sessions[name] = self._sessions.pop(name)
                 return
 
-    def end(self, session: Session) -> None:
+    def end(self, session: RelaySession) -> None:
         """Forget one."""
         self._sessions = {name: each for name, each in self._sessions.items() if each is not session}
 
@@ -131,7 +131,7 @@ class Sessions:
         """Forget all."""
         self._sessions.clear()
 
-    def _open(self, number: int, request: Request) -> Session:
+    def _open(self, number: int, request: Request) -> RelaySession:
         own = [name for name, each in self._sessions.items() if each.authorization_id == number]
         if len(own) >= MAX_SESSIONS_OF_ONE:
             if not self._evict((name for name in own if not self._sessions[name].frames), number):
@@ -143,7 +143,7 @@ class Sessions:
             counts = Counter(each.authorization_id for each in self)
             most = [each for each, count in counts.items() if count == max(counts.values())]
             self._evict((name for name, each in self._sessions.items() if each.authorization_id in most), number)
-        session = self._sessions[request.session] = Session(number, request, request.received_at)
+        session = self._sessions[request.session] = RelaySession(number, request, request.received_at)
         return session
 
     def _evict(self, names: Iterable[str], number: int) -> bool:

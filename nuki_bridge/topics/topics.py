@@ -30,7 +30,7 @@ from nuki_bridge.topics.set_arguments import SET
 
 if TYPE_CHECKING:
     from nuki_bridge.arguments import Declaration
-    from nuki_bridge.mqtt.message import Message
+    from nuki_bridge.mqtt.message import Incoming
     from nuki_bridge.protocol.codes import Action, LockState
 
 MAX_PAYLOAD_SIZE = 16 * 1024
@@ -44,7 +44,7 @@ KEEP_S = 60.0
 # -- the tree ---------------------------------------------------------------------------------------------------------
 
 
-class Kind(enum.StrEnum):
+class RequestKind(enum.StrEnum):
     """What a topic asks for."""
 
     SET = "set"
@@ -127,8 +127,8 @@ def _filter(topic: Topic) -> str:
     return re.sub("<(lock|session|lookup)>", "+", topic.pattern).replace("<command>", "#")
 
 
-def _kind(topic: Topic) -> Kind:
-    return next(kind for kind in Kind if kind.value in topic.pattern.split("/"))
+def _kind(topic: Topic) -> RequestKind:
+    return next(kind for kind in RequestKind if kind.value in topic.pattern.split("/"))
 
 
 _INCOMING = [(_kind(each), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
@@ -174,7 +174,7 @@ class Request:
     `reads` is what its declaration says.
     """
 
-    kind: Kind
+    kind: RequestKind
     lock: str | None
     command: str
     reply_to: tuple[str, ...]
@@ -200,7 +200,7 @@ class Request:
     @property
     def moves(self) -> bool:
         """It turns the lock or changes something, so that it must not be carried out twice."""
-        return self.kind is Kind.SET or (self.kind is Kind.REQUEST and not self.reads)
+        return self.kind is RequestKind.SET or (self.kind is RequestKind.REQUEST and not self.reads)
 
     @property
     def deadline(self) -> float:
@@ -222,10 +222,10 @@ class Requests:
 
     def know(self, request: Request) -> bool:
         """Whether there is such a request at all."""
-        return request.kind is not Kind.REQUEST or request.command in self.of(request)
+        return request.kind is not RequestKind.REQUEST or request.command in self.of(request)
 
 
-class Refused(RequestError):
+class RefusedRequest(RequestError):
     """A message that is not carried out; `request` is as much of it as could be read, for the answer."""
 
     def __init__(self, request: Request, code: str, message: str) -> None:
@@ -233,10 +233,10 @@ class Refused(RequestError):
         self.request = request
 
 
-def parse(base: str, message: Message, requests: Requests) -> Request | None:
+def parse(base: str, message: Incoming, requests: Requests) -> Request | None:
     """Read a message; None if it is none of the bridge's business or only clears a retained command.
 
-    Raises `Refused`.  Whether the lock exists and what it may be asked is not known here.
+    Raises `RefusedRequest`.  Whether the lock exists and what it may be asked is not known here.
     """
     request = addressed(base, message)
     if request is None:
@@ -248,19 +248,21 @@ def parse(base: str, message: Message, requests: Requests) -> Request | None:
     if message.retain:
         if not message.payload:
             return None  # somebody clears a retained command; nobody waits for an answer
-        raise Refused(request, "retained_command", "a retained command is never carried out; publish it without retain")
-    if request.kind is Kind.REDEEM and len(message.payload) <= MAX_PAYLOAD_SIZE:
+        raise RefusedRequest(
+            request, "retained_command", "a retained command is never carried out; publish it without retain"
+        )
+    if request.kind is RequestKind.REDEEM and len(message.payload) <= MAX_PAYLOAD_SIZE:
         return replace(request, payload=message.payload)  # its answers have one topic, too
-    if request.kind is Kind.RELAY:
+    if request.kind is RequestKind.RELAY:
         return replace(request, payload=message.payload)  # binary, and its answers have a topic of their own
     # a guest's answers have one topic, also those that refuse: no other of its choice
-    if message.response_topic is not None and request.kind is not Kind.REDEEM:
+    if message.response_topic is not None and request.kind is not RequestKind.REDEEM:
         if not _may_answer_on(base, message.response_topic):
-            raise Refused(request, "bad_request", _NO_INBOX.format(base=base))
+            raise RefusedRequest(request, "bad_request", _NO_INBOX.format(base=base))
         to = (message.response_topic,)
-        request = replace(request, reply_to=request.reply_to + to if request.kind is Kind.SET else to)
+        request = replace(request, reply_to=request.reply_to + to if request.kind is RequestKind.SET else to)
     if len(message.payload) > MAX_PAYLOAD_SIZE:
-        raise Refused(
+        raise RefusedRequest(
             request,
             "payload_too_large",
             f"a payload has {MAX_PAYLOAD_SIZE} bytes at most, this one has {len(message.payload)}",
@@ -268,8 +270,10 @@ def parse(base: str, message: Message, requests: Requests) -> Request | None:
     try:
         text = message.payload.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise Refused(request, "bad_request", "the payload is not UTF-8 text") from None
-    request = _parse_action(request, text) if request.kind is Kind.SET else _parse_request(request, text, requests)
+        raise RefusedRequest(request, "bad_request", "the payload is not UTF-8 text") from None
+    request = (
+        _parse_action(request, text) if request.kind is RequestKind.SET else _parse_request(request, text, requests)
+    )
     if request.has_transaction:
         same = json.dumps([payload.read_object(text), request.echo], sort_keys=True)
         request = replace(request, identity=_digest(message.topic.encode(), same.encode()))
@@ -287,7 +291,7 @@ def _digest(*parts: bytes) -> bytes:
     return sha256(b"".join(len(each).to_bytes(4) + each for each in parts)).digest()
 
 
-def addressed(base: str, message: Message) -> Request | None:
+def addressed(base: str, message: Incoming) -> Request | None:
     """What a message asks for by its topic alone, answered on the topic that belongs to that."""
     below = message.topic.removeprefix(f"{base}/")
     if below == message.topic:
@@ -300,11 +304,11 @@ def addressed(base: str, message: Message) -> Request | None:
         lock, command, session = parts.get("lock"), parts.get("command", ""), parts.get("session", "")
         lookup = parts.get("lookup", "")
         answers = {
-            Kind.SET: f"{lock}/result",
-            Kind.REQUEST: f"{'bridge' if lock is None else lock}/response/{command}",
-            Kind.SIMULATE: f"{lock}/simulate/response",
-            Kind.RELAY: f"{lock}/relay/{session}/error",
-            Kind.REDEEM: f"invitation/{lookup}/response",
+            RequestKind.SET: f"{lock}/result",
+            RequestKind.REQUEST: f"{'bridge' if lock is None else lock}/response/{command}",
+            RequestKind.SIMULATE: f"{lock}/simulate/response",
+            RequestKind.RELAY: f"{lock}/relay/{session}/error",
+            RequestKind.REDEEM: f"invitation/{lookup}/response",
         }
         answer = f"{base}/{answers[kind]}".removesuffix("/")
         return Request(
@@ -340,15 +344,17 @@ def _parse_action(request: Request, text: str) -> Request:
         try:
             checked = SET.check({key: value for key, value in values.items() if key != "action"})
         except ValueError as error:
-            raise Refused(request, "bad_request", str(error)) from None
+            raise RefusedRequest(request, "bad_request", str(error)) from None
         request = replace(request, only_if=checked.get("only_if"), suffix=checked.get("as"))
         word = values.get("action")
         if not isinstance(word, str):
-            raise Refused(request, "bad_request", "action is missing or not a text; it names a lock action")
+            raise RefusedRequest(request, "bad_request", "action is missing or not a text; it names a lock action")
     assert isinstance(word, str)
     action = action_named(word)
     if action is None:
-        raise Refused(request, "unknown_action", f"there is no such lock action; allowed are {', '.join(ACTIONS)}")
+        raise RefusedRequest(
+            request, "unknown_action", f"there is no such lock action; allowed are {', '.join(ACTIONS)}"
+        )
     return replace(request, action=action, echo={"action": action.name.lower(), **request.echo})
 
 
@@ -357,24 +363,24 @@ def _parse_action(request: Request, text: str) -> Request:
 
 def _parse_request(request: Request, text: str, requests: Requests) -> Request:
     values, request = _read_object(request, text or "{}")
-    if request.kind is Kind.SIMULATE:
+    if request.kind is RequestKind.SIMULATE:
         return replace(request, arguments=values)
     known = requests.of(request)
     declared = known.get(request.command)
     if declared is None:
-        raise Refused(request, "unknown_command", f"there is no such request; allowed are {', '.join(known)}")
+        raise RefusedRequest(request, "unknown_command", f"there is no such request; allowed are {', '.join(known)}")
     try:
         return replace(request, arguments=declared.arguments.check(values), reads=declared.reads)
     except ValueError as error:
-        raise Refused(request, "bad_request", str(error)) from None
+        raise RefusedRequest(request, "bad_request", str(error)) from None
 
 
 def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
-    """The object in `text` without its transaction, and the request that echoes it; raises `Refused`."""
+    """The object in `text` without its transaction, and the request that echoes it; raises `RefusedRequest`."""
     try:
         values = payload.read_object(text)
     except ValueError as error:
-        raise Refused(request, "bad_request", f"the payload {error}") from None
+        raise RefusedRequest(request, "bad_request", f"the payload {error}") from None
     if "transaction" in values:
         request = replace(request, echo={"transaction": values.pop("transaction")})
     return values, request
@@ -407,5 +413,5 @@ def refused(request: Request, code: str, message: str) -> list[Publication]:
 def _answer(request: Request, body: dict[str, Any]) -> list[Publication]:
     first = {"action": request.echo["action"]} if "action" in request.echo else {}
     told = payload.dump({**first, **body, **request.echo})
-    keep_s = KEEP_S if request.kind in (Kind.SET, Kind.REQUEST) else 0.0  # guests ask again by themselves
+    keep_s = KEEP_S if request.kind in (RequestKind.SET, RequestKind.REQUEST) else 0.0  # guests ask again by themselves
     return [Publication(topic, told, False, request.correlation_data, keep_s) for topic in request.reply_to]

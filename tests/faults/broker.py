@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 
 from nuki_bridge.bridge.bridge import Bridge
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.topics.topics import Publication
 from tests.unit.rig import clock
 
@@ -147,7 +147,7 @@ class Broker:
         if only not in (None, self.connections):
             return
         if self.bridge is not None and self.connected and any(_fits(each, topic) for each in self._filters):
-            self.bridge.handle(Message(topic, payload, retain, clock(), message_expiry_s=expiry_s))
+            self.bridge.handle(Incoming(topic, payload, retain, clock(), message_expiry_s=expiry_s))
 
 
 def _fits(pattern: str, topic: str) -> bool:

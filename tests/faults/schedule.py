@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
 
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.timetable import TOLD_POLL_S
 from nuki_bridge.protocol.codes import Action, Completion, DoorState, Family, IdType, LockState
 from nuki_bridge.simulator.behaviour import Behaviour
@@ -71,7 +71,7 @@ class Schedule:
     seed: int
     family: Family
     id_type: IdType
-    connection: Connection
+    connection: ConnectionMode
     states_every: int | None
     """Seconds, as in the configuration."""
     with_pin: bool
@@ -91,7 +91,7 @@ class Schedule:
         On demand without `states_every` a beacon that has told of changes is relied on until it has missed one.
         """
         habits = self.behaviour
-        if self.connection is Connection.PERSISTENT or self.states_every is not None:
+        if self.connection is ConnectionMode.PERSISTENT or self.states_every is not None:
             return 300.0
         if habits.beacon_bit_missing or habits.beacon_bit_stays:
             return TOLD_POLL_S + 60.0
@@ -126,7 +126,7 @@ def draw(seed: int) -> Schedule:
         seed=seed,
         family=family,
         id_type=id_type,
-        connection=random.choice(tuple(Connection)),
+        connection=random.choice(tuple(ConnectionMode)),
         states_every=Random(f"states_every {seed}").choice((None, 60, 240)),
         with_pin=family is Family.ULTRA or random.random() < 0.6,
         log_on=random.random() < 0.75,

@@ -20,7 +20,7 @@ from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import BadFrame, ConfigError, RequestError, StoreError
 from nuki_bridge.guest.credential_file import load as load_credential
 from nuki_bridge.home_assistant.announced import Announced
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump, read_object
 from nuki_bridge.protocol.advertisement import APPLE, INITIALIZATION_SERVICE, parse_advertisement
 from nuki_bridge.protocol.codes import PAIRING_SERVICE, Family
@@ -127,7 +127,7 @@ def advertisement(data: bytes) -> bool:
 def message(data: bytes) -> bool:
     """First line: r for retained; second: topic below "nuki/"; third: Response Topic; the rest is the payload."""
     retained, topic, answer, payload = (data.split(b"\n", 3) + [b""] * 4)[:4]
-    heard = Message(
+    heard = Incoming(
         f"nuki/{topic.decode(errors='replace')}",
         payload,
         retain=retained == b"r",
@@ -136,7 +136,7 @@ def message(data: bytes) -> bool:
     )
     try:
         request = topics.parse("nuki", heard, REQUESTS)
-    except topics.Refused as refused:
+    except topics.RefusedRequest as refused:
         said = topics.refused(refused.request, refused.code, str(refused))
     else:
         if request is None:

@@ -23,7 +23,7 @@ from paho.mqtt.client import Client as Paho
 
 from nuki_bridge.config import MqttSettings, Secret, TlsSettings
 from nuki_bridge.mqtt import connection, freshness, mqtt, tcp
-from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.mqtt.mqtt import Client
 from tests import patience
 from tests.integration.broker import Broker, Peer, free_port, make_ca
@@ -56,7 +56,7 @@ class Running:
     """A running `Client`; keeps what it reports."""
 
     def __init__(self, settings: MqttSettings, subscriptions: Any = (), **arguments: Any) -> None:
-        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.messages: asyncio.Queue[Incoming] = asyncio.Queue()
         self.connections: list[tuple[bool, str | None]] = []
         self._changed = asyncio.Event()
         self.client = Client(
@@ -85,7 +85,7 @@ class Running:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def next(self, timeout_s: float = patience.HANG_S) -> Message:
+    async def next(self, timeout_s: float = patience.HANG_S) -> Incoming:
         async with asyncio.timeout(timeout_s):
             return await self.messages.get()
 
@@ -133,7 +133,7 @@ async def test_message_arrives_with_its_properties(shared: Broker) -> None:
         )
         message = await run.next()
         assert before <= message.received_at <= patience.now()
-        assert dataclasses.replace(message, received_at=0) == Message(
+        assert dataclasses.replace(message, received_at=0) == Incoming(
             "props/set", b"unlock", False, 0, "asker/inbox", b"\x00\x01", 7
         )
 
@@ -168,7 +168,7 @@ async def test_published_message_keeps_its_properties_and_retain(shared: Broker)
 
 @pytest.mark.real_time
 async def test_answer_can_be_published_from_on_message(shared: Broker) -> None:
-    def echo(message: Message) -> None:
+    def echo(message: Incoming) -> None:
         run.client.publish("echo/out", message.payload, qos=0)
 
     async with running(shared, subscribed("echo/in"), on_message=echo) as run, Peer(shared) as peer:
@@ -184,7 +184,7 @@ async def test_on_message_that_raises_is_logged_and_harms_nothing(
 ) -> None:
     got: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def fail_first(message: Message) -> None:
+    def fail_first(message: Incoming) -> None:
         got.put_nowait(message.payload)
         if got.qsize() == 1:
             raise ZeroDivisionError

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.messages import KeyturnerStates
@@ -67,7 +67,7 @@ class Rig:
     @asynccontextmanager
     async def running(
         self,
-        connection: Connection = Connection.PERSISTENT,
+        connection: ConnectionMode = ConnectionMode.PERSISTENT,
         *,
         id_type: IdType = IdType.BRIDGE,
         settle: bool = True,

@@ -86,18 +86,18 @@ def test_a_limit_must_not_end_before_it_begins() -> None:
 
 
 def test_a_limit_is_shown_with_the_offset_of_its_season() -> None:
-    shown = access.shown(TimeLimit(datetime(2026, 7, 1, 8, tzinfo=UTC), datetime(2026, 12, 1, 9, tzinfo=UTC)), zone())
+    shown = access.to_json(TimeLimit(datetime(2026, 7, 1, 8, tzinfo=UTC), datetime(2026, 12, 1, 9, tzinfo=UTC)), zone())
     assert shown == {"from": "2026-07-01T10:00:00+02:00", "until": "2026-12-01T10:00:00+01:00"}
 
 
 def test_absent_parts_are_left_out_and_no_limit_is_null() -> None:
-    assert access.shown(TimeLimit(weekdays=0b0000011), zone()) == {"weekdays": ["sa", "su"]}
-    assert access.shown(TimeLimit(), zone()) is None
-    assert access.shown(None, zone()) is None
+    assert access.to_json(TimeLimit(weekdays=0b0000011), zone()) == {"weekdays": ["sa", "su"]}
+    assert access.to_json(TimeLimit(), zone()) is None
+    assert access.to_json(None, zone()) is None
 
 
 def test_dates_at_the_end_of_time_do_no_harm() -> None:
-    shown = access.shown(TimeLimit(until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)), zone(36))
+    shown = access.to_json(TimeLimit(until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)), zone(36))
     assert shown is not None
     assert shown["until"].startswith("9999-12-31")
 
@@ -118,4 +118,4 @@ def test_what_is_shown_reads_back_as_the_same(
 ) -> None:
     where = zone(timezone_id, dst_mode=dst_mode)
     made = TimeLimit(since=since, weekdays=weekdays, time_from=time(22), time_until=time(6))
-    assert access.check(access.shown(made, where)).limit(where, datetime(2000, 1, 1, tzinfo=UTC)) == made
+    assert access.check(access.to_json(made, where)).limit(where, datetime(2000, 1, 1, tzinfo=UTC)) == made

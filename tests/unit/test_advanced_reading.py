@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.timetable import ADVANCED_TRIES, CONFIG_RETRY_S, Timetable
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family
 from nuki_bridge.simulator import requests
@@ -84,9 +84,11 @@ def test_it_is_asked_for_in_vain_a_few_times() -> None:
 # -- read -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("connection", list(Connection))
+@pytest.mark.parametrize("connection", list(ConnectionMode))
 @pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA])
-async def test_it_is_read_after_connecting_and_not_again(connection: Connection, family: Family, asked: Asked) -> None:
+async def test_it_is_read_after_connecting_and_not_again(
+    connection: ConnectionMode, family: Family, asked: Asked
+) -> None:
     rig = Rig(family)
     async with rig.running(connection) as lock:
         assert lock.config is not None
@@ -131,8 +133,8 @@ async def test_other_firmware_is_asked_again() -> None:
         assert lock.advanced_config is not None
 
 
-@pytest.mark.parametrize("connection", list(Connection))
-async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: Connection, asked: Asked) -> None:
+@pytest.mark.parametrize("connection", list(ConnectionMode))
+async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: ConnectionMode, asked: Asked) -> None:
     rig = Rig()
     silent(rig)
     async with rig.running(connection, settle=False) as lock:
@@ -150,7 +152,7 @@ async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: C
         assert lock.config_settled
         assert asked.times == ADVANCED_TRIES
         before = lock.reconnects
-        if connection is Connection.PERSISTENT:
+        if connection is ConnectionMode.PERSISTENT:
             await asyncio.sleep(3600)
             assert lock.reconnects == before
 

@@ -16,7 +16,7 @@ from nuki_bridge.errors import StoreError, TimedOut
 from nuki_bridge.home_assistant import announcer
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
 from nuki_bridge.lock.reading import AdvancedReading
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action
 from tests.unit.rig import clock
 from tests.unit.test_bridge import CLASSIC, ULTRA, House
@@ -53,7 +53,7 @@ class Home(House):
 
     def birth(self, payload: bytes = b"online", *, retain: bool = False) -> None:
         """Home Assistant says that it has started."""
-        self.bridge.handle(Message("homeassistant/status", payload, retain=retain, received_at=clock()))
+        self.bridge.handle(Incoming("homeassistant/status", payload, retain=retain, received_at=clock()))
 
     def components(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.retained[LOCK])["components"]
@@ -473,7 +473,7 @@ async def test_a_retained_topic_whose_payload_does_not_fit_is_cleared(
         await asyncio.sleep(2.0)
         assert "nuki/front/status" not in home.retained
         assert home.retained["nuki/front/state"] == "unlocked"
-        home.bridge.handle(Message("nuki/front/status", b"", retain=True, received_at=clock()))
+        home.bridge.handle(Incoming("nuki/front/status", b"", retain=True, received_at=clock()))
         assert "somebody else" not in caplog.text
         home.largest = None
         await home.ask("front/set", "lock")

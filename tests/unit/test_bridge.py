@@ -16,7 +16,7 @@ import pytest
 from nuki_bridge.bluetooth.nearby import NearbyDevices
 from nuki_bridge.bridge.bridge import Bridge, Outside
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.simulator.behaviour import seeded
@@ -123,7 +123,7 @@ class House:
         data = json.dumps(payload) if isinstance(payload, dict) else payload
         data = data.encode() if isinstance(data, str) else data
         values = {"retain": False, "received_at": clock(), **fields}
-        self.bridge.handle(Message(topic=f"nuki/{below}", payload=data, **values))
+        self.bridge.handle(Incoming(topic=f"nuki/{below}", payload=data, **values))
 
     async def ask(self, below: str, payload: Any = b"", wait_s: float = 120.0, **fields: Any) -> dict[str, Any]:
         """Send a message and await the first answer to it."""

@@ -9,7 +9,7 @@ import pytest
 
 from nuki_bridge.errors import RequestError, TimedOut
 from nuki_bridge.lock.condition import STATE_AGE_S
-from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.protocol.codes import Action, LockState
 from tests.unit.rig import Rig
 from tests.unit.test_bridge import House
@@ -25,8 +25,8 @@ async def refused(lock: Lock, action: Action, only_if: frozenset[LockState]) -> 
     return str(caught.value)
 
 
-@pytest.mark.parametrize("connection", [*Connection])
-async def test_in_another_state_nothing_moves(connection: Connection) -> None:
+@pytest.mark.parametrize("connection", [*ConnectionMode])
+async def test_in_another_state_nothing_moves(connection: ConnectionMode) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:
         assert "the lock is locked and not unlocked" in await refused(lock, Action.LOCK, UNLOCKED)
@@ -36,8 +36,8 @@ async def test_in_another_state_nothing_moves(connection: Connection) -> None:
         assert [each.suffix for each in rig.virtual.movements()] == ["Node-RED"]
 
 
-@pytest.mark.parametrize("connection", [*Connection])
-async def test_the_state_is_asked_of_the_lock_and_not_remembered(connection: Connection) -> None:
+@pytest.mark.parametrize("connection", [*ConnectionMode])
+async def test_the_state_is_asked_of_the_lock_and_not_remembered(connection: ConnectionMode) -> None:
     """Somebody turned the knob a moment ago, and nobody has told the bridge."""
     rig = Rig(beacon_bit_missing=True)
     async with rig.running(connection) as lock:
@@ -71,7 +71,7 @@ async def test_a_reading_that_gets_lost_is_made_again() -> None:
 
 async def test_a_state_that_grew_old_on_the_way_to_the_challenge_is_read_again() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         await asyncio.sleep(60.0)
         fresh_nonce = lock.fresh_nonce
 

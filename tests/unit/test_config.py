@@ -24,7 +24,7 @@ from nuki_bridge.config import (
     load,
 )
 from nuki_bridge.errors import ConfigError
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.topics import topics
@@ -192,7 +192,7 @@ def test_secret_file_loses_only_its_newline(tmp_path: Path, content: str, secret
     [*ACTIONS, "open", "UNLOCK", "lockngo", "lock-n-go", "lockNgo", "Lock 'n' go", "lockNgoUnlatch", "fullLock"],
 )
 def test_actions_take_every_spelling_that_a_command_takes(tmp_path: Path, spelling: str) -> None:
-    heard = Message("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0)
+    heard = Incoming("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0)
     asked = topics.parse("nuki", heard, REQUESTS)
     assert asked is not None
     assert loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0].actions == {asked.action}

@@ -14,7 +14,7 @@ from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant import discovery
 from nuki_bridge.home_assistant.discovery import LockFacts
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, lock_entity
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, LockState, name_of
 from nuki_bridge.topics import topics
 
@@ -141,7 +141,7 @@ def test_commands_are_requests_that_the_bridge_takes() -> None:
 
 
 def asked(topic: str, payload: str) -> topics.Request:
-    request = topics.parse("nuki", Message(topic, payload.encode(), retain=False, received_at=0.0), REQUESTS)
+    request = topics.parse("nuki", Incoming(topic, payload.encode(), retain=False, received_at=0.0), REQUESTS)
     assert request is not None
     return request
 

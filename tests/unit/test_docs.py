@@ -132,7 +132,7 @@ def test_the_example_configuration_names_every_key() -> None:
 
 # -- error codes ------------------------------------------------------------------------------------------------------
 
-RAISING = {"RequestError": 0, "Refused": 1, "LockError": 0, "refused": 1, "EntrySelector": 2}
+RAISING = {"RequestError": 0, "RefusedRequest": 1, "LockError": 0, "refused": 1, "EntrySelector": 2}
 """Calls that take an error code, and which argument it is."""
 PASSED_ON = {
     "bridge/intake.py",

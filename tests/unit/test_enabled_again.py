@@ -7,14 +7,14 @@ import asyncio
 import pytest
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.protocol.codes import Action, IdType
 from tests.unit.rig import Rig
 
 
 @pytest.mark.parametrize("id_type", [IdType.BRIDGE, IdType.APP])
-@pytest.mark.parametrize("connection", list(Connection))
-async def test_enabled_again_just_after_a_refusal(connection: Connection, id_type: IdType) -> None:
+@pytest.mark.parametrize("connection", list(ConnectionMode))
+async def test_enabled_again_just_after_a_refusal(connection: ConnectionMode, id_type: IdType) -> None:
     rig = Rig()
     rig.radio.connect_s, rig.radio.latency_s = 3.0, 1.0
     async with rig.running(connection, id_type=id_type) as lock:

@@ -16,7 +16,7 @@ from nuki_bridge.bridge.floodgate import MOST, guest_filters
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.daemon.broker import Broker
 from nuki_bridge.errors import BrokerError
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.topics.topics import command_filters
 from nuki_bridge.watchdog import Watchdog
 from tests.unit.rig import clock
@@ -146,11 +146,11 @@ class Sweeper:
     def __init__(self) -> None:
         self.calls: list[float] = []
         self.filters: list[str] = []
-        self.found: list[Message] = []
+        self.found: list[Incoming] = []
         self.takes_s = 1.0
         self.fails = False
 
-    async def __call__(self, filters: list[str], tell: Callable[[Message], None]) -> int:
+    async def __call__(self, filters: list[str], tell: Callable[[Incoming], None]) -> int:
         self.calls.append(clock())
         self.filters = filters
         await asyncio.sleep(self.takes_s)
@@ -172,9 +172,9 @@ async def swept(tmp_path: Path) -> AsyncIterator[tuple[Party, Sweeper]]:
         yield house, sweeper
 
 
-def left(count: int) -> list[Message]:
+def left(count: int) -> list[Incoming]:
     topics = [f"nuki/invitation/{number:032x}/redeem" for number in range(count)]
-    return [Message(topic, b"junk", retain=True, received_at=clock()) for topic in topics]
+    return [Incoming(topic, b"junk", retain=True, received_at=clock()) for topic in topics]
 
 
 async def test_at_each_connection_what_is_retained_is_removed_and_guests_are_heard_meanwhile(tmp_path: Path) -> None:

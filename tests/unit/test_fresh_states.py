@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.errors import NukiError, TimedOut
-from nuki_bridge.lock.lock import KEEPALIVE_S, Connection
+from nuki_bridge.lock.lock import KEEPALIVE_S, ConnectionMode
 from nuki_bridge.lock.timetable import SAFETY_POLL_S, TOLD_POLL_S
 from nuki_bridge.protocol.codes import Action, DoorState, IdType, LockState
 from tests.unit.rig import Rig, clock
@@ -110,7 +110,7 @@ async def test_on_demand_a_turn_by_hand_is_known_when_the_states_are_due_at_the_
     habit: dict[str, Any], id_type: IdType
 ) -> None:
     rig = Rig(**habit)
-    async with rig.running(Connection.ON_DEMAND, id_type=id_type):
+    async with rig.running(ConnectionMode.ON_DEMAND, id_type=id_type):
         for pause_s, state in zip(WHEN_S, IN_TURN, strict=True):
             await asyncio.sleep(pause_s)
             rig.virtual.turn_by_hand(state)
@@ -121,7 +121,7 @@ async def test_on_demand_a_turn_by_hand_is_known_when_the_states_are_due_at_the_
 @kinds
 async def test_on_demand_states_every_says_how_old_the_states_get(habit: dict[str, Any], id_type: IdType) -> None:
     rig = Rig(**habit)
-    async with rig.running(Connection.ON_DEMAND, id_type=id_type, states_every_s=120.0) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND, id_type=id_type, states_every_s=120.0) as lock:
         for pause_s, state in zip(WHEN_S, IN_TURN, strict=True):
             await asyncio.sleep(pause_s)
             rig.virtual.turn_by_hand(state)
@@ -133,13 +133,13 @@ async def test_on_demand_states_every_says_how_old_the_states_get(habit: dict[st
 
 async def test_on_demand_states_every_holds_beside_a_beacon_that_tells() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND, states_every_s=300.0) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND, states_every_s=300.0) as lock:
         rig.virtual.turn_by_hand(LockState.UNLOCKED)
         await asyncio.sleep(10.0)
         reconnects = lock.reconnects
         await asyncio.sleep(3000.0)
         assert 9 <= lock.reconnects - reconnects <= 10
-        lock.keep_in_touch(Connection.ON_DEMAND, None)
+        lock.keep_in_touch(ConnectionMode.ON_DEMAND, None)
         await asyncio.sleep(5.0)
         reconnects = lock.reconnects
         await asyncio.sleep(TOLD_POLL_S - 60.0)
@@ -150,7 +150,7 @@ async def test_on_demand_states_every_holds_beside_a_beacon_that_tells() -> None
 async def test_on_demand_a_change_right_after_our_reading_is_not_taken_for_the_one_before(id_type: IdType) -> None:
     """The bit rises again before a beacon has shown that it was clear, or it cannot be cleared at all."""
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND, id_type=id_type):
+    async with rig.running(ConnectionMode.ON_DEMAND, id_type=id_type):
         state = LockState.LOCKED
         for _ in range(8):
             state = LockState.UNLOCKED if state is LockState.LOCKED else LockState.LOCKED
@@ -164,7 +164,7 @@ async def test_on_demand_a_change_right_after_our_reading_is_not_taken_for_the_o
 
 async def test_on_demand_a_lock_that_is_heard_again_is_reached_again() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         rig.virtual.out_of_range()
         for _ in range(2):
             with pytest.raises(TimedOut):
@@ -180,7 +180,7 @@ async def test_on_demand_a_lock_that_is_heard_again_is_reached_again() -> None:
 
 async def test_on_demand_a_lock_that_was_heard_all_the_time_is_tried_again_before_long() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         rig.radio.faults.connect_times_out = 4
         for _ in range(2):
             with pytest.raises(TimedOut):
@@ -190,10 +190,10 @@ async def test_on_demand_a_lock_that_was_heard_all_the_time_is_tried_again_befor
         assert lock.reachable
 
 
-@pytest.mark.parametrize("connection", list(Connection), ids=lambda each: each.value)
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda each: each.value)
 @pytest.mark.parametrize("interval_s", [0.5, 15.0], ids=["always", "now and then"])
 async def test_a_lock_that_is_heard_and_never_connects_is_tried_seldom_and_stays_offline(
-    connection: Connection, interval_s: float
+    connection: ConnectionMode, interval_s: float
 ) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:
@@ -211,8 +211,8 @@ async def test_a_lock_that_is_heard_and_never_connects_is_tried_seldom_and_stays
         assert 20 <= left - rig.radio.faults.connect_times_out <= (80 if interval_s < 10 else 300)
 
 
-@pytest.mark.parametrize("connection", list(Connection), ids=lambda each: each.value)
-async def test_a_lock_that_connects_and_never_answers_does_not_flap(connection: Connection) -> None:
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda each: each.value)
+async def test_a_lock_that_connects_and_never_answers_does_not_flap(connection: ConnectionMode) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:
         rig.virtual.swallow_next_answer(1_000_000)

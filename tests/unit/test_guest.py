@@ -24,7 +24,7 @@ from nuki_bridge.protocol.codes import Action, ErrorCode, Family, IdType, LockSt
 from tests.unit.rig import Rig
 
 if TYPE_CHECKING:
-    from nuki_bridge.command_line.client import Client
+    from nuki_bridge.command_line.client import BridgeClient
 
 KEY = bytes(range(32))
 
@@ -198,7 +198,7 @@ async def test_nobody_is_asked_for_a_credential_that_could_not_be_kept(
     if path is not None:
         wanted = Namespace(credential=path, name="Tablet", remote=None, lock="front", json=True)
         with pytest.raises(RequestError) as added:
-            await user_commands.add_user(cast("Client", None), wanted)
+            await user_commands.add_user(cast("BridgeClient", None), wanted)
         assert added.value.code == "bad_credential"
 
 

@@ -17,7 +17,7 @@ from nuki_bridge.guest import credential_file, guest
 from nuki_bridge.guest.relay_link import GuestConnection
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.lock.outcome import TARGETS, Outcome, OutcomeUnknown
-from nuki_bridge.mqtt.message import Message, Subscription
+from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.protocol.codes import Action, LockState
 from tests.unit.rig import clock
 from tests.unit.test_relay import Guest, Party, party
@@ -57,7 +57,7 @@ class Connection(GuestConnection):
         return True
 
     def _published(self, publication: Publication) -> None:
-        message = Message(publication.topic, publication.payload, retain=False, received_at=clock())
+        message = Incoming(publication.topic, publication.payload, retain=False, received_at=clock())
         asyncio.get_running_loop().call_soon(self._on_message, message)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.sharing import invitation_code
-from nuki_bridge.sharing.invitation_code import ALPHABET, key, link, lookup, make_code, read_code, seal, shown, unseal
+from nuki_bridge.sharing.invitation_code import ALPHABET, grouped, key, link, lookup, make_code, read_code, seal, unseal
 
 CODE = "0123456789ABCDEF"
 
@@ -50,8 +50,8 @@ def test_a_code_is_read_as_people_write_it(text: str) -> None:
 
 def test_what_is_shown_and_linked_is_read_again() -> None:
     code = make_code(b"ten bytes!")
-    assert shown(code).count("-") == 3
-    assert read_code(shown(code)) == read_code(link(code)) == code
+    assert grouped(code).count("-") == 3
+    assert read_code(grouped(code)) == read_code(link(code)) == code
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,19 @@ import pytest
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import AdapterUnavailable, LockError, TimedOut
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, Command, DoorState, Family, IdType, LockState, Trigger, name_of
 from nuki_bridge.protocol.frames import seal
 from tests.unit.rig import ADDRESS, Rig, clock
 
-BOTH = pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
+BOTH = pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
 FAMILIES = pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA], ids=lambda f: f.value)
 
 
 @BOTH
 @FAMILIES
-async def test_unlock_and_lock_turn_the_motor_once_each(connection: Connection, family: Family) -> None:
+async def test_unlock_and_lock_turn_the_motor_once_each(connection: ConnectionMode, family: Family) -> None:
     rig = Rig(family)
     async with rig.running(connection) as lock:
         for action, state in ((Action.UNLOCK, LockState.UNLOCKED), (Action.LOCK, LockState.LOCKED)):
@@ -68,7 +68,7 @@ async def test_a_held_link_survives_the_idle_timeout_of_the_lock() -> None:
 
 async def test_on_demand_the_link_is_left_two_seconds_after_the_work() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         assert not lock.connected
         await lock.perform(Action.UNLOCK, 15.0)
         await asyncio.sleep(1.5)
@@ -79,7 +79,7 @@ async def test_on_demand_the_link_is_left_two_seconds_after_the_work() -> None:
 
 
 @BOTH
-async def test_a_turn_by_hand_is_seen(connection: Connection) -> None:
+async def test_a_turn_by_hand_is_seen(connection: ConnectionMode) -> None:
     """Through the beacon bit; on a held link of a lock that does not advertise then, through the keep-alive."""
     rig = Rig()
     async with rig.running(connection) as lock:
@@ -103,7 +103,7 @@ async def test_a_turn_by_hand_is_seen_at_once_through_the_beacon_beside_a_held_l
 
 async def test_on_demand_a_change_costs_one_connection() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         for state in (LockState.UNLOCKED, LockState.LOCKED):
             reconnects = lock.reconnects
             rig.virtual.turn_by_hand(state)
@@ -116,7 +116,7 @@ async def test_on_demand_a_change_costs_one_connection() -> None:
 async def test_a_beacon_bit_that_sticks_is_asked_about_less_and_less() -> None:
     """An App authorization cannot clear the bit."""
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND, id_type=IdType.APP) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND, id_type=IdType.APP) as lock:
         rig.virtual.turn_by_hand(LockState.UNLOCKED)
         rig.states.clear()
         await asyncio.sleep(3600)
@@ -212,7 +212,7 @@ LOST = {
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
 @pytest.mark.parametrize("action", [Action.UNLOCK, Action.LOCK])
 async def test_a_lost_answer_is_resolved_and_the_motor_turns_once_at_most(
-    connection: Connection, fault: str, action: Action
+    connection: ConnectionMode, fault: str, action: Action
 ) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:
@@ -221,7 +221,7 @@ async def test_a_lost_answer_is_resolved_and_the_motor_turns_once_at_most(
             await asyncio.sleep(5)
         before = len(rig.movements())
         # on demand the challenge is asked for first; its answer is one indication, the action the second write
-        first = 1 if connection is Connection.PERSISTENT else 2
+        first = 1 if connection is ConnectionMode.PERSISTENT else 2
         setattr(rig.radio.faults, fault, first)
         started = clock()
         if fault == "disconnect_before_write":
@@ -284,12 +284,12 @@ async def test_a_lost_lock_is_unknown_when_somebody_has_unlocked_at_the_door_sin
 @BOTH
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
 async def test_a_full_lock_of_a_locked_door_whose_answer_got_lost_is_unknown(
-    connection: Connection, fault: str
+    connection: ConnectionMode, fault: str
 ) -> None:
     """That the door is locked proves nothing, one turn does that, too; nor does what was done last: it may be older."""
     rig = Rig()
     async with rig.running(connection) as lock:
-        setattr(rig.radio.faults, fault, 1 if connection is Connection.PERSISTENT else 2)
+        setattr(rig.radio.faults, fault, 1 if connection is ConnectionMode.PERSISTENT else 2)
         with pytest.raises(OutcomeUnknown, match="the lock is locked now"):
             await lock.perform(Action.FULL_LOCK, 15.0)
     received = [entry.what for entry in rig.virtual.audit if entry.what == "action_received"]
@@ -380,7 +380,7 @@ async def test_a_half_open_link_is_found_out() -> None:
 
 
 @BOTH
-async def test_out_of_reach_fails_at_the_deadline_and_is_not_carried_out_later(connection: Connection) -> None:
+async def test_out_of_reach_fails_at_the_deadline_and_is_not_carried_out_later(connection: ConnectionMode) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:
         rig.virtual.out_of_range(True)
@@ -411,7 +411,7 @@ async def test_a_deadline_that_has_passed_sends_nothing() -> None:
 
 async def test_first_attempts_to_connect_may_time_out() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         rig.radio.faults.connect_times_out = 1
         assert (await lock.perform(Action.UNLOCK, 15.0)).completion == "success"
 
@@ -527,7 +527,7 @@ async def test_a_removed_authorization_is_reported_and_recovers_when_given_back(
 async def test_on_demand_an_action_comes_before_listening_for_plain_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to the challenge proves the key; one round trip less until the motor starts."""
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         moved: list[int] = []
         subscribe_gdio = lock.exchange.link.subscribe_gdio
 
@@ -549,7 +549,7 @@ async def test_on_demand_an_action_comes_before_listening_for_plain_errors(monke
 
 async def test_on_demand_a_removed_authorization_is_heard_by_the_second_link_and_then_at_once() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         rig.virtual.remove_authorization(lock.paired.authorization_id)
         for limit_s in (10.0, 2.0):
             start = clock()
@@ -564,7 +564,7 @@ async def test_on_demand_a_removed_authorization_is_heard_by_the_second_link_and
 
 async def test_a_link_that_is_lost_before_it_listens_for_plain_errors_is_made_again() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         task = asyncio.create_task(lock.perform(Action.UNLOCK, 15.0))
         while not lock.connected:
             await asyncio.sleep(0.001)
@@ -578,7 +578,7 @@ async def test_a_link_that_is_lost_before_it_listens_for_plain_errors_is_made_ag
 
 async def test_battery_and_config_are_read() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         report = await lock.read_battery(15.0)
         assert report.voltage_mv > 3000
         config = await lock.read_config(15.0)

@@ -11,7 +11,7 @@ import pytest
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.admin import Admin
-from nuki_bridge.lock.lock import Connection, Lock
+from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, IdType, LockState, LogType
 from nuki_bridge.protocol.crypto import KEY_SIZE
@@ -128,9 +128,9 @@ def _keypad(action: Action) -> Callable[[Rig], None]:
     ],
     ids=lambda each: each.name.lower() if isinstance(each, Action) else "turned back",
 )
-@pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
 async def test_a_door_that_somebody_turned_back_while_the_lock_was_away_stays_so(
-    action: Action, back: Callable[[Rig], None], pin: bool, connection: Connection
+    action: Action, back: Callable[[Rig], None], pin: bool, connection: ConnectionMode
 ) -> None:
     start = LockState.LOCKED if action in (Action.UNLOCK, Action.UNLATCH) else LockState.UNLOCKED
     rig = Rig(start_state=start, unlatch_s=1.0)
@@ -169,14 +169,16 @@ async def test_a_lock_that_is_seen_turning_back_is_not_turned_again() -> None:
 # -- the log as proof -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
 @pytest.mark.parametrize("action", [Action.UNLOCK, Action.LOCK, Action.FULL_LOCK])
-async def test_what_the_log_proves_not_to_have_happened_is_sent_again(action: Action, connection: Connection) -> None:
+async def test_what_the_log_proves_not_to_have_happened_is_sent_again(
+    action: Action, connection: ConnectionMode
+) -> None:
     rig = Rig(start_state=LockState.LOCKED if action is Action.UNLOCK else LockState.UNLOCKED)
     async with rig.running(connection) as lock:
         await owner_of(rig, lock)
         await asyncio.sleep(5.0)
-        rig.radio.faults.disconnect_before_write = 1 if connection is Connection.PERSISTENT else 2
+        rig.radio.faults.disconnect_before_write = 1 if connection is ConnectionMode.PERSISTENT else 2
         began = clock()
         assert await word(perform(lock, action)) == "success"
         assert clock() - began < 15.0
@@ -314,7 +316,7 @@ async def test_a_busy_lock_is_not_taken_for_one_that_has_done_it() -> None:
 async def test_over_a_link_that_is_down_nothing_has_been_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is lost while the challenge is asked for: that is no lost answer."""
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         take = lock.exchange.take_challenge
 
         async def taken() -> bytes:
@@ -446,9 +448,9 @@ async def waiting(rig: Rig) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
 @WITH_PIN
-async def test_questions_are_answered_while_lock_n_go_waits(connection: Connection, pin: bool) -> None:
+async def test_questions_are_answered_while_lock_n_go_waits(connection: ConnectionMode, pin: bool) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:
         if pin:
@@ -465,9 +467,11 @@ async def test_questions_are_answered_while_lock_n_go_waits(connection: Connecti
     assert starts(rig) == ["lock_n_go"]
 
 
-@pytest.mark.parametrize("connection", list(Connection), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
 @pytest.mark.parametrize("second", [Action.LOCK, Action.UNLOCK, Action.UNLATCH, Action.LOCK_N_GO])
-async def test_a_command_goes_through_while_lock_n_go_waits_and_ends_it(connection: Connection, second: Action) -> None:
+async def test_a_command_goes_through_while_lock_n_go_waits_and_ends_it(
+    connection: ConnectionMode, second: Action
+) -> None:
     """The first command ends by what became of it."""
     rig = Rig()
     async with rig.running(connection) as lock:

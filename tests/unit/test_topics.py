@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki_bridge.bridge.requests import REQUESTS
-from nuki_bridge.mqtt.message import Message
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, LockState
 from nuki_bridge.topics import topics
-from nuki_bridge.topics.topics import Kind, Refused, Request
+from nuki_bridge.topics.topics import RefusedRequest, Request, RequestKind
 
 
-def parse(base: str, heard: Message) -> Request | None:
+def parse(base: str, heard: Incoming) -> Request | None:
     return topics.parse(base, heard, REQUESTS)
 
 
 INBOX = "0123456789abcdef" * 2
 
 
-def message(topic: str, payload: bytes | str = b"", **fields: Any) -> Message:
+def message(topic: str, payload: bytes | str = b"", **fields: Any) -> Incoming:
     data = payload.encode() if isinstance(payload, str) else payload
-    return Message(**{"topic": topic, "payload": data, "retain": False, "received_at": 100.0, **fields})
+    return Incoming(**{"topic": topic, "payload": data, "retain": False, "received_at": 100.0, **fields})
 
 
 def read(topic: str, payload: bytes | str = b"", **fields: Any) -> Request:
@@ -34,8 +34,8 @@ def read(topic: str, payload: bytes | str = b"", **fields: Any) -> Request:
     return request
 
 
-def refusal(topic: str, payload: bytes | str = b"", **fields: Any) -> Refused:
-    with pytest.raises(Refused) as caught:
+def refusal(topic: str, payload: bytes | str = b"", **fields: Any) -> RefusedRequest:
+    with pytest.raises(RefusedRequest) as caught:
         parse("nuki", message(topic, payload, **fields))
     return caught.value
 
@@ -71,7 +71,7 @@ def refusal(topic: str, payload: bytes | str = b"", **fields: Any) -> Refused:
 )
 def test_lock_action_is_read(payload: str, action: Action) -> None:
     request = read("nuki/front_door/set", payload)
-    assert (request.kind, request.lock, request.action) == (Kind.SET, "front_door", action)
+    assert (request.kind, request.lock, request.action) == (RequestKind.SET, "front_door", action)
     assert request.reply_to == ("nuki/front_door/result",)
 
 
@@ -177,7 +177,7 @@ def test_transaction_comes_back_with_an_error_if_it_could_be_read() -> None:
 
 def test_request_to_a_lock() -> None:
     request = read("nuki/front_door/request/battery/get", '{"transaction":"t"}')
-    assert (request.kind, request.lock, request.command) == (Kind.REQUEST, "front_door", "battery/get")
+    assert (request.kind, request.lock, request.command) == (RequestKind.REQUEST, "front_door", "battery/get")
     assert request.reply_to == ("nuki/front_door/response/battery/get",)
     [answer] = topics.done(request, data={"a": 1})
     assert json.loads(answer.payload) == {"status": "ok", "data": {"a": 1}, "transaction": "t"}
@@ -370,7 +370,7 @@ def test_response_topic_for_answers_is_taken(topic: str) -> None:
 def test_any_payload_is_read_or_refused_with_an_answer(payload: bytes, below: str) -> None:
     try:
         parse("nuki", message(f"nuki/{below}", payload))
-    except Refused as error:
+    except RefusedRequest as error:
         for answer in topics.refused(error.request, error.code, str(error)):
             json.loads(answer.payload)
 
@@ -387,7 +387,7 @@ def test_any_object_is_read_or_refused_with_its_transaction(values: dict[str, An
     for below in ("a/set", "bridge/request/pair"):
         try:
             request = read(f"nuki/{below}", json.dumps(values))
-        except Refused as error:
+        except RefusedRequest as error:
             request = error.request
         for answer in topics.refused(request, "code", "message"):
             told = json.loads(answer.payload)
@@ -423,7 +423,7 @@ def test_each_topic_stands_once_in_the_table() -> None:
 
 def test_a_guest_cannot_have_an_error_published_to_a_topic_of_its_choice() -> None:
     lookup = "ab" * 16
-    with pytest.raises(topics.Refused) as refused:
+    with pytest.raises(topics.RefusedRequest) as refused:
         parse("nuki", message(f"nuki/invitation/{lookup}/redeem", bytes(17_000), response_topic="homeassistant/lock"))
     assert refused.value.code == "payload_too_large"
     assert refused.value.request.reply_to == (f"nuki/invitation/{lookup}/response",)

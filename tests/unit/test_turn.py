@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nuki_bridge.errors import LockError, TimedOut
-from nuki_bridge.lock.lock import Connection
+from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.turn import BUSY_PAUSE_S, PATIENCE_S, Rank, Turn, acting_for, with_challenge
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
@@ -199,7 +199,7 @@ async def test_what_has_another_reason_is_not_sent_again() -> None:
 
 async def test_while_the_bridge_seeks_the_lock_a_command_is_told_that_it_cannot_be_reached() -> None:
     rig = Rig()
-    async with rig.running(Connection.ON_DEMAND) as lock:
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
         rig.virtual.out_of_range()
 
         async def errand() -> None:

@@ -444,9 +444,9 @@ async def test_the_list_outlives_a_restart_without_a_gap(house: House) -> None:
     again.classic, again.radio = house.classic, house.radio
     again.retained = {"nuki/front/users": before}
     async with again.running():
-        from nuki_bridge.mqtt.message import Message
+        from nuki_bridge.mqtt.message import Incoming
 
-        again.bridge.handle(Message(topic="nuki/front/users", payload=before.encode(), retain=True, received_at=0.0))
+        again.bridge.handle(Incoming(topic="nuki/front/users", payload=before.encode(), retain=True, received_at=0.0))
         await asyncio.sleep(20)
         assert "" not in again.on("front/users")
         assert [each["name"] for each in published(again)][1:] == ["Anna"]
