@@ -14,7 +14,7 @@ from typing import Any
 from nuki_bridge.protocol.codes import ErrorCode, Family, IdType
 from nuki_bridge.protocol.crypto import equal
 from nuki_bridge.protocol.wire import TimeLimit, time_limit
-from nuki_bridge.simulator.behaviour import Refused
+from nuki_bridge.simulator.behaviour import Behaviour, Refused
 
 
 @dataclass(slots=True)
@@ -75,6 +75,16 @@ def allows(limit: TimeLimit, now: datetime, timezone_offset_min: int) -> bool:
         return True
     clock = local.time().replace(tzinfo=None)
     return start <= clock < end if start < end else clock >= start or clock < end
+
+
+def told_limit(idle: TimeLimit | None, behaviour: Behaviour) -> TimeLimit | None:
+    """Return the limit that an entry tells although none counts, None if it leaves the limit out.
+
+    `idle` is a limit that was written but does not count; some firmware always tells one (`entry_tail_always`).
+    """
+    if idle is not None and any(time_limit.pack(idle, Family.CLASSIC)):
+        return idle
+    return TimeLimit() if behaviour.entry_tail_always else None
 
 
 class Authorizations:

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nuki_bridge.protocol.codes import Action, DoorState, KeypadSource, LockState, name_of
+from nuki_bridge.simulator.auto_lock import AutoLockWatch
+from nuki_bridge.simulator.connections import Connections
+from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.motion import Motion
+from nuki_bridge.simulator.surroundings import Surroundings
 
-if TYPE_CHECKING:
-    from nuki_bridge.simulator.lock import VirtualLock
 
-Do = Callable[["VirtualLock"], None]
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one lock that a control reaches."""
+
+    device: Device
+    motion: Motion
+    auto_lock: AutoLockWatch
+    surroundings: Surroundings
+    connections: Connections
+
+
+Do = Callable[[Parts], None]
 _HAND_STATES = {"locked": LockState.LOCKED, "unlocked": LockState.UNLOCKED, "unlatched": LockState.UNLATCHED}
 _DOOR_STATES = {
     "closed": DoorState.CLOSED,
@@ -30,7 +45,7 @@ _DOOR_STATES = {
 }
 
 
-def control(lock: VirtualLock, command: dict[str, Any]) -> dict[str, Any]:
+def control(lock: Parts, command: dict[str, Any]) -> dict[str, Any]:
     """Carry `command` out; raises `ValueError` with a sentence for people, and then nothing has been done."""
     if not isinstance(command, dict) or not command:
         raise ValueError(f"a control is a JSON object with at least one of: {', '.join(sorted(CONTROLS))}")
@@ -44,39 +59,39 @@ def control(lock: VirtualLock, command: dict[str, Any]) -> dict[str, Any]:
         do(lock)
     answer = snapshot(lock)
     if command.get("audit"):
-        entries = lock.audit if command["audit"] is True else lock.audit[-command["audit"] :]
+        entries = lock.device.audit if command["audit"] is True else lock.device.audit[-command["audit"] :]
         answer["audit"] = [entry.as_dict() for entry in entries]
     return answer
 
 
-def snapshot(lock: VirtualLock) -> dict[str, Any]:
+def snapshot(lock: Parts) -> dict[str, Any]:
     """The lock as somebody standing before it would describe it."""
     return {
-        "name": lock.name,
-        "nuki_id": f"{lock.nuki_id:08X}",
-        "address": lock.address,
-        "family": lock.family.value,
-        "state": name_of(lock.motor.state),
-        "door": name_of(lock.door),
-        "battery": lock.battery_percent,
-        "battery_critical": lock.battery_critical,
-        "motor_blocked": lock.motor.blocked,
-        "pairing_mode": lock.pairing_mode,
+        "name": lock.device.name,
+        "nuki_id": f"{lock.device.nuki_id:08X}",
+        "address": lock.device.address,
+        "family": lock.device.family.value,
+        "state": name_of(lock.motion.motor.state),
+        "door": name_of(lock.device.door),
+        "battery": lock.device.battery_percent,
+        "battery_critical": lock.device.battery_critical,
+        "motor_blocked": lock.motion.motor.blocked,
+        "pairing_mode": lock.device.pairing_mode,
         "clock": _wall_clock(lock),
-        "log_entries": len(lock.log.entries),
-        "in_range": lock.in_range,
-        "links": lock.links,
-        "movements": len(lock.movements()),
+        "log_entries": len(lock.device.log.entries),
+        "in_range": lock.connections.in_range,
+        "links": len(lock.connections),
+        "movements": len(lock.device.movements()),
         "authorizations": [
             {"id": e.authorization_id, "name": e.name, "enabled": e.enabled, "lock_count": e.lock_count}
-            for e in lock.authorizations
+            for e in lock.device.authorizations
         ],
     }
 
 
-def _wall_clock(lock: VirtualLock) -> str:
-    zone = timezone(timedelta(minutes=lock.timezone_offset_min))
-    return lock.now().astimezone(zone).isoformat(timespec="seconds")
+def _wall_clock(lock: Parts) -> str:
+    zone = timezone(timedelta(minutes=lock.device.timezone_offset_min))
+    return lock.device.now().astimezone(zone).isoformat(timespec="seconds")
 
 
 # -- checks: each gives what to do, or raises ValueError --------------------------------------------------------------
@@ -106,7 +121,7 @@ def _word(key: str, value: Any, words: dict[str, Any]) -> Any:
     return words[value]
 
 
-def _switch(do: Callable[[VirtualLock, bool], None]) -> Callable[[str, Any], Do]:
+def _switch(do: Callable[[Parts, bool], None]) -> Callable[[str, Any], Do]:
     def check(key: str, value: Any) -> Do:
         on = _boolean(key, value)
         return lambda lock: do(lock, on)
@@ -118,7 +133,7 @@ def _if_true(do: Do) -> Callable[[str, Any], Do]:
     return _switch(lambda lock, on: do(lock) if on else None)
 
 
-def _count(low: int, high: int, do: Callable[[VirtualLock, int], None]) -> Callable[[str, Any], Do]:
+def _count(low: int, high: int, do: Callable[[Parts, int], None]) -> Callable[[str, Any], Do]:
     """A number; true stands for 1."""
 
     def check(key: str, value: Any) -> Do:
@@ -130,20 +145,20 @@ def _count(low: int, high: int, do: Callable[[VirtualLock, int], None]) -> Calla
 
 def _turn(key: str, value: Any) -> Do:
     state = _word(key, value, _HAND_STATES)
-    return lambda lock: lock.turn_by_hand(state)
+    return lambda lock: lock.surroundings.turn_by_hand(state)
 
 
 def _door(key: str, value: Any) -> Do:
     state = _word(key, value, _DOOR_STATES)
-    return lambda lock: lock.set_door(state)
+    return lambda lock: lock.surroundings.set_door(state)
 
 
 def _battery(key: str, value: Any) -> Do:
     percent = _number(key, value, 0, 100)
-    return lambda lock: lock.set_battery(percent)
+    return lambda lock: lock.surroundings.set_battery(percent)
 
 
-def _duration(do: Callable[[VirtualLock, float], None]) -> Callable[[str, Any], Do]:
+def _duration(do: Callable[[Parts, float], None]) -> Callable[[str, Any], Do]:
     def check(key: str, value: Any) -> Do:
         seconds = _seconds(key, value)
         return lambda lock: do(lock, seconds)
@@ -151,15 +166,15 @@ def _duration(do: Callable[[VirtualLock, float], None]) -> Callable[[str, Any], 
     return check
 
 
-def _set_motor_s(lock: VirtualLock, seconds: float) -> None:
-    lock.behaviour.motor_s = seconds
+def _set_motor_s(lock: Parts, seconds: float) -> None:
+    lock.device.behaviour.motor_s = seconds
 
 
-def _authorization(do: Callable[[VirtualLock, int], None]) -> Callable[[str, Any], Do]:
+def _authorization(do: Callable[[Parts, int], None]) -> Callable[[str, Any], Do]:
     def check(key: str, value: Any) -> Do:
         number = _number(key, value, 0, 0xFFFFFFFF)
 
-        def act(lock: VirtualLock) -> None:
+        def act(lock: Parts) -> None:
             do(lock, number)
 
         return act
@@ -178,7 +193,7 @@ def _fob(key: str, value: Any) -> Do:
     parts = _parts(key, value, {"presses", "id"}) if isinstance(value, dict) else {"presses": value}
     presses = 1 if parts.get("presses") is True else _number(f"{key}.presses", parts.get("presses", 1), 1, 3)
     number = None if parts.get("id") is None else _number(f"{key}.id", parts["id"], 1, 0xFFFFFFFF)
-    return lambda lock: lock.press_fob(presses, number)
+    return lambda lock: lock.surroundings.press_fob(presses, number)
 
 
 _KEYPAD_ACTIONS = {name_of(a): a for a in (Action.UNLOCK, Action.LOCK, Action.UNLATCH, Action.LOCK_N_GO)}
@@ -194,19 +209,21 @@ def _keypad(key: str, value: Any) -> Do:
         if set(parts) != {"action", "code"} or not re.fullmatch("[0-9]{6}", str(parts["code"])):
             raise ValueError(f"{key}.code: six digits, beside action alone")
         digits = int(parts["code"])
-        return lambda lock: lock.enter_code(action, digits)
+        return lambda lock: lock.surroundings.enter_code(action, digits)
     code_id = _number(f"{key}.code_id", parts.get("code_id", 0), 0, 0xFFFF)
     source = _word(f"{key}.source", parts.get("source", "code" if "code_id" in parts else "arrow_key"), _KEYPAD_SOURCES)
     name = parts.get("name")
     if not isinstance(name, str | None):
         raise ValueError(f"{key}.name: a text, not {name!r}")
     accepted = _boolean(f"{key}.accepted", parts.get("accepted", True))
-    return lambda lock: lock.use_keypad(action, code_id=code_id, source=source, name=name, accepted=accepted)
+    return lambda lock: lock.surroundings.use_keypad(
+        action, code_id=code_id, source=source, name=name, accepted=accepted
+    )
 
 
 def _entry_due(key: str, value: Any) -> Do:
     number = _number(key, value, 0, 0xFF)
-    return lambda lock: lock.time_has_come(number)
+    return lambda lock: lock.surroundings.time_has_come(number)
 
 
 def _clock(key: str, value: Any) -> Do:
@@ -216,7 +233,7 @@ def _clock(key: str, value: Any) -> Do:
         raise ValueError(f"{key}: a time such as 2026-12-01T10:00:00+01:00, not {value!r}") from None
     if moment.tzinfo is None:
         raise ValueError(f"{key}: a time with offset such as 2026-12-01T10:00:00+01:00, not {value!r}")
-    return lambda lock: lock.set_clock(moment)
+    return lambda lock: lock.surroundings.set_clock(moment)
 
 
 def _audit(key: str, value: Any) -> Do:
@@ -227,29 +244,29 @@ def _audit(key: str, value: Any) -> Do:
 
 CONTROLS: dict[str, Callable[[str, Any], Do]] = {
     "turn": _turn,
-    "press_button": _count(1, 2, lambda lock, n: lock.press_button(n)),
+    "press_button": _count(1, 2, lambda lock, n: lock.surroundings.press_button(n)),
     "fob": _fob,
     "keypad": _keypad,
     "time_control": _entry_due,
-    "auto_lock": _if_true(lambda lock: lock.auto_lock()),
-    "door_logging": _switch(lambda lock, on: lock.log_door(on)),
-    "reboot": _if_true(lambda lock: lock.reboot()),
-    "hold_button": _if_true(lambda lock: lock.hold_button()),
-    "leave_pairing_mode": _if_true(lambda lock: lock.leave_pairing_mode()),
+    "auto_lock": _if_true(lambda lock: lock.auto_lock.lock_now()),
+    "door_logging": _switch(lambda lock, on: lock.surroundings.log_door(on)),
+    "reboot": _if_true(lambda lock: lock.connections.reboot()),
+    "hold_button": _if_true(lambda lock: lock.device.hold_button()),
+    "leave_pairing_mode": _if_true(lambda lock: lock.device.leave_pairing_mode()),
     "battery": _battery,
-    "block_motor": _switch(lambda lock, on: lock.block_motor(on)),
-    "uncalibrate": _switch(lambda lock, on: lock.uncalibrate(on)),
+    "block_motor": _switch(lambda lock, on: lock.surroundings.block_motor(on)),
+    "uncalibrate": _switch(lambda lock, on: lock.surroundings.uncalibrate(on)),
     "door": _door,
-    "enable": _authorization(lambda lock, number: lock.set_enabled(number, True)),
-    "disable": _authorization(lambda lock, number: lock.set_enabled(number, False)),
-    "remove_authorization": _authorization(lambda lock, number: lock.remove_authorization(number)),
-    "drop_links": _if_true(lambda lock: lock.drop_links()),
-    "out_of_range": _switch(lambda lock, on: lock.out_of_range(on)),
-    "busy": _duration(lambda lock, seconds: lock.be_busy(seconds)),
+    "enable": _authorization(lambda lock, number: lock.surroundings.set_enabled(number, True)),
+    "disable": _authorization(lambda lock, number: lock.surroundings.set_enabled(number, False)),
+    "remove_authorization": _authorization(lambda lock, number: lock.surroundings.remove_authorization(number)),
+    "drop_links": _if_true(lambda lock: lock.connections.drop_links()),
+    "out_of_range": _switch(lambda lock, on: lock.connections.out_of_range(on)),
+    "busy": _duration(lambda lock, seconds: lock.motion.be_busy(seconds)),
     "motor_s": _duration(_set_motor_s),
-    "swallow_next_answer": _count(0, 1000, lambda lock, n: lock.swallow_next_answer(n)),
-    "damage_next_answer": _count(0, 1000, lambda lock, n: lock.damage_next_answer(n)),
-    "forget_challenges": _if_true(lambda lock: lock.forget_challenges()),
+    "swallow_next_answer": _count(0, 1000, lambda lock, n: lock.connections.swallow_next_answer(n)),
+    "damage_next_answer": _count(0, 1000, lambda lock, n: lock.connections.damage_next_answer(n)),
+    "forget_challenges": _if_true(lambda lock: lock.device.forget_challenges()),
     "clock": _clock,
     "audit": _audit,
     "status": _switch(lambda lock, on: None),

@@ -1,32 +1,19 @@
-"""A virtual lock's keypad codes: its table, who may use one now, and the owner's requests (smartlock.md 11).
+"""The keypad codes of a virtual lock (smartlock.md 11).
 
-Rules for codes as clients know them: six digits from 1 to 9, not beginning with 12, no two alike.  How many a lock
-holds is not documented.
+A code has six digits from 1 to 9, does not begin with 12, and is in the table only once.  How many codes a lock holds
+is not documented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nuki_bridge.protocol.codes import ErrorCode, Family
-from nuki_bridge.protocol.keypad_codes import (
-    AddKeypadCode,
-    KeypadCode,
-    KeypadCodeCount,
-    KeypadCodeId,
-    RemoveKeypadCode,
-    RequestKeypadCodes,
-    UpdateKeypadCode,
-)
-from nuki_bridge.protocol.wire import Message, TimeLimit, time_limit
+from nuki_bridge.protocol.wire import TimeLimit, time_limit
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.owner import COMPLETE, end_list, idle, note
-
-if TYPE_CHECKING:
-    from nuki_bridge.simulator.lock import Exchange
 
 
 @dataclass(slots=True)
@@ -45,7 +32,7 @@ class Code:
 
 
 class Codes:
-    """The table; IDs rise and are never given twice."""
+    """The table of codes; IDs rise and are never given twice."""
 
     def __init__(self) -> None:
         self.next_id = 1
@@ -55,15 +42,15 @@ class Codes:
         return iter(list(self._codes.values()))
 
     def get(self, code_id: int) -> Code | None:
-        """The code of that ID."""
+        """Return the code with this ID, None if there is none."""
         return self._codes.get(code_id)
 
     def with_digits(self, digits: int) -> Code | None:
-        """The code that consists of these digits."""
+        """Return the code with these digits, None if there is none."""
         return next((each for each in self if each.digits == digits), None)
 
     def add(self, digits: int, name: str, limit: TimeLimit | None, now: datetime, capacity: int) -> Code:
-        """A new code; raises `Refused`."""
+        """Add a code and return it; raise `Refused`."""
         self._check(digits, None)
         if len(self._codes) >= capacity:
             raise Refused(ErrorCode.TOO_MANY_ENTRIES)
@@ -73,14 +60,14 @@ class Codes:
         return code
 
     def change(self, code_id: int, digits: int, name: str, enabled: bool, limit: TimeLimit | None) -> Code:
-        """Write a whole entry; raises `Refused`."""
+        """Write all of a code and return it; raise `Refused`."""
         code = self._existing(code_id)
         self._check(digits, code)
         code.digits, code.name, code.enabled, code.limit = digits, name, enabled, limit
         return code
 
     def remove(self, code_id: int) -> Code:
-        """Delete a code; raises `Refused` if there is none."""
+        """Delete a code and return it; raise `Refused` if there is none."""
         code = self._existing(code_id)
         del self._codes[code_id]
         return code
@@ -99,7 +86,7 @@ class Codes:
             raise Refused(ErrorCode.CODE_ALREADY_EXISTS)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """The table for JSON, codes included."""
+        """Return the table for JSON, codes included."""
         return [
             {
                 "code_id": each.code_id,
@@ -115,7 +102,7 @@ class Codes:
         ]
 
     def load(self, entries: list[dict[str, Any]]) -> None:
-        """Take over what `to_list` gave."""
+        """Take over what `to_list` returned."""
         for data in entries:
             last_active = data["last_active"]
             self._codes[data["code_id"]] = Code(
@@ -129,62 +116,3 @@ class Codes:
                 None if data["limit"] is None else time_limit.unpack(bytes.fromhex(data["limit"])),
             )
         self.next_id = max((each.code_id for each in self), default=0) + 1
-
-
-# -- requests ---------------------------------------------------------------------------------------------------------
-
-
-def _request_codes(exchange: Exchange, request: RequestKeypadCodes) -> None:
-    lock = exchange.lock
-    codes = sorted(lock.codes, key=lambda each: each.code_id)[request.offset : request.offset + request.count]
-    note(exchange, "codes_read", str(len(codes)))
-    exchange.reply(KeypadCodeCount(count=len(codes)))
-    for each in codes:
-        exchange.reply(
-            KeypadCode(
-                code_id=each.code_id,
-                code=each.digits,
-                name=each.name,
-                enabled=each.enabled,
-                created=each.created,
-                last_active=each.last_active,
-                lock_count=each.lock_count,
-                time_limited=each.limit is not None,
-                limit=each.limit or idle(lock, each.idle_limit),
-            )
-        )
-    end_list(exchange)
-
-
-def _add(exchange: Exchange, request: AddKeypadCode) -> None:
-    lock = exchange.lock
-    limit = request.limit if request.time_limited else None
-    code = lock.codes.add(request.code, request.name, limit, lock.now(), lock.behaviour.max_codes)
-    note(exchange, "code_added", f"{code.code_id} {code.name}")
-    lock.config_changed()
-    exchange.reply(KeypadCodeId(code_id=code.code_id, created=code.created))
-
-
-def _update(exchange: Exchange, request: UpdateKeypadCode) -> None:
-    limit = request.limit if request.time_limited else None
-    code = exchange.lock.codes.change(request.code_id, request.code, request.name, request.enabled, limit)
-    code.idle_limit = None if request.time_limited else request.limit
-    note(exchange, "code_updated", f"{code.code_id} {code.name}, {'enabled' if code.enabled else 'disabled'}")
-    exchange.lock.config_changed()
-    exchange.reply(COMPLETE)
-
-
-def _remove(exchange: Exchange, request: RemoveKeypadCode) -> None:
-    code = exchange.lock.codes.remove(request.code_id)
-    note(exchange, "code_removed", f"{code.code_id} {code.name}")
-    exchange.lock.config_changed()
-    exchange.reply(COMPLETE)
-
-
-HANDLERS: tuple[tuple[type[Message], Callable[..., Any]], ...] = (
-    (RequestKeypadCodes, _request_codes),
-    (AddKeypadCode, _add),
-    (UpdateKeypadCode, _update),
-    (RemoveKeypadCode, _remove),
-)
-"""The owner's requests about codes."""

@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from nuki_bridge.protocol.codes import Action, Completion, LockState, Trigger
+from nuki_bridge.simulator.advanced_config import AdvancedSettings
 from nuki_bridge.simulator.behaviour import Behaviour, after
 from nuki_bridge.simulator.transport import Clock, Timer
-
-if TYPE_CHECKING:
-    from nuki_bridge.simulator.advanced_config import AdvancedSettings
 
 Done = Callable[[Completion], None]
 
@@ -84,6 +81,7 @@ class Motor:
         self,
         behaviour: Behaviour,
         settings: AdvancedSettings,
+        clock: Clock,
         *,
         on_state: Callable[[], None],
         on_turn: Callable[[Action, Turn, bool], None],
@@ -96,10 +94,10 @@ class Motor:
         """
         self._behaviour = behaviour
         self._settings = settings
+        self._clock = clock
         self._on_state = on_state
         self._on_turn = on_turn
         self._on_rest = on_rest
-        self.clock: Clock | None = None
         self.state = behaviour.start_state
         self.trigger = Trigger.SYSTEM
         self.last_action = Action.NONE
@@ -132,9 +130,9 @@ class Motor:
 
     def wait_left_s(self) -> int:
         """Seconds until lock 'n' go locks, 0 when it is not waiting (at most 255)."""
-        if self._waits_until is None or self.clock is None:
+        if self._waits_until is None:
             return 0
-        return max(1, min(255, round((self._waits_until - self.clock.now()).total_seconds())))
+        return max(1, min(255, round((self._waits_until - self._clock.now()).total_seconds())))
 
     def resting_state(self) -> LockState:
         """Where the motor is going to rest when all is done, for a memory that outlives the process."""
@@ -198,10 +196,9 @@ class Motor:
             hold_s = behaviour.unlatch_s
             self._later(self._settings.unlatch_duration if hold_s is None else hold_s)
         else:
-            assert self.clock is not None
             given_s = behaviour.lock_n_go_s
             wait_s = self._settings.lock_n_go_timeout if given_s is None else given_s
-            self._waits_until = after(self.clock.now(), wait_s)
+            self._waits_until = after(self._clock.now(), wait_s)
             self._later(wait_s)
             self.state = LockState.UNLOCKED_LOCK_N_GO
             self._on_state()
@@ -210,9 +207,7 @@ class Motor:
             done(Completion.SUCCESS)
 
     def _later(self, delay_s: float) -> None:
-        if self.clock is None:
-            raise RuntimeError("a virtual lock moves only when it is attached to a transport")
-        self._timer = self.clock.call_later(delay_s, self._leave)
+        self._timer = self._clock.call_later(delay_s, self._leave)
 
     def _leave(self) -> None:
         phase = self._phases[0]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from nuki_bridge.protocol.codes import (
     Action,
@@ -21,38 +19,29 @@ from nuki_bridge.protocol.codes import (
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator.authorizations import Authorization, allows
 from nuki_bridge.simulator.auto_lock import AutoLockWatch
-from nuki_bridge.simulator.behaviour import Refused, after
+from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.motion import Motion, Over
 from nuki_bridge.simulator.motor import REACHABLE_BY_HAND
-from nuki_bridge.simulator.transport import Transport
 
 _BY_HAND = {LockState.LOCKED: Action.LOCK, LockState.UNLOCKED: Action.UNLOCK, LockState.UNLATCHED: Action.UNLATCH}
 _DOOR_EVENTS = {DoorState.OPEN: 0, DoorState.CLOSED: 1, DoorState.TAMPERED: 3}
-_FOB_ACTIONS = {1: Action.UNLOCK, 2: Action.LOCK, 3: Action.LOCK_N_GO}
 _BUTTON_ACTIONS = {2: Action.UNLOCK, 3: Action.LOCK, 4: Action.UNLATCH, 5: Action.LOCK_N_GO}
 _INTELLIGENT = 1
 
-Over = Callable[[Action, Completion], None]
-"""Hears what was done at last and how it ended."""
 
+class Surroundings:
+    """People and things around one lock."""
 
-class Surroundings(Device):
-    """A lock among people."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Takes the arguments of `Device`."""
-        super().__init__(*args, **kwargs)
-        self.auto_lock_watch = AutoLockWatch(self)
-
-    def attach(self, transport: Transport) -> None:
-        """Give the lock its transport and clock; what it does by itself begins."""
-        super().attach(transport)
-        self.auto_lock_watch.settings_changed()
+    def __init__(self, device: Device, motion: Motion, auto_lock: AutoLockWatch) -> None:
+        self._device = device
+        self._motion = motion
+        self._auto_lock = auto_lock
 
     def set_clock(self, now: datetime) -> None:
-        """Set the lock's own clock.  Raises as `Device.set_clock`."""
-        super().set_clock(now)
-        self.auto_lock_watch.clock_changed()
+        """Set the lock's own clock.  Raise `ValueError` outside the years 2000 to 2099."""
+        self._device.set_clock(now)
+        self._auto_lock.clock_changed()
 
     # -- at the door --------------------------------------------------------------------------------------------------
 
@@ -61,108 +50,87 @@ class Surroundings(Device):
         if state not in REACHABLE_BY_HAND:
             allowed = ", ".join(name_of(s) for s in REACHABLE_BY_HAND)
             raise ValueError(f"a hand cannot turn the lock to {name_of(state)!r}; allowed: {allowed}")
-        self.note("by_hand", detail=name_of(state))
-        self.motor.put(state, Trigger.MANUAL)
-        self.log_action(_BY_HAND[state], Trigger.MANUAL, Completion.SUCCESS)
+        self._device.note("by_hand", detail=name_of(state))
+        self._motion.motor.put(state, Trigger.MANUAL)
+        self._device.log_action(_BY_HAND[state], Trigger.MANUAL, Completion.SUCCESS)
 
     def press_button(self, count: int = 1) -> None:
         """Press the button: what that does is set in the configuration; while something runs, it stops that."""
         if count not in (1, 2):
             raise ValueError(f"the button is pressed once or twice, not {count} times")
-        self.note("button", detail=str(count))
-        advanced = self.advanced
+        self._device.note("button", detail=str(count))
+        advanced = self._device.advanced
         configured = advanced.single_button_press_action if count == 1 else advanced.double_button_press_action
-        action = self.other_way() if configured == _INTELLIGENT else _BUTTON_ACTIONS.get(configured)
-        if self.motor.active:
-            self.motor.cancel()
-        elif not self.settings.button_enabled or action is None:
-            self.log_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, Completion.SUCCESS)
-        elif self.motor.calibrated and not self.busy:
-            self._start(
-                action,
-                Trigger.BUTTON,
-                lambda action, completion: self.log_action(action, Trigger.BUTTON, completion),
-            )
-
-    def auto_lock(self) -> None:
-        """The time of auto lock is over: an unlocked lock that has nothing else to do locks."""
-        if self.motor.active or self.busy or self.motor.state not in (LockState.UNLOCKED, LockState.UNLATCHED):
-            return
-        self.note("auto_lock")
-        self._start(
-            Action.LOCK,
-            Trigger.AUTO_LOCK,
-            lambda action, completion: self.log_action(action, Trigger.AUTO_LOCK, completion),
-        )
+        action = self._motion.other_way() if configured == _INTELLIGENT else _BUTTON_ACTIONS.get(configured)
+        if self._motion.motor.active:
+            self._motion.motor.cancel()
+        elif not self._device.settings.button_enabled or action is None:
+            self._device.log_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, Completion.SUCCESS)
+        elif self._motion.motor.calibrated and not self._motion.busy:
+            self._motion.start_logged(action, Trigger.BUTTON)
 
     def time_has_come(self, entry_id: int) -> None:
         """The time of a time control entry; raises `ValueError` if there is no such entry."""
-        entry = self.time_control.get(entry_id)
+        entry = self._device.time_control.get(entry_id)
         if entry is None:
-            known = ", ".join(str(each.entry_id) for each in self.time_control) or "none"
+            known = ", ".join(str(each.entry_id) for each in self._device.time_control) or "none"
             raise ValueError(f"the lock has no time control entry {entry_id}; it has: {known}")
-        if not entry.enabled or self.busy or not self.motor.calibrated:
+        if not entry.enabled or self._motion.busy or not self._motion.motor.calibrated:
             return
-        self.note("time_control", detail=str(entry_id))
-        self._start(
-            entry.action,
-            Trigger.AUTOMATIC,
-            lambda action, completion: self.log_action(action, Trigger.AUTOMATIC, completion),
-        )
+        self._device.note("time_control", detail=str(entry_id))
+        self._motion.start_logged(entry.action, Trigger.AUTOMATIC)
 
     def enter_code(self, action: Action, digits: int) -> None:
         """Type a code into the keypad: it counts if it is in the table, enabled and in its time."""
-        code = self.codes.with_digits(digits)
+        code = self._device.codes.with_digits(digits)
         if code is None:
             self.use_keypad(action, accepted=False)
             return
-        allowed = code.enabled and (code.limit is None or allows(code.limit, self.now(), self.timezone_offset_min))
+        allowed = code.enabled and (
+            code.limit is None or allows(code.limit, self._device.now(), self._device.timezone_offset_min)
+        )
         if allowed:
             code.lock_count = min(code.lock_count + 1, 0xFFFF)
-            code.last_active = self.now()
+            code.last_active = self._device.now()
         self.use_keypad(action, code_id=code.code_id, name=code.name, accepted=allowed)
 
     def set_door(self, state: DoorState) -> None:
         """What the door sensor sees."""
-        if state == self.door:
+        if state == self._device.door:
             return
-        self.door = state
-        if self.door_logging and state in _DOOR_EVENTS:
-            self.write_log(LogType.DOOR_SENSOR, _DOOR_EVENTS[state])
-        self.changed()
-        self.auto_lock_watch.look()
+        self._device.door = state
+        if self._device.door_logging and state in _DOOR_EVENTS:
+            self._device.write_log(LogType.DOOR_SENSOR, _DOOR_EVENTS[state])
+        self._device.changed()
+        self._auto_lock.look()
         if state is DoorState.CLOSED:
-            self.auto_lock_watch.door_closed()
+            self._auto_lock.door_closed()
 
     def log_door(self, on: bool) -> None:
         """Switch the logging of the door sensor."""
-        if on != self.door_logging:
-            self.door_logging = on
-            self.write_log(LogType.DOOR_SENSOR_LOGGING, on)
+        if on != self._device.door_logging:
+            self._device.door_logging = on
+            self._device.write_log(LogType.DOOR_SENSOR_LOGGING, on)
 
     def set_battery(self, percent: int, critical: bool | None = None) -> None:
         """Charge in percent; critical below 20 unless told otherwise."""
         if not 0 <= percent <= 100:
             raise ValueError(f"a battery holds 0 to 100 percent, not {percent}")
-        self.battery_percent = percent
-        self.battery_critical = percent < 20 if critical is None else critical
-        self.changed()
+        self._device.battery_percent = percent
+        self._device.battery_critical = percent < 20 if critical is None else critical
+        self._device.changed()
 
     def block_motor(self, blocked: bool = True) -> None:
         """Put something into the bolt's way, or take it out."""
-        self.motor.blocked = blocked
-        self.on_memory_changed()
+        self._motion.motor.blocked = blocked
+        self._device.on_memory_changed()
 
     def uncalibrate(self, lost: bool = True) -> None:
         """Lose the calibration, or find it again (unlocked then)."""
         if lost:
-            self.motor.put(LockState.UNCALIBRATED, Trigger.SYSTEM)
-        elif not self.motor.calibrated:
-            self.motor.put(LockState.UNLOCKED, Trigger.SYSTEM)
-
-    def be_busy(self, seconds: float) -> None:
-        """Refuse actions as busy for so many seconds."""
-        self._busy_until = after(self._time(), seconds)
+            self._motion.motor.put(LockState.UNCALIBRATED, Trigger.SYSTEM)
+        elif not self._motion.motor.calibrated:
+            self._motion.motor.put(LockState.UNLOCKED, Trigger.SYSTEM)
 
     # -- fob and keypad: they have an authorization of their own, from their first use on ------------------------------
 
@@ -172,13 +140,13 @@ class Surroundings(Device):
         Without `authorization_id` it is the first fob; raises `ValueError` if that number is none of a fob.
         """
         fob = self._accessory(IdType.FOB, "Fob", authorization_id)
-        self.note("fob", fob, detail=str(presses))
-        settings = self.settings
+        self._device.note("fob", fob, detail=str(presses))
+        settings = self._device.settings
         configured = (settings.fob_action_1, settings.fob_action_2, settings.fob_action_3)[presses - 1]
-        action = self.fob_action(configured)
+        action = self._motion.fob_action(configured)
 
         def over(action: int, completion: Completion) -> None:
-            self.log_action(action, Trigger.AUTOMATIC, completion, by=fob)
+            self._device.log_action(action, Trigger.AUTOMATIC, completion, by=fob)
 
         if action is None:
             over(Action.FOB_NO_ACTION, Completion.SUCCESS)
@@ -196,11 +164,11 @@ class Surroundings(Device):
     ) -> None:
         """Enter a code: `code_id` is its number, `name` whose it is; a wrong one is not `accepted`."""
         keypad = self._accessory(IdType.KEYPAD, "Keypad", None)
-        self.note("keypad", keypad, detail=f"{name_of(action)}, {name_of(source)} {code_id}")
+        self._device.note("keypad", keypad, detail=f"{name_of(action)}, {name_of(source)} {code_id}")
 
         def over(action: int, completion: Completion) -> None:
             code = code_id.to_bytes(2, "little")
-            self.write_log(LogType.KEYPAD_ACTION, action, source, completion, *code, by=keypad, name=name)
+            self._device.write_log(LogType.KEYPAD_ACTION, action, source, completion, *code, by=keypad, name=name)
 
         if accepted:
             self._act_for(keypad, action, Trigger.SYSTEM, over)
@@ -208,48 +176,27 @@ class Surroundings(Device):
             finger = source is KeypadSource.FINGERPRINT
             over(action, Completion.INVALID_FINGERPRINT if finger else Completion.INVALID_CODE)
 
-    def fob_action(self, configured: int) -> Action | None:
-        """What a press does that is configured so: 4 turns the other way, 0 is nothing."""
-        return self.other_way() if configured == 4 else _FOB_ACTIONS.get(configured)
-
-    def other_way(self) -> Action:
-        """Unlock what is locked, lock everything else."""
-        return Action.UNLOCK if self.motor.state is LockState.LOCKED else Action.LOCK
-
     # -- the owner's phone --------------------------------------------------------------------------------------------
 
     def set_enabled(self, authorization_id: int, enabled: bool) -> None:
         """Enable or disable an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
         entry = self._entry(authorization_id)
         entry.enabled = enabled
-        self.note("updated", detail=f"{entry.label}, {'enabled' if enabled else 'disabled'}")
-        self.users_changed()
+        self._device.note("updated", detail=f"{entry.label}, {'enabled' if enabled else 'disabled'}")
+        self._device.users_changed()
 
     def remove_authorization(self, authorization_id: int) -> None:
         """Delete an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
-        self.note("removed", detail=self._entry(authorization_id).label)
-        self.authorizations.remove(authorization_id)
-        self.users_changed()
-
-    def forget_challenges(self) -> None:
-        """Every challenge issued so far is void."""
-        for authorization in self.authorizations:
-            authorization.challenge = None
+        self._device.note("removed", detail=self._entry(authorization_id).label)
+        self._device.authorizations.remove(authorization_id)
+        self._device.users_changed()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _on_motor_state(self) -> None:
-        super()._on_motor_state()
-        self.auto_lock_watch.look()
-
-    def _on_rest(self) -> None:
-        super()._on_rest()
-        self.auto_lock_watch.look()
-
     def _entry(self, authorization_id: int) -> Authorization:
-        entry = self.authorizations.get(authorization_id)
+        entry = self._device.authorizations.get(authorization_id)
         if entry is None:
-            known = ", ".join(str(e.authorization_id) for e in self.authorizations) or "none"
+            known = ", ".join(str(e.authorization_id) for e in self._device.authorizations) or "none"
             raise ValueError(f"the lock has no authorization {authorization_id}; it has: {known}")
         return entry
 
@@ -260,49 +207,34 @@ class Surroundings(Device):
             if entry.id_type != id_type:
                 raise ValueError(f"authorization {authorization_id} is not a {name_of(id_type)}")
             return entry
-        for entry in self.authorizations:
+        for entry in self._device.authorizations:
             if entry.id_type == id_type:
                 return entry
         try:
-            entry = self.add_user(self.random(KEY_SIZE), id_type, 0, name, full=ErrorCode.MAX_USER)
+            entry = self._device.add_user(self._device.random(KEY_SIZE), id_type, 0, name, full=ErrorCode.MAX_USER)
         except Refused as refusal:
             raise ValueError(f"the lock cannot pair a {name_of(id_type)}: its user table is full") from refusal
         if id_type is IdType.FOB:
-            self.settings.has_fob = True
+            self._device.settings.has_fob = True
         else:
-            self.settings.has_keypad = True
-        self.note("paired", entry)
-        self.config_changed()
+            self._device.settings.has_keypad = True
+        self._device.note("paired", entry)
+        self._device.config_changed()
         return entry
 
     def _act_for(self, who: Authorization, action: Action, trigger: Trigger, over: Over) -> None:
         """An accessory's action, if its authorization and the lock allow it now."""
-        who.last_active = self.now()
+        who.last_active = self._device.now()
         refusal = None
-        if not who.enabled or not who.may_act(self.now(), self.timezone_offset_min):
+        if not who.enabled or not who.may_act(self._device.now(), self._device.timezone_offset_min):
             refusal = Completion.REJECTED
-        elif not self.motor.calibrated:
+        elif not self._motion.motor.calibrated:
             refusal = Completion.OTHER_ERROR
-        elif self.busy:
+        elif self._motion.busy:
             refusal = Completion.BUSY
         if refusal is None:
             who.count_action()
-            self._start(action, trigger, over, who)
+            self._motion.start(action, trigger, over, who)
         else:
-            self.note("action_refused", who, detail=name_of(refusal))
+            self._device.note("action_refused", who, detail=name_of(refusal))
             over(action, refusal)
-
-    def _start(self, action: Action, trigger: Trigger, over: Over, who: Authorization | None = None) -> None:
-        """Set the motor going for nobody on Bluetooth; a lock 'n' go that waits ends first."""
-        if action is Action.UNLOCK and self.settings.auto_unlatch:
-            action = Action.UNLATCH
-        self.motor.cancel()
-        self.actor = who
-
-        def done(completion: Completion) -> None:
-            self.note("completed", who, detail=name_of(completion))
-            over(action, completion)
-
-        if not self.motor.start(action, trigger, done):
-            self.actor = None
-            done(Completion.SUCCESS)

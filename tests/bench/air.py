@@ -16,7 +16,6 @@ from bumble.att import Opcode
 
 from nuki_bridge.protocol.codes import ErrorCode, IdType, LockState
 from nuki_bridge.protocol.crypto import kdf1_dh1
-from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.bench.child import serve
@@ -42,12 +41,13 @@ class TimedLock(VirtualLock):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.moments: list[tuple[str, int]] = []
+        note = self.device.note
 
-    def note(
-        self, what: str, authorization: Authorization | None = None, *, command: int = 0, detail: str | None = None
-    ) -> None:
-        self.moments.append((what, time.monotonic_ns()))
-        super().note(what, authorization, command=command, detail=detail)
+        def noting(what: str, *args: Any, **kwargs: Any) -> None:
+            self.moments.append((what, time.monotonic_ns()))
+            note(what, *args, **kwargs)
+
+        self.device.note = noting  # type: ignore[method-assign]
 
 
 class Stage:

@@ -108,7 +108,7 @@ class Stage:
         virtual.log.enabled = plan.log_on
         for name in Behaviour.__slots__:
             setattr(virtual.behaviour, name, getattr(plan.behaviour, name))
-        virtual.motor.state, virtual.door = plan.behaviour.start_state, plan.behaviour.start_door
+        virtual.motor.state, virtual.device.door = plan.behaviour.start_state, plan.behaviour.start_door
         for subject, values in ((virtual.settings, plan.settings), (virtual.advanced, plan.advanced)):
             for name, value in values.items():
                 setattr(subject, name, value)
@@ -120,7 +120,7 @@ class Stage:
 
     def _listen(self) -> None:
         """Keep what the lock sends as its states, and in the trace what it notes down."""
-        virtual, send, note = self.virtual, self.virtual.send_encrypted, self.virtual.note
+        virtual, send, note = self.virtual, self.virtual.connections.send_encrypted, self.virtual.device.note
 
         def sending(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
             if isinstance(message, KeyturnerStates):
@@ -138,13 +138,13 @@ class Stage:
 
         def resting() -> None:
             """Whatever was told before: how it really ended."""
-            if virtual.mover is not None:
-                virtual.mover.note("rested", name_of(virtual.motor.last_completion))
+            if virtual.motion.mover is not None:
+                virtual.motion.mover.note("rested", name_of(virtual.motor.last_completion))
             rest()
 
         virtual.motor._on_rest = resting
-        virtual.send_encrypted = sending  # type: ignore[method-assign]
-        virtual.note = noting  # type: ignore[method-assign]
+        virtual.connections.send_encrypted = sending  # type: ignore[method-assign]
+        virtual.device.note = noting  # type: ignore[method-assign]
 
     # -- while it is played -------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.simulator.behaviour import AuditEntry
-from nuki_bridge.simulator.requests import keyturner_states
 from tests.faults import alone
 from tests.faults.alone import Alone
 from tests.faults.judge import Case, Command
@@ -142,8 +141,8 @@ async def test_a_state_that_the_lock_never_had_is_found() -> None:
     entry = stage.virtual.authorizations.get(number)
     assert entry is not None
     lock: Any = None
-    said = keyturner_states(stage.virtual)
-    stage.virtual.send_encrypted(1, entry, said)
+    said = stage.virtual.keyturner_states()
+    stage.virtual.connections.send_encrypted(1, entry, said)
     told = stage.sent[-1][1]
     run._told_states(lock, None, told)
     assert stage.found == []

@@ -11,7 +11,7 @@ from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.faults import Faults
-from nuki_bridge.simulator.lock import Exchange, VirtualLock
+from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 
 _TELLS_COMPLETION = 19
@@ -144,11 +144,11 @@ class Trouble:
             self._phone = lock.add_user(lock.random(KEY_SIZE), IdType.APP, 77, "phone", full=ErrorCode.MAX_USER)
         if lock.rebooting:
             return
-        exchange = Exchange(lock, _NOBODYS_LINK, self._phone, Command.LOCK_ACTION)
+        request = lock.connections.request(_NOBODYS_LINK, self._phone, Command.LOCK_ACTION)
         try:
-            lock.perform(exchange, action)
+            lock.motion.perform(request, action)
         except Refused as refusal:
-            exchange.note("action_refused", refusal.error.name.lower())
+            request.note("action_refused", refusal.error.name.lower())
 
     def _phone_link(self) -> Callable[[], None] | None:
         """Another phone holds a link: most locks are neither seen nor connected to meanwhile."""

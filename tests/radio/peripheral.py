@@ -73,9 +73,15 @@ class Lock(Protocol):
     """What a `Peripheral` puts on the air; `lock.VirtualLock` is one."""
 
     address: str
-    family: Family
     name: str
-    in_range: bool
+
+    @property
+    def family(self) -> Family:
+        """Whose characteristics it has."""
+
+    @property
+    def in_range(self) -> bool:
+        """It is in radio range."""
 
     @property
     def advertising(self) -> bool:

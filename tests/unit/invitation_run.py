@@ -54,7 +54,7 @@ class Recording(House):
         assert self.ultra.family is Family.ULTRA
         self.radio = VirtualRadio([self.classic, self.ultra], clock=now)
         self._told = os.open(directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        note = self.classic.note
+        note = self.classic.device.note
 
         def remember(what: str, *arguments: Any, **more: Any) -> Any:
             result = note(what, *arguments, **more)
@@ -66,7 +66,7 @@ class Recording(House):
             save_locks(file, [self.classic, self.ultra])
             doomed.at("lock")
 
-        self.classic.note = remember  # type: ignore[method-assign]
+        self.classic.device.note = remember  # type: ignore[method-assign]
 
     def _publish(self, publication: Publication) -> bool:
         if "/response" in publication.topic:

@@ -16,7 +16,7 @@ from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConf
 from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.simulator import requests
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.lock import Exchange
+from nuki_bridge.simulator.client_request import ClientRequest
 from tests.unit.test_bridge import CLASSIC, ULTRA, House
 from tests.unit.test_users import PIN, ask
 
@@ -210,10 +210,10 @@ async def test_what_was_set_before_the_second_message_failed_is_said(
 ) -> None:
     whole = requests.handle
 
-    def handle(exchange: Exchange, payload: bytes) -> None:
-        if exchange.command == Command.SET_ADVANCED_CONFIG:
+    def handle(request: ClientRequest, payload: bytes) -> None:
+        if request.command == Command.SET_ADVANCED_CONFIG:
             raise Refused(ErrorCode.BAD_PARAMETER)
-        whole(exchange, payload)
+        whole(request, payload)
 
     monkeypatch.setattr(requests, "handle", handle)
     async with house.running():
@@ -243,13 +243,13 @@ async def test_a_lock_that_does_not_know_it_tells_and_sets_the_basic_ones(house:
 
 
 async def test_a_lock_that_is_silent_about_it_still_tells_the_basic_ones(house: House) -> None:
-    whole = house.classic.send_encrypted
+    whole = house.classic.connections.send_encrypted
 
     def send(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
         if message.command != Command.ADVANCED_CONFIG:
             whole(connection_id, to, message, size)
 
-    house.classic.send_encrypted = send  # type: ignore[method-assign]
+    house.classic.connections.send_encrypted = send  # type: ignore[method-assign]
     async with house.running():
         await house.pair(name="front")
         told = await ask(house, "config/get")

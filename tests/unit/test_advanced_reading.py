@@ -13,7 +13,7 @@ from nuki_bridge.lock.timetable import ADVANCED_TRIES, CONFIG_RETRY_S, Timetable
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family
 from nuki_bridge.simulator import requests
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.lock import Exchange
+from nuki_bridge.simulator.client_request import ClientRequest
 from tests.unit.rig import Rig
 
 
@@ -30,12 +30,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """The requests for an advanced configuration."""
     counted, whole = Asked(), requests.handle
 
-    def handle(exchange: Exchange, payload: bytes) -> None:
-        if exchange.command == Command.REQUEST_ADVANCED_CONFIG:
+    def handle(request: ClientRequest, payload: bytes) -> None:
+        if request.command == Command.REQUEST_ADVANCED_CONFIG:
             counted.times += 1
             if counted.refusals:
                 raise Refused(counted.refusals.pop())
-        whole(exchange, payload)
+        whole(request, payload)
 
     monkeypatch.setattr(requests, "handle", handle)
     return counted
@@ -44,13 +44,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 def silent(rig: Rig) -> None:
     """Have the lock never answer a request for it."""
     lock = rig.virtual
-    whole = lock.send_encrypted
+    whole = lock.connections.send_encrypted
 
     def send(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
         if message.command != Command.ADVANCED_CONFIG:
             whole(connection_id, to, message, size)
 
-    lock.send_encrypted = send  # type: ignore[method-assign]
+    lock.connections.send_encrypted = send  # type: ignore[method-assign]
 
 
 # -- when it is due ---------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: C
         assert asked.times == 1, "whoever waits for it goes on without it"
         await lock.perform(Action.UNLOCK, 15.0)
         for _ in range(40):
-            rig.virtual.changed()  # what makes a lock on demand be asked for its states
+            rig.virtual.device.changed()  # what makes a lock on demand be asked for its states
             await asyncio.sleep(90)
             await lock.refresh(15.0)
         assert lock.reachable

@@ -503,12 +503,12 @@ async def test_accessories_and_batteries_outlive_a_restart_in_which_the_lock_say
     home.classic.settings.has_fob = home.classic.settings.has_keypad = True
     async with home.running():
         await home.pair(name="front", pin="1234")
-        home.classic.accessory_battery_state = 0b1111
+        home.classic.device.accessory_battery_state = 0b1111
         await home.ask("front/request/refresh")
         await asyncio.sleep(5.0)
         before = set(home.components())
         assert {"door_sensor_battery_critical", "keypad_battery_critical", "keypad", "fob_action_1"} <= before
-    home.classic.accessory_battery_state = 0
+    home.classic.device.accessory_battery_state = 0
     after = home.next()
     async with after.running():
         await asyncio.sleep(90.0)

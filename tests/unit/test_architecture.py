@@ -7,6 +7,7 @@ import configparser
 import functools
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,10 @@ MAY_IMPORT = {
     "topics": {"errors", "arguments", "protocol", "mqtt"},
 }
 """All that these may import, what is there for the types alone included (but the settings' types for MQTT)."""
+
+
+WITHOUT_CYCLES = ("simulator",)
+"""Folders in which no module imports itself over others, with what is there for the types alone counted."""
 
 
 def unit_of(name: str) -> str:
@@ -105,6 +110,38 @@ def test_what_is_below_does_not_know_what_is_above(unit: str) -> None:
     allowed = MAY_IMPORT[unit] | {unit} | ({"config"} if unit == "mqtt" else set())
     for file, names in imported(unit, types=True).items():
         assert {name for name in names if not {name, name.split("/")[0]} & allowed} == set(), file
+
+
+def import_cycle(folder: str) -> list[str]:
+    """Return the modules of one import cycle in `folder`, none if there is no cycle.
+
+    Every import counts: those inside a function and those for the types alone, too.
+    """
+    modules = {file.removesuffix(".py"): names for file, names in imported(folder, types=True).items()}
+    graph = {module: {name for name in names if name in modules} for module, names in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize("folder", WITHOUT_CYCLES)
+def test_no_module_imports_itself_over_others(folder: str) -> None:
+    assert import_cycle(folder) == []
+
+
+def test_a_cycle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be as long as it likes, and one of its imports may be for the types alone."""
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "lower.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nuki_bridge.part.upper import Upper\n"
+    )
+    (tmp_path / "part" / "middle.py").write_text("from nuki_bridge.part import lower\n")
+    (tmp_path / "part" / "upper.py").write_text("def late():\n    from nuki_bridge.part.middle import Middle\n")
+    (tmp_path / "part" / "alone.py").write_text("import nuki_bridge.part.upper\n")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    assert set(import_cycle("part")) == {"part/lower", "part/middle", "part/upper"}
 
 
 def test_bluetooth_and_mqtt_meet_in_the_daemon_alone() -> None:

@@ -791,16 +791,16 @@ async def test_an_invitation_that_is_over_before_it_begins_is_refused(house: Hou
 def lose_invite_answer(house: House) -> None:
     """The next invite is carried out, and then the lock is out of range before it has answered."""
     lock = house.classic
-    original = lock.note
+    original = lock.device.note
 
     def note(what: str, *arguments: Any, **more: Any) -> Any:
         result = original(what, *arguments, **more)
         if what == "invited":
-            lock.note = original  # type: ignore[method-assign]
+            lock.device.note = original  # type: ignore[method-assign]
             in_range(house, False)
         return result
 
-    lock.note = note  # type: ignore[method-assign]
+    lock.device.note = note  # type: ignore[method-assign]
 
 
 # -- a disk that is full ----------------------------------------------------------------------------------------------

@@ -164,13 +164,13 @@ async def test_a_pin_in_the_configuration_must_be_changed_there_too(house: House
 def deaf(house: House, *after: str) -> None:
     """What the lock says right after one of these got lost."""
     lock = house.classic
-    whole = lock.send_encrypted
+    whole = lock.connections.send_encrypted
 
     def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
         if not {lock.audit[-1].what, lock.audit[-1].detail} & set(after):
             whole(connection_id, to, message, size)
 
-    lock.send_encrypted = lose  # type: ignore[method-assign]
+    lock.connections.send_encrypted = lose  # type: ignore[method-assign]
 
 
 async def test_a_lost_answer_to_pin_set_is_cleared_up(house: House) -> None:
@@ -193,7 +193,7 @@ async def test_pin_set_that_never_arrived_tries_no_wrong_pin(house: House) -> No
     async with house.running():
         await house.pair(name="front", pin="1234")
         lock = house.classic
-        whole, lost = lock.send_encrypted, True
+        whole, lost = lock.connections.send_encrypted, True
 
         def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
             nonlocal lost
@@ -203,7 +203,7 @@ async def test_pin_set_that_never_arrived_tries_no_wrong_pin(house: House) -> No
                 return
             whole(connection_id, to, message, size)
 
-        lock.send_encrypted = lose  # type: ignore[method-assign]
+        lock.connections.send_encrypted = lose  # type: ignore[method-assign]
         for number in range(5):
             lost = True
             assert await refusal(house, "pin/set", pin=f"{5000 + number}") == "not_executed"
@@ -228,10 +228,10 @@ async def test_a_right_pin_whose_answer_got_lost_is_tried_once_more(house: House
     configured(house)
     async with house.running():
         await house.pair(name="front")
-        whole = house.classic.send_encrypted
+        whole = house.classic.connections.send_encrypted
         deaf(house, "pin_verified")
         assert await refusal(house, "pin/verify", pin="1234") == "outcome_unknown"
-        house.classic.send_encrypted = whole  # type: ignore[method-assign]
+        house.classic.connections.send_encrypted = whole  # type: ignore[method-assign]
         await ask(house, "pin/verify", pin="1234")
         await ask(house, "users/list")
 
@@ -333,14 +333,14 @@ async def test_a_firmware_with_longer_pins_never_gets_the_short_one(house: House
     async with house.running():
         await house.pair(name="front")
         for command, arguments in (("users/list", {}), ("pin/verify", {"pin": "1234"}), ("pin/set", {"pin": "4711"})):
-            house.classic.family = Family.ULTRA
+            house.classic.device.family = Family.ULTRA
             house.classic.pin_guard.pin = 123456
             house.classic.drop_links()
             answer = await house.ask(f"front/request/{command}", arguments)
             assert answer["error"] in ("bad_pin", "bad_request"), answer
             assert "digits" in answer["message"]
             assert (house.classic.pin_guard.pin, house.classic.pin_guard.wrong, tries(house)) == (123456, 0, 0)
-            house.classic.family, house.classic.pin_guard.pin = Family.CLASSIC, 1234
+            house.classic.device.family, house.classic.pin_guard.pin = Family.CLASSIC, 1234
             house.classic.drop_links()
             await asyncio.sleep(5)
 
@@ -349,7 +349,7 @@ async def test_a_firmware_that_makes_the_pin_six_digits_long_is_noticed_at_the_n
     async with house.running():
         await house.pair(name="front")
         assert (await house.ask("front/request/pin/verify", {"pin": "1234"}))["status"] == "ok"
-        house.classic.family = Family.ULTRA
+        house.classic.device.family = Family.ULTRA
         house.classic.pin_guard.pin = 123456
         house.classic.drop_links()
         await asyncio.sleep(5.0)

@@ -74,7 +74,7 @@ async def test_an_entry_that_comes_twice_is_told_once(house: House) -> None:
         await house.ask("front/set", "unlock")
         await ask(house, "timecontrol/add", time="07:30", action="unlock")
         before = {command: await ask(house, command) for command in LISTS}
-        whole = house.classic.send_encrypted
+        whole = house.classic.connections.send_encrypted
 
         def twice(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
             for _ in range(
@@ -82,7 +82,7 @@ async def test_an_entry_that_comes_twice_is_told_once(house: House) -> None:
             ):
                 whole(connection_id, to, message, size)
 
-        house.classic.send_encrypted = twice  # type: ignore[method-assign]
+        house.classic.connections.send_encrypted = twice  # type: ignore[method-assign]
         for command, told in before.items():
             again = await ask(house, command)
             ids = [each.get("id", each.get("index")) for each in again]
@@ -180,14 +180,14 @@ async def test_an_odd_flag_for_the_limit_is_written_back(house: House, kind: str
         await house.pair(name="front")
         made = await ask(house, "users/add", name="Anna", access={"time_from": "08:00"})
         code = await ask(house, "keypad/add", name="Lisa", code="345678", access={"time_from": "08:00"})
-        whole, seen = house.classic.send_encrypted, []
+        whole, seen = house.classic.connections.send_encrypted, []
 
         def send(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
             if isinstance(message, AuthorizationEntry | KeypadCode) and message.time_limited:
                 message = replace(message, time_limited=kept_flag.unpack(byte))
             whole(connection_id, to, message, size)
 
-        house.classic.send_encrypted = send  # type: ignore[method-assign]
+        house.classic.connections.send_encrypted = send  # type: ignore[method-assign]
         house.classic.users_changed()
         member = house.bridge.members.get("front")
         assert member is not None

@@ -15,7 +15,6 @@ from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, IdType, LockState, LogType
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.simulator.lock import Exchange
 from tests.unit.rig import Rig, clock
 
 WITH_PIN = pytest.mark.parametrize("pin", [False, True], ids=["without PIN", "with PIN"])
@@ -58,7 +57,7 @@ def perform(lock: Lock, action: Action, timeout_s: float = 15.0) -> asyncio.Task
 
 def by_phone(rig: Rig, action: Action) -> None:
     phone = rig.virtual.add_user(bytes(KEY_SIZE), IdType.APP, 77, "phone", full=ErrorCode.MAX_USER)
-    rig.virtual.perform(Exchange(rig.virtual, 99, phone, Command.LOCK_ACTION), action)
+    rig.virtual.motion.perform(rig.virtual.connections.request(99, phone, Command.LOCK_ACTION), action)
 
 
 # -- an answer that got lost ------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ async def test_an_authorization_that_the_lock_did_not_keep_is_not_a_pairing() ->
         for entry in rig.virtual.authorizations:
             rig.virtual.authorizations.remove(entry.authorization_id)
 
-    rig.virtual.on_memory_changed = forget
+    rig.virtual.device.on_memory_changed = forget
     with pytest.raises(LinkError, match="try again"):
         await rig.pair()
 
@@ -151,7 +151,7 @@ async def test_an_opener_is_refused() -> None:
     """Its action numbers mean other things: 3 would fire the strike."""
     rig = Rig()
     rig.virtual.hold_button()
-    rig.virtual.family = Family.OPENER
+    rig.virtual.device.family = Family.OPENER
     with pytest.raises(RequestError, match="Opener") as refused:
         await paired_as(rig, Family.OPENER)
     assert refused.value.code == "unsupported_device"

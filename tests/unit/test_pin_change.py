@@ -35,8 +35,8 @@ class Moments:
         self._house = house
         self._directory = directory
         self.taken: list[Path] = []
-        self._note = house.classic.note
-        house.classic.note = self._noting(self._note)  # type: ignore[method-assign]
+        self._note = house.classic.device.note
+        house.classic.device.note = self._noting(self._note)  # type: ignore[method-assign]
         self._wipe = Store.wipe_old_pages
 
     def _noting(self, note: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +65,7 @@ class Moments:
         monkeypatch.setattr(Store, "wipe_old_pages", wiping)
 
     def stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._house.classic.note = self._note  # type: ignore[method-assign]
+        self._house.classic.device.note = self._note  # type: ignore[method-assign]
         monkeypatch.setattr(Store, "wipe_old_pages", self._wipe)
 
 
@@ -132,7 +132,7 @@ async def test_a_change_that_was_stopped_is_cleared_up_by_the_next_run(house: Ho
     assert house.classic.pin_guard.pin == 4711
     again = restarted(house)
     async with again.running():
-        del house.classic.send_encrypted
+        del house.classic.connections.send_encrypted
         await asyncio.sleep(60)
         await ask(again, "users/list")
         assert [each.pin for each in again.store.locks()] == ["4711"]
@@ -144,7 +144,7 @@ async def test_an_unknown_outcome_is_cleared_up_by_the_next_command(house: House
         await house.pair(name="front", pin="1234")
         deaf(house, "pin_set", "bad_pin")
         assert await refusal(house, "pin/set", pin="4711") == "outcome_unknown"
-        del house.classic.send_encrypted
+        del house.classic.connections.send_encrypted
         await ask(house, "users/list")
         assert [each.pin for each in house.store.locks()] == ["4711"]
         assert house.classic.pin_guard.banned_until is None
@@ -182,7 +182,7 @@ async def test_a_lock_that_answers_nothing_is_asked_twice_at_most(house: House) 
             assert answer["error"] in ("outcome_unknown", "bad_pin")
     assert tries(house) == 2
     assert house.classic.pin_guard.banned_until is None
-    del house.classic.send_encrypted
+    del house.classic.connections.send_encrypted
     again = restarted(house)
     async with again.running():
         assert await refusal(again, "users/list") == "bad_pin"

@@ -217,11 +217,11 @@ async def test_a_plain_error_does_not_end_a_command_that_the_lock_carries_out(tm
         anna = house.guest()
         assert await anna.challenge()
         await asyncio.sleep(2.0)
-        [connection] = house.classic._connections
+        [connection] = house.classic.connections
         for delay_s in (0.0, 0.12, 0.2, 0.3, 1.0):
             asking = asyncio.create_task(house.ask("front/set", "unlock" if delay_s else "lock"))
             await asyncio.sleep(delay_s)
-            house.classic._refuse_plainly(connection)
+            house.classic.connections.refuse_plainly(connection)
             assert (await asking)["status"] == "ok"
             assert (await house.ask("front/set", "lock"))["status"] == "ok"
         assert house.member.lock.fault is None

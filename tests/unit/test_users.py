@@ -182,7 +182,7 @@ async def test_a_list_that_breaks_off_is_asked_for_again(house: House) -> None:
         for number in range(29):
             add(house, f"user {number}")
         await asyncio.sleep(30)
-        whole = house.classic.send_encrypted
+        whole = house.classic.connections.send_encrypted
         entries = 0
 
         def break_off(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
@@ -191,7 +191,7 @@ async def test_a_list_that_breaks_off_is_asked_for_again(house: House) -> None:
             if not 7 <= entries <= 20 or not isinstance(message, AuthorizationEntry | Status):
                 whole(connection_id, to, message, size)
 
-        house.classic.send_encrypted = break_off  # type: ignore[method-assign]
+        house.classic.connections.send_encrypted = break_off  # type: ignore[method-assign]
         assert len(await ask(house, "users/list")) == 30
         assert entries == 3 * 10 + 10 + 10 + 3  # the first page three times, then the others
 
@@ -363,11 +363,11 @@ async def test_a_lost_answer_to_add_is_looked_for(house: House) -> None:
         before.name = "Tablet"  # by somebody else, just now
         asking = asyncio.create_task(house.ask("front/request/users/add", {"name": "Tablet"}))
         while not any(entry.what == "invited" for entry in house.classic.audit):
-            house.classic._swallow = 1
+            house.classic.connections.to_swallow = 1
             await asyncio.sleep(0.001)
-            if house.classic._swallow == 0:
-                house.classic._swallow = 1
-        house.classic._swallow = 0
+            if house.classic.connections.to_swallow == 0:
+                house.classic.connections.to_swallow = 1
+        house.classic.connections.to_swallow = 0
         answer = await asking
         tablets = [each for each in house.classic.authorizations if each.name == "Tablet"]
         assert len(tablets) == 2

@@ -635,7 +635,7 @@ def test_everything_that_changes_the_states_raises_the_flag() -> None:
         lambda: lock.set_enabled(client.id, True),
         lambda: lock.press_button(1),
     ):
-        lock.state_changed = False
+        lock.device.state_changed = False
         before = clock.advertised
         change()
         assert lock.state_changed

@@ -325,7 +325,7 @@ def test_the_log_survives_a_restart() -> None:
     switch(client, False)
     again = VirtualLock.from_dict(json.loads(json.dumps(lock.to_dict())))
     assert again.log.entries == lock.log.entries
-    assert (again.log.enabled, again.door_logging, again.log.next_index) == (False, False, 4)
+    assert (again.log.enabled, again.device.door_logging, again.log.next_index) == (False, False, 4)
     assert again.to_dict() == lock.to_dict()
 
 
@@ -348,7 +348,7 @@ def test_a_spoiled_log_is_refused(log: Any) -> None:
 def test_every_new_entry_is_kept_at_once() -> None:
     lock, _, client = a_lock()
     saved: list[dict[str, Any]] = []
-    lock.on_memory_changed = lambda: saved.append(lock.to_dict())
+    lock.device.on_memory_changed = lambda: saved.append(lock.to_dict())
     client.act(Action.LOCK)  # nothing to do, nothing else changes
     assert saved[-1]["log"] == lock.log.to_list() != []
 

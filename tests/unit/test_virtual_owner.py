@@ -282,7 +282,7 @@ def test_wrong_pins_are_counted_over_a_restart() -> None:
     lock, clock = make_lock()
     client = Client(lock, clock)
     saved: list[dict[str, Any]] = []
-    lock.on_memory_changed = lambda: saved.append(lock.to_dict())
+    lock.device.on_memory_changed = lambda: saved.append(lock.to_dict())
     verify(client, 1)
     assert VirtualLock.from_dict(saved[-1]).pin_guard.wrong == 1
 
@@ -390,7 +390,7 @@ def test_firmware_differs_in_how_it_lists_users(behaviour: dict[str, Any], sizes
 def test_whether_a_change_of_users_can_be_seen_depends_on_the_firmware(counts: bool) -> None:
     lock, clock = make_lock(counts_user_changes=counts)
     fill(lock, 3)
-    lock.state_changed = False
+    lock.device.state_changed = False
     counted = lock.config_update_count
     lock.set_enabled(2, False)
     lock.remove_authorization(3)

@@ -153,7 +153,7 @@ def test_published_requests_get_the_published_answers() -> None:
     lock.authorizations.next_id = 2
     lock.add_user(shared, IdType.APP, 0, "Marc (Test)", full=ErrorCode.MAX_USER)
     lock.connected(1)
-    lock.config_update_count = 32
+    lock.device.config_update_count = 32
     lock.motor.wait_left_s = lambda: 10  # type: ignore[method-assign]  # the example counts down while locked
     for request, answer in (
         ("request keyturner states", "keyturner states reply"),
@@ -171,7 +171,7 @@ def test_published_requests_get_the_published_answers() -> None:
 def test_beacon_is_the_constructed_one() -> None:
     lock, _ = make_lock()
     for changed, suffix in ((False, "0"), (True, "1")):
-        lock.state_changed = changed
+        lock.device.state_changed = changed
         name = f"iBeacon manufacturer data (company 0x004C), Nuki ID 1A2B3C4D, state changed = {suffix}"
         assert lock.manufacturer_data() == {0x004C: unhex(DERIVED[name]["manufacturer_data"])}
 
@@ -233,7 +233,7 @@ def test_pairing_can_be_switched_off() -> None:
 
 def test_a_factory_new_lock_is_in_pairing_mode_until_somebody_has_paired() -> None:
     lock, clock = make_lock()
-    lock.factory_new = True
+    lock.device.factory_new = True
     clock.advance(86400)
     assert lock.pairing_mode
     pair(lock, clock)

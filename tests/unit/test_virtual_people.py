@@ -231,7 +231,7 @@ def test_control_carries_out_and_tells_the_result() -> None:
     assert not lock.control({"out_of_range": True})["in_range"]
     assert lock.control({"out_of_range": False})["in_range"]
     lock.control({"busy": 3})
-    assert lock.busy
+    assert lock.motion.busy
     lock.control({"clock": "2026-01-01T00:00:00+01:00"})
     assert lock.now() == datetime(2025, 12, 31, 23, tzinfo=UTC)
     assert lock.control({"audit": 2})["audit"] == [e.as_dict() for e in lock.audit[-2:]]
@@ -379,7 +379,7 @@ def test_a_spoiled_memory_is_refused(spoil: dict[str, Any]) -> None:
 def test_every_change_of_memory_is_told() -> None:
     lock, clock = make_lock()
     told = []
-    lock.on_memory_changed = lambda: told.append(lock.to_dict())
+    lock.device.on_memory_changed = lambda: told.append(lock.to_dict())
     client = Client(lock, clock)
     lock.hold_button()
     pair(lock, clock, app_id=3, id_type=IdType.APP)

@@ -51,7 +51,7 @@ class Door:
         """Plug the adapter in and put the lock on the air."""
         self.lock = load_locks(self._memory)[0] if self._memory.exists() else VirtualLock(ADDRESS, NUKI_ID, pin=PIN)
         self.lock.audit = Trail(self._audit)
-        self.lock.on_memory_changed = self.save
+        self.lock.device.on_memory_changed = self.save
         await self.air.add(self.lock, interval_s=0.2)
         await self.air.plug_in()
 

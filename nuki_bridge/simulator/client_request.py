@@ -1,0 +1,77 @@
+"""One request of a client: what its handler is given.
+
+A handler works on the parts of the lock that stand here and answers through the request.  The handlers of a subject are
+a table (`Handlers`) in the module of that subject; `requests` joins the tables.  This module knows no handler, so that
+the modules of the subjects can import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nuki_bridge.protocol.codes import ErrorCode, StatusCode
+from nuki_bridge.protocol.messages import ErrorReport, Status
+from nuki_bridge.protocol.wire import Message
+from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.auto_lock import AutoLockWatch
+from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.motion import Motion
+
+
+class Answering(Protocol):
+    """The Bluetooth side of the lock, as far as a request needs it; `connections.Connections` is one."""
+
+    def send_encrypted(self, connection_id: int, to: Authorization, message: Message, size: int | None = None) -> None:
+        """Send `message` encrypted for `to`, cut to `size` payload bytes."""
+
+    def reboot(self) -> None:
+        """Restart the lock, which drops every connection."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ClientRequest:
+    """One request, the parts of the lock that it concerns, and the way to answer.  Implements `motion.Asker`."""
+
+    device: Device
+    motion: Motion
+    auto_lock: AutoLockWatch
+    answering: Answering
+    connection_id: int
+    authorization: Authorization
+    command: int
+    muted: bool = False
+    """Whatever is sent in answer gets lost."""
+    suffix: str | None = None
+    """What the client has appended to its name in the log; only a lock action can have it."""
+
+    def note(self, what: str, detail: str | None = None) -> None:
+        """Write a line of the audit trail about this request."""
+        self.device.note(what, self.authorization, command=self.command, detail=detail, suffix=self.suffix)
+
+    def reply(self, message: Message, *, size: int | None = None) -> None:
+        """Send `message` encrypted for the client, cut to `size` payload bytes (older firmware sends less)."""
+        if not self.muted:
+            self.answering.send_encrypted(self.connection_id, self.authorization, message, size)
+
+    def accept(self) -> None:
+        """Send Status ACCEPTED."""
+        self.reply(Status(status=StatusCode.ACCEPTED))
+
+    def complete(self) -> None:
+        """Send Status COMPLETE."""
+        self.reply(Status(status=StatusCode.COMPLETE))
+
+    def end_list(self) -> None:
+        """Send Status COMPLETE after a list, unless this firmware does not."""
+        if not self.device.behaviour.list_end_missing:
+            self.complete()
+
+    def refuse(self, error: ErrorCode) -> None:
+        """Send an Error Report."""
+        self.reply(ErrorReport(error=error, failed_command=self.command))
+
+
+Handlers = dict[type[Message], Callable[[ClientRequest, Any], None]]
+"""The requests of one subject: the class of each message, and the function that carries it out or raises `Refused`."""

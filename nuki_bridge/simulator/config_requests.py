@@ -1,0 +1,89 @@
+"""The owner's requests about settings, security PIN and clock (smartlock.md 11)."""
+
+from __future__ import annotations
+
+from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.messages import SetConfig, SetSecurityPin, UpdateTime, VerifySecurityPin
+from nuki_bridge.simulator import timezones
+from nuki_bridge.simulator.behaviour import Refused
+from nuki_bridge.simulator.client_request import ClientRequest, Handlers
+
+_RANGES = {
+    "latitude": (-90.0, 90.0),
+    "longitude": (-180.0, 180.0),
+    "led_brightness": (0, 5),
+    "timezone_offset_min": (-12 * 60, 14 * 60),
+    "dst_mode": (0, 1),
+    "fob_action_1": (0, 4),
+    "fob_action_2": (0, 4),
+    "fob_action_3": (0, 4),
+    "advertising_mode": (0, 3),
+}
+
+
+def _set_config(request: ClientRequest, message: SetConfig) -> None:
+    """Written as a whole; the config update count rises only if something is different then.
+
+    Without a timezone ID the offset is the one that Config tells, with daylight saving in it, so that writing what was
+    read changes nothing; beside one it does not count.
+    """
+    device = request.device
+    settings = device.settings
+    values = {name: getattr(message, name) for name, _, _ in SetConfig.layout if name not in ("nonce", "security_pin")}
+    in_range = all(low <= values[name] <= high for name, (low, high) in _RANGES.items())
+    if not in_range or not timezones.known(message.timezone_id):
+        raise Refused(ErrorCode.BAD_PARAMETER)
+    if message.timezone_id == timezones.NONE:
+        values["timezone_offset_min"] -= timezones.daylight_min(message.dst_mode, device.now())
+    else:
+        del values["timezone_offset_min"]
+    kinds = {name: kind for name, kind, _ in SetConfig.layout}
+    changed = [
+        name
+        for name, value in values.items()
+        if kinds[name].pack(value, device.family) != kinds[name].pack(getattr(settings, name), device.family)
+    ]
+    for name in changed:
+        setattr(settings, name, values[name])
+    if not settings.pairing_enabled:
+        device.leave_pairing_mode()
+    request.note("config_set", ", ".join(changed) or "nothing new")
+    if changed:
+        device.config_changed()
+        request.auto_lock.clock_changed()  # it may have moved into another time zone
+    request.complete()
+
+
+def _verify_pin(request: ClientRequest, message: VerifySecurityPin) -> None:
+    request.note("pin_verified")
+    request.complete()
+
+
+def _set_pin(request: ClientRequest, message: SetSecurityPin) -> None:
+    """As many decimal digits as the family's PIN has at most."""
+    device = request.device
+    if message.new_pin >= (1_000_000 if device.family.pin_size == 4 else 10_000):
+        raise Refused(ErrorCode.BAD_PARAMETER)
+    device.pin_guard.change(message.new_pin)
+    request.note("pin_set")
+    device.on_memory_changed()
+    request.complete()
+
+
+def _update_time(request: ClientRequest, message: UpdateTime) -> None:
+    device = request.device
+    try:
+        device.set_clock(message.time)
+    except (ValueError, AttributeError):
+        raise Refused(ErrorCode.BAD_PARAMETER) from None
+    request.note("clock_set", device.now().isoformat())
+    request.complete()
+
+
+HANDLERS: Handlers = {
+    SetConfig: _set_config,
+    VerifySecurityPin: _verify_pin,
+    SetSecurityPin: _set_pin,
+    UpdateTime: _update_time,
+}
+"""The owner's requests about settings, security PIN and clock."""

@@ -1,0 +1,46 @@
+"""The owner's requests about the log (smartlock.md 11)."""
+
+from __future__ import annotations
+
+from nuki_bridge.protocol.codes import DoorState, LogType
+from nuki_bridge.protocol.messages import EnableLogging, LogEntryCount, RequestLogEntries
+from nuki_bridge.simulator.client_request import ClientRequest, Handlers
+from nuki_bridge.simulator.log import padded
+
+
+def _enable_logging(request: ClientRequest, message: EnableLogging) -> None:
+    """Both turns of the switch are themselves in the log; what it holds stays."""
+    device = request.device
+    if message.enabled != device.log.enabled:
+        device.log.enabled = True
+        device.write_log(LogType.LOGGING, message.enabled, by=request.authorization)
+        device.log.enabled = message.enabled
+        device.on_memory_changed()
+    request.note("logging", "on" if message.enabled else "off")
+    request.complete()
+
+
+def _request_log(request: ClientRequest, message: RequestLogEntries) -> None:
+    device = request.device
+    entries = device.log.select(message.start, descending=message.descending)
+    request.note("log_read", str(min(len(entries), message.count)))
+    if message.total_count:
+        request.reply(
+            LogEntryCount(
+                logging_enabled=device.log.enabled,
+                count=min(len(entries), 0xFFFF),
+                door_sensor_enabled=device.door not in (DoorState.UNAVAILABLE, DoorState.DEACTIVATED),
+                door_sensor_logging_enabled=device.door_logging,
+            ),
+            size=device.behaviour.log_count_size,
+        )
+    for entry in entries[: message.count]:
+        request.reply(padded(entry) if device.behaviour.log_data_padded else entry)
+    request.end_list()
+
+
+HANDLERS: Handlers = {
+    EnableLogging: _enable_logging,
+    RequestLogEntries: _request_log,
+}
+"""The owner's requests about the log."""

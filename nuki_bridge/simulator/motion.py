@@ -1,0 +1,213 @@
+"""Who moves the bolt of a virtual lock, and what the lock writes down and answers about it.
+
+The turns themselves are `motor`'s; here a client, a person or the lock itself sets the motor going.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LockState, LogType, Trigger, name_of
+from nuki_bridge.protocol.wire import Message
+from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.behaviour import Refused, after
+from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.motor import Motor, Turn, plan
+
+ERRORS_BY_COMPLETION = {Completion.MOTOR_BLOCKED: ErrorCode.MOTOR_BLOCKED, Completion.CANCELED: ErrorCode.CANCELED}
+"""The error that a client gets for an action that failed in this way."""
+_FOB_ACTIONS = {1: Action.UNLOCK, 2: Action.LOCK, 3: Action.LOCK_N_GO}
+
+Over = Callable[[Action, Completion], None]
+"""Called at the end of an action, with what was done and how it ended."""
+
+
+class Asker(Protocol):
+    """A client that has asked for an action; `client_request.ClientRequest` is one."""
+
+    @property
+    def connection_id(self) -> int:
+        """The connection that the request came over."""
+
+    @property
+    def authorization(self) -> Authorization:
+        """The user who has asked."""
+
+    @property
+    def suffix(self) -> str | None:
+        """What the client has appended to its name in the log."""
+
+    def note(self, what: str, detail: str | None = None) -> None:
+        """Write a line of the audit trail about the request."""
+
+    def reply(self, message: Message, *, size: int | None = None) -> None:
+        """Send `message`, cut to `size` payload bytes."""
+
+    def accept(self) -> None:
+        """Send Status ACCEPTED."""
+
+    def complete(self) -> None:
+        """Send Status COMPLETE."""
+
+    def refuse(self, error: ErrorCode) -> None:
+        """Send an Error Report."""
+
+
+class Motion:
+    """The motor of one lock and whoever has set it going."""
+
+    def __init__(self, device: Device, *, on_state: Callable[[], None], on_rest: Callable[[], None]) -> None:
+        """Call `on_state` after each state worth reporting has been written down, `on_rest` after each action."""
+        self._device = device
+        self._told_state = on_state
+        self._told_rest = on_rest
+        self.motor = Motor(
+            device.behaviour,
+            device.advanced,
+            device.transport,
+            on_state=self._on_state,
+            on_turn=self._on_turn,
+            on_rest=self._on_rest,
+        )
+        self.mover: Asker | None = None
+        """The request behind the action under way; None if nobody has asked over Bluetooth."""
+        self._actor: Authorization | None = None
+        """The fob or keypad behind the action under way."""
+        self._queued = False
+        self._busy_until: datetime | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Another action is running."""
+        now = self._device.transport.now()
+        return self.motor.busy or (self._busy_until is not None and now < self._busy_until)
+
+    def be_busy(self, seconds: float) -> None:
+        """Refuse actions as busy for this time."""
+        self._busy_until = after(self._device.transport.now(), seconds)
+
+    def other_way(self) -> Action:
+        """Return the action that unlocks a locked lock and locks any other."""
+        return Action.UNLOCK if self.motor.state is LockState.LOCKED else Action.LOCK
+
+    def fob_action(self, configured: int) -> Action | None:
+        """Return what a press of a fob does that is configured so: 4 turns the other way, 0 does nothing."""
+        return self.other_way() if configured == 4 else _FOB_ACTIONS.get(configured)
+
+    # -- for clients --------------------------------------------------------------------------------------------------
+
+    def perform(self, asker: Asker, action: Action, flags: int = 0) -> None:
+        """Carry out a lock action that has passed all checks but the motor's; raise `Refused`."""
+        behaviour = self._device.behaviour
+        if not self.motor.calibrated:
+            raise Refused(ErrorCode.NOT_CALIBRATED)
+        if self.busy or self._queued or (behaviour.busy_in_lock_n_go and self.motor.active):
+            raise Refused(ErrorCode.BUSY)
+        if action is Action.UNLOCK and self._device.settings.auto_unlatch:
+            action = Action.UNLATCH
+        if action is Action.LOCK and behaviour.locks_as is not None:
+            action = behaviour.locks_as
+        self.motor.cancel()  # a lock 'n' go that waits: its asker hears of it before this one is accepted
+        asker.authorization.count_action()
+        accepted_times = behaviour.accepted_times
+        if not plan(action, self.motor.state):
+            accepted_times = min(accepted_times, int(behaviour.accepts_nothing_to_do))
+        for _ in range(accepted_times):
+            asker.accept()
+        if behaviour.queue_s > 0:
+            self._queued = True
+            self._device.call_later(behaviour.queue_s, partial(self._begin, asker, action, flags))
+        else:
+            self._begin(asker, action, flags)
+
+    def calibrate(self, asker: Asker) -> None:
+        """Measure where the bolt ends, for a request that has passed all other checks; raise `Refused`."""
+        if self.busy:
+            raise Refused(ErrorCode.BUSY)
+        if self._device.battery_critical:
+            raise Refused(ErrorCode.VOLTAGE_TOO_LOW)
+        self.motor.cancel()
+        asker.note("calibration")
+        asker.accept()
+        self.mover = asker
+
+        def done(completion: Completion) -> None:
+            data = (Action.NONE, Trigger.SYSTEM, 0, completion)
+            self._device.write_log(LogType.CALIBRATION, *data, by=asker.authorization)
+            self._answer(asker, completion)
+
+        self.motor.calibrate(done)
+
+    def _begin(self, asker: Asker, action: Action, flags: int) -> None:
+        """Start the motor for an action that was accepted; people at the lock may have come first."""
+        self._queued = False
+        self.motor.cancel()
+        self.mover = asker
+        if plan(action, self.motor.state):
+            asker.note("action_started", name_of(action))
+
+        def log(completion: Completion) -> None:
+            by, suffix = asker.authorization, asker.suffix
+            self._device.log_action(action, Trigger.SYSTEM, completion, by=by, suffix=suffix, flags=flags)
+
+        def done(completion: Completion) -> None:
+            log(completion)
+            self._answer(asker, completion)
+
+        if not self.motor.start(action, Trigger.SYSTEM, done):
+            self.mover = None
+            asker.note("completed", "nothing to do")
+            log(Completion.SUCCESS)
+            asker.complete()
+
+    def _answer(self, asker: Asker, completion: Completion) -> None:
+        """Tell a client how its action has ended."""
+        asker.note("completed", name_of(completion))
+        error = ERRORS_BY_COMPLETION.get(completion)
+        if error is not None:
+            asker.refuse(error)
+        elif not self._device.behaviour.complete_missing:
+            asker.complete()
+
+    # -- for people, and for the lock itself --------------------------------------------------------------------------
+
+    def start(self, action: Action, trigger: Trigger, over: Over, who: Authorization | None = None) -> None:
+        """Start the motor without a client; a lock 'n' go that waits ends first."""
+        if action is Action.UNLOCK and self._device.settings.auto_unlatch:
+            action = Action.UNLATCH
+        self.motor.cancel()
+        self._actor = who
+
+        def done(completion: Completion) -> None:
+            self._device.note("completed", who, detail=name_of(completion))
+            over(action, completion)
+
+        if not self.motor.start(action, trigger, done):
+            self._actor = None
+            done(Completion.SUCCESS)
+
+    def start_logged(self, action: Action, trigger: Trigger) -> None:
+        """Start the motor without a client, and write the action into the log at its end."""
+        self.start(action, trigger, lambda done, completion: self._device.log_action(done, trigger, completion))
+
+    # -- what the motor tells -----------------------------------------------------------------------------------------
+
+    def _on_state(self) -> None:
+        self._device.note("state", detail=name_of(self.motor.state))
+        self._device.changed()
+        self._told_state()
+
+    def _on_turn(self, action: Action, turn: Turn, blocked: bool) -> None:
+        detail = f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}"
+        if self.mover is None:
+            self._device.note("motor", self._actor, detail=detail)
+        else:
+            self.mover.note("motor", detail)
+
+    def _on_rest(self) -> None:
+        self.mover = self._actor = None
+        self._device.on_memory_changed()
+        self._told_rest()
