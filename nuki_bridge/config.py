@@ -11,13 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from nuki_bridge import kinds
 from nuki_bridge.errors import ConfigError
+from nuki_bridge.kinds import MQTT_TLS_PORT as MQTT_TLS_PORT
+from nuki_bridge.kinds import Secret as Secret
+from nuki_bridge.kinds import TlsSettings as TlsSettings
+from nuki_bridge.kinds import fold_file, host, password, password_file, port, tls
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.action_names import ACTIONS, action_named
 from nuki_bridge.protocol.codes import Action
-from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, string, text
+from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, text
 
 if TYPE_CHECKING:
     from nuki_bridge.yamlpage import Node
@@ -26,43 +31,9 @@ DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
 STATES_EVERY_S = (10, 86400)
 """Shortest and longest `states_every`, in seconds."""
-MQTT_TLS_PORT = 8883
 
 
 # -- what others read -------------------------------------------------------------------------------------------------
-
-
-class Secret:
-    """A text that `repr`, `str` and `format` hide; `reveal` gives it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The secret itself, for the one place that needs it."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """Files for TLS to the broker; without `ca` the system's certificate authorities are trusted."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +84,13 @@ class LockSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The phone page; `url` is where phones find it, with which invitation links begin."""
+
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration.
 
@@ -124,6 +102,7 @@ class Settings:
     bluetooth: BluetoothSettings = BluetoothSettings()
     state_dir: Path = DEFAULT_STATE_DIR
     locks: tuple[LockSettings, ...] = ()
+    web: WebSettings = WebSettings()
     log_level: str = "info"
     path: Path | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
@@ -163,27 +142,18 @@ def _default_state_dir(environ: Mapping[str, str]) -> Path:
 # -- kinds of values --------------------------------------------------------------------------------------------------
 
 
-def _host(page: Page, node: Node, path: str) -> str:
-    host = text(page, node, path)
-    if host.startswith("[") and host.endswith("]"):  # an IPv6 address as it stands in a URL
-        host = host[1:-1]
-    if "/" in host or " " in host or host.count(":") == 1:
-        raise Wrong("must be a host name or an IP address alone; the port has a key of its own")
-    return host
-
-
-def _port(page: Page, node: Node, path: str) -> int:
-    digits = node.value if is_a(node, "int") else ""
-    if not re.fullmatch(r"[1-9][0-9]{0,4}", digits) or int(digits) > 65535:
-        raise Wrong("must be a whole number from 1 to 65535, without quotes")
-    return int(digits)
-
-
 def _topic(page: Page, node: Node, path: str) -> str:
     topic = text(page, node, path)
     if "+" in topic or "#" in topic or topic[0] in "/$" or topic[-1] == "/" or len(topic.encode()) > 1024:
         raise Wrong("must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes")
     return topic
+
+
+def _url(page: Page, node: Node, path: str) -> str:
+    url = text(page, node, path)
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", url) or not url.isascii():
+        raise Wrong("must be where phones find the page, such as https://door.example.net, without ? # @")
+    return url.rstrip("/")
 
 
 def _protocol(page: Page, node: Node, path: str) -> str:
@@ -195,29 +165,6 @@ def _protocol(page: Page, node: Node, path: str) -> str:
 
 def _path(page: Page, node: Node, path: str) -> Path:
     return page.directory / text(page, node, path)
-
-
-def _file(page: Page, node: Node, path: str) -> Path:
-    return page.named_file(node, path, private=False)[0]
-
-
-def _private_file(page: Page, node: Node, path: str) -> Path:
-    return page.named_file(node, path, private=True)[0]
-
-
-def _password(page: Page, node: Node, path: str) -> Secret:
-    page.note_inline_secret(node, path)
-    return _one_line(string(node))
-
-
-def _password_file(page: Page, node: Node, path: str) -> Secret:
-    return _one_line(page.secret_file(node, path))
-
-
-def _one_line(password: str) -> Secret:
-    if re.search(r"[\0\r\n\ud800-\udfff]", password):  # lone surrogates cannot be sent either
-        raise Wrong("must be a single line of text")
-    return Secret(password)
 
 
 def _pin(page: Page, node: Node, path: str) -> Secret:
@@ -291,7 +238,7 @@ def _official_api(page: Page, node: Node, path: str) -> bool:
 
 def _mqtt(page: Page, node: Node, path: str) -> MqttSettings:
     values, nodes = page.section(node, path, _MQTT)
-    _fold_file(page, path, values, nodes, "password")
+    fold_file(page, path, values, nodes, "password")
     for key in ("password", "password_file"):
         if key in nodes and "username" not in nodes:  # MQTT 3.1.1 has no password without a username
             page.mistake(line_of(nodes[key]), f"{path}.{key}", "needs username beside it")
@@ -304,24 +251,16 @@ def _mqtt(page: Page, node: Node, path: str) -> MqttSettings:
     return settings
 
 
-def _tls(page: Page, node: Node, path: str) -> TlsSettings | None:
-    if is_a(node, "bool"):
-        return TlsSettings() if boolean(page, node, path) else None
-    if not is_mapping(node):
-        raise Wrong("must be true, false or a mapping of ca, cert and key")
-    values, nodes = page.section(node, path, _TLS)
-    for key, other in (("cert", "key"), ("key", "cert")):
-        if key in nodes and other not in nodes:
-            page.mistake(line_of(nodes[key]), f"{path}.{key}", f"needs {other} beside it")
-    return TlsSettings(**values)
-
-
 def _discovery(page: Page, node: Node, path: str) -> DiscoverySettings:
     return DiscoverySettings(**page.section(node, path, _DISCOVERY)[0])
 
 
 def _bluetooth(page: Page, node: Node, path: str) -> BluetoothSettings:
     return BluetoothSettings(**page.section(node, path, _BLUETOOTH)[0])
+
+
+def _web(page: Page, node: Node, path: str) -> WebSettings:
+    return WebSettings(**page.section(node, path, _WEB)[0])
 
 
 def _locks(page: Page, node: Node, path: str) -> tuple[LockSettings, ...]:
@@ -334,7 +273,7 @@ def _locks(page: Page, node: Node, path: str) -> tuple[LockSettings, ...]:
     for index, item in enumerate(node.value):
         below = f"{path}[{index}]"
         values, nodes = page.section(item, below, _LOCK)
-        _fold_file(page, below, values, nodes, "pin")
+        fold_file(page, below, values, nodes, "pin")
         if "name" not in nodes and (is_mapping(item) or is_a(item, "null")):
             page.mistake(line_of(item), f"{below}.name", "is missing; every lock needs a name")
         for key in ("name", "address"):
@@ -347,29 +286,21 @@ def _locks(page: Page, node: Node, path: str) -> tuple[LockSettings, ...]:
     return tuple(locks)
 
 
-def _fold_file(page: Page, path: str, values: dict[str, Any], nodes: Mapping[str, Node], key: str) -> None:
-    """Make `key` and `key`_file one value; both at once are a mistake."""
-    file_key = f"{key}_file"
-    if key in nodes and file_key in nodes:
-        page.mistake(line_of(nodes[file_key]), f"{path}.{file_key}", f"give either {key} or {file_key}, not both")
-    if file_key in values:
-        values[key] = values.pop(file_key)
-
-
-_TLS: dict[str, Kind] = {"ca": _file, "cert": _file, "key": _private_file}
+_TLS = kinds.TLS
 _DISCOVERY: dict[str, Kind] = {"enabled": boolean, "prefix": _topic, "style": choice("device", "legacy")}
 _MQTT: dict[str, Kind] = {
-    "host": _host,
-    "port": _port,
+    "host": host,
+    "port": port,
     "username": text,
-    "password": _password,
-    "password_file": _password_file,
-    "tls": _tls,
+    "password": password,
+    "password_file": password_file,
+    "tls": tls,
     "base_topic": _topic,
     "protocol": _protocol,
     "discovery": _discovery,
 }
 _BLUETOOTH: dict[str, Kind] = {"adapter": _adapter, "backend": choice("bluez", "virtual")}
+_WEB: dict[str, Kind] = {"url": _url}
 _LOCK: dict[str, Kind] = {
     "name": _name,
     "address": _address,
@@ -385,5 +316,6 @@ _SETTINGS: dict[str, Kind] = {
     "bluetooth": _bluetooth,
     "state_dir": _path,
     "locks": _locks,
+    "web": _web,
     "log_level": choice("debug", "info", "warning", "error", any_case=True),
 }

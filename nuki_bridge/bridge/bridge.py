@@ -279,6 +279,7 @@ class Bridge:
         runs = (
             (member.name, lock.run),
             (f"the relay of {member.name}", relay.run),
+            (f"the news of {member.name}", relay.news.run),
             (f"the users of {member.name}", users.run),
             (f"the log of {member.name}", log_book.run),
         )
@@ -346,6 +347,8 @@ class Bridge:
         if member.users is not None and member.log_book is not None:
             member.users.wake()
             member.log_book.feed(states)
+        if member.relay is not None:
+            member.relay.news.look(states)
 
     def _remember(self, member: Member, event: dict[str, Any]) -> None:
         """The lock's log tells of its last action, in case nothing has happened since the start."""

@@ -130,14 +130,23 @@ def _letter(lock: str, made: dict[str, Any], asked: dict[str, Any], broker: str)
         "To send, each part on another way if you can:",
         "",
         f"  {user}, you are invited to use {lock}{may}.",
-        f"  Your code is {code}",
-        f"  It can be redeemed once, until {until}. This asks for it:",
-        f"    nuki-bridge redeem --broker {broker}",
-        f"  {where}",
-        f"    {how}",
-        "",
-        f"As a link and QR code: {link}",
     ]
+    if link.startswith("nuki-bridge:"):
+        lines += [
+            f"  Your code is {code}",
+            f"  It can be redeemed once, until {until}. This asks for it:",
+            f"    nuki-bridge redeem --broker {broker}",
+            f"  {where}",
+            f"    {how}",
+            "",
+            f"As a link and QR code: {link}",
+        ]
+    else:
+        lines += [
+            f"  Open this on your phone, once, until {until}:",
+            f"    {link}",
+            f"  If the phone asks for a code, it is {code}",
+        ]
     if _draws():
         lines += ["", qr_text(link)]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge.errors import BrokerError
 
 if TYPE_CHECKING:
-    from nuki_bridge.config import TlsSettings
+    from nuki_bridge.kinds import TlsSettings
 
 TIMEOUT_S = 10.0  # for each of: resolving the name, TCP to one address, the TLS handshake
 
@@ -93,7 +93,7 @@ def acknowledge(sock: socket.socket) -> None:
 
 
 async def _start_tls(sock: socket.socket, host: str, port: int, tls: TlsSettings) -> ssl.SSLSocket:
-    context = _tls_context(tls)
+    context = tls_context(tls)
     try:
         secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     except ValueError as error:
@@ -116,7 +116,7 @@ async def _start_tls(sock: socket.socket, host: str, port: int, tls: TlsSettings
     return secured
 
 
-def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
+def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     """Read anew for every connection, so that renewed files count at once."""
     reading = tls.ca
     try:

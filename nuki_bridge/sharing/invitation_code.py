@@ -21,7 +21,9 @@ CODE_SIZE = 16
 RANDOM_SIZE = 10
 """Random bytes in a code."""
 LINK = "nuki-bridge:invite?code="
-"""What stands before the code in a link; whoever opens or scans it hands it to `nuki-bridge redeem` as it is."""
+"""What stands before the code in a link where there is no page; whoever scans it hands it to `nuki-bridge redeem`."""
+PAGE_LINK = "/#code="
+"""What stands between the page's URL and the code: behind # it never reaches a server."""
 
 _DERIVATION = "nuki-bridge/invitation/1:"
 _READ_AS = {"O": "0", "I": "1", "L": "1"}
@@ -40,9 +42,9 @@ def grouped(code: str) -> str:
     return "-".join(code[start : start + 4] for start in range(0, CODE_SIZE, 4))
 
 
-def link(code: str) -> str:
-    """A code as a link, for a message or a QR code."""
-    return LINK + grouped(code)
+def link(code: str, page: str | None = None) -> str:
+    """A code as a link, for a message or a QR code; `page` is the URL of the page that opens it, no / at its end."""
+    return (LINK if page is None else page + PAGE_LINK) + grouped(code)
 
 
 def read_code(text: str) -> str:
@@ -52,8 +54,8 @@ def read_code(text: str) -> str:
     holds the code.
     """
     text = text.strip()
-    if text.lower().startswith("nuki-bridge:"):
-        match = re.search(r"[?&]code=([^&#]*)", text)
+    if re.match("(nuki-bridge|https?):", text, re.IGNORECASE):
+        match = re.search(r"[?&#]code=([^&#]*)", text)
         text = match[1] if match else ""
     signs = [_READ_AS.get(sign, sign) for sign in text.upper() if not sign.isspace() and sign not in "-–—_."]
     for place, sign in enumerate(signs, 1):

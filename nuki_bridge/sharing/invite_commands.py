@@ -6,6 +6,7 @@ A code stands in one answer, to whoever asked for the invitation, and nowhere el
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -57,15 +58,26 @@ async def _create(call: Call) -> Answer:
         lifetime_s=call.arguments.get("expires_in", LIFETIME_S),
         timeout_s=deadline - call.lock.clock(),
     )
-    return {
-        "data": {
-            "id": row.authorization_id,
-            "code": grouped(code),
-            "link": link(code),
-            "expires": _time(row.expires, wall_clock.zone_in(call.lock)),
-            "user": row.user,
-        }
+    opens = link(code, call.bridge.settings.web.url)
+    data = {
+        "id": row.authorization_id,
+        "code": grouped(code),
+        "link": opens,
+        "expires": _time(row.expires, wall_clock.zone_in(call.lock)),
+        "user": row.user,
     }
+    if call.arguments.get("qr"):
+        data["qr"] = _drawn(opens)
+    return {"data": data}
+
+
+def _drawn(link: str) -> str:
+    """The QR code of a link as SVG, black on white, which a page shows as it is."""
+    import segno  # 1 MiB, and only for pages
+
+    drawing = io.BytesIO()
+    segno.make_qr(link, error="m").save(drawing, kind="svg", xmldecl=False, nl=False, omitsize=True, light="white")
+    return drawing.getvalue().decode()
 
 
 async def _list(call: Call) -> Answer:
@@ -95,6 +107,7 @@ REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {
                 "remote": flag,
                 "expires_in": duration(LIFETIME_S, "Duration").meant("default and most 48h; 30m, or seconds"),
                 "access": access.check,
+                "qr": flag,
             },
             required={"name": lock_config.name},
         ),

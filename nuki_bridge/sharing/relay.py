@@ -41,6 +41,7 @@ from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
 from nuki_bridge.protocol.messages import NONCE_SIZE
+from nuki_bridge.sharing.news import News
 from nuki_bridge.sharing.relay_sessions import RelaySession, RelaySessions
 from nuki_bridge.sharing.unreadable import Owed, Pauses, Unanswered
 from nuki_bridge.topics.topics import Publication, Request
@@ -110,6 +111,7 @@ class Relay:
         self._sessions = RelaySessions(lock.clock, served=lambda: self._served_now, give_way=self._answer)
         self._unanswered = Unanswered(lock.clock)
         self._pauses = Pauses(lock.clock)
+        self.news = News(lock.clock, publish=publish, may=self._may)
         self._turns = 0
         self._served: dict[int, int] = {}  # authorization ID: the number of its last turn
         self._challenged: dict[int, float] = {}  # authorization ID: when the lock sent it a challenge on this link
@@ -165,6 +167,7 @@ class Relay:
             served.acted |= served.command
             self._pauses.readable(number)
             served.session.proven = True
+            self.news.listen(served.request.reply_to[0].removesuffix("error") + "news", number)
             quiet_s = ANSWER_S if served.command and not ends_command else PAUSE_S
             served.quiet_at = self._lock.clock() + quiet_s
             self._wake.set()
@@ -304,6 +307,12 @@ class Relay:
             raise RequestError("disabled", "this authorization is disabled")
         if not entry.remote_allowed:
             raise RequestError("remote_not_allowed", "this authorization may not be used remotely")
+
+    def _may(self, number: int) -> bool:
+        with suppress(RequestError):
+            self._check(number)
+            return True
+        return False
 
     def _check_challenge(self, number: int, frame: bytes) -> None:
         """Raises `RequestError` for a command that may have been held back on its way: the lock's challenge for it is

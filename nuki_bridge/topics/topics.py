@@ -107,6 +107,7 @@ TABLE: Final = (
     _out("<lock>/response/<command>", "the answer to such a request, as JSON"),
     _in("<lock>/relay/<session>/write", "a guest's message to the lock, encrypted end to end (binary)"),
     _out("<lock>/relay/<session>/indicate", "the lock's message to that guest, likewise"),
+    _out("<lock>/relay/<session>/news", "empty: the lock's state changed, an open page asks again"),
     _out("<lock>/relay/<session>/error", "JSON: the guest's message was not passed on, or its answer is missing"),
     _out("<lock>/invitations", "JSON: the lock's open invitations, never their codes", retained=True),
     _in("invitation/<lookup>/redeem", "a guest's request for an invitation's credential, encrypted (binary)"),

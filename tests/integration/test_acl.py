@@ -95,6 +95,7 @@ def answers(requests: list[str]) -> list[str]:
 
 RELAY_IN = [f"nuki/front/relay/{SESSION}/write"]
 RELAY_OUT = [f"nuki/front/relay/{SESSION}/indicate", f"nuki/front/relay/{SESSION}/error"]
+RELAY_OUT += [f"nuki/front/relay/{SESSION}/news"]
 REDEEM = [f"nuki/invitation/{LOOKUP}/redeem"]
 REDEEMED = [f"nuki/invitation/{LOOKUP}/response"]
 INBOXES = {account: [f"nuki/bridge/response/{account}/{SESSION}"] for account in ("owner", "home")}

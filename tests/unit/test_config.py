@@ -259,7 +259,7 @@ def test_the_protocol_version_is_a_number_or_a_text(tmp_path: Path, written: str
             "mqtt:\n  hots: a",
             [f"2: mqtt.hots: unknown key, did you mean host? allowed here: {MQTT_KEYS}"],
         ),
-        ("zzz: 1", ["1: zzz: unknown key, allowed here: mqtt, bluetooth, state_dir, locks, log_level"]),
+        ("zzz: 1", ["1: zzz: unknown key, allowed here: mqtt, bluetooth, state_dir, locks, web, log_level"]),
         ("mqtt:\n  host: a\n\n  host: b", ["4: mqtt.host: is given twice, first in line 2"]),
         ("mqtt: {host: 10}", ["1: mqtt.host: must be text, but YAML reads a number here; put it in quotes"]),
         (
@@ -729,6 +729,19 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
 def test_a_windows_editors_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"\xef\xbb\xbfhunter2\r\n")
     assert loaded(tmp_path, "mqtt: {username: u, password_file: secret}").mqtt.password == Secret("hunter2")
+
+
+@pytest.mark.parametrize("url", ["https://door.example.net", "http://10.8.0.1:8080/", "https://example.net/door"])
+def test_the_page_has_a_url(tmp_path: Path, url: str) -> None:
+    assert loaded(tmp_path, f"web: {{url: '{url}'}}").web.url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url", ["door.example.net", "ftp://door", "https://", "https://a/#b", "https://u:p@a", "https://a/?b"]
+)
+def test_the_pages_url_is_one_that_a_link_can_begin_with(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"web\.url: must be where phones find the page"):
+        loaded(tmp_path, f"web: {{url: '{url}'}}")
 
 
 def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:

@@ -90,10 +90,11 @@ SECTIONS: dict[str, tuple[dict[str, Any], Any]] = {
     "mqtt.tls.": (config._TLS, config.TlsSettings()),
     "mqtt.discovery.": (config._DISCOVERY, config.DiscoverySettings()),
     "bluetooth.": (config._BLUETOOTH, config.BluetoothSettings()),
+    "web.": (config._WEB, config.WebSettings()),
     "locks[].": (config._LOCK, config.LockSettings("")),
 }
 """Each section of the configuration: its keys, and its settings when none is given."""
-PARENTS = {"mqtt", "mqtt.tls", "mqtt.discovery", "bluetooth", "locks"}
+PARENTS = {"mqtt", "mqtt.tls", "mqtt.discovery", "bluetooth", "web", "locks"}
 
 
 def keys() -> dict[str, Any]:
@@ -110,7 +111,7 @@ def test_every_section_of_the_configuration_is_known_here() -> None:
     """Otherwise a new section of the configuration would need no documentation."""
     tables = {name: value for name, value in vars(config).items() if isinstance(value, dict)}
     sections = {name for name in tables if re.fullmatch(r"_[A-Z]+", name)}
-    assert sections == {"_SETTINGS", "_MQTT", "_TLS", "_DISCOVERY", "_BLUETOOTH", "_LOCK"}
+    assert sections == {"_SETTINGS", "_MQTT", "_TLS", "_DISCOVERY", "_BLUETOOTH", "_LOCK", "_WEB"}
 
 
 def test_the_configuration_table_lists_every_key_with_its_default() -> None:

@@ -52,6 +52,8 @@ def test_what_is_shown_and_linked_is_read_again() -> None:
     code = make_code(b"ten bytes!")
     assert grouped(code).count("-") == 3
     assert read_code(grouped(code)) == read_code(link(code)) == code
+    assert read_code(link(code, "https://door.example.net:8443")) == code
+    assert read_code(f" HTTPS://door.example.net/#code={code.lower()}&lang=de") == code
 
 
 @pytest.mark.parametrize(

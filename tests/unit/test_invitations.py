@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+import segno
 
+from nuki_bridge.config import WebSettings
 from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import StoreError
 from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
@@ -87,6 +92,30 @@ async def test_an_invitation_is_answered_once_with_what_the_owner_passes_on(hous
             "expires": data["expires"],
         }
         assert (await house.ask("front/request/invite/list"))["data"] == [shown]
+
+
+async def test_with_a_page_the_link_opens_it_and_the_code_stays_behind_the_fragment(house: House) -> None:
+    house.settings = replace(house.settings, web=WebSettings("https://door.example.net"))
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        assert data["link"] == f"https://door.example.net/#code={data['code']}"
+        assert read_code(data["link"]) == read_code(data["code"])
+        assert "qr" not in data
+
+
+async def test_the_qr_code_is_drawn_only_for_who_asks_for_it(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house, qr=True)
+        drawing = ElementTree.fromstring(data["qr"])
+        assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(data["qr"]) < 8192
+        drawn = io.BytesIO()
+        segno.make_qr(data["link"], error="m").save(
+            drawn, kind="svg", xmldecl=False, nl=False, omitsize=True, light="white"
+        )
+        assert data["qr"] == drawn.getvalue().decode()
 
 
 async def test_the_guest_gets_the_credential_that_the_lock_knows(house: House) -> None:
