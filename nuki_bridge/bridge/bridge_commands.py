@@ -283,7 +283,8 @@ def _describe_lock(bridge: Bridge, member: Member) -> dict[str, Any]:
         told["as"] = name_of(member.paired.id_type)
         told["paired_at"] = words.rfc3339(member.paired.paired_at)
     if member.lock is not None:
-        told["state"] = None if member.lock.states is None else words.state_word(member.lock.states)
+        states = member.lock.states
+        told["state"] = None if states is None else member.lock.profile.state_word(states.lock_state)
         told |= report.link(member.lock)
     allowed = member.settings.actions if member.settings is not None else None
     told["actions"] = None if allowed is None else sorted(name_of(each) for each in allowed)

@@ -16,6 +16,7 @@ from nuki_bridge.protocol.codes import DoorState, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.lock.profile import Profile
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
     from nuki_bridge.store import PairedLock
@@ -54,7 +55,7 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
     states = lock.states
     if states is None:
         return payloads
-    payloads["state"] = words.state_word(states).encode()
+    payloads["state"] = lock.profile.state_word(states.lock_state).encode()
     door = words.door_word(states)
     if door is not None and (had_door or states.door_state != DoorState.UNAVAILABLE):
         payloads["door"] = door.encode()
@@ -91,8 +92,8 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
     if lock.states is not None:
-        told |= _states(lock.states) | {"timezone_offset_min": words.offset_min(lock)}
-        last = last or words.lock_action(lock.states)
+        told |= _states(lock.profile, lock.states) | {"timezone_offset_min": words.offset_min(lock)}
+        last = last or words.lock_action(lock.profile, lock.states)
         told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
     if lock.config is not None:
         told |= _config(lock.config, lock.advanced_config)
@@ -101,9 +102,9 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return told
 
 
-def _states(states: KeyturnerStates) -> dict[str, Any]:
+def _states(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
     return {
-        "state": words.state_word(states),
+        "state": profile.state_word(states.lock_state),
         "door": words.door_word(states),
         "nuki_state": name_of(states.nuki_state),
         "trigger": name_of(states.trigger),

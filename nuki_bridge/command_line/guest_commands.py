@@ -124,13 +124,14 @@ async def guest(arguments: argparse.Namespace, broker: Broker) -> None:
 async def _status(arguments: argparse.Namespace, credential: Credential, broker: Broker) -> dict[str, Any]:
     from nuki_bridge.guest.guest import SEND_TIMEOUT_S
     from nuki_bridge.lock import words
+    from nuki_bridge.lock.profile import profile_of
 
     states = await _with_lock(
         arguments, credential, broker, lambda lock: lock.refresh(SEND_TIMEOUT_S), lambda state: None
     )
     return {
         "lock": credential.name,
-        "state": words.state_word(states),
+        "state": profile_of(credential.family).state_word(states.lock_state),
         "door": words.door_word(states),
         "battery": words.battery(states),
     }
@@ -140,17 +141,19 @@ async def _act(
     arguments: argparse.Namespace, credential: Credential, broker: Broker, tell: Callable[[str], None]
 ) -> str:
     from nuki_bridge.guest.guest import SEND_TIMEOUT_S
-    from nuki_bridge.lock.outcome import TARGETS
-    from nuki_bridge.protocol.codes import Action
+    from nuki_bridge.lock.profile import profile_of
 
-    action = Action[arguments.action.replace("-", "_").upper()]
+    profile = profile_of(credential.family)
+    action = profile.names.find(arguments.action)
+    if action is None:
+        raise RequestError("unknown_action", f"{credential.name} has no action {arguments.action}")
     outcome = await _with_lock(
         arguments,
         credential,
         broker,
         lambda lock: lock.perform(action, SEND_TIMEOUT_S),
         lambda state: tell(f"{credential.name}: {state}"),
-        twice=action in TARGETS,
+        twice=profile.is_repeatable(action),
     )
     return outcome.completion
 
@@ -165,10 +168,10 @@ async def _with_lock(
     twice: bool = False,
 ) -> T:
     from nuki_bridge.guest import guest
-    from nuki_bridge.lock import words
+    from nuki_bridge.lock.profile import profile_of
 
     def on_states(states: Any) -> None:
-        on_state(words.state_word(states))
+        on_state(profile_of(credential.family).state_word(states.lock_state))
 
     if arguments.bluetooth:
         from nuki_bridge.bluetooth.radio import BluezRadio

@@ -18,7 +18,7 @@ from nuki_bridge import __version__
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, LOCK_KEY, REACHABLE, Entity, lock_entity
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
-from nuki_bridge.protocol.codes import Action, Family, name_of
+from nuki_bridge.protocol.codes import Family
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
@@ -74,7 +74,7 @@ def facts_of(member: Member) -> LockFacts | None:
     config = lock.config
     allowed = member.settings.actions if member.settings is not None else None
     traits = set(member.equipment.traits) if member.equipment is not None else set()
-    traits |= {name_of(each) for each in (Action if allowed is None else allowed)}
+    traits |= {name for name, each in lock.profile.names.by_name.items() if allowed is None or each in allowed}
     if member.admin is not None and member.admin.has_pin:
         traits.add("pin")
     if not traits & {"lock", "unlock", "unlatch"}:

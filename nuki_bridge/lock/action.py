@@ -23,25 +23,21 @@ from nuki_bridge.lock.condition import nonce_if
 from nuki_bridge.lock.evidence import QUEUE_S, Evidence, Finding, Sent
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import (
-    LOCK_N_GO,
     SUCCESS,
-    TARGETS,
     NotExecuted,
     Outcome,
     OutcomeUnknown,
     Traces,
     failure,
-    is_passing,
 )
+from nuki_bridge.lock.profile import NOTHING_MOVED, Profile
 from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.lock.turn import BUSY_PAUSE_S
 from nuki_bridge.protocol.codes import (
-    MOVING_STATES,
     Action,
     Command,
     Completion,
     ErrorCode,
-    LockState,
     StatusCode,
     name_of,
 )
@@ -67,12 +63,8 @@ POLL_GROWTH = 1.5
 GIVE_WAY_S = 0.5
 """While lock 'n' go waits, so often is looked whether anybody else wants the lock's turn."""
 
-NOT_TAKEN = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
-"""Refusals of the lock after which an action may be sent again: it moved nothing."""
 ENDS = frozenset({ErrorCode.MOTOR_BLOCKED, ErrorCode.CANCELED, ErrorCode.MOTOR_TIMEOUT})
 """How an action ends for which the motor has started: before the lock has taken it, it is of an earlier one."""
-UNSETTLED_STATES = MOVING_STATES | {LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO}
-"""States that the lock leaves by itself before long."""
 
 
 class ActionContext(Protocol):
@@ -87,6 +79,10 @@ class ActionContext(Protocol):
     """The actions that have been sent and are not over; each gets every report of the lock."""
     evidence: Evidence | None
     """The lock's log; None where its PIN cannot be known."""
+
+    @property
+    def profile(self) -> Profile:
+        """What this kind of lock can do."""
 
     @property
     def is_wanted(self) -> bool:
@@ -130,7 +126,7 @@ class ActionRun:
         self._deadline = deadline
         self._suffix = suffix
         self._only_if = only_if
-        self._traces = Traces(action)
+        self._traces = Traces(lock.profile, action)
         self._sent: Sent | None = None
         self._give_up_at = math.inf
         self._news = asyncio.Event()
@@ -161,7 +157,7 @@ class ActionRun:
             try:
                 return await self._send_and_follow(nonce)
             except LockError as error:
-                if error.command != Command.LOCK_ACTION or error.number not in NOT_TAKEN:
+                if error.command != Command.LOCK_ACTION or not self._may_send_again(error):
                     raise
                 for run in lock.runs:
                     run._rivals.discard(self)
@@ -175,7 +171,7 @@ class ActionRun:
                     raise
             except (LinkError, ProtocolError) as lost:
                 if await self._was_idle(lost):
-                    if self._action not in TARGETS or lock.clock() >= deadline:
+                    if not lock.profile.is_repeatable(self._action) or lock.clock() >= deadline:
                         raise NotExecuted("the lock did not carry the action out; its answer got lost") from lost
                     log.info("%s: %s was not carried out; sending it again", lock.name, name_of(self._action))
                     is_again = False
@@ -183,6 +179,9 @@ class ActionRun:
                 if self._traces.waits:
                     return None
                 return await self._told(lost)
+
+    def _may_send_again(self, error: LockError) -> bool:
+        return self._lock.profile.may_send_again(self._action, error.number)
 
     async def _waiting(self) -> set[ActionRun]:
         """Which actions wait to lock again, by what the lock says now: this one may end them."""
@@ -198,11 +197,12 @@ class ActionRun:
         self._ends = waiting
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
-        is_moving = states is not None and (states.lock_state in UNSETTLED_STATES)
+        is_moving = states is not None and states.lock_state in lock.profile.unsettled
         crowded = is_moving or self._was_busy
-        opens = self._action is Action.UNLOCK and lock.config is not None and lock.config.auto_unlatch
-        alias = Action.UNLATCH if opens else None
-        self._traces, self._finding = Traces(self._action, crowded=crowded, alias=alias), None
+        opens = lock.config is not None and lock.config.auto_unlatch
+        alias = lock.profile.auto_unlatch.get(self._action) if opens else None
+        self._traces = Traces(lock.profile, self._action, crowded=crowded, alias=alias)
+        self._finding = None
         self._give_up_at = lock.clock() + ACTION_TIMEOUT_S
         if evidence is not None:
             sent = self._sent
@@ -247,7 +247,7 @@ class ActionRun:
             try:
                 answer = await exchange.receive(min(left_s, GIVE_WAY_S) if self._waits else left_s)
             except LockError as error:
-                if error.command not in (Command.LOCK_ACTION, 0) or (traces.is_ours and error.number in NOT_TAKEN):
+                if error.command not in (Command.LOCK_ACTION, 0) or (traces.is_ours and error.number in NOTHING_MOVED):
                     continue  # not about this action, which the lock has taken
                 if error.number in ENDS and not traces.is_ours:
                     raise UnexpectedMessage(f"the lock says of an action that it never took: {error}") from error
@@ -258,7 +258,7 @@ class ActionRun:
                 if not traces.is_ours:
                     raise
                 states = await self._read_states()
-                if not is_passing(action, states):
+                if not lock.profile.is_passing(action, states):
                     try:
                         return await self._told()
                     finally:
@@ -268,7 +268,7 @@ class ActionRun:
             if isinstance(answer, KeyturnerStates):
                 if traces.shows_it_begun(answer):
                     self._is_accepted()  # some firmware says no more than this
-                rests = not is_passing(action, answer)
+                rests = not lock.profile.is_passing(action, answer)
                 quiet_at = lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
             elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
                 self._is_accepted()
@@ -276,7 +276,7 @@ class ActionRun:
             elif isinstance(answer, Status):
                 last = traces.last
                 outcome = traces.completed(
-                    await self._read_states() if last is None or is_passing(action, last) else last
+                    await self._read_states() if last is None or lock.profile.is_passing(action, last) else last
                 )
                 if outcome is not None:
                     self._overtake({run for run in self._ends if not run._waits})
@@ -322,7 +322,7 @@ class ActionRun:
                 continue
             if traces.waits:
                 return False
-            if self._waits or not is_passing(action, states):  # nobody waits for another one's lock 'n' go
+            if self._waits or not lock.profile.is_passing(action, states):  # nobody waits for another one's lock 'n' go
                 if has_waited or traces.restless or lock.clock() >= self._sent_at + QUEUE_S:
                     break
                 has_waited = True  # the lock may have the action and not have begun
@@ -362,7 +362,9 @@ class ActionRun:
         finding = None if self._rivals else await self._find()
         completion = None if finding is None else finding.completion
         if finding is not None and completion == Completion.SUCCESS:
-            if self._action in LOCK_N_GO and not (states.lock_state == LockState.LOCKED and finding.is_newest):
+            profile = self._lock.profile
+            is_at_rest = states.lock_state in profile.rests.get(self._action, ())
+            if self._action in profile.waits and not (is_at_rest and finding.is_newest):
                 completion = None  # some firmware writes so while it stands unlocked
             else:
                 return Outcome(SUCCESS, states)
@@ -385,8 +387,8 @@ class ActionRun:
     @property
     def _waits(self) -> bool:
         """The lock stands unlocked and is going to lock again, for this action."""
-        last = self._traces.last
-        return self._action in LOCK_N_GO and last is not None and last.lock_state == LockState.UNLOCKED_LOCK_N_GO
+        last, profile = self._traces.last, self._lock.profile
+        return self._action in profile.waits and last is not None and last.lock_state in profile.waiting
 
     async def watch(self) -> Outcome:
         """Follow an action that waits to lock again, while others have the turn; raises as `Lock.perform`."""
@@ -396,7 +398,7 @@ class ActionRun:
                 raise LockError("canceled", "another command ended the action while it waited to lock")
             last = traces.last
             is_told_of = self._rivals & lock.runs  # what is under way may tell more of this one's end
-            is_over = last is not None and (traces.is_over or not is_passing(self._action, last))
+            is_over = last is not None and (traces.is_over or not lock.profile.is_passing(self._action, last))
             if is_over and not is_told_of:
                 return await self._after_watch()
             self._news.clear()

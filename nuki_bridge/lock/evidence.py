@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.known_pin import KnownPin
-from nuki_bridge.lock.outcome import is_passing, reported_as
-from nuki_bridge.protocol.codes import MOVING_STATES, Action, Completion, ErrorCode, LogType, Trigger, open_enum
+from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LogType, Trigger, open_enum
 from nuki_bridge.protocol.messages import NAME_SIZE, LogEntry, LogEntryCount, RequestLogEntries, Status
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Evidence:
             or self._lock.clock() - self._over_at >= ACCOUNTED_S
             or (last.mark is not None and len(self._own(last, entries)) > last.refusals)
         )
-        at_rest = states is not None and states.lock_state not in MOVING_STATES
+        at_rest = states is not None and states.lock_state not in self._lock.profile.moving
         self._mark, self._is_fresh = newest, known and accounted and at_rest
 
     def _own(self, sent: Sent, entries: Sequence[LogEntry]) -> list[LogEntry]:
@@ -129,7 +128,7 @@ class Evidence:
             and entry.kind == LogType.LOCK_ACTION
             and entry.authorization_id == number
             and entry.data_1 == Trigger.SYSTEM
-            and reported_as(sent.action, entry.data_0)
+            and self._lock.profile.reported_as(sent.action, entry.data_0)
             and _bears(entry.name, sent.suffix)
         ]
 
@@ -167,7 +166,7 @@ class Evidence:
             return Finding(_completion(max(own, key=_index)))
         if any(entry.kind == LogType.LOGGING and entry.index > mark.index for entry in entries):
             return None  # it may have been off while the action was carried out
-        return Finding(None) if is_whole and not is_passing(sent.action, after) else None
+        return Finding(None) if is_whole and not self._lock.profile.is_passing(sent.action, after) else None
 
     async def _newest(self) -> tuple[list[LogEntry], bool]:
         """The newest entries, and whether they are all that the lock has written; raises as `Exchange.ask`.

@@ -24,6 +24,7 @@ from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.evidence import Evidence
 from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
+from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.retry import SEEN_FOR_S
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.lock.turn import Rank, with_challenge
@@ -115,7 +116,12 @@ class Lock(Line):
         """Its log, if the PIN may be known."""
         self._beacon_at = -math.inf  # heard on the present link
         self._challenged_at = -math.inf  # when the challenge in hand came
-        self._due = Timetable(clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
+        self._due = Timetable(self.profile, clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
+
+    @property
+    def profile(self) -> Profile:
+        """What this kind of lock can do."""
+        return profile_of(self.paired.family)
 
     # -- what is known ------------------------------------------------------------------------------------------------
 

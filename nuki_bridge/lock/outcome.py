@@ -9,43 +9,9 @@ action was not carried out; only the lock's log can (`evidence.py`).
 from __future__ import annotations
 
 from nuki_bridge.errors import LockError, NukiError
-from nuki_bridge.protocol.codes import MOVING_STATES, Action, Completion, LockState, Trigger, name_of
+from nuki_bridge.lock.profile import Profile
+from nuki_bridge.protocol.codes import Action, Completion, Trigger, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates
-
-TARGETS: dict[Action, frozenset[LockState]] = {
-    Action.LOCK: frozenset({LockState.LOCKED}),
-    Action.FULL_LOCK: frozenset({LockState.LOCKED}),
-    Action.UNLOCK: frozenset({LockState.UNLOCKED, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO}),
-}
-"""Actions that only lead to a state, and the states."""
-LOCK_N_GO = frozenset({Action.LOCK_N_GO, Action.LOCK_N_GO_UNLATCH})
-"""Actions that wait, unlocked, before they lock."""
-
-_TURNS: dict[Action, frozenset[LockState]] = {
-    Action.LOCK: frozenset({LockState.LOCKING}),
-    Action.FULL_LOCK: frozenset({LockState.LOCKING}),
-    Action.UNLOCK: frozenset({LockState.UNLOCKING, LockState.UNLATCHING, LockState.UNLATCHED}),
-    Action.UNLATCH: frozenset({LockState.UNLATCHING, LockState.UNLATCHED}),
-    Action.LOCK_N_GO: frozenset({LockState.UNLOCKING, LockState.UNLOCKED_LOCK_N_GO, LockState.LOCKING}),
-    Action.LOCK_N_GO_UNLATCH: frozenset(
-        {LockState.UNLATCHING, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO, LockState.LOCKING}
-    ),
-}
-"""Passing states that an action shows while it is carried out."""
-_PHASES: dict[int, int] = {LockState.UNLATCHED: 1, LockState.UNLOCKED_LOCK_N_GO: 2, LockState.LOCKING: 3}
-"""In this order lock 'n' go passes through its states; before them it unlocks."""
-_ANY_TURN = frozenset().union(*_TURNS.values())
-_OTHER_NAMES: dict[Action, frozenset[Action]] = {
-    Action.LOCK: frozenset({Action.FULL_LOCK}),
-    Action.FULL_LOCK: frozenset({Action.LOCK}),
-    Action.UNLOCK: frozenset({Action.UNLATCH}),
-    Action.LOCK_N_GO: frozenset({Action.LOCK_N_GO_UNLATCH}),
-    Action.LOCK_N_GO_UNLATCH: frozenset({Action.LOCK_N_GO}),
-}
-"""As what else the lock may report an action: with fewer turns, or with auto unlatch."""
-_FOB_ACTIONS = frozenset({Action.FOB_ACTION_1, Action.FOB_ACTION_2, Action.FOB_ACTION_3})
-_NOWHERE = frozenset({LockState.UNDEFINED, LockState.UNCALIBRATED, LockState.BOOT_RUN, LockState.MOTOR_BLOCKED})
-"""States of a lock that has not got to where an action leads."""
 
 
 class OutcomeUnknown(NukiError):
@@ -73,24 +39,6 @@ class Outcome:
 SUCCESS = name_of(Completion.SUCCESS)
 
 
-def reported_as(action: Action, told: int | None) -> bool:
-    """Whether the lock, when it speaks of action `told`, may mean `action`; what a fob's press does is configured."""
-    return told == action or told in _OTHER_NAMES.get(action, ()) or (action in _FOB_ACTIONS and bool(told))
-
-
-def is_passing(action: Action, states: KeyturnerStates) -> bool:
-    """Whether the lock leaves this state by itself before long, as far as that matters to `action`."""
-    state = states.lock_state
-    if state == LockState.UNLATCHED:
-        return states.trigger != Trigger.MANUAL  # a hand may hold the knob for as long as it likes
-    return state in MOVING_STATES or (state == LockState.UNLOCKED_LOCK_N_GO and action in LOCK_N_GO)
-
-
-def leads_to(action: Action, states: KeyturnerStates) -> bool:
-    """Whether `action` leads to this state and rests there."""
-    return states.lock_state in TARGETS.get(action, ())
-
-
 def failure(completion: int) -> LockError:
     """The error under a completion status's name."""
     code = name_of(completion)
@@ -102,11 +50,13 @@ def failure(completion: int) -> LockError:
 class Traces:
     """What the lock showed of one action since that was sent: `saw` gets each report of it, whoever asked for it.
 
-    `crowded` says that the lock was carrying out another action: what moves then does not show that it has this one.
+    `profile` is that of the lock's kind.  `crowded` says that the lock was carrying out another action: what moves then
+    does not show that it has this one.
     `alias` is what the lock makes of the action by its settings.
     """
 
-    def __init__(self, action: Action, *, crowded: bool = False, alias: Action | None = None) -> None:
+    def __init__(self, profile: Profile, action: Action, *, crowded: bool = False, alias: int | None = None) -> None:
+        self.profile = profile
         self.action = action
         self._alias = alias
         self._crowded = crowded
@@ -120,30 +70,30 @@ class Traces:
         self._reached: KeyturnerStates | None = None
         self.is_over = False
         """What the lock shows from now on is of another action, even if that has the same name."""
-        self._unlatched = False
+        self._opened = False
         self._phase = 0
         self._name: int | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
         """The lock reports."""
         self.last = states
-        state = states.lock_state
-        self.restless |= state in MOVING_STATES or state == LockState.UNLATCHED
-        if state in _TURNS.get(self.action, _ANY_TURN) and states.trigger == Trigger.SYSTEM:
+        profile, state = self.profile, states.lock_state
+        self.restless |= state in profile.moving or state in profile.held
+        if state in profile.passes_through(self.action) and states.trigger == Trigger.SYSTEM:
             self.moved |= not self._crowded
-            self._unlatched |= state == LockState.UNLATCHED
-        if self._name is None and self.is_ours and self.action in LOCK_N_GO:
-            by_command = states.last_trigger == Trigger.SYSTEM and reported_as(self.action, states.last_action)
+            self._opened |= state in profile.held
+        if self._name is None and self.is_ours and self.action in profile.waits:
+            by_command = states.last_trigger == Trigger.SYSTEM and profile.reported_as(self.action, states.last_action)
             self._name = states.last_action if by_command else None
-        self.is_over |= self._reached is not None and (state in MOVING_STATES or not self._is_named(states))
-        if self.action in LOCK_N_GO and self.is_ours and state in _ANY_TURN:
-            phase = _PHASES.get(state, 0)
+        self.is_over |= self._reached is not None and (state in profile.moving or not self._is_named(states))
+        if self.action in profile.waits and self.is_ours and state in profile.any_turn:
+            phase = profile.phases.get(state, 0)
             self.is_over |= phase < self._phase
             self._phase = max(self._phase, phase)
         if self._name is not None and states.last_action is not None:
             self.is_over |= states.last_action != self._name or states.last_trigger != Trigger.SYSTEM
-        may_count = self.moved or (self.accepted and self.action in TARGETS)
-        if may_count and not is_passing(self.action, states) and self._succeeded(states):
+        may_count = self.moved or (self.accepted and profile.is_repeatable(self.action))
+        if may_count and not profile.is_passing(self.action, states) and self._succeeded(states):
             self._reached = states
 
     @property
@@ -155,15 +105,15 @@ class Traces:
     def waits(self) -> bool:
         """The lock stands unlocked and is going to lock again, on account of this action."""
         last = self.last
-        if last is None or last.lock_state != LockState.UNLOCKED_LOCK_N_GO or self.is_over or not self.is_ours:
+        if last is None or last.lock_state not in self.profile.waiting or self.is_over or not self.is_ours:
             return False
         return last.last_action is None or self.names_it(last)
 
     def shows_it_begun(self, states: KeyturnerStates) -> bool:
         """Whether a report that came unasked on the link of this action says that the lock carries it out."""
         by_command = states.trigger == Trigger.SYSTEM and states.last_trigger in (Trigger.SYSTEM, None)
-        named = states.last_action is None or reported_as(self.action, states.last_action)
-        return self.moved and states.lock_state in MOVING_STATES and by_command and named
+        named = states.last_action is None or self.profile.reported_as(self.action, states.last_action)
+        return self.moved and states.lock_state in self.profile.moving and by_command and named
 
     def names_it(self, states: KeyturnerStates) -> bool:
         """`states` tell of this action, and how it ended: a command over Bluetooth, by its own or a related name."""
@@ -178,7 +128,7 @@ class Traces:
     def _is_named(self, states: KeyturnerStates) -> bool:
         """Under a related name only if the lock said that it took it; lock 'n' go under the first, which it keeps."""
         told = states.last_action
-        related = self.accepted and reported_as(self.action, told)
+        related = self.accepted and self.profile.reported_as(self.action, told)
         return (told in (self.action, self._alias) or related) and self._name in (None, told)
 
     def completed(self, states: KeyturnerStates) -> Outcome | None:
@@ -187,17 +137,17 @@ class Traces:
         Some firmware says it while the latch is held or lock 'n' go waits.  Raises `LockError` if the action failed.
         """
         if not self.is_ours:
-            return Outcome(SUCCESS, states) if leads_to(self.action, states) else None
+            return Outcome(SUCCESS, states) if self.profile.leads_to(self.action, states) else None
         named = self.names_it(states)
-        if states.lock_state in MOVING_STATES:  # on account of another one
-            return None if self.action in LOCK_N_GO else Outcome(SUCCESS, states)
+        if states.lock_state in self.profile.moving:  # on account of another one
+            return None if self.action in self.profile.waits else Outcome(SUCCESS, states)
         if named and states.last_completion != Completion.SUCCESS:
             assert states.last_completion is not None
             raise failure(states.last_completion)
-        if states.lock_state == LockState.MOTOR_BLOCKED and (named or states.last_action is None):
+        if states.lock_state == self.profile.blocked and (named or states.last_action is None):
             raise failure(Completion.MOTOR_BLOCKED)
-        if self.action in LOCK_N_GO:
-            return None if is_passing(self.action, states) else self.ended(states)
+        if self.action in self.profile.waits:
+            return None if self.profile.is_passing(self.action, states) else self.ended(states)
         return Outcome(SUCCESS, states)
 
     def ended(self, states: KeyturnerStates) -> Outcome:
@@ -214,9 +164,9 @@ class Traces:
             return Outcome(SUCCESS, self._reached)  # it got there, and was turned on since
         if self.is_over:
             raise self._unknown(states)
-        if self.is_ours and states.lock_state == LockState.MOTOR_BLOCKED and (named or states.last_action is None):
+        if self.is_ours and states.lock_state == self.profile.blocked and (named or states.last_action is None):
             raise failure(Completion.MOTOR_BLOCKED)
-        if self.accepted and states.lock_state == LockState.UNDEFINED and (named or states.last_action is None):
+        if self.accepted and states.lock_state == self.profile.undefined and (named or states.last_action is None):
             raise LockError("incomplete", "the lock accepted the action, but it is undefined now")
         raise self._unknown(states)
 
@@ -228,22 +178,16 @@ class Traces:
 
         Not of one that the lock may never have got: somebody else's, or an earlier one, looks the same.
         """
-        if (
-            not self.is_ours
-            or self.is_over
-            or states.lock_state in _NOWHERE
-            or states.lock_state == LockState.MOTOR_BLOCKED
-        ):
+        if not self.is_ours or self.is_over or states.lock_state in self.profile.nowhere:
             return False
         by_command, told_how = states.trigger == Trigger.SYSTEM, states.last_completion is not None
         if not told_how and (states.last_action is not None or not by_command):
             return False
         if told_how and not (self.names_it(states) and states.last_completion == Completion.SUCCESS):
             return False
-        if self.action in TARGETS:
-            return by_command and leads_to(self.action, states)
-        if self.action in LOCK_N_GO:
-            return by_command and states.lock_state == LockState.LOCKED and (self.moved or told_how)
-        if self.action == Action.UNLATCH:
-            return by_command and (self._unlatched or told_how) and states.lock_state == LockState.UNLOCKED
-        return told_how
+        if self.profile.is_repeatable(self.action):
+            return by_command and self.profile.leads_to(self.action, states)
+        if self.action not in self.profile.rests:
+            return told_how
+        was_seen = self._opened if self.action in self.profile.opens else self.moved
+        return by_command and (was_seen or told_how) and states.lock_state in self.profile.rests[self.action]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import enum
 import math
 
-from nuki_bridge.lock.action import POLL_S, UNSETTLED_STATES
+from nuki_bridge.lock.action import POLL_S
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.messages import KeyturnerStates
 
 SAFETY_POLL_S = 270.0
@@ -36,14 +37,16 @@ class _Why(enum.Enum):
 class Timetable:
     """Everything is due at the start.
 
-    `clears_bit` says that it is our reading of the states that clears the beacon's bit: we are the lock's Bridge.
-    `every_s` is how often the states are read at least, None for as often as seems right.
+    `profile` is that of the lock's kind.  `clears_bit` says that it is our reading of the states that clears the
+    beacon's bit: we are the lock's Bridge.  `every_s` is how often the states are read at least, None for as often as
+    seems right.
 
     Whether the bit can be relied on shows with time.  It can if a reading for its sake has found a change, and none has
     ever found one that the bit had not told of; not while it is set, because nobody can see it rise again then.
     """
 
-    def __init__(self, now: float, *, clears_bit: bool, every_s: float | None = None) -> None:
+    def __init__(self, profile: Profile, now: float, *, clears_bit: bool, every_s: float | None = None) -> None:
+        self._profile = profile
         self.states_at = now
         """When the states are due."""
         self.every_s = every_s
@@ -103,10 +106,10 @@ class Timetable:
             self._requery_s = REQUERY_S[0]  # where something happens more may follow, and the bit cannot rise again
             if why is _Why.BIT:
                 self._has_told = True
-            elif why is _Why.TIME and not self._changed and before.lock_state not in UNSETTLED_STATES:
+            elif why is _Why.TIME and not self._changed and before.lock_state not in self._profile.unsettled:
                 self._has_missed = True
         self.read_at = now
-        if states.lock_state in UNSETTLED_STATES:
+        if states.lock_state in self._profile.unsettled:
             self.schedule(now + self._poll_s)
             self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
             return

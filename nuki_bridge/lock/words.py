@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.lock import wall_clock
-from nuki_bridge.protocol.codes import MOVING_STATES, DoorState, LockState, Trigger, name_of
+from nuki_bridge.protocol.codes import DoorState, Trigger, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.lock.profile import Profile
     from nuki_bridge.protocol.messages import KeyturnerStates
 
 _DOOR_WORDS = {
@@ -24,15 +25,6 @@ _DOOR_WORDS = {
     DoorState.UNCALIBRATED: "uncalibrated",
     DoorState.TAMPERED: "tampered",
 }
-_MEASURING = frozenset({LockState.CALIBRATING, LockState.BOOT_RUN})
-"""The lock moves its bolt to find out where it is; that is no lock action."""
-_UNDER_WAY = MOVING_STATES | {LockState.UNLOCKED_LOCK_N_GO}
-_BY_HAND = {LockState.LOCKED: "lock", LockState.UNLOCKED: "unlock", LockState.UNLATCHED: "unlatch"}
-
-
-def state_word(states: KeyturnerStates) -> str:
-    """The lock state as a word of the contract; `undefined` for one that this program does not know."""
-    return name_of(states.lock_state) if isinstance(states.lock_state, LockState) else "undefined"
 
 
 def door_word(states: KeyturnerStates) -> str | None:
@@ -76,20 +68,20 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def lock_action(states: KeyturnerStates) -> dict[str, Any]:
+def lock_action(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
     """The last action as an event.
 
     By hand the last action of the states may still be an older one of somebody else: then the bolt's position tells
     more.
     """
     by_hand = states.trigger == Trigger.MANUAL and states.last_trigger != Trigger.MANUAL
-    hand_did = _BY_HAND.get(states.lock_state)  # type: ignore[call-overload]
+    action = profile.by_hand.get(states.lock_state) if by_hand else states.last_action
     return {
         "type": "lock_action",
-        "action": hand_did if by_hand else name_or_none(states.last_action),
+        "action": None if action is None else profile.action_word(action),
         "trigger": name_of(states.trigger),
         "completion": None if by_hand else name_or_none(states.last_completion),
-        "state": state_word(states),
+        "state": profile.state_word(states.lock_state),
     }
 
 
@@ -99,7 +91,8 @@ class Events:
     Reports repeat themselves and may skip what lies between; an action is told once, when the motor rests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
         self._before: KeyturnerStates | None = None
         self._rested: KeyturnerStates | None = None
         self._moved = False
@@ -109,26 +102,25 @@ class Events:
         """The events that a report tells of; none for the first one, which only says how things are."""
         before, self._before = self._before, states
         events: list[dict[str, Any]] = []
-        if states.lock_state in _MEASURING:
+        if states.lock_state in self._profile.measuring:
             self._measured = True
-        elif states.lock_state in _UNDER_WAY:
+        elif states.lock_state in self._profile.under_way:
             self._moved = True
         else:
-            is_news = not self._measured and self._rested is not None and _is_news(self._rested, states)
+            is_news = not self._measured and self._rested is not None and self._is_news(self._rested, states)
             if self._moved or is_news:
-                events.append(lock_action(states))
+                events.append(lock_action(self._profile, states))
             self._rested, self._moved, self._measured = states, False, False
         if before is not None and door_word(before) != door_word(states):
             events.append({"type": "door", "door": door_word(states)})
         return events
 
-
-def _is_news(before: KeyturnerStates, states: KeyturnerStates) -> bool:
-    if _who(before) != _who(states):
-        return True
-    # The latch springs back by itself: the end of what has been told.
-    released = before.lock_state == LockState.UNLATCHED and states.lock_state == LockState.UNLOCKED
-    return before.lock_state != states.lock_state and not released
+    def _is_news(self, before: KeyturnerStates, states: KeyturnerStates) -> bool:
+        if _who(before) != _who(states):
+            return True
+        # The latch springs back by itself: the end of what has been told.
+        released = (before.lock_state, states.lock_state) in self._profile.springs_back
+        return before.lock_state != states.lock_state and not released
 
 
 def _who(states: KeyturnerStates) -> tuple[int | None, ...]:

@@ -11,7 +11,7 @@ if no report showed it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,6 @@ from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock, words
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.protocol.codes import (
-    Action,
     Completion,
     ErrorCode,
     KeypadSource,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.lock.profile import Profile
     from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.messages import KeyturnerStates, LogEntry
 
@@ -66,22 +66,16 @@ _MOTOR_LOG: Final = {
     LogType.CALIBRATION: "calibration",
     LogType.INITIALIZATION_RUN: "initialization_run",
 }
-_LEADS_TO: Final[Mapping[int, str]] = {
-    Action.LOCK: "locked",
-    Action.FULL_LOCK: "locked",
-    Action.UNLOCK: "unlocked",
-    Action.UNLATCH: "unlatched",
-    Action.LOCK_N_GO: "locked",
-    Action.LOCK_N_GO_UNLATCH: "locked",
-}
-_NO_ACTIONS: Final = frozenset({Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION})
 
 
 # -- entries in words -------------------------------------------------------------------------------------------------
 
 
-def event_of(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
-    """A log entry as JSON; `kind_of` gives the type of the user of an ID, if it is known."""
+def event_of(profile: Profile, entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
+    """Return a log entry as JSON.
+
+    `profile` is that of the lock's kind; `kind_of` gives the type of the user of an ID, if it is known.
+    """
     name = logged_name(entry.name) if entry.kind == LogType.KEYPAD_ACTION else entry.name
     user = {"id": entry.authorization_id, "name": name} if entry.authorization_id else None
     common = {"user": user, "source": None, "time": wall_clock.rfc3339(entry.time, zone)}
@@ -89,7 +83,7 @@ def event_of(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]
     if entry.kind in _MOTOR_LOG:
         return {
             "type": _MOTOR_LOG[LogType(entry.kind)],
-            "action": name_of(open_enum(Action, data[0])),
+            "action": profile.action_word(data[0]),
             "trigger": name_of(open_enum(Trigger, data[1])),
             "completion": name_of(open_enum(Completion, data[3])),
             **common,
@@ -98,7 +92,7 @@ def event_of(entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]
     if entry.kind == LogType.KEYPAD_ACTION:
         return {
             "type": "keypad",
-            "action": name_of(open_enum(Action, data[0])),
+            "action": profile.action_word(data[0]),
             "trigger": name_of(open_enum(KeypadSource, data[1])),
             "completion": name_of(open_enum(Completion, data[2])),
             "code_id": data[3] | (entry.data_4 or 0) << 8,
@@ -153,7 +147,7 @@ class LogBook:
         self._remember = remember
         self._has_looked_back = False
         self._listening = listening
-        self._reports = words.Events()
+        self._reports = words.Events(lock.profile)
         self._waiting: list[tuple[datetime, Event]] = []
         self._told_early: list[tuple[datetime, Event]] = []
         self._late_times = 0
@@ -233,7 +227,7 @@ class LogBook:
         while last is None and seen < LOOK_BACK:
             size = self._admin.page_size
             page = await self._admin.log(start=start, count=size, descending=True, timeout_s=READ_TIMEOUT_S)
-            last = next((each for each in page if _moves(each)), None)
+            last = next((each for each in page if _moves(self._lock.profile, each)), None)
             seen += len(page)
             if len(page) < size:
                 break
@@ -242,7 +236,7 @@ class LogBook:
         if last is not None:
             assert self._lock.config is not None
             zone = wall_clock.zone_of(self._lock.config)
-            self._remember(_as_lock_action(event_of(last, zone, self._users.kind_of)))
+            self._remember(_as_lock_action(event_of(self._lock.profile, last, zone, self._users.kind_of)))
 
     async def _notice_new_log(self, position: int) -> None:
         """A lock that was reset begins to count anew: then everything in its log is news."""
@@ -276,16 +270,18 @@ class LogBook:
 
     def _is_news(self, entries: list[LogEntry]) -> bool:
         """They tell of a movement of the lock or its door of which no report has told yet, or of an action refused."""
-        if any(each.kind == LogType.LOCK_ACTION and not _moves(each) for each in entries):
+        if any(each.kind == LogType.LOCK_ACTION and not _moves(self._lock.profile, each) for each in entries):
             return True
-        moved = [each for each in entries if _moves(each)]
+        moved = [each for each in entries if _moves(self._lock.profile, each)]
         if moved:
             last, reports = moved[-1].time, [moment for moment, _ in self._waiting]
             if len(reports) < len(moved) or (last is not None and reports[-1] < last):
                 return True
         states = self._lock.states
         doors = [
-            event_of(each, UTC, self._users.kind_of)["door"] for each in entries if each.kind == LogType.DOOR_SENSOR
+            event_of(self._lock.profile, each, UTC, self._users.kind_of)["door"]
+            for each in entries
+            if each.kind == LogType.DOOR_SENSOR
         ]
         return bool(doors) and (states is None or doors[-1] != words.door_word(states))
 
@@ -299,7 +295,7 @@ class LogBook:
         Of the last one a report has told, or the lock when it was asked after it; of one before it a report has, if
         each has its own, otherwise the entry itself says where it led.
         """
-        moved = [each for each in entries if _moves(each)]
+        moved = [each for each in entries if _moves(self._lock.profile, each)]
         if not moved:
             return {}
         now, last = self._state_now(), moved[-1].time
@@ -307,7 +303,7 @@ class LogBook:
         if is_last and len(reported) == len(moved):
             led_to = reported
         else:
-            led_to = [_led_to(each) or now for each in moved]
+            led_to = [_led_to(self._lock.profile, each) or now for each in moved]
             if is_last:
                 led_to[-1] = reported[-1] if reported else now
         # The log covers what was reported up to its last entry, however many reports there were.
@@ -317,7 +313,7 @@ class LogBook:
 
     def _state_now(self) -> str:
         assert self._lock.states is not None  # whatever has a state was news, for which they have been read
-        return words.state_word(self._lock.states)
+        return self._lock.profile.state_word(self._lock.states.lock_state)
 
     def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
         """The events that an entry is; none if a report has told it already.
@@ -326,13 +322,13 @@ class LogBook:
         """
         assert self._lock.config is not None
         assert self._lock.states is not None
-        state = state or words.state_word(self._lock.states)
-        event = event_of(entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
+        state = state or self._lock.profile.state_word(self._lock.states.lock_state)
+        event = event_of(self._lock.profile, entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
         if event["type"] == "lock_action":
             event["state"] = state or self._state_now()
         if self._was_told_early(entry.time, event):
             return []
-        if event["type"] == "keypad" and _moves(entry):
+        if event["type"] == "keypad" and _moves(self._lock.profile, entry):
             return [event, {**_as_lock_action(event), "state": state}]
         return [event]
 
@@ -362,17 +358,18 @@ class LogBook:
         return False
 
 
-def _moves(entry: LogEntry) -> bool:
+def _moves(profile: Profile, entry: LogEntry) -> bool:
     """The entry tells of an action for which the motor started, or found nothing to do."""
     if entry.kind == LogType.LOCK_ACTION:
-        return entry.data_0 not in _NO_ACTIONS and entry.data_3 not in NOT_DONE
+        return entry.data_0 not in profile.no_actions and entry.data_3 not in NOT_DONE
     return entry.kind == LogType.KEYPAD_ACTION and entry.data_2 == Completion.SUCCESS
 
 
-def _led_to(entry: LogEntry) -> str | None:
+def _led_to(profile: Profile, entry: LogEntry) -> str | None:
     """The state in which the entry's action has left the lock; None if it has failed, or may have led anywhere."""
     completion = entry.data_3 if entry.kind == LogType.LOCK_ACTION else entry.data_2
-    return _LEADS_TO.get(entry.data_0 or 0) if completion == Completion.SUCCESS else None
+    led_to = profile.leads_to_state.get(entry.data_0 or 0) if completion == Completion.SUCCESS else None
+    return None if led_to is None else profile.state_word(led_to)
 
 
 def _as_lock_action(event: Event) -> Event:

@@ -44,7 +44,8 @@ async def _get(call: Call) -> Answer:
         if len(page) < wanted:
             break
         start = page[-1].index
-    return {"data": [{"index": each.index, **event_of(each, zone, users.kind_of)} for each in found[:count]]}
+    profile = lock.profile
+    return {"data": [{"index": each.index, **event_of(profile, each, zone, users.kind_of)} for each in found[:count]]}
 
 
 async def _set(call: Call) -> Answer:

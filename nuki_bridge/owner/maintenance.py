@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from nuki_bridge.arguments import Arguments, Declaration
 from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, TimedOut
-from nuki_bridge.lock import words
 from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.owner import lock_config
-from nuki_bridge.protocol.codes import MOVING_STATES, LockState, StatusCode
+from nuki_bridge.protocol.codes import StatusCode
 from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
 
 if TYPE_CHECKING:
@@ -38,11 +37,11 @@ async def _calibrate(call: Call) -> Answer:
         except LockError as error:
             admin.note_refusal(error)
             raise
-    if states.lock_state == LockState.MOTOR_BLOCKED:
+    if states.lock_state == lock.profile.blocked:
         raise LockError("motor_blocked", "the motor is blocked; check the door and the bolt")
-    if states.lock_state == LockState.UNCALIBRATED:
+    if states.lock_state == lock.profile.uncalibrated:
         raise LockError("not_calibrated", "the lock has given up calibrating and is not calibrated")
-    return {"data": {"state": words.state_word(states)}}
+    return {"data": {"state": lock.profile.state_word(states.lock_state)}}
 
 
 async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
@@ -70,7 +69,7 @@ async def _send_and_follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerS
             if not answered:
                 raise
             states = await lock.read_states()
-            if states.lock_state not in MOVING_STATES:
+            if states.lock_state not in lock.profile.moving:
                 return states
             continue
         answered = answered or isinstance(answer, KeyturnerStates | Status)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, member_of, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.owner import access, lock_config
 from nuki_bridge.protocol.codes import Action, name_of
 from nuki_bridge.protocol.messages import Status
@@ -32,15 +33,7 @@ if TYPE_CHECKING:
     from nuki_bridge.protocol.wire import Message
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    name_of(action): action
-    for action in (
-        Action.UNLOCK,
-        Action.LOCK,
-        Action.UNLATCH,
-        Action.LOCK_N_GO,
-        Action.LOCK_N_GO_UNLATCH,
-        Action.FULL_LOCK,
-    )
+    name: action for name, action in SMART_LOCK.names.by_name.items() if action in SMART_LOCK.planned
 }
 """What a lock can be told to do at a time, by its name."""
 

@@ -1,31 +1,64 @@
-"""Lock actions by the names that people and programs write; one table for commands and for the configuration."""
+"""Lock actions and lock states by the names that people and programs write.
+
+One table for each kind of device, for commands as for the configuration.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Final, Generic
 
-from nuki_bridge.protocol.codes import Action
-
-ACTIONS: Final[Mapping[str, Action]] = {
-    action.name.lower(): action
-    for action in Action
-    if action not in (Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION)
-}
-"""What a lock can be asked to do, by its name."""
+from nuki_bridge.protocol.codes import E_, Action, LockState, OpenerAction, OpenerState
 
 
 def _bare(name: str) -> str:
     return re.sub(r"[\s_'\N{RIGHT SINGLE QUOTATION MARK}-]+", "", name.lower())
 
 
-_BY_SPELLING: Final = {_bare(name): action for name, action in ACTIONS.items()} | {"open": Action.UNLATCH}
+class ActionNames(Generic[E_]):
+    """The names of the actions in `kind`, but for those `left_out`; `aliases` are further names for some of them."""
+
+    def __init__(self, kind: type[E_], left_out: Collection[E_], aliases: Mapping[str, E_]) -> None:
+        self.kind: Final = kind
+        self.by_name: Final[Mapping[str, E_]] = {
+            action.name.lower(): action for action in kind if action not in left_out
+        }
+        """Every action under the name that answers and events give it."""
+        self.aliases: Final = aliases
+        self._by_spelling = {_bare(name): action for name, action in [*self.by_name.items(), *aliases.items()]}
+
+    def find(self, name: str) -> E_ | None:
+        """The action of this name, None if there is none.
+
+        Neither case counts nor what stands between the words: `lock_n_go`, `Lock 'n' go`, `lockNgo`.
+        """
+        return self._by_spelling.get(_bare(name))
+
+
+LOCK_ACTIONS: Final = ActionNames(
+    Action, {Action.NONE, Action.FOB_NO_ACTION, Action.BUTTON_NO_ACTION}, {"open": Action.UNLATCH}
+)
+"""What a Smart Lock can be asked to do."""
+OPENER_ACTIONS: Final = ActionNames(
+    OpenerAction,
+    {OpenerAction.FOB_NO_ACTION, OpenerAction.BUTTON_NO_ACTION},
+    {
+        "electric_strike_actuation": OpenerAction.OPEN,
+        "activate_cm": OpenerAction.ACTIVATE_CONTINUOUS_MODE,
+        "deactivate_cm": OpenerAction.DEACTIVATE_CONTINUOUS_MODE,
+    },
+)
+"""What an Opener can be asked to do; the aliases are the names that other programs use for it."""
+LOCK_STATES: Final[Mapping[str, LockState]] = {state.name.lower(): state for state in LockState}
+"""The states of a Smart Lock by their names."""
+OPENER_STATES: Final[Mapping[str, OpenerState]] = {state.name.lower(): state for state in OpenerState}
+"""The states of an Opener by their names."""
+
+ACTIONS: Final = LOCK_ACTIONS.by_name
+"""What a lock can be asked to do, by its name."""
 
 
 def action_named(name: str) -> Action | None:
-    """The action of this name, None if there is none.
-
-    Neither case counts nor what stands between the words: `lock_n_go`, `Lock 'n' go`, `lockNgo`.  `open` is `unlatch`.
-    """
-    return _BY_SPELLING.get(_bare(name))
+    """The Smart Lock's action of this name in any spelling (see `ActionNames.find`); `open` is `unlatch`."""
+    return LOCK_ACTIONS.find(name)

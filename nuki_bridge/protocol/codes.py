@@ -128,12 +128,6 @@ class LockState(enum.IntEnum):
     UNDEFINED = 0xFF
 
 
-MOVING_STATES = frozenset(
-    {LockState.UNLOCKING, LockState.LOCKING, LockState.UNLATCHING, LockState.CALIBRATING, LockState.BOOT_RUN}
-)
-"""States in which the motor turns."""
-
-
 class Action(enum.IntEnum):
     """Lock actions a client may ask for, and two that only reports carry (section 12)."""
 
@@ -144,6 +138,33 @@ class Action(enum.IntEnum):
     LOCK_N_GO = 0x04
     LOCK_N_GO_UNLATCH = 0x05
     FULL_LOCK = 0x06
+    FOB_NO_ACTION = 0x50
+    BUTTON_NO_ACTION = 0x5A
+    FOB_ACTION_1 = 0x81
+    FOB_ACTION_2 = 0x82
+    FOB_ACTION_3 = 0x83
+
+
+class OpenerState(enum.IntEnum):
+    """Lock state of an Opener (opener.md 3): the same byte as `LockState`, with other meanings."""
+
+    UNCALIBRATED = 0x00
+    LOCKED = 0x01
+    RTO_ACTIVE = 0x03
+    OPEN = 0x05
+    OPENING = 0x07
+    BOOT_RUN = 0xFD
+    UNDEFINED = 0xFF
+
+
+class OpenerAction(enum.IntEnum):
+    """Lock actions of an Opener (opener.md 4): the same byte as `Action`, with other meanings."""
+
+    ACTIVATE_RTO = 0x01
+    DEACTIVATE_RTO = 0x02
+    OPEN = 0x03
+    ACTIVATE_CONTINUOUS_MODE = 0x04
+    DEACTIVATE_CONTINUOUS_MODE = 0x05
     FOB_NO_ACTION = 0x50
     BUTTON_NO_ACTION = 0x5A
     FOB_ACTION_1 = 0x81

@@ -60,7 +60,7 @@ class News:
 
     def look(self, states: KeyturnerStates) -> None:
         """The lock has told its states: if they are others than before, all are told soon."""
-        seen = words.state_word(states), words.door_word(states)
+        seen = states.lock_state, words.door_word(states)
         if self._told not in (None, seen):
             self._due.set()
         self._told = seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from nuki_bridge.arguments import Arguments, text, with_schema
+from nuki_bridge.protocol.action_names import LOCK_STATES
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.protocol.messages import SUFFIX_SIZE
 
@@ -13,9 +14,9 @@ from nuki_bridge.protocol.messages import SUFFIX_SIZE
 def states(value: Any) -> frozenset[LockState]:
     """States of a lock by their names, in any case; a list with one at least."""
     names = [each.strip().lower() for each in value if isinstance(each, str)] if isinstance(value, list) else []
-    if not names or len(names) != len(value) or not set(names) <= _STATES.keys():
-        raise ValueError(f"must be a list of states: {', '.join(_STATES)}")
-    return frozenset(_STATES[each] for each in names)
+    if not names or len(names) != len(value) or not set(names) <= LOCK_STATES.keys():
+        raise ValueError(f"must be a list of states: {', '.join(LOCK_STATES)}")
+    return frozenset(LOCK_STATES[each] for each in names)
 
 
 @with_schema({"type": "string", "minLength": 1, "maxLength": SUFFIX_SIZE, "pattern": r"\S"})
@@ -28,6 +29,5 @@ def suffix(value: Any) -> str:
     return value
 
 
-_STATES: Final = {each.name.lower(): each for each in LockState}
 SET: Final = Arguments({"action": text, "only_if": states, "as": suffix})
 """All arguments; `action` has a check of its own."""

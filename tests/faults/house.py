@@ -23,7 +23,7 @@ from nuki_bridge.guest.credential_file import Credential, read_credential
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import Outcome
-from nuki_bridge.lock.words import state_word
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.protocol.codes import Action, ErrorCode, IdType, name_of
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
@@ -195,7 +195,7 @@ class House:
         if publication.topic == "nuki/front/state":
             word = publication.payload.decode()
             if word != self._state_told:
-                said = [at for at, states in self._stage.sent if state_word(states) == word]
+                said = [at for at, states in self._stage.sent if SMART_LOCK.state_word(states.lock_state) == word]
                 if not said or (clock() - said[-1] > OLD_S and not self._broker.is_back):
                     when = f"last at {said[-1]:.3f}" if said else "never"
                     self._stage.add("states", f"{word} is told at {clock():.3f}, the lock said it {when}")

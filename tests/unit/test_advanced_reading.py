@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.lock.timetable import ADVANCED_TRIES, CONFIG_RETRY_S, Timetable
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family
 from nuki_bridge.simulator import requests
@@ -57,7 +58,7 @@ def silent(rig: Rig) -> None:
 
 
 def test_it_is_due_once_the_basic_one_is_read() -> None:
-    due = Timetable(5.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 5.0, clears_bit=True)
     assert due.advanced_at == 5.0
     due.config_asked(5.0)
     assert due.advanced_at == 5.0 + CONFIG_RETRY_S
@@ -70,7 +71,7 @@ def test_it_is_due_once_the_basic_one_is_read() -> None:
 
 
 def test_it_is_asked_for_in_vain_a_few_times() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.config_read()
     for _ in range(ADVANCED_TRIES - 1):
         due.advanced_asked(1.0)

@@ -173,6 +173,52 @@ def test_the_virtual_lock_shares_no_behaviour_with_the_client() -> None:
         assert "protocol.session" not in text
 
 
+KINDS_OF_DEVICES = {"LockState", "Action", "OpenerState", "OpenerAction"}
+"""The enumerations whose numbers mean something else on another kind of device."""
+KNOW_THEM = {"lock/profile.py"}
+"""Beside `protocol` and `simulator`, who may name their members."""
+
+
+def members_named(code: str) -> set[str]:
+    """Every `LockState.LOCKED` in `code`, under any name that it is imported by, also by index."""
+    tree = ast.parse(code)
+    known = {each: each for each in KINDS_OF_DEVICES}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            known |= {each.asname or each.name: each.name for each in node.names if each.name in KINDS_OF_DEVICES}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Subscript):
+            kind = node.value
+            name = kind.attr if isinstance(kind, ast.Attribute) else getattr(kind, "id", "")
+            what = node.attr if isinstance(node, ast.Attribute) else ast.unparse(node.slice)
+            if name in known and what != "__members__":
+                found.add(f"{known[name]}.{what}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("if state == LockState.LOCKED: pass", {"LockState.LOCKED"}),
+        ("from x import LockState as S\nmatch state:\n    case S.LOCKED: pass", {"LockState.LOCKED"}),
+        ("a = 1 if codes.Action.LOCK in some else 2", {"Action.LOCK"}),
+        ("some = {Action['LOCK']}", {"Action.'LOCK'"}),
+        ("def act(action: Action) -> list[LockState]: return [each for each in LockState]", set()),
+    ],
+)
+def test_a_member_is_found_wherever_it_is_named(code: str, found: set[str]) -> None:
+    assert members_named(code) == found
+
+
+def test_only_the_profile_knows_what_a_kind_of_device_can_do() -> None:
+    """Another kind of device is another profile, and no `if` anywhere else."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        path = file.relative_to(PACKAGE)
+        if path.parts[0] not in ("protocol", "simulator") and str(path) not in KNOW_THEM:
+            assert members_named(file.read_text()) == set(), path
+
+
 _IMPORT_ALL = """
 import importlib, pkgutil, sys
 class NotInstalled:

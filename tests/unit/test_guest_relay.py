@@ -16,7 +16,8 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.guest import credential_file, guest
 from nuki_bridge.guest.relay_link import GuestConnection
 from nuki_bridge.lock.credential import credential
-from nuki_bridge.lock.outcome import TARGETS, Outcome, OutcomeUnknown
+from nuki_bridge.lock.outcome import Outcome, OutcomeUnknown
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.protocol.codes import Action, LockState
 from tests.unit.rig import clock
@@ -75,7 +76,7 @@ async def act(
         credential_file.read_credential(json.loads(json.dumps(made))),
         lambda lock: lock.perform(action, guest.SEND_TIMEOUT_S),
         lambda states: None,
-        twice=action in TARGETS,
+        twice=SMART_LOCK.is_repeatable(action),
     )
 
 

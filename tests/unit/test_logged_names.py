@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.owner.lock_log import event_of
 from nuki_bridge.protocol.codes import Command, Family, LogType
 from nuki_bridge.protocol.messages import LogEntry
@@ -19,7 +20,7 @@ def entry(name: bytes, kind: LogType) -> Any:
     payload = bytes.fromhex("05000000 ea070c01080000 11000000") + name.ljust(32, b"\0") + bytes([kind, 3, 1, 0, 7, 0])
     found = decode(Command.LOG_ENTRY, payload, Family.CLASSIC)
     assert isinstance(found, LogEntry)
-    return event_of(found, UTC, lambda number: None)["user"]["name"]
+    return event_of(SMART_LOCK, found, UTC, lambda number: None)["user"]["name"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.lock.outcome import OutcomeUnknown, Traces, is_passing
+from nuki_bridge.lock.outcome import OutcomeUnknown, Traces
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.protocol.codes import Action as A
 from nuki_bridge.protocol.codes import Completion, LockState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
@@ -52,7 +53,7 @@ OLD_HELD, OLD_LOCKING = report(S.UNLATCHED, None), report(S.LOCKING, None)
 
 
 def traces(action: A, *seen: KeyturnerStates, accepted: bool = False, crowded: bool = False) -> Traces:
-    found = Traces(action, crowded=crowded)
+    found = Traces(SMART_LOCK, action, crowded=crowded)
     found.accepted = accepted
     for each in seen:
         found.saw(each)
@@ -184,14 +185,15 @@ def test_complete(action: A, state: KeyturnerStates, accepted: bool, told: str) 
 
 
 def test_by_its_settings_a_lock_may_open_where_it_is_asked_to_unlock() -> None:
-    found = Traces(A.UNLOCK, alias=A.UNLATCH)
+    found = Traces(SMART_LOCK, A.UNLOCK, alias=A.UNLATCH)
     for each in (HELD, OPENED):
         found.saw(each)
     assert found.ended(OPENED).completion == "success"
 
 
 def test_which_states_a_lock_leaves_by_itself() -> None:
-    assert is_passing(A.UNLATCH, HELD)
-    assert not is_passing(A.UNLATCH, report(S.UNLATCHED, (A.UNLATCH, MANUAL, OK), MANUAL)), "a hand holds the knob"
-    assert is_passing(A.LOCK_N_GO, WAITING)
-    assert not is_passing(A.LOCK, WAITING), "nobody keeps the turn for somebody else's"
+    assert SMART_LOCK.is_passing(A.UNLATCH, HELD)
+    by_hand = report(S.UNLATCHED, (A.UNLATCH, MANUAL, OK), MANUAL)
+    assert not SMART_LOCK.is_passing(A.UNLATCH, by_hand), "a hand holds the knob"
+    assert SMART_LOCK.is_passing(A.LOCK_N_GO, WAITING)
+    assert not SMART_LOCK.is_passing(A.LOCK, WAITING), "nobody keeps the turn for somebody else's"

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.lock.timetable import CONFIG_RETRY_S, MAX_POLL_S, REQUERY_S, SAFETY_POLL_S, Timetable
 from nuki_bridge.protocol.codes import LockState, NukiState, Trigger
 from nuki_bridge.protocol.messages import KeyturnerStates
@@ -26,18 +27,18 @@ RESTING = states(LockState.LOCKED)
 
 
 def test_both_are_due_at_the_start() -> None:
-    due = Timetable(5.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 5.0, clears_bit=True)
     assert (due.states_at, due.config_at) == (5.0, 5.0)
 
 
 def test_a_lock_that_rests_is_asked_seldom() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.states_read(RESTING, 10.0)
     assert due.states_at == 10.0 + SAFETY_POLL_S
 
 
 def test_the_beacon_bit_counts_when_it_rises() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.states_read(RESTING, 10.0)
     assert not due.beacon(False, 11.0)
     assert due.beacon(True, 12.0)
@@ -51,7 +52,7 @@ def test_the_beacon_bit_counts_when_it_rises() -> None:
 
 
 def test_a_bit_that_our_reading_has_cleared_takes_the_next_reading_with_it() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.beacon(True, 10.0)
     due.states_read(RESTING, 10.5)
     assert not due.beacon(False, 12.0)
@@ -62,7 +63,7 @@ def test_a_bit_that_our_reading_has_cleared_takes_the_next_reading_with_it() -> 
 
 def test_a_bit_that_somebody_else_has_cleared_may_have_stood_for_one_change_more() -> None:
     """An App authorization beside a Bridge, which has read a change that came after our reading."""
-    due = Timetable(0.0, clears_bit=False)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=False)
     due.beacon(True, 10.0)
     due.states_read(RESTING, 10.5)
     due.beacon(False, 12.0)
@@ -70,7 +71,7 @@ def test_a_bit_that_somebody_else_has_cleared_may_have_stood_for_one_change_more
 
 
 def test_a_reading_that_is_due_for_another_reason_stays_due_when_the_bit_is_cleared() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.beacon(True, 10.0)
     due.beacon(False, 10.1)
     assert due.states_at == 10.0
@@ -86,7 +87,7 @@ def test_a_reading_that_is_due_for_another_reason_stays_due_when_the_bit_is_clea
 
 
 def test_a_bit_that_sticks_is_followed_up_at_growing_intervals() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.beacon(True, 0.0)
     pauses = []
     for _ in range(12):
@@ -98,7 +99,7 @@ def test_a_bit_that_sticks_is_followed_up_at_growing_intervals() -> None:
 
 @pytest.mark.parametrize("moving", [LockState.UNLOCKING, LockState.UNLATCHED, LockState.UNLOCKED_LOCK_N_GO])
 def test_a_lock_that_will_not_stay_as_it_is_is_asked_soon(moving: LockState) -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     pauses = []
     for _ in range(8):
         due.states_read(states(moving), 0.0)
@@ -111,7 +112,7 @@ def test_a_lock_that_will_not_stay_as_it_is_is_asked_soon(moving: LockState) -> 
 
 
 def test_a_configuration_that_cannot_be_read_is_tried_again() -> None:
-    due = Timetable(0.0, clears_bit=True)
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
     due.config_asked(1.0)
     assert due.config_at == 1.0 + CONFIG_RETRY_S
     due.config_read()
