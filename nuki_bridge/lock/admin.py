@@ -9,7 +9,6 @@ for is told in `owner/users.py`, `sharing/invitations.py` and `bridge/bridge_com
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.asking import Asking
@@ -32,7 +31,7 @@ from nuki_bridge.protocol.messages import (
     UpdateTime,
     VerifySecurityPin,
 )
-from nuki_bridge.protocol.wire import Message, TimeLimit
+from nuki_bridge.protocol.wire import TimeLimit
 
 NO_TIMEZONE = 0xFFFF
 """Timezone ID of firmware that has none."""
@@ -55,33 +54,24 @@ class Admin(Asking):
 
     async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
         """Up to `count` authorizations from place `offset` on, in the lock's order."""
-        request, deadline = partial(_request_entries, offset, count), self._lock.clock() + timeout_s
-        return await self.listing(request, AuthorizationEntry, AuthorizationEntryCount, deadline)
+        kinds = AuthorizationEntry, AuthorizationEntryCount
+        return await self.listing(_request_entries(offset, count), *kinds, self._lock.clock() + timeout_s)
 
     async def update_entry(self, entry: AuthorizationEntry, timeout_s: float) -> None:
         """Write a whole authorization entry: all of `entry` that can be written."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return UpdateAuthorizationEntry(
-                authorization_id=entry.authorization_id,
-                name=entry.name,
-                enabled=entry.enabled,
-                remote_allowed=entry.remote_allowed,
-                time_limited=entry.time_limited,
-                limit=entry.limit or TimeLimit(),
-                nonce=nonce,
-                security_pin=pin,
-            )
-
+        request = UpdateAuthorizationEntry(
+            authorization_id=entry.authorization_id,
+            name=entry.name,
+            enabled=entry.enabled,
+            remote_allowed=entry.remote_allowed,
+            time_limited=entry.time_limited,
+            limit=entry.limit or TimeLimit(),
+        )
         await self.ask(request, Status, timeout_s)
 
     async def remove_entry(self, authorization_id: int, timeout_s: float) -> None:
         """Delete an authorization; one that is not there (any more) is as good as deleted."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return RemoveAuthorizationEntry(authorization_id=authorization_id, nonce=nonce, security_pin=pin)
-
-        await self.remove(request, timeout_s)
+        await self.remove(RemoveAuthorizationEntry(authorization_id=authorization_id), timeout_s)
 
     async def invite(
         self, name: str, shared_key: bytes, *, remote_allowed: bool, limit: TimeLimit | None, timeout_s: float
@@ -90,19 +80,14 @@ class Admin(Asking):
 
         A lost answer raises `OutcomeUnknown`: it is not sent again, because there might be two then.
         """
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return AuthorizationDataInvite(
-                name=name,
-                id_type=IdType.APP,
-                shared_key=shared_key,
-                remote_allowed=remote_allowed,
-                time_limited=limit is not None,
-                limit=limit or TimeLimit(),
-                nonce=nonce,
-                security_pin=pin,
-            )
-
+        request = AuthorizationDataInvite(
+            name=name,
+            id_type=IdType.APP,
+            shared_key=shared_key,
+            remote_allowed=remote_allowed,
+            time_limited=limit is not None,
+            limit=limit or TimeLimit(),
+        )
         return await self.ask(request, AuthorizationIdInvite, timeout_s, repeat=False)
 
     # -- the lock itself ----------------------------------------------------------------------------------------------
@@ -133,73 +118,46 @@ class Admin(Asking):
         return True
 
     async def _verify(self, pin: str, timeout_s: float, *, repeat: bool) -> None:
-        def request(nonce: bytes, _: int) -> Message:
-            self.pin.check_given(pin)
-            return VerifySecurityPin(nonce=nonce, security_pin=int(pin))
-
-        await self.ask(request, Status, timeout_s, repeat=repeat, own_pin=False)
+        await self.ask(VerifySecurityPin(security_pin=int(pin)), Status, timeout_s, repeat=repeat, given=pin)
 
     async def verify_own_pin(self, timeout_s: float) -> None:
         """Ask the lock, once, whether the PIN in use is right; raises as `ask`, `OutcomeUnknown` for a lost answer."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return VerifySecurityPin(nonce=nonce, security_pin=pin)
-
-        await self.ask(request, Status, timeout_s, repeat=False)
+        await self.ask(VerifySecurityPin(), Status, timeout_s, repeat=False)
 
     async def set_pin(self, pin: str, timeout_s: float) -> None:
         """Replace the lock's security PIN and use the new one from now on."""
-
-        def request(nonce: bytes, old: int) -> Message:
-            self.pin.check_given(pin)
-            return SetSecurityPin(new_pin=int(pin), nonce=nonce, security_pin=old)
-
-        await self.ask(request, Status, timeout_s, repeat=False)
+        await self.ask(SetSecurityPin(new_pin=int(pin)), Status, timeout_s, repeat=False, given=pin)
         self.pin.is_right(pin)
 
     async def write_config(self, config: Config, timeout_s: float) -> None:
         """Write the basic configuration, whole: all of `config` that can be written."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return SetConfig(
-                name=config.name,
-                latitude=config.latitude,
-                longitude=config.longitude,
-                auto_unlatch=config.auto_unlatch,
-                pairing_enabled=config.pairing_enabled,
-                button_enabled=config.button_enabled,
-                led_enabled=config.led_enabled,
-                led_brightness=config.led_brightness,
-                timezone_offset_min=config.timezone_offset_min,
-                dst_mode=config.dst_mode,
-                fob_action_1=config.fob_action_1,
-                fob_action_2=config.fob_action_2,
-                fob_action_3=config.fob_action_3,
-                single_lock=config.single_lock,
-                advertising_mode=config.advertising_mode,
-                timezone_id=NO_TIMEZONE if config.timezone_id is None else config.timezone_id,
-                nonce=nonce,
-                security_pin=pin,
-            )
-
+        request = SetConfig(
+            name=config.name,
+            latitude=config.latitude,
+            longitude=config.longitude,
+            auto_unlatch=config.auto_unlatch,
+            pairing_enabled=config.pairing_enabled,
+            button_enabled=config.button_enabled,
+            led_enabled=config.led_enabled,
+            led_brightness=config.led_brightness,
+            timezone_offset_min=config.timezone_offset_min,
+            dst_mode=config.dst_mode,
+            fob_action_1=config.fob_action_1,
+            fob_action_2=config.fob_action_2,
+            fob_action_3=config.fob_action_3,
+            single_lock=config.single_lock,
+            advertising_mode=config.advertising_mode,
+            timezone_id=NO_TIMEZONE if config.timezone_id is None else config.timezone_id,
+        )
         await self.ask(request, Status, timeout_s)
 
     async def set_time(self, now: datetime, timeout_s: float) -> None:
         """Set the lock's clock."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return UpdateTime(time=now, nonce=nonce, security_pin=pin)
-
-        await self.ask(request, Status, timeout_s)
+        await self.ask(UpdateTime(time=now), Status, timeout_s)
 
     async def log(self, *, start: int, count: int, descending: bool, timeout_s: float) -> list[LogEntry]:
         """Up to `count` log entries beyond `start` (exclusive; 0: from the newest or oldest), in the lock's order."""
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return RequestLogEntries(
-                start=start, count=count, descending=descending, total_count=True, nonce=nonce, security_pin=pin
-            )
-
+        request = RequestLogEntries(start=start, count=count, descending=descending, total_count=True)
         found = await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
         has_newest = start == 0 if descending else len(found) < count
         if has_newest and found and not self._lock.runs and self._lock.evidence is not None:
@@ -207,5 +165,5 @@ class Admin(Asking):
         return found
 
 
-def _request_entries(offset: int, count: int, nonce: bytes, pin: int) -> Message:
-    return RequestAuthorizationEntries(offset=offset, count=count, id_type=None, nonce=nonce, security_pin=pin)
+def _request_entries(offset: int, count: int) -> RequestAuthorizationEntries:
+    return RequestAuthorizationEntries(offset=offset, count=count, id_type=None)

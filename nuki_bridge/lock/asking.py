@@ -25,7 +25,7 @@ from nuki_bridge.protocol.messages import (
     Status,
 )
 from nuki_bridge.protocol.time_control import TimeControlEntryCount
-from nuki_bridge.protocol.wire import Message
+from nuki_bridge.protocol.wire import Message, OwnerRequest
 
 log = logging.getLogger(__name__)
 
@@ -78,20 +78,20 @@ class Asking:
 
     async def ask(
         self,
-        request: Callable[[bytes, int], Message],
+        request: OwnerRequest,
         wanted: type[M],
         timeout_s: float,
         *,
         repeat: bool = True,
-        own_pin: bool = True,
+        given: str | None = None,
     ) -> M:
         """One command with challenge and PIN; gives its answer of class `wanted`.
 
-        `request(nonce, pin)` makes the message.  `repeat` says that doing it twice does no harm when its answer gets
-        lost; otherwise, or while the lock has not yet accepted our PIN, that raises `OutcomeUnknown`.  `own_pin` False:
-        the message brings a PIN of its own.
+        `repeat` says that doing it twice does no harm when its answer gets lost; otherwise, or while the lock has not
+        yet accepted our PIN, that raises `OutcomeUnknown`.  `given` is a PIN of somebody's that stands in `request`:
+        raises `RequestError` if it cannot be one of this lock's.
         """
-        lock, deadline = self._lock, self._lock.clock() + timeout_s
+        lock, deadline, own_pin = self._lock, self._lock.clock() + timeout_s, not request.brings_pin
         if own_pin:
             await self.be_sure(deadline)
         async with lock.linked(deadline):
@@ -103,8 +103,10 @@ class Asking:
                 nonlocal lost, pin
                 # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
                 pin = self.pin.to_send() if own_pin else 0
+                if given is not None:
+                    self.pin.check_given(given)
                 try:
-                    return await lock.exchange.ask(request(nonce, pin), wanted)
+                    return await lock.exchange.ask(request.signed(nonce, pin), wanted)
                 except (LinkError, ProtocolError) as error:
                     lost = error
                     raise
@@ -131,8 +133,8 @@ class Asking:
                         self.pin.accepted(pin)
                     return answer
 
-    async def remove(self, request: Callable[[bytes, int], Message], timeout_s: float) -> None:
-        """Delete an entry of a list; `request` is as for `ask`.
+    async def remove(self, request: OwnerRequest, timeout_s: float) -> None:
+        """Delete an entry of a list.
 
         One that is not there is as good as deleted: it is gone by somebody else's hand, or the answer got lost and we
         asked again.
@@ -145,7 +147,7 @@ class Asking:
 
     async def pages(
         self,
-        request: Callable[[int, int, bytes, int], Message],
+        request: Callable[[int, int], OwnerRequest],
         entry: type[M],
         count: type[Counting],
         number: Callable[[M], int],
@@ -153,7 +155,7 @@ class Asking:
     ) -> dict[int, M]:
         """Every entry of a long list by its `number`, however many pages it takes; others get their turn in between.
 
-        `request(offset, count, nonce, pin)` asks for a page.  Each begins with the last entry of the one before: an
+        `request(offset, count)` asks for a page.  Each begins with the last entry of the one before: an
         answer that is empty because there are no more could not be told from one that got lost, with firmware that
         tells neither how many there are nor where they end.  A list that grows goes on beyond `deadline`, by
         `PROGRESS_S` and `LIST_S`.  Raises as `listing`.
@@ -164,7 +166,7 @@ class Asking:
         offset = 0
         while True:
             size = self.page_size
-            page = await self.listing(partial(request, offset, size), entry, count, deadline)
+            page = await self.listing(request(offset, size), entry, count, deadline)
             news = {number(each): each for each in page if number(each) not in found}
             found.update(news)
             if len(page) < size or not news:
@@ -182,15 +184,15 @@ class Asking:
 
     async def listing(
         self,
-        request: Callable[[bytes, int], Message],
+        request: OwnerRequest,
         entry: type[M],
         count: type[Counting],
         deadline: float,
     ) -> list[M]:
         """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
 
-        `count` is the class of the message that may come first.  `request` is as for `ask`.  Raises `TimedOut` at the
-        deadline, and `LinkError` or `ProtocolError` if the first answer to a PIN that is not proven got lost.
+        `count` is the class of the message that may come first.  Raises `TimedOut` at the deadline, and `LinkError` or
+        `ProtocolError` if the first answer to a PIN that is not proven got lost.
         """
         lock = self._lock
         await self.be_sure(deadline)
@@ -202,7 +204,7 @@ class Asking:
                 nonlocal lost, pin
                 pin = self.pin.to_send()  # as in `ask`
                 try:
-                    return await self._collect(request(nonce, pin), entry, count, pin)
+                    return await self._collect(request.signed(nonce, pin), entry, count, pin)
                 except (LinkError, ProtocolError) as error:
                     lost = error
                     await lock.exchange.drop()

@@ -16,7 +16,7 @@ from nuki_bridge.owner import access
 from nuki_bridge.owner.setting import Setting, word
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.messages import Status
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message
+from nuki_bridge.protocol.wire import NOT_SUPPORTED
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
@@ -113,8 +113,4 @@ async def write(admin: Admin, config: AdvancedConfig, timeout_s: float) -> None:
     names = [name for name, _, _ in SetAdvancedConfig.layout if name in SETTINGS]
     values = {name: getattr(config, name) for name in names}
     values |= {name: 0 for name in _MAY_LACK if values[name] == NOT_SUPPORTED}
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return SetAdvancedConfig(**values, nonce=nonce, security_pin=pin)
-
-    await admin.ask(request, Status, timeout_s)
+    await admin.ask(SetAdvancedConfig(**values), Status, timeout_s)

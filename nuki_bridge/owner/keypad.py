@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.protocol.wire import Message
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -73,8 +72,8 @@ code_name: Final = printable(CODE_NAME_SIZE, "CodeName")
 async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
     """Every code by its ID, until `deadline` on the lock's clock; raises as `Admin.pages`."""
 
-    def request(offset: int, count: int, nonce: bytes, pin: int) -> Message:
-        return RequestKeypadCodes(offset=offset, count=count, nonce=nonce, security_pin=pin)
+    def request(offset: int, count: int) -> RequestKeypadCodes:
+        return RequestKeypadCodes(offset=offset, count=count)
 
     return await admin.pages(request, KeypadCode, KeypadCodeCount, lambda code: code.code_id, deadline)
 
@@ -114,16 +113,7 @@ async def _add(call: Call) -> Answer:
     digits, name = call.arguments["code"], call.arguments["name"]
     limit = limit_of(call.arguments.get("access"), zone, call.bridge.outside.now())
 
-    def request(nonce: bytes, pin: int) -> Message:
-        return AddKeypadCode(
-            code=digits,
-            name=name,
-            time_limited=limit is not None,
-            limit=limit or TimeLimit(),
-            nonce=nonce,
-            security_pin=pin,
-        )
-
+    request = AddKeypadCode(code=digits, name=name, time_limited=limit is not None, limit=limit or TimeLimit())
     async with lock_config.alone(call.member.setting, call.left_s()):
         try:
             made = await admin.ask(request, KeypadCodeId, call.left_s(), repeat=False)
@@ -167,18 +157,14 @@ async def _update(call: Call) -> Answer:
             limit = limit_of(given["access"], zone, call.bridge.outside.now())
             entry = replace(entry, time_limited=limit is not None, limit=limit)
 
-        def request(nonce: bytes, pin: int) -> Message:
-            return UpdateKeypadCode(
-                code_id=entry.code_id,
-                code=entry.code,
-                name=entry.name,
-                enabled=entry.enabled,
-                time_limited=entry.time_limited,
-                limit=entry.limit or TimeLimit(),
-                nonce=nonce,
-                security_pin=pin,
-            )
-
+        request = UpdateKeypadCode(
+            code_id=entry.code_id,
+            code=entry.code,
+            name=entry.name,
+            enabled=entry.enabled,
+            time_limited=entry.time_limited,
+            limit=entry.limit or TimeLimit(),
+        )
         await admin.ask(request, Status, call.left_s())
     return {"data": to_json(entry, zone)}
 
@@ -190,11 +176,7 @@ async def _remove(call: Call) -> Answer:
     async with lock_config.alone(call.member.setting, call.left_s()):
         entries = await read(admin, call.request.deadline)
         entry = entries[selector.find(_names(entries))]
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return RemoveKeypadCode(code_id=entry.code_id, nonce=nonce, security_pin=pin)
-
-        await admin.remove(request, call.left_s())
+        await admin.remove(RemoveKeypadCode(code_id=entry.code_id), call.left_s())
     return {"data": {"id": entry.code_id, "name": entry.name}}
 
 

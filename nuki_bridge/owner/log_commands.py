@@ -15,7 +15,6 @@ from nuki_bridge.protocol.messages import EnableLogging, Status
 if TYPE_CHECKING:
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.protocol.messages import LogEntry
-    from nuki_bridge.protocol.wire import Message
 
 DEFAULT_COUNT = 20
 """Log entries in an answer, unless `count` says how many."""
@@ -51,11 +50,7 @@ async def _get(call: Call) -> Answer:
 async def _set(call: Call) -> Answer:
     """Switch the lock's logging on or off; what its log holds stays."""
     enabled: bool = call.arguments["enabled"]
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return EnableLogging(enabled=enabled, nonce=nonce, security_pin=pin)
-
-    await admin_in(call).ask(request, Status, call.left_s())
+    await admin_in(call).ask(EnableLogging(enabled=enabled), Status, call.left_s())
     return {"data": {"enabled": enabled}}
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.wire import Message
 
 
 async def _calibrate(call: Call) -> Answer:
@@ -81,12 +80,8 @@ async def _send_and_follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerS
 async def _reboot(call: Call) -> Answer:
     """Start the lock anew.  Its link drops then, perhaps before it has answered: `confirmed` is false in that case."""
     admin = lock_config.admin_in(call)
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return RequestReboot(nonce=nonce, security_pin=pin)
-
     try:
-        await admin.ask(request, Status, call.left_s(), repeat=False)
+        await admin.ask(RequestReboot(), Status, call.left_s(), repeat=False)
     except OutcomeUnknown as lost:
         if not isinstance(lost.__cause__, Disconnected):
             raise

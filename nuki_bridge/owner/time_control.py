@@ -30,7 +30,6 @@ from nuki_bridge.protocol.time_control import (
 if TYPE_CHECKING:
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.protocol.wire import Message
 
 ACTIONS: Final[Mapping[str, Action]] = {
     name: action for name, action in SMART_LOCK.names.by_name.items() if action in SMART_LOCK.planned
@@ -57,11 +56,7 @@ def weekdays(value: Any) -> int:
 
 async def read(admin: Admin, deadline: float) -> dict[int, TimeControlEntry]:
     """Every entry by its ID; raises as `Admin.listing`."""
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return RequestTimeControlEntries(nonce=nonce, security_pin=pin)
-
-    entries = await admin.listing(request, TimeControlEntry, TimeControlEntryCount, deadline)
+    entries = await admin.listing(RequestTimeControlEntries(), TimeControlEntry, TimeControlEntryCount, deadline)
     return {each.entry_id: each for each in entries}
 
 
@@ -96,12 +91,7 @@ async def _add(call: Call) -> Answer:
         at=call.arguments["time"],
         action=call.arguments["action"],
     )
-
-    def request(nonce: bytes, pin: int) -> Message:
-        return AddTimeControlEntry(
-            weekdays=wanted.weekdays, at=wanted.at, action=wanted.action, nonce=nonce, security_pin=pin
-        )
-
+    request = AddTimeControlEntry(weekdays=wanted.weekdays, at=wanted.at, action=wanted.action)
     async with lock_config.alone(call.member.setting, call.left_s()):
         known = await read(admin, call.lock.clock() + call.left_s())
         try:
@@ -147,17 +137,13 @@ async def _update(call: Call) -> Answer:
 
 
 async def _write(call: Call, admin: Admin, entry: TimeControlEntry) -> None:
-    def request(nonce: bytes, pin: int) -> Message:
-        return UpdateTimeControlEntry(
-            entry_id=entry.entry_id,
-            enabled=entry.enabled,
-            weekdays=entry.weekdays,
-            at=entry.at,
-            action=entry.action,
-            nonce=nonce,
-            security_pin=pin,
-        )
-
+    request = UpdateTimeControlEntry(
+        entry_id=entry.entry_id,
+        enabled=entry.enabled,
+        weekdays=entry.weekdays,
+        at=entry.at,
+        action=entry.action,
+    )
     await admin.ask(request, Status, call.left_s())
 
 
@@ -166,11 +152,7 @@ async def _remove(call: Call) -> Answer:
     admin = lock_config.admin_in(call)
     async with lock_config.alone(call.member.setting, call.left_s()):
         entry = await _find(call, admin)
-
-        def request(nonce: bytes, pin: int) -> Message:
-            return RemoveTimeControlEntry(entry_id=entry.entry_id, nonce=nonce, security_pin=pin)
-
-        await admin.remove(request, call.left_s())
+        await admin.remove(RemoveTimeControlEntry(entry_id=entry.entry_id), call.left_s())
     return {"data": {"id": entry.entry_id}}
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from datetime import time
 
 from nuki_bridge.protocol.codes import Command, Family
-from nuki_bridge.protocol.messages import NONCE_SIZE
 from nuki_bridge.protocol.wire import (
+    ChallengedRequest,
     Message,
     NoTime,
+    OwnerRequest,
     kept_flag,
     message,
-    pin,
-    raw,
     s16,
     switch,
     time_of_day,
@@ -30,10 +29,8 @@ _MODERN = (Family.CLASSIC, Family.ULTRA)
 
 
 @message(Command.REQUEST_ADVANCED_CONFIG, *_MODERN)
-class RequestAdvancedConfig(Message):
+class RequestAdvancedConfig(ChallengedRequest):
     """CL: asks for the AdvancedConfig (32 bytes, no PIN)."""
-
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
 
 
 @message(Command.ADVANCED_CONFIG, *_MODERN)
@@ -72,7 +69,7 @@ class AdvancedConfig(Message):
 
 
 @message(Command.SET_ADVANCED_CONFIG, *_MODERN)
-class SetAdvancedConfig(Message):
+class SetAdvancedConfig(OwnerRequest):
     """CL: the advanced configuration, always whole: read AdvancedConfig, change single fields.
 
     60 bytes for a lock that sends 28, 63 for one that sends 31, 67 for the Ultra family: as many field bytes as it
@@ -103,5 +100,3 @@ class SetAdvancedConfig(Message):
     auto_update: int | None = wire(switch, optional=True)
     motor_speed: int | None = wire(u8, optional=True)
     slow_speed_in_night_mode: int | None = wire(switch, optional=True)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)

@@ -8,17 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Command
-from nuki_bridge.protocol.messages import NONCE_SIZE
 from nuki_bridge.protocol.wire import (
     KeptText,
     Message,
+    OwnerRequest,
     TimeLimit,
     date_time,
     flag,
     kept_flag,
     message,
-    pin,
-    raw,
     text,
     time_limit,
     u16,
@@ -40,13 +38,11 @@ def logged_name(name: str) -> str:
 
 
 @message(Command.REQUEST_KEYPAD_CODES)
-class RequestKeypadCodes(Message):
+class RequestKeypadCodes(OwnerRequest):
     """CL: list codes; the count comes first (38 / 40 bytes)."""
 
     offset: int = wire(u16)
     count: int = wire(u16)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.KEYPAD_CODE_COUNT)
@@ -72,15 +68,13 @@ class KeypadCode(Message):
 
 
 @message(Command.ADD_KEYPAD_CODE)
-class AddKeypadCode(Message):
+class AddKeypadCode(OwnerRequest):
     """CL: a new code, enabled from the start (78 / 80 bytes)."""
 
     code: int = wire(u32, secret=True)
     name: str = wire(text(CODE_NAME_SIZE))
     time_limited: bool = wire(flag)
     limit: TimeLimit = wire(time_limit)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.KEYPAD_CODE_ID)
@@ -92,7 +86,7 @@ class KeypadCodeId(Message):
 
 
 @message(Command.UPDATE_KEYPAD_CODE)
-class UpdateKeypadCode(Message):
+class UpdateKeypadCode(OwnerRequest):
     """CL: change a code; there is no partial write (81 / 83 bytes)."""
 
     code_id: int = wire(u16)
@@ -101,14 +95,10 @@ class UpdateKeypadCode(Message):
     enabled: bool = wire(kept_flag)
     time_limited: bool = wire(kept_flag)
     limit: TimeLimit = wire(time_limit)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REMOVE_KEYPAD_CODE)
-class RemoveKeypadCode(Message):
+class RemoveKeypadCode(OwnerRequest):
     """CL: delete a code (36 / 38 bytes)."""
 
     code_id: int = wire(u16)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)

@@ -23,7 +23,10 @@ from nuki_bridge.protocol.codes import (
     Trigger,
 )
 from nuki_bridge.protocol.wire import (
+    NONCE_SIZE,
+    ChallengedRequest,
     Message,
+    OwnerRequest,
     TimeLimit,
     date_time,
     enum8,
@@ -48,8 +51,6 @@ NAME_SIZE = 32
 """Bytes of an authorization's or lock's name, UTF-8."""
 SUFFIX_SIZE = 20
 """Bytes of the name suffix in a lock action."""
-NONCE_SIZE = 32
-"""Bytes of a challenge."""
 
 _MODERN = (Family.CLASSIC, Family.ULTRA)
 
@@ -202,23 +203,21 @@ class KeyturnerStates(Message):
 
 
 @message(Command.LOCK_ACTION)
-class LockAction(Message):
+class LockAction(ChallengedRequest):
     """CL: turn the motor (38 bytes, 58 with suffix).  Flags: bit 0 auto unlock, bit 1 force."""
 
     action: Action | int = wire(enum8(Action))
     app_id: int = wire(u32)
     flags: int = wire(u8)
     name_suffix: str | None = wire(text(SUFFIX_SIZE), optional=True)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
 
 
 @message(Command.SIMPLE_LOCK_ACTION)
-class SimpleLockAction(Message):
+class SimpleLockAction(ChallengedRequest):
     """CL: lock or unlock, nothing else (33 bytes, 53 with suffix)."""
 
     action: Action | int = wire(enum8(Action))
     name_suffix: str | None = wire(text(SUFFIX_SIZE), optional=True)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
 
 
 @message(Command.STATUS)
@@ -273,10 +272,8 @@ class ErrorReport(Message):
 
 
 @message(Command.REQUEST_CONFIG)
-class RequestConfig(Message):
+class RequestConfig(ChallengedRequest):
     """CL: asks for the Config (32 bytes, no PIN)."""
-
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
 
 
 @message(Command.CONFIG, *_MODERN)
@@ -314,7 +311,7 @@ class Config(Message):
 
 
 @message(Command.SET_CONFIG, *_MODERN)
-class SetConfig(Message):
+class SetConfig(OwnerRequest):
     """CL: the basic configuration, always whole: read Config, change single fields (89 / 91 bytes)."""
 
     name: str = wire(text(NAME_SIZE))
@@ -333,31 +330,25 @@ class SetConfig(Message):
     single_lock: bool = wire(kept_flag)
     advertising_mode: int = wire(u8)
     timezone_id: int = wire(u16)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 # -- section 11: authorizations ---------------------------------------------------------------------------------------
 
 
 @message(Command.REMOVE_AUTHORIZATION_ENTRY)
-class RemoveAuthorizationEntry(Message):
+class RemoveAuthorizationEntry(OwnerRequest):
     """CL: delete an authorization (38 / 40 bytes)."""
 
     authorization_id: int = wire(u32)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REQUEST_AUTHORIZATION_ENTRIES)
-class RequestAuthorizationEntries(Message):
+class RequestAuthorizationEntries(OwnerRequest):
     """CL: list authorizations (38 / 40 bytes; one more with the filter, which only new firmware understands)."""
 
     offset: int = wire(u16)
     count: int = wire(u16)
     id_type: IdType | int | None = wire(enum8(IdType), optional=True)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.AUTHORIZATION_ENTRY)
@@ -384,7 +375,7 @@ class AuthorizationEntryCount(Message):
 
 
 @message(Command.AUTHORIZATION_DATA_INVITE)
-class AuthorizationDataInvite(Message):
+class AuthorizationDataInvite(OwnerRequest):
     """CL: create an authorization with a key of our making (120 / 122 bytes)."""
 
     name: str = wire(text(NAME_SIZE))
@@ -393,8 +384,6 @@ class AuthorizationDataInvite(Message):
     remote_allowed: bool = wire(flag)
     time_limited: bool = wire(flag)
     limit: TimeLimit = wire(time_limit)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.AUTHORIZATION_ID_INVITE)
@@ -406,7 +395,7 @@ class AuthorizationIdInvite(Message):
 
 
 @message(Command.UPDATE_AUTHORIZATION_ENTRY)
-class UpdateAuthorizationEntry(Message):
+class UpdateAuthorizationEntry(OwnerRequest):
     """CL: change an authorization; there is no partial write (92 / 94 bytes)."""
 
     authorization_id: int = wire(u32)
@@ -415,66 +404,49 @@ class UpdateAuthorizationEntry(Message):
     remote_allowed: bool = wire(kept_flag)
     time_limited: bool = wire(kept_flag)
     limit: TimeLimit = wire(time_limit)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.VERIFY_SECURITY_PIN)
-class VerifySecurityPin(Message):
+class VerifySecurityPin(OwnerRequest):
     """CL: is this the security PIN? (34 / 36 bytes)"""
-
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.SET_SECURITY_PIN)
-class SetSecurityPin(Message):
+class SetSecurityPin(OwnerRequest):
     """CL: replace the security PIN (36 / 40 bytes)."""
 
     new_pin: int = wire(pin, secret=True)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.UPDATE_TIME)
-class UpdateTime(Message):
+class UpdateTime(OwnerRequest):
     """CL: set the clock, in UTC (41 / 43 bytes)."""
 
     time: datetime = wire(date_time)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REQUEST_REBOOT)
-class RequestReboot(Message):
+class RequestReboot(OwnerRequest):
     """CL: start the lock anew; the link drops (34 / 36 bytes)."""
-
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REQUEST_CALIBRATION)
-class RequestCalibration(Message):
+class RequestCalibration(OwnerRequest):
     """CL: run the bolt to its ends and measure them; answered with states and a Status (34 / 36 bytes)."""
-
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 # -- section 11: the log ----------------------------------------------------------------------------------------------
 
 
 @message(Command.ENABLE_LOGGING)
-class EnableLogging(Message):
+class EnableLogging(OwnerRequest):
     """CL: switch the log on or off (35 / 37 bytes)."""
 
     enabled: bool = wire(flag)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REQUEST_LOG_ENTRIES)
-class RequestLogEntries(Message):
+class RequestLogEntries(OwnerRequest):
     """CL: log entries older (descending) or newer (ascending) than `start`, which is not among them (42 / 44 bytes).
 
     `start` 0 is from the newest or oldest.  `total_count` asks for a LogEntryCount first.
@@ -484,8 +456,6 @@ class RequestLogEntries(Message):
     count: int = wire(u16)
     descending: bool = wire(flag)
     total_count: bool = wire(flag)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.LOG_ENTRY_COUNT)

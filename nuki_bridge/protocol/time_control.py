@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import time
 
 from nuki_bridge.protocol.codes import Action, Command
-from nuki_bridge.protocol.messages import NONCE_SIZE
-from nuki_bridge.protocol.wire import Message, NoTime, enum8, kept_flag, message, pin, raw, time_of_day, u8, wire
+from nuki_bridge.protocol.wire import Message, NoTime, OwnerRequest, enum8, kept_flag, message, time_of_day, u8, wire
 
 
 @message(Command.REQUEST_TIME_CONTROL_ENTRIES)
-class RequestTimeControlEntries(Message):
+class RequestTimeControlEntries(OwnerRequest):
     """CL: list all entries (34 / 36 bytes)."""
-
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.TIME_CONTROL_ENTRY_COUNT)
@@ -36,14 +32,12 @@ class TimeControlEntry(Message):
 
 
 @message(Command.ADD_TIME_CONTROL_ENTRY)
-class AddTimeControlEntry(Message):
+class AddTimeControlEntry(OwnerRequest):
     """CL: a new entry (38 / 40 bytes)."""
 
     weekdays: int = wire(u8)
     at: time | NoTime = wire(time_of_day)
     action: Action | int = wire(enum8(Action))
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.TIME_CONTROL_ENTRY_ID)
@@ -54,7 +48,7 @@ class TimeControlEntryId(Message):
 
 
 @message(Command.UPDATE_TIME_CONTROL_ENTRY)
-class UpdateTimeControlEntry(Message):
+class UpdateTimeControlEntry(OwnerRequest):
     """CL: change an entry; there is no partial write (40 / 42 bytes)."""
 
     entry_id: int = wire(u8)
@@ -62,14 +56,10 @@ class UpdateTimeControlEntry(Message):
     weekdays: int = wire(u8)
     at: time | NoTime = wire(time_of_day)
     action: Action | int = wire(enum8(Action))
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)
 
 
 @message(Command.REMOVE_TIME_CONTROL_ENTRY)
-class RemoveTimeControlEntry(Message):
+class RemoveTimeControlEntry(OwnerRequest):
     """CL: delete an entry (35 / 37 bytes)."""
 
     entry_id: int = wire(u8)
-    nonce: bytes = wire(raw(NONCE_SIZE), secret=True)
-    security_pin: int = wire(pin, secret=True)

@@ -16,10 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cache
-from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.codes import Command, Family, open_enum
+
+NONCE_SIZE = 32
+"""Bytes of a challenge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +245,14 @@ M = TypeVar("M", bound=Message)
 _CLASSES: dict[tuple[int, Family], type[Message]] = {}
 
 
-def wire(kind: FieldKind, *, optional: bool = False, secret: bool = False) -> Any:
-    """One field of a message: `optional` ones may be absent (None), `secret` ones stay out of the repr."""
-    default: Any = None if optional else dataclasses.MISSING
-    return dataclasses.field(default=default, repr=not secret, metadata={"kind": kind, "optional": optional})
+def wire(kind: FieldKind, *, optional: bool = False, secret: bool = False, signed: bool = False) -> Any:
+    """One field of a message: `optional` ones may be absent (None), `secret` ones stay out of the repr.
+
+    `signed` ones stand behind all others, and may stay open (None) until the message is sent.
+    """
+    default: Any = None if optional or signed else dataclasses.MISSING
+    metadata = {"kind": kind, "optional": optional, "signed": signed}
+    return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(wire,))
@@ -255,10 +262,8 @@ def message(command: Command, *families: Family) -> Callable[[type[M]], type[M]]
     def register(cls: type[M]) -> type[M]:
         made = cast(type[M], dataclass(frozen=True, kw_only=True, slots=True)(cls))
         made.command = command
-        made.layout = tuple(
-            (field.name, field.metadata["kind"], field.metadata["optional"])
-            for field in dataclasses.fields(cast(Any, made))
-        )
+        fields = sorted(dataclasses.fields(cast(Any, made)), key=lambda field: bool(field.metadata["signed"]))
+        made.layout = tuple((field.name, field.metadata["kind"], field.metadata["optional"]) for field in fields)
         for family in families or Family:
             _CLASSES[command, family] = made
         return made
@@ -266,8 +271,50 @@ def message(command: Command, *families: Family) -> Callable[[type[M]], type[M]]
     return register
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChallengedRequest(Message):
+    """Base of what is sent with the lock's last challenge (32 bytes), which stands behind the fields of its own.
+
+    It may be made without, and get one when it is sent: a challenge serves once.
+    """
+
+    nonce: bytes = wire(raw(NONCE_SIZE), secret=True, signed=True)
+
+    @property
+    def is_signed(self) -> bool:
+        """Nothing is left open that a lock wants."""
+        return self.nonce is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnerRequest(ChallengedRequest):
+    """Base of what is also sent with the lock's security PIN, its last field."""
+
+    security_pin: int = wire(pin, secret=True, signed=True)
+
+    @property
+    def is_signed(self) -> bool:
+        """Nothing is left open that a lock wants."""
+        return self.nonce is not None and self.security_pin is not None
+
+    @property
+    def brings_pin(self) -> bool:
+        """It was made with a PIN, which `signed` leaves as it is."""
+        return self.security_pin is not None
+
+    def signed(self, nonce: bytes, security_pin: int) -> Self:
+        """Return this request with a challenge, and with the security PIN unless it brings one."""
+        number = self.security_pin if self.brings_pin else security_pin
+        return dataclasses.replace(self, nonce=nonce, security_pin=number)
+
+
 def encode(value: Message, family: Family) -> bytes:
-    """Payload of a message, without identifier and CRC; an optional field that is None is left out."""
+    """Payload of a message, without identifier and CRC; an optional field that is None is left out.
+
+    Raises `ValueError` for a request that is not signed.
+    """
+    if isinstance(value, ChallengedRequest) and not value.is_signed:
+        raise ValueError(f"{type(value).__name__} lacks the challenge or the security PIN")
     parts = ((kind, optional, getattr(value, name)) for name, kind, optional in value.layout)
     return b"".join(kind.pack(field, family) for kind, optional, field in parts if not (optional and field is None))
 

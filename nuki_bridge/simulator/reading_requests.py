@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.protocol.messages import (
-    NONCE_SIZE,
     BatteryReport,
     Challenge,
     Config,
@@ -15,6 +14,7 @@ from nuki_bridge.protocol.messages import (
     RequestConfig,
     RequestData,
 )
+from nuki_bridge.protocol.wire import NONCE_SIZE
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 from nuki_bridge.simulator.states import keyturner_states

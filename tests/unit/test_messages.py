@@ -188,6 +188,23 @@ def test_pin_is_a_number_of_the_familys_width() -> None:
     assert encode(m.VerifySecurityPin(nonce=NONCE, security_pin=123), Family.CLASSIC)[-2:] == b"\x7b\x00"
 
 
+def test_challenge_and_pin_are_filled_in_when_a_request_is_sent() -> None:
+    made = m.RemoveAuthorizationEntry(authorization_id=1)
+    filled = m.RemoveAuthorizationEntry(authorization_id=1, nonce=NONCE, security_pin=1234)
+    assert made.signed(NONCE, 1234) == filled
+    assert filled.signed(bytes(32), 99) == m.RemoveAuthorizationEntry(
+        authorization_id=1, nonce=bytes(32), security_pin=1234
+    ), "a PIN that it brings stays, a challenge serves once"
+
+
+@pytest.mark.parametrize(
+    "request_", [m.RequestConfig(), m.VerifySecurityPin(security_pin=1), m.VerifySecurityPin(nonce=NONCE)]
+)
+def test_a_request_without_challenge_or_pin_is_not_sent(request_: m.RequestConfig | m.VerifySecurityPin) -> None:
+    with pytest.raises(ValueError, match="lacks the challenge or the security PIN"):
+        encode(request_, Family.CLASSIC)
+
+
 @pytest.mark.parametrize("tail", [b"", bytes(18), bytes(19), bytes(30)])
 @pytest.mark.parametrize("limited", [0, 1])
 def test_authorization_entry_tail_goes_by_length(tail: bytes, limited: int) -> None:
