@@ -10,8 +10,7 @@ import pytest
 from nuki_bridge.errors import LinkError, LockError
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.outcome import OutcomeUnknown
-from tests.unit.rig import Rig
-from tests.unit.test_lock import LOST
+from tests.unit.rig import LOST, Rig
 
 RIGHT, WRONG = "1234", "9999"
 Ask = Callable[[Admin, str], Awaitable[object]]
