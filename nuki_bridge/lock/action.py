@@ -24,6 +24,7 @@ from nuki_bridge.lock.evidence import QUEUE_S, Evidence, Finding, Sent
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.outcome import (
     SUCCESS,
+    TIMER_ROUNDED_S,
     NotExecuted,
     Outcome,
     OutcomeUnknown,
@@ -132,7 +133,9 @@ class ActionRun:
         self._news = asyncio.Event()
         self._rivals: set[ActionRun] = set()  # sent since this one, and not refused
         self._ends: set[ActionRun] = set()  # those that it ends if the lock takes it
-        self._is_overtaken = self._was_busy = False
+        self._ends_until = -math.inf
+        """So long they surely wait, on the lock's clock."""
+        self._is_overtaken = self._was_busy = self._has_word = False
         self._finding: Finding | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
@@ -187,14 +190,16 @@ class ActionRun:
         """Which actions wait to lock again, by what the lock says now: this one may end them."""
         watched = self._lock.runs - {self}
         if watched:
+            asked_at = self._lock.clock()
             with suppress(LinkError, ProtocolError, LockError):
-                await self._lock.read_states()
+                states = await self._lock.read_states()
+                self._ends_until = asked_at + (states.lock_n_go_timer or 0) - TIMER_ROUNDED_S
                 return {run for run in watched if run._traces.waits}
         return set()
 
     def _begin(self, waiting: set[ActionRun], *, refused: bool) -> None:
         """Nothing that the lock showed before this moment counts."""
-        self._ends = waiting
+        self._ends, self._has_word = waiting, False
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
         is_moving = states is not None and states.lock_state in lock.profile.unsettled
@@ -216,14 +221,16 @@ class ActionRun:
             run._rivals.add(self)
 
     def _is_accepted(self) -> None:
-        """The lock carries this action out: one that waited to lock again has come to its end."""
-        self._traces.accepted = True
+        """The lock says that it carries this action out."""
+        self._traces.accepted = self._has_word = True
         self._overtake(self._ends)
 
     def _overtake(self, runs: set[ActionRun]) -> None:
-        for run in runs:
-            run._is_overtaken = True
-            run._news.set()
+        """The lock has taken this action: those that surely still waited to lock have come to their end by it."""
+        if self._lock.clock() < self._ends_until:
+            for run in runs:
+                run._is_overtaken = True
+                run._news.set()
 
     # -- on the link that it was sent over ----------------------------------------------------------------------------
 
@@ -242,12 +249,13 @@ class ActionRun:
             if self._waits and lock.is_wanted:
                 # Over this link the lock owes us words that would pass for answers to what others ask.
                 await exchange.drop()
+                traces.link_lost()
                 return None
             left_s = max(quiet_at - lock.clock(), 0.0)
             try:
                 answer = await exchange.receive(min(left_s, GIVE_WAY_S) if self._waits else left_s)
             except LockError as error:
-                if error.command not in (Command.LOCK_ACTION, 0) or (traces.is_ours and error.number in NOTHING_MOVED):
+                if error.command not in (Command.LOCK_ACTION, 0) or (self._has_word and error.number in NOTHING_MOVED):
                     continue  # not about this action, which the lock has taken
                 if error.number in ENDS and not traces.is_ours:
                     raise UnexpectedMessage(f"the lock says of an action that it never took: {error}") from error
@@ -267,7 +275,7 @@ class ActionRun:
                 continue
             if isinstance(answer, KeyturnerStates):
                 if traces.shows_it_begun(answer):
-                    self._is_accepted()  # some firmware says no more than this
+                    traces.accepted = True  # some firmware says no more than this, unless a refusal follows
                 rests = not lock.profile.is_passing(action, answer)
                 quiet_at = lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
             elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
@@ -306,6 +314,7 @@ class ActionRun:
         lock, action, traces = self._lock, self._action, self._traces
         log.info("%s: %s; asking the lock what became of %s", lock.name, lost, name_of(action))
         await lock.exchange.drop()
+        traces.link_lost()
         sought_until, pause_s = lock.clock() + RESOLVE_TIMEOUT_S, POLL_S
         has_waited, retry_s = False, RECONNECT_S[0]
         while True:

@@ -8,10 +8,17 @@ action was not carried out; only the lock's log can (`evidence.py`).
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from nuki_bridge.errors import LockError, NukiError
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.codes import Action, Completion, Trigger, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates
+
+TIMER_ROUNDED_S = 2.0
+"""A lock tells its time and how long lock 'n' go still waits in whole seconds."""
+LONGEST_TIMER_S = 255
+"""More a lock cannot tell, so that it may be longer."""
 
 
 class OutcomeUnknown(NukiError):
@@ -61,7 +68,9 @@ class Traces:
         self._alias = alias
         self._crowded = crowded
         self.accepted = False
-        """The lock has said that it carries it out."""
+        """The lock has said that it carries it out, or was seen beginning as some firmware does that says nothing."""
+        self.is_blind = False
+        """The link is lost over which its end would have been told: what is at rest later may be another's doing."""
         self.moved = False
         """It has shown a state that this action passes through, not set in motion by a person at the lock."""
         self.restless = False
@@ -72,6 +81,11 @@ class Traces:
         """What the lock shows from now on is of another action, even if that has the same name."""
         self._opened = False
         self._phase = 0
+        self._has_waited = False
+        self._wait_s = 0
+        self._waited_at: datetime | None = None  # lock 'n' go was last seen waiting, by the lock's clock
+        self._locks_at: datetime | None = None
+        self._is_lost = False
         self._name: int | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
@@ -80,7 +94,7 @@ class Traces:
         profile, state = self.profile, states.lock_state
         self.restless |= state in profile.moving or state in profile.held
         if state in profile.passes_through(self.action) and states.trigger == Trigger.SYSTEM:
-            self.moved |= not self._crowded
+            self.moved |= not self._crowded and not self.is_blind
             self._opened |= state in profile.held
         if self._name is None and self.is_ours and self.action in profile.waits:
             by_command = states.last_trigger == Trigger.SYSTEM and profile.reported_as(self.action, states.last_action)
@@ -90,11 +104,43 @@ class Traces:
             phase = profile.phases.get(state, 0)
             self.is_over |= phase < self._phase
             self._phase = max(self._phase, phase)
+            self._follow_wait(states)
         if self._name is not None and states.last_action is not None:
             self.is_over |= states.last_action != self._name or states.last_trigger != Trigger.SYSTEM
         may_count = self.moved or (self.accepted and profile.is_repeatable(self.action))
         if may_count and not profile.is_passing(self.action, states) and self._succeeded(states):
             self._reached = states
+
+    def link_lost(self) -> None:
+        """Nothing of it may be told over the link any more.
+
+        Meanwhile it may have ended otherwise, and somebody else's of the same name have come after it: the states are
+        the same.  They count only if before the lock was seen holding the latch, or waiting to lock, for this action:
+        then the door was opened, and what follows is told apart by what came before.
+        """
+        last = self.last
+        self._is_lost = True
+        opened = self._opened and self.action in self.profile.opens and last is not None and bool(last.last_action)
+        self.is_blind |= not (self.is_ours and (opened or self._has_waited))
+
+    def _follow_wait(self, states: KeyturnerStates) -> None:
+        """The lock tells how long lock 'n' go still waits: another one of the same name waits longer."""
+        now, left_s = states.current_time, states.lock_n_go_timer
+        if states.lock_state not in self.profile.waiting:
+            return
+        self._has_waited = True
+        if now is None or not left_s or left_s >= LONGEST_TIMER_S:
+            return
+        locks_at = now + timedelta(seconds=left_s)
+        if self._locks_at is None:
+            self._wait_s, self._locks_at = left_s, locks_at
+        self.is_over |= locks_at > self._locks_at + timedelta(seconds=TIMER_ROUNDED_S)
+        self._waited_at = now
+
+    def _may_be_another(self, states: KeyturnerStates) -> bool:
+        """Since lock 'n' go was seen waiting there was time, unseen, for a whole one of somebody else's."""
+        now, since = states.current_time, self._waited_at
+        return self._is_lost and now is not None and since is not None and (now - since).total_seconds() >= self._wait_s
 
     @property
     def is_ours(self) -> bool:
@@ -158,12 +204,16 @@ class Traces:
         if self._succeeded(states):
             return Outcome(SUCCESS, states)
         named, completion = self.names_it(states), states.last_completion
-        if named and completion is not None and completion != Completion.SUCCESS:
-            raise failure(completion)
+        failed = named and completion is not None and completion != Completion.SUCCESS
         if self._reached is not None:
+            if failed and not self.is_blind:
+                raise self._unknown(states)  # it got there, and then failed? or somebody else's did
             return Outcome(SUCCESS, self._reached)  # it got there, and was turned on since
-        if self.is_over:
+        if self.is_over or self.is_blind or self._may_be_another(states):
             raise self._unknown(states)
+        if failed:
+            assert completion is not None
+            raise failure(completion)
         if self.is_ours and states.lock_state == self.profile.blocked and (named or states.last_action is None):
             raise failure(Completion.MOTOR_BLOCKED)
         if self.accepted and states.lock_state == self.profile.undefined and (named or states.last_action is None):
@@ -179,6 +229,8 @@ class Traces:
         Not of one that the lock may never have got: somebody else's, or an earlier one, looks the same.
         """
         if not self.is_ours or self.is_over or states.lock_state in self.profile.nowhere:
+            return False
+        if self.is_blind or self._may_be_another(states):
             return False
         by_command, told_how = states.trigger == Trigger.SYSTEM, states.last_completion is not None
         if not told_how and (states.last_action is not None or not by_command):

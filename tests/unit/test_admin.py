@@ -10,7 +10,8 @@ import pytest
 from nuki_bridge.errors import LinkError, LockError
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.outcome import OutcomeUnknown
-from tests.unit.rig import LOST, Rig
+from tests.unit.rig import Rig
+from tests.unit.test_lock import LOST
 
 RIGHT, WRONG = "1234", "9999"
 Ask = Callable[[Admin, str], Awaitable[object]]

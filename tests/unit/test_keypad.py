@@ -11,7 +11,8 @@ import pytest
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.protocol.keypad_codes import AddKeypadCode, KeypadCode, RemoveKeypadCode, UpdateKeypadCode
 from nuki_bridge.protocol.wire import TimeLimit, decode, encode
-from tests.unit.house import PIN, House, ask, refusal
+from tests.unit.test_bridge import House
+from tests.unit.test_users import PIN, ask, refusal
 
 
 @pytest.fixture

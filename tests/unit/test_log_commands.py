@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from nuki_bridge.config import LockSettings
-from tests.unit.house import PIN, House, act, ask, events, refusal
+from tests.unit.test_bridge import House
+from tests.unit.test_lock_log import act, events
+from tests.unit.test_users import PIN, ask, refusal
 
 
 @pytest.fixture

@@ -165,6 +165,107 @@ async def test_a_lock_that_is_seen_turning_back_is_not_turned_again() -> None:
     assert starts(rig) == []
 
 
+# -- somebody else's of the same name ---------------------------------------------------------------------------------
+
+LOST = pytest.mark.parametrize("fault", ["disconnect_after_write", "write_fails_after_delivery"])
+
+
+@WITH_PIN
+@LOST
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH, Action.LOCK])
+@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+async def test_what_was_done_while_the_link_was_lost_only_the_log_tells(
+    action: Action, fault: str, connection: ConnectionMode, pin: bool
+) -> None:
+    rig = Rig(start_state=LockState.UNLOCKED if action is Action.LOCK else LockState.LOCKED)
+    async with rig.running(connection) as lock:
+        if pin:
+            await owner_of(rig, lock)
+            await asyncio.sleep(10.0)
+        setattr(rig.radio.faults, fault, 1 if connection is ConnectionMode.PERSISTENT else 2)
+        assert await word(perform(lock, action)) == ("success" if pin else "outcome_unknown")
+        await asyncio.sleep(60.0)
+    assert starts(rig) == [action.name.lower()]
+
+
+@WITH_PIN
+@pytest.mark.parametrize("blocks", [False, True], ids=["the other succeeds", "the other is blocked"])
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
+async def test_another_of_the_same_name_is_not_taken_for_ours(action: Action, blocks: bool, pin: bool) -> None:
+    """The lock has accepted ours, the link is lost, somebody stops it, and another phone asks for the same."""
+    rig = Rig()
+    async with rig.running() as lock:
+        if pin:
+            await owner_of(rig, lock)
+        task = perform(lock, action)
+        await moving(rig)
+        rig.radio.connect_s = 3.0
+        rig.virtual.drop_links()
+        rig.virtual.press_button()
+        rig.virtual.block_motor(blocks)
+        by_phone(rig, action)
+        assert await word(task) == ("canceled" if pin else "outcome_unknown")
+
+
+@pytest.mark.parametrize(("action", "theirs"), [(Action.LOCK, Action.FULL_LOCK), (Action.UNLOCK, Action.UNLATCH)])
+async def test_a_refusal_is_believed_while_somebody_elses_of_a_like_name_moves_the_lock(
+    action: Action, theirs: Action
+) -> None:
+    """Its movement is told over our link, after we have sent and before the lock has said anything to us."""
+    rig = Rig(
+        pushes_states_of_others=True, start_state=LockState.UNLOCKED if action is Action.LOCK else LockState.LOCKED
+    )
+    rig.radio.write_s = 0.5
+    async with rig.running() as lock:
+        task = perform(lock, action, 1.0)
+        await asyncio.sleep(0.1)
+        by_phone(rig, theirs)
+        assert await word(task) == "busy"
+        await asyncio.sleep(30.0)
+    assert [entry.authorization_id for entry in rig.virtual.audit if entry.what == "motor"] == [2]
+
+
+async def test_another_lock_n_go_is_told_apart_by_how_long_it_waits() -> None:
+    rig = Rig(lock_n_go_s=20.0)
+    async with rig.running() as lock:
+        task = perform(lock, Action.LOCK_N_GO)
+        await waiting(rig)
+        await asyncio.sleep(1.0)
+        rig.virtual.out_of_range()
+        await asyncio.sleep(1.0)
+        rig.virtual.press_button()
+        await asyncio.sleep(5.0)
+        by_phone(rig, Action.LOCK_N_GO)
+        rig.virtual.out_of_range(False)
+        assert await word(task) == "outcome_unknown"
+
+
+async def test_after_a_gap_that_holds_a_whole_lock_n_go_it_may_be_another() -> None:
+    rig = Rig(lock_n_go_s=5.0)
+    async with rig.running() as lock:
+        task = perform(lock, Action.LOCK_N_GO)
+        await waiting(rig)
+        rig.virtual.out_of_range()
+        await asyncio.sleep(1.0)
+        rig.virtual.press_button()
+        by_phone(rig, Action.LOCK_N_GO)
+        await asyncio.sleep(10.0)
+        rig.virtual.out_of_range(False)
+        assert await word(task) == "outcome_unknown"
+
+
+async def test_a_lock_n_go_that_had_locked_when_the_next_command_came_was_not_ended_by_it() -> None:
+    """The wait was read with a second left, and was over when the lock got the other command."""
+    rig = Rig(lock_n_go_s=5.0, motor_s=0.1, start_state=LockState.UNLOCKED, complete_missing=True)
+    async with rig.running() as lock:
+        rig.radio.latency_s = 1.0
+        first = perform(lock, Action.LOCK_N_GO)
+        await asyncio.sleep(3.0)
+        second = perform(lock, Action.LOCK)
+        words = await word(first), await word(second)
+        assert words == ("outcome_unknown", "success")
+
+
 # -- the log as proof -------------------------------------------------------------------------------------------------
 
 

@@ -62,7 +62,11 @@ def traces(action: A, *seen: KeyturnerStates, accepted: bool = False, crowded: b
 
 def word(action: A, *seen: KeyturnerStates, accepted: bool = False, crowded: bool = False) -> str:
     """What the last of these reports, at rest, tells."""
-    found = traces(action, *seen, accepted=accepted, crowded=crowded)
+    return word_of_end(traces(action, *seen, accepted=accepted, crowded=crowded))
+
+
+def word_of_end(found: Traces) -> str:
+    """What its last report, at rest, tells."""
     assert found.last is not None
     try:
         return found.ended(found.last).completion
@@ -123,7 +127,7 @@ def test_a_report_alone_proves_nothing(action: A, state: KeyturnerStates) -> Non
         (A.LOCK_N_GO, (WAITING, report(S.UNLOCKED, (A.LOCK_N_GO, SYSTEM, Completion.CANCELED))), "canceled"),
         (A.LOCK_N_GO, (WAITING, report(S.UNLOCKING, (A.LOCK_N_GO, SYSTEM, OK)), LEFT), "outcome_unknown"),
         (A.LOCK_N_GO, (WAITING, report(S.LOCKING, (A.LOCK_N_GO, SYSTEM, OK)), WAITING, LEFT), "outcome_unknown"),
-        (A.UNLATCH, (OPENING, OPENED, report(S.UNDEFINED, (A.UNLATCH, SYSTEM, BLOCKED))), "motor_blocked"),
+        (A.UNLATCH, (OPENING, OPENED, report(S.UNDEFINED, (A.UNLATCH, SYSTEM, BLOCKED))), "outcome_unknown"),
         (A.UNLATCH, (OPENING, OPENED, LOCKED, report(S.UNDEFINED, (A.UNLATCH, SYSTEM, BLOCKED))), "success"),
         (A.UNLATCH, (OPENING, OPENED, OPENING, report(S.UNDEFINED, (A.UNLATCH, SYSTEM, BLOCKED))), "success"),
         (A.LOCK_N_GO, (WAITING, report(S.UNLOCKED, (A.LOCK_N_GO, SYSTEM, OK))), "outcome_unknown"),
@@ -137,6 +141,40 @@ def test_movement_of_its_own_ties_the_report_to_the_action(
     action: A, seen: tuple[KeyturnerStates, ...], told: str
 ) -> None:
     assert word(action, *seen) == told
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after", "told"),
+    [
+        (A.UNLOCK, (), (UNLOCKING, UNLOCKED), "outcome_unknown"),
+        (A.UNLOCK, (UNLOCKING,), (UNLOCKED,), "outcome_unknown"),
+        (A.UNLOCK, (UNLOCKING,), (UNLOCKING, UNLOCKED), "outcome_unknown"),
+        (A.LOCK, (LOCKING,), (JAMMED,), "outcome_unknown"),
+        (A.LOCK, (LOCKING,), (STOPPED,), "outcome_unknown"),
+        (A.LOCK, (OLD_LOCKING,), (OLD_LOCKED,), "outcome_unknown"),
+        (A.LOCK, (OLD_LOCKING,), (OLD_LOST,), "outcome_unknown"),
+        (A.LOCK, (LOCKING, LOCKED), (), "success"),
+        (A.LOCK, (LOCKING, LOCKED), (LOCKED,), "success"),
+        (A.LOCK, (LOCKING, LOCKED), (JAMMED,), "success"),
+        (A.UNLATCH, (OPENING,), (OPENED,), "outcome_unknown"),
+        (A.UNLATCH, (OPENING,), (HELD, OPENED), "outcome_unknown"),
+        (A.UNLATCH, (OPENING, HELD), (OPENED,), "success"),
+        (A.UNLATCH, (OPENING, OPENED), (report(S.UNDEFINED, (A.UNLATCH, SYSTEM, BLOCKED)),), "success"),
+        (A.UNLATCH, (OLD_HELD,), (OLD_UNLOCKED,), "outcome_unknown"),
+        (A.LOCK_N_GO, (UNLOCKING,), (WAITING, LEFT), "outcome_unknown"),
+        (A.LOCK_N_GO, (UNLOCKING, WAITING), (LEFT,), "success"),
+    ],
+)
+@pytest.mark.parametrize("accepted", [False, True])
+def test_after_its_link_was_lost_what_the_lock_does_may_be_anothers(
+    action: A, before: tuple[KeyturnerStates, ...], after: tuple[KeyturnerStates, ...], told: str, accepted: bool
+) -> None:
+    """Ours may have ended otherwise meanwhile, and one of the same name have come after it."""
+    found = traces(action, *before, accepted=accepted)
+    found.link_lost()
+    for each in after:
+        found.saw(each)
+    assert word_of_end(found) == told
 
 
 def test_movement_counts_for_nothing_while_the_lock_carries_out_another_action() -> None:

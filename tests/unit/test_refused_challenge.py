@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.house import PIN, House, add
+from tests.unit.test_bridge import House
+from tests.unit.test_users import PIN, add
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "config/get": {},
