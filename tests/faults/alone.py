@@ -102,8 +102,7 @@ class Alone:
         action = Action.LOCK if self._stage.virtual.motor.state in OPEN else Action.UNLOCK
         command, task = self._ask(action, 15.0)
         await asyncio.wait((task,), timeout=60.0)
-        if command.word != "success":
-            self._stage.add("healthy", f"{command.suffix} ({command.action}): {command.word} {command.message}")
+        self._stage.last_word(command)
 
     # -- what is told -------------------------------------------------------------------------------------------------
 

@@ -425,8 +425,7 @@ class House:
             until = clock() + ANSWER_S
             while command.answered_at is None and clock() < until:
                 await asyncio.sleep(1.0)
-            if command.word != "success":
-                self._stage.add("healthy", f"{command.suffix} ({command.action}): {command.word} {command.message}")
+            self._stage.last_word(command)
 
 
 def _created(answer: dict[str, Any], name: str) -> bool:

@@ -25,7 +25,7 @@ RULES = {
     "states": "no state is told that the lock did not have, none long after",
     "reachable": "60 s after the last fault the lock is reachable",
     "agree": "300 s after the last fault the states agree",
-    "healthy": "with nothing wrong a command succeeds",
+    "healthy": "with nothing wrong a command succeeds, if the lock says that it has it",
     "withheld": "a guest's frame that was held back is never carried out late",
     "redeemed": "an invitation is redeemed on one device",
     "documented": "what is published is as the documents have it",

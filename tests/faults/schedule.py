@@ -97,6 +97,11 @@ class Schedule:
             return TOLD_POLL_S + 60.0
         return 300.0
 
+    @property
+    def begins_mute(self) -> bool:
+        """The lock does not say that it has an action, nor that it moves: where it rests may be anybody's doing."""
+        return self.behaviour.accepted_times == 0 and self.behaviour.moving_reports == 0
+
     def describe(self) -> list[str]:
         """The run in lines for people."""
         plain = Behaviour()

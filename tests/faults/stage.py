@@ -160,6 +160,13 @@ class Stage:
         self.found.append(Violation(rule, text))
         self.trace.add("BROKEN", str(self.found[-1]))
 
+    def last_word(self, command: Command) -> None:
+        """With nothing wrong a command succeeds; of a lock that is mute it may be unknown whether it did."""
+        if command.word == "outcome_unknown" and self.plan.begins_mute:
+            return
+        if command.word != "success":
+            self.add("healthy", f"{command.suffix} ({command.action}): {command.word} {command.message}")
+
     def over(self) -> float:
         """The last fault is over; gives the time."""
         self.trace.add("schedule", "the last fault is over")
