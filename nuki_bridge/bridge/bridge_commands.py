@@ -18,7 +18,7 @@ from nuki_bridge.bluetooth.nearby import Heard
 from nuki_bridge.bridge import report
 from nuki_bridge.bridge.members import Member
 from nuki_bridge.errors import AdapterUnavailable, RequestError
-from nuki_bridge.lock import words
+from nuki_bridge.lock import state_json
 from nuki_bridge.lock_name import lock_name_mistake, slug
 from nuki_bridge.owner.pin import own as own_pin
 from nuki_bridge.owner.pin import stored_pin
@@ -281,7 +281,7 @@ def _describe_lock(bridge: Bridge, member: Member) -> dict[str, Any]:
     if member.paired is not None:
         told["authorization_id"] = member.paired.authorization_id
         told["as"] = name_of(member.paired.id_type)
-        told["paired_at"] = words.rfc3339(member.paired.paired_at)
+        told["paired_at"] = state_json.rfc3339(member.paired.paired_at)
     if member.lock is not None:
         states = member.lock.states
         told["state"] = None if states is None else member.lock.profile.state_word(states.lock_state)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nuki_bridge.bridge import report
 from nuki_bridge.bridge.neighbour import Neighbour
 from nuki_bridge.bridge.report import OFFLINE, ONLINE
-from nuki_bridge.lock import words
+from nuki_bridge.lock import state_json
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.topics import topics
@@ -190,7 +190,7 @@ class Publisher:
         member = self._members.get(whose)
         if member is not None and event["type"] == "lock_action":
             self.last_action(member, event)
-        told = {**event, "time": event.get("time") or words.rfc3339(self._now())}
+        told = {**event, "time": event.get("time") or state_json.rfc3339(self._now())}
         if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
             return True
         log.debug("nobody to tell of a %s event", event.get("type"))

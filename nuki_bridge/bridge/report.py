@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.lock import words
+from nuki_bridge.lock import changes, state_json
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import advanced_config, lock_config
 from nuki_bridge.protocol.codes import DoorState, name_of
@@ -56,17 +56,17 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
     if states is None:
         return payloads
     payloads["state"] = lock.profile.state_word(states.lock_state).encode()
-    door = words.door_word(states)
+    door = state_json.door_word(states)
     if door is not None and (had_door or states.door_state != DoorState.UNAVAILABLE):
         payloads["door"] = door.encode()
-    payloads["battery"] = dump(words.battery(states))
+    payloads["battery"] = dump(state_json.battery(states))
     return payloads
 
 
 def battery_report(report: BatteryReport) -> dict[str, Any]:
     """A battery report; the units are in the names."""
     values = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
-    return {**values, "last_action": words.name_or_none(report.last_action)}
+    return {**values, "last_action": state_json.name_or_none(report.last_action)}
 
 
 def identity(paired: PairedLock) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def link(lock: Lock) -> dict[str, Any]:
         "reachable": lock.reachable,
         "connected": lock.connected,
         "rssi": lock.rssi,
-        "updated": words.lock_time(lock),
+        "updated": state_json.lock_time(lock),
         "fault": None if lock.fault is None else {"code": lock.fault.code, "message": str(lock.fault)},
     }
 
@@ -92,8 +92,8 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
     if lock.states is not None:
-        told |= _states(lock.profile, lock.states) | {"timezone_offset_min": words.offset_min(lock)}
-        last = last or words.lock_action(lock.profile, lock.states)
+        told |= _states(lock.profile, lock.states) | {"timezone_offset_min": state_json.offset_min(lock)}
+        last = last or changes.lock_action(lock.profile, lock.states)
         told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
     if lock.config is not None:
         told |= _config(lock.config, lock.advanced_config)
@@ -105,15 +105,15 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
 def _states(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
     return {
         "state": profile.state_word(states.lock_state),
-        "door": words.door_word(states),
+        "door": state_json.door_word(states),
         "nuki_state": name_of(states.nuki_state),
         "trigger": name_of(states.trigger),
-        "last_action": words.name_or_none(states.last_action),
-        "last_trigger": words.name_or_none(states.last_trigger),
-        "last_completion": words.name_or_none(states.last_completion),
+        "last_action": None if states.last_action is None else profile.action_word(states.last_action),
+        "last_trigger": state_json.name_or_none(states.last_trigger),
+        "last_completion": state_json.name_or_none(states.last_completion),
         "lock_n_go_timer_s": states.lock_n_go_timer,
         "night_mode": states.night_mode_active,
-        "battery": words.battery(states),
+        "battery": state_json.battery(states),
     }
 
 

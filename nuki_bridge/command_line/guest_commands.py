@@ -123,7 +123,7 @@ async def guest(arguments: argparse.Namespace, broker: Broker) -> None:
 
 async def _status(arguments: argparse.Namespace, credential: Credential, broker: Broker) -> dict[str, Any]:
     from nuki_bridge.guest.guest import SEND_TIMEOUT_S
-    from nuki_bridge.lock import words
+    from nuki_bridge.lock import state_json
     from nuki_bridge.lock.profile import profile_of
 
     states = await _with_lock(
@@ -132,8 +132,8 @@ async def _status(arguments: argparse.Namespace, credential: Credential, broker:
     return {
         "lock": credential.name,
         "state": profile_of(credential.family).state_word(states.lock_state),
-        "door": words.door_word(states),
-        "battery": words.battery(states),
+        "door": state_json.door_word(states),
+        "battery": state_json.battery(states),
     }
 
 

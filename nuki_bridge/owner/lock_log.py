@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.errors import LockError, RequestError
-from nuki_bridge.lock import wall_clock, words
+from nuki_bridge.lock import changes, state_json, wall_clock
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.protocol.codes import (
     Completion,
@@ -147,7 +147,7 @@ class LogBook:
         self._remember = remember
         self._has_looked_back = False
         self._listening = listening
-        self._reports = words.Events(lock.profile)
+        self._reports = changes.Events(lock.profile)
         self._waiting: list[tuple[datetime, Event]] = []
         self._told_early: list[tuple[datetime, Event]] = []
         self._late_times = 0
@@ -160,7 +160,7 @@ class LogBook:
         """The lock has reported: tell what happened, or read its log for who did it."""
         moment = states.current_time or datetime.now(UTC)
         for event in self._reports.feed(states):
-            timed = {**event, "time": words.lock_time(self._lock)}
+            timed = {**event, "time": state_json.lock_time(self._lock)}
             if self._admin.has_pin and event["type"] == "lock_action":
                 self._waiting.append((moment, timed))
                 del self._waiting[:-MAX_WAITING]
@@ -283,7 +283,7 @@ class LogBook:
             for each in entries
             if each.kind == LogType.DOOR_SENSOR
         ]
-        return bool(doors) and (states is None or doors[-1] != words.door_word(states))
+        return bool(doors) and (states is None or doors[-1] != state_json.door_word(states))
 
     def _move_to(self, position: int) -> None:
         self._position = position

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nuki_bridge.lock import words
+from nuki_bridge.lock import state_json
 from nuki_bridge.topics.topics import Publication
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class News:
 
     def look(self, states: KeyturnerStates) -> None:
         """The lock has told its states: if they are others than before, all are told soon."""
-        seen = states.lock_state, words.door_word(states)
+        seen = states.lock_state, state_json.door_word(states)
         if self._told not in (None, seen):
             self._due.set()
         self._told = seen

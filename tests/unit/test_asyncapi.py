@@ -15,7 +15,7 @@ import pytest
 import nuki_bridge
 from nuki_bridge.arguments import Arguments
 from nuki_bridge.bridge.requests import REQUESTS
-from nuki_bridge.lock import words as lock_words
+from nuki_bridge.lock import state_json
 from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.simulator.control import CONTROLS
@@ -137,7 +137,7 @@ def words(name: str) -> list[str]:
 
 def test_states_and_actions_are_those_of_the_program() -> None:
     assert words("LockState") == [each.name.lower() for each in LockState]
-    assert set(words("DoorState")) == {*lock_words._DOOR_WORDS.values(), "unknown"}
+    assert set(words("DoorState")) == {*state_json._DOOR_WORDS.values(), "unknown"}
     assert set(words("Action")) == set(ACTIONS)
 
 

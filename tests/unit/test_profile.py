@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nuki_bridge.errors import LockError
+from nuki_bridge.lock.changes import Events
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown, Traces
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK, Profile, profile_of
-from nuki_bridge.lock.words import Events
 from nuki_bridge.protocol.codes import (
     Action,
     Completion,

@@ -1,0 +1,71 @@
+"""What happened between one report of a lock and the next: an action that ended, a door that moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.lock import state_json
+from nuki_bridge.protocol.codes import Trigger, name_of
+
+if TYPE_CHECKING:
+    from nuki_bridge.lock.profile import Profile
+    from nuki_bridge.protocol.messages import KeyturnerStates
+
+
+def lock_action(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
+    """Return the last action as an event.
+
+    After a turn by hand the last action in the states may still be an older one of somebody else; the bolt's position
+    tells more then.
+    """
+    by_hand = states.trigger == Trigger.MANUAL and states.last_trigger != Trigger.MANUAL
+    action = profile.by_hand.get(states.lock_state) if by_hand else states.last_action
+    return {
+        "type": "lock_action",
+        "action": None if action is None else profile.action_word(action),
+        "trigger": name_of(states.trigger),
+        "completion": None if by_hand else state_json.name_or_none(states.last_completion),
+        "state": profile.state_word(states.lock_state),
+    }
+
+
+class Events:
+    """Find in the reports of one lock what happened: an action that ended, a door that moved.
+
+    Reports repeat themselves and may skip what lies between; an action becomes one event, when the motor rests.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._before: KeyturnerStates | None = None
+        self._rested: KeyturnerStates | None = None
+        self._moved = False
+        self._measured = False
+
+    def feed(self, states: KeyturnerStates) -> list[dict[str, Any]]:
+        """Return the events that a report shows; none for the first one, which only says how things are."""
+        before, self._before = self._before, states
+        events: list[dict[str, Any]] = []
+        if states.lock_state in self._profile.measuring:
+            self._measured = True
+        elif states.lock_state in self._profile.under_way:
+            self._moved = True
+        else:
+            is_news = not self._measured and self._rested is not None and self._is_news(self._rested, states)
+            if self._moved or is_news:
+                events.append(lock_action(self._profile, states))
+            self._rested, self._moved, self._measured = states, False, False
+        if before is not None and state_json.door_word(before) != state_json.door_word(states):
+            events.append({"type": "door", "door": state_json.door_word(states)})
+        return events
+
+    def _is_news(self, before: KeyturnerStates, states: KeyturnerStates) -> bool:
+        if _who(before) != _who(states):
+            return True
+        # The latch springs back by itself: the end of an action that has had its event.
+        released = (before.lock_state, states.lock_state) in self._profile.springs_back
+        return before.lock_state != states.lock_state and not released
+
+
+def _who(states: KeyturnerStates) -> tuple[int | None, ...]:
+    return states.trigger, states.last_action, states.last_trigger, states.last_completion
