@@ -36,6 +36,7 @@ LAYERS = (
     "home_assistant",
     "bridge",
     "guest",
+    "web",
     "daemon",
     "command_line",
 )

@@ -1,0 +1,21 @@
+"""The page's scripts as they travel: without the comments that say what types things have.
+
+Comments are half of a script, and a phone far from home waits for each byte.  Nothing else changes, so that what a
+browser's developer tools show is still the code that stands in the repository.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BLOCK = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n?", re.DOTALL | re.MULTILINE)
+"""A comment that begins its line; `/**` at the start of a line is nothing else in the page's scripts."""
+_CAST = re.compile(r"/\*\* @.*?\*/ ?")
+"""A type in the midst of a line."""
+_LINE = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+
+
+def lean(script: str) -> str:
+    """A script without comments and indentation; it must have no text of several lines (template literal)."""
+    return _INDENT.sub("", _LINE.sub("", _CAST.sub("", _BLOCK.sub("", script))))

@@ -1,0 +1,204 @@
+/**
+ * One door of this phone: what is known of it, and what can be done. Views show it and listen to its event `change`.
+ */
+
+import { doorName } from "./credential.js";
+import { Lock } from "./lock.js";
+import { MOVING } from "./messages.js";
+import { Problem, codeOf } from "./problem.js";
+import { Relay } from "./relay.js";
+
+/** An action is not sent later than this after it was asked for, in ms: nothing is carried out late. */
+const LATE_MS = 15000;
+/** While the motor turns the states are read again after so long, in ms, and so many times at most. */
+const LOOK_AGAIN_MS = 2000;
+const LOOK_AGAIN_TIMES = 20;
+/** So often the states are asked for after a lost answer, and the pauses between, in ms. */
+const SETTLE_PAUSES_MS = [500, 2000, 5000];
+
+/** @typedef {import("./messages.js").States} States */
+/** @typedef {"lock" | "unlock" | "unlatch" | "lock_n_go" | "lock_n_go_unlatch"} Action */
+
+/**
+ * @typedef {object} Doing the action that is under way or has just ended
+ * @property {Action} action
+ * @property {"asking" | "sent" | "accepted" | "looking" | "done" | "failed" | "unknown"} step
+ * @property {string} [code] why it failed
+ */
+
+export class Door extends EventTarget {
+  /** @type {Lock | null} */
+  #lock = null;
+  /** @type {Promise<Lock> | null} */
+  #opening = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #looked = 0;
+  /** @type {Promise<boolean> | null} */
+  #refreshing = null;
+  #again = false;
+  /** @type {Doing | null} */
+  doing = null;
+  /** Why the states could not be read the last time. @type {string | null} */
+  problem = null;
+
+  /**
+   * @param {import("./store.js").DoorRecord} record @param {import("./connection.js").Connection} connection
+   * @param {import("./store.js").Store} store
+   */
+  constructor(record, connection, store) {
+    super();
+    this.id = record.id;
+    this.credential = record.credential;
+    this.name = doorName(record.credential);
+    this.states = record.states;
+    this.at = record.at;
+    this.connection = connection;
+    this.store = store;
+  }
+
+  /** A session with the lock, a new one if the last is over; throws `Problem`. @returns {Promise<Lock>} */
+  async lock() {
+    if (this.#lock?.link.alive()) return this.#lock;
+    this.#opening ??= this.#open().finally(() => (this.#opening = null));
+    return await this.#opening;
+  }
+
+  /** @returns {Promise<Lock>} */
+  async #open() {
+    if (!this.credential.remote) throw new Problem("remote_not_allowed");
+    const mqtt = await this.connection.now();
+    const link = new Relay(mqtt, `${this.credential.base_topic}/${this.credential.lock.name}`);
+    const lock = new Lock(this.credential, link);
+    lock.onstates = (states) => this.#heard(states);
+    link.onnews = () => this.busy || this.refresh(); // after an action of our own they are read anyway
+    this.#lock = lock;
+    await link.open();
+    return lock;
+  }
+
+  /** Leave this session: no late answer shall pass for that of the next question. */
+  #leave() {
+    const link = /** @type {Relay | undefined} */ (this.#lock?.link);
+    this.#lock = null;
+    link?.close();
+  }
+
+  /** Read the states; what is asked for meanwhile is one more reading after it. @returns {Promise<boolean>} they were read */
+  async refresh() {
+    if (this.#refreshing) {
+      this.#again = true;
+      return this.#refreshing;
+    }
+    this.#refreshing = this.#read();
+    const read = await this.#refreshing;
+    this.#refreshing = null;
+    if (this.#again) {
+      this.#again = false;
+      return this.refresh();
+    }
+    return read;
+  }
+
+  async #read() {
+    try {
+      await (await this.lock()).states();
+      return true;
+    } catch (error) {
+      this.problem = codeOf(error);
+      this.#leave();
+      this.#tell();
+      return false;
+    }
+  }
+
+  /** @param {States} states */
+  #heard(states) {
+    this.states = states;
+    this.at = Date.now();
+    this.problem = null;
+    this.store.remember(this.id, states, this.at).catch(() => {});
+    clearTimeout(this.#timer);
+    if (!MOVING.has(states.state)) this.#looked = 0;
+    else if (this.#looked++ < LOOK_AGAIN_TIMES) this.#timer = setTimeout(() => this.doing?.step === "accepted" || this.refresh(), LOOK_AGAIN_MS);
+    this.#tell();
+  }
+
+  /** Whether an action is under way. */
+  get busy() {
+    return this.doing !== null && !["done", "failed", "unknown"].includes(this.doing.step);
+  }
+
+  /** Ask for the challenge ahead, while the button is still being held. @returns {Promise<{lock: Lock, challenge: Uint8Array}>} */
+  prepare() {
+    const prepared = this.#prepare();
+    prepared.catch(() => {});
+    return prepared;
+  }
+
+  async #prepare() {
+    const lock = await this.lock();
+    return { lock, challenge: await lock.challenge() };
+  }
+
+  /**
+   * Have the lock act, once; `doing` tells how it goes and how it ended. Nothing is done while another action is under way.
+   * @param {Action} action @param {Promise<{lock: Lock, challenge: Uint8Array}>} [prepared]
+   */
+  async act(action, prepared = this.prepare()) {
+    if (this.busy) return;
+    const asked = Date.now();
+    this.#step(action, "asking");
+    try {
+      const { lock, challenge } = await prepared;
+      if (Date.now() - asked > LATE_MS) throw new Problem("too_late");
+      await lock.act(action, challenge, (step) => this.#step(action, step));
+      await this.refresh();
+      this.#step(action, "done");
+    } catch (error) {
+      const code = codeOf(error);
+      this.#leave();
+      if (code === "outcome_unknown") await this.#settle(action);
+      else {
+        this.#step(action, "failed", code);
+        if (!HOPELESS.has(code)) await this.refresh();
+      }
+    }
+  }
+
+  /** The answer got lost: ask the lock for its states, and for nothing else. @param {Action} action */
+  async #settle(action) {
+    this.#step(action, "looking");
+    for (const wait of SETTLE_PAUSES_MS) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      if (await this.refresh()) break;
+    }
+    this.#step(action, "unknown");
+  }
+
+  /** @param {Action} action @param {Doing["step"]} step @param {string} [code] */
+  #step(action, step, code) {
+    this.doing = { action, step, code };
+    this.#tell();
+  }
+
+  /** Forget how the last action ended. */
+  settle() {
+    if (this.busy) return;
+    this.doing = null;
+    this.#tell();
+  }
+
+  /** Leave the door: nobody looks at it any more. */
+  close() {
+    clearTimeout(this.#timer);
+    this.#leave();
+  }
+
+  #tell() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** Refusals after which reading the states would be refused, too. */
+const HOPELESS = new Set(["not_authorized", "disabled", "remote_not_allowed", "no_bridge", "not_paired", "unknown_lock", "pending", "not_allowed"]);

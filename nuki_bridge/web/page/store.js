@@ -1,0 +1,145 @@
+/**
+ * What this phone keeps, in IndexedDB: its doors with their credentials, and the client numbers of open redemptions.
+ *
+ * Emptying a database leaves its bytes on the disk. Only the answer to `POST forget`, which clears the whole origin by
+ * its header `Clear-Site-Data`, removes them, so what shall stay is written again after it.
+ */
+
+import { idOf } from "./credential.js";
+import { Problem } from "./problem.js";
+
+const NAME = "nuki-bridge";
+const VERSION = 1;
+/** A client number is kept so long if it got no credential, in ms: the bridge remembers the invitation a day less. */
+const NOTE_KEPT_MS = 8 * 24 * 3600 * 1000;
+
+/**
+ * @typedef {object} DoorRecord
+ * @property {string} id
+ * @property {import("./credential.js").Credential} credential
+ * @property {import("./messages.js").States | null} states the last that were read
+ * @property {number} at when, in ms
+ */
+
+/** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+export class Store {
+  /** @type {IDBDatabase | null} */
+  #database = null;
+
+  /** Throws `Problem("no_storage")`, also later when the browser keeps nothing. */
+  async open() {
+    if (this.#database) return this.#database;
+    try {
+      const request = indexedDB.open(NAME, VERSION);
+      request.onupgradeneeded = () => {
+        request.result.createObjectStore("doors", { keyPath: "id" });
+        request.result.createObjectStore("notes", { keyPath: "name" });
+      };
+      const database = await done(request);
+      database.onclose = () => (this.#database = null);
+      database.onversionchange = () => this.close();
+      this.#database = database;
+      return database;
+    } catch (error) {
+      throw new Problem("no_storage", String(error));
+    }
+  }
+
+  close() {
+    this.#database?.close();
+    this.#database = null;
+  }
+
+  /**
+   * @template T @param {"doors" | "notes"} name @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => IDBRequest<T>} work @returns {Promise<T>} when it is durable
+   */
+  async #with(name, mode, work) {
+    try {
+      const transaction = (await this.open()).transaction(name, mode, { durability: "strict" });
+      const complete = new Promise((resolve, reject) => {
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+      });
+      const result = await done(work(transaction.objectStore(name)));
+      await complete;
+      return result;
+    } catch (error) {
+      throw error instanceof Problem ? error : new Problem("no_storage", String(error));
+    }
+  }
+
+  /** @returns {Promise<DoorRecord[]>} in the order of their IDs */
+  doors() {
+    return this.#with("doors", "readonly", (store) => store.getAll());
+  }
+
+  /** Keep a door; one that is there already is replaced. @param {import("./credential.js").Credential} credential */
+  async add(credential) {
+    /** @type {DoorRecord} */
+    const record = { id: idOf(credential), credential, states: null, at: 0 };
+    await this.#with("doors", "readwrite", (store) => store.put(record));
+    navigator.storage?.persist?.().catch(() => {}); // never awaited: in Firefox it may never answer
+    return record;
+  }
+
+  /** Remember what a lock said of itself, if the door is still kept. @param {string} id @param {import("./messages.js").States} states @param {number} at */
+  async remember(id, states, at) {
+    const record = await this.#with("doors", "readonly", (store) => store.get(id));
+    if (record) await this.#with("doors", "readwrite", (store) => store.put({ ...record, states, at }));
+  }
+
+  /**
+   * The client number of a redemption, made when there is none yet.
+   * @param {string} name the invitation's lookup @param {() => string} make @returns {Promise<string>}
+   */
+  async note(name, make) {
+    const found = await this.#with("notes", "readonly", (store) => store.get(name));
+    if (found) return found.client;
+    for (const old of await this.#with("notes", "readonly", (store) => store.getAll())) {
+      if (Date.now() - old.at > NOTE_KEPT_MS) await this.endNote(old.name);
+    }
+    const note = { name, client: make(), at: Date.now() };
+    await this.#with("notes", "readwrite", (store) => store.put(note));
+    return note.client;
+  }
+
+  /** The credential is stored, or the invitation is over. @param {string} name */
+  async endNote(name) {
+    await this.#with("notes", "readwrite", (store) => store.delete(name));
+  }
+
+  /**
+   * Forget a door, so that nothing of its key is left on the disk.
+   * @param {string} id @returns {Promise<boolean>} false if the server could not be asked to have the disk cleared; the
+   *   key is gone from the database then, and `sweep` does the rest
+   */
+  async forget(id) {
+    await this.#with("doors", "readwrite", (store) => store.put({ id, credential: null })); // its bytes, where it lies
+    await this.#with("doors", "readwrite", (store) => store.delete(id));
+    localStorage.setItem("sweep", "1");
+    return this.sweep();
+  }
+
+  /** Do what a `forget` without a network has left undone. @returns {Promise<boolean>} nothing is left undone */
+  async sweep() {
+    if (!localStorage.getItem("sweep")) return true;
+    const doors = await this.doors(), language = localStorage.getItem("language");
+    const notes = await this.#with("notes", "readonly", (store) => store.getAll());
+    this.close();
+    const answer = await fetch("forget", { method: "POST", cache: "no-store" }).catch(() => null);
+    // Written again whatever came of it: the browser may have cleared the origin although the answer got lost.
+    for (const door of doors) await this.#with("doors", "readwrite", (store) => store.put(door));
+    for (const note of notes) await this.#with("notes", "readwrite", (store) => store.put(note));
+    if (language) localStorage.setItem("language", language);
+    if (!answer?.ok) localStorage.setItem("sweep", "1");
+    else localStorage.removeItem("sweep");
+    return answer?.ok === true;
+  }
+}

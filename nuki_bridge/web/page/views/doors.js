@@ -1,0 +1,30 @@
+/** The doors of this phone, with what each lock said last. */
+
+import { stateText, t, timeText } from "../texts.js";
+import { el, head, symbol } from "../ui.js";
+import { stateSymbol } from "./door.js";
+
+/** @param {import("../app.js").Page} page @returns {import("../app.js").Shown} */
+export function doorsView(page) {
+  const list = el("ul", { class: "doors" });
+  const draw = () => list.replaceChildren(...[...page.doors.values()].map((door) => el("li", {},
+    el("button", { type: "button", class: "card", onclick: () => page.go({ view: "door", id: door.id }) },
+      symbol(stateSymbol(door.states)),
+      el("span", { class: "grow" }, el("strong", {}, door.name),
+        el("span", { class: "dim" }, door.states ? `${stateText(door.states.state)}, ${t("as-of", { time: timeText(door.at) })}` : t("state.none")))))));
+  const read = () => {
+    if (!document.hidden && page.connection.status === "online") for (const door of page.doors.values()) if (door.credential.remote) door.refresh();
+  };
+  draw();
+  for (const door of page.doors.values()) door.addEventListener("change", draw);
+  page.connection.addEventListener("status", read);
+  read();
+  return {
+    node: el("div", { class: "view" }, head(t("doors.title"), null), list,
+      el("button", { type: "button", class: "plain wide", onclick: () => page.go({ view: "redeem" }) }, symbol("add"), t("doors.add"))),
+    end() {
+      for (const door of page.doors.values()) door.removeEventListener("change", draw);
+      page.connection.removeEventListener("status", read);
+    },
+  };
+}

@@ -1,0 +1,95 @@
+// What the page's modules compute, held against known answers. One function, so that node and a browser can run it alike:
+// `load(name)` imports a module of the page, `vectors` is tests/unit/vectors.json, `known` what Python computes. It answers
+// how many checks passed, and throws the first that did not.
+async (load, vectors, known) => {
+  const { hex, unhex, utf8, u32, readU32 } = await load("bytes.js");
+  const frames = await load("frames.js");
+  const messages = await load("messages.js");
+  const invitation = await load("invitation.js");
+  const packets = await load("packets.js");
+  const { matches } = await load("mqtt.js");
+  let count = 0;
+  const same = (found, wanted, what) => {
+    count++;
+    const [left, right] = [JSON.stringify(found), JSON.stringify(wanted)];
+    if (left !== right) throw new Error(`${what}: ${left} instead of ${right}`);
+  };
+  const throws = (work, what) => {
+    count++;
+    try {
+      work();
+    } catch {
+      return;
+    }
+    throw new Error(`${what}: no error`);
+  };
+  const upper = (bytes) => hex(bytes).toUpperCase();
+
+  same(frames.crc(utf8("123456789")), 0x29b1, "the CRC's check value");
+  for (const each of vectors.crc.unencrypted_messages) {
+    const { command, payload } = frames.openPlain(unhex(each.message));
+    same(command, Number(each.command), "a plain message's command");
+    same(upper(frames.plainFrame(command, payload)), each.message, "a plain message made again");
+  }
+  throws(() => frames.openPlain(unhex("0E00009DD8")), "a plain message with a wrong CRC");
+
+  for (const each of vectors.encrypted) {
+    const key = unhex(each.shared_key), message = unhex(each.message);
+    const opened = frames.openFrame(message, key);
+    same(opened.authorizationId, each.authorization_id, `${each.name}: authorization`);
+    same(opened.command, Number(each.command), `${each.name}: command`);
+    same(upper(opened.payload), each.payload, `${each.name}: payload`);
+    const again = frames.encryptedFrame(each.authorization_id, opened.command, opened.payload, key, unhex(each.nonce));
+    same(upper(again), each.message, `${each.name}: made again`);
+    for (let at = 0; at < message.length; at += 7) {
+      const changed = message.slice();
+      changed[at] ^= 1;
+      if (at < 24 || at >= 30) throws(() => frames.openFrame(changed, key), `${each.name}: byte ${at} changed`);
+    }
+    for (const size of [1, 20, 30, 31, 244]) {
+      const reassembler = new frames.Reassembler(), found = [], twice = [...message, ...message];
+      for (let at = 0; at < twice.length; at += size) found.push(...reassembler.feed(Uint8Array.from(twice.slice(at, at + size))));
+      same(found.map(upper), [each.message, each.message], `${each.name}: in pieces of ${size}`);
+    }
+    if (each.name === "lock action unlock") {
+      const nonce = unhex(each.payload).slice(-32);
+      same(upper(messages.lockAction(messages.ACTION.unlock, 0, nonce)), each.payload, "the payload of unlock");
+    }
+    if (each.name === "request challenge") same(upper(messages.requestData(messages.COMMAND.challenge)), each.payload, each.name);
+  }
+  same(messages.readStates(unhex(vectors.keyturner_payloads_published[0].payload)).state, "unlocking", "published states");
+  same(messages.readStates(unhex(vectors.keyturner_payloads_published[1].payload)).door, null, "old firmware tells no door");
+  const long = messages.readStates(unhex(vectors.derived.find((each) => each.name.startsWith("keyturner states")).payload));
+  same([long.state, long.door, long.level, long.critical, long.completion], ["unlocked", "closed", 84, false, "success"], "27 bytes of states");
+  throws(() => messages.readStates(new Uint8Array(12)), "states of 12 bytes");
+  same(messages.readError(unhex("270D00")), "time_not_allowed", "an error's code");
+  same(messages.readError(unhex("990D00")), "unknown_0x99", "an error of new firmware");
+  same([...Array(256).keys()].map((number) => messages.readError(Uint8Array.of(number))), known.errors, "all error codes");
+  same([...Array(256).keys()].map((number) => messages.readStates(Uint8Array.of(2, number, ...Array(11).fill(0))).state), known.states, "all states");
+  same(readU32(u32(0xfedcba98), 0), 0xfedcba98, "4 bytes");
+
+  for (const each of known.codes) {
+    same(invitation.readCode(each.typed), each.code, "a code as typed");
+    same(invitation.lookup(each.code), each.lookup, "lookup");
+    same(hex(invitation.keyOf(each.code)), each.key, "key");
+    same(invitation.shown(each.code), each.shown, "shown");
+    const sealed = invitation.sealMessage(utf8("content"), invitation.keyOf(each.code), unhex(each.nonce));
+    same(hex(sealed), each.sealed, "sealed");
+    same(hex(invitation.unsealMessage(sealed, invitation.keyOf(each.code))), hex(utf8("content")), "unsealed");
+  }
+  for (const typed of known.mistyped) throws(() => invitation.readCode(typed), "a mistyped code");
+
+  for (const [filter, topic, wanted] of known.filters) same(matches(filter, topic), wanted, `${filter} takes ${topic}`);
+  for (const each of known.packets) {
+    same(hex(packets.publish(each.topic, unhex(each.payload), each.id, { expiry: 5, correlation: unhex("0102") })), each.bytes, "a packet");
+    const stream = unhex(each.bytes + "d000" + each.bytes);
+    for (const size of [1, 3, stream.length]) {
+      const splitter = new packets.Splitter(), found = [];
+      for (let at = 0; at < stream.length; at += size) found.push(...splitter.feed(stream.slice(at, at + size)));
+      same(found.map((packet) => packet.type), [3, 13, 3], `a stream in pieces of ${size}`);
+      same([found[2].topic, hex(found[2].payload), hex(found[2].properties.correlation)], [each.topic, each.payload, "0102"], "a packet read");
+    }
+  }
+  throws(() => new packets.Splitter().feed(unhex("30ffffffffff")), "a length of five bytes");
+  return count;
+};

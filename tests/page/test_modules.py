@@ -1,0 +1,129 @@
+"""The page's modules in node: types, known answers, the list of files that work offline, words in both languages."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.web.lean import lean
+from tests.page.known import CHECKS, NPM, PAGE, known, vectors
+
+GUEST_SIZE = 47 * 1024
+"""Bytes that a guest's page may have, each file compressed as it travels, tweetnacl and icons among them."""
+
+
+def node(script: str, *, timeout: float = 60) -> Any:
+    """What an ES module prints as JSON; `nacl` and `load` are there."""
+    head = (
+        "import { createRequire } from 'node:module';\n"
+        f"globalThis.nacl = createRequire(import.meta.url)({str(NPM / 'tweetnacl' / 'nacl-fast.js')!r});\n"
+        f"const load = (name) => import({PAGE.as_uri()!r} + '/' + name);\n"
+    )
+    done = subprocess.run(
+        ["node", "--no-warnings", "--input-type=module", "-"],
+        input=head + script,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_modules_compute_the_known_answers() -> None:
+    count = node(
+        f"const checks = {CHECKS}\nconsole.log(await checks(load, {json.dumps(vectors())}, {json.dumps(known())}));"
+    )
+    assert count > 200
+
+
+@pytest.mark.parametrize(
+    ("files", "library"),
+    [(["app.js", "first.js"], ["es2023", "dom", "dom.iterable"]), (["sw.js"], ["es2023", "webworker"])],
+)
+def test_types_are_sound(tmp_path: Path, files: list[str], library: list[str]) -> None:
+    options = {
+        "allowJs": True, "checkJs": True, "strict": True, "noEmit": True, "target": "es2023", "module": "es2022",
+        "moduleResolution": "bundler", "lib": library, "types": [], "skipLibCheck": True,
+    }  # fmt: skip
+    config = tmp_path / "tsconfig.json"
+    config.write_text(json.dumps({"compilerOptions": options, "files": [str(PAGE / name) for name in files]}))
+    done = subprocess.run([NPM / ".bin" / "tsc", "-p", config], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+def imported(name: str, found: set[str] | None = None) -> set[str]:
+    """A module of the page and all that it imports when it is loaded."""
+    found = set() if found is None else found
+    if name not in found:
+        found.add(name)
+        for other in re.findall(r"^import [^;]*?\"(\.{1,2}/[^\"]+)\";", (PAGE / name).read_text(), re.MULTILINE):
+            imported(str((PAGE / name).parent.joinpath(other).resolve().relative_to(PAGE)), found)
+    return found
+
+
+def guest_files() -> set[str]:
+    """What a guest's browser loads, but for tweetnacl and icons."""
+    return imported("app.js") | {"first.js", "style.css", "manifest.webmanifest"}
+
+
+def test_all_that_a_guest_needs_works_offline() -> None:
+    listed = re.search(r"const FILES = \[(.*?)\];", (PAGE / "sw.js").read_text(), re.DOTALL)
+    assert listed
+    files = set(re.findall(r'"([^"]+)"', listed[1]))
+    icons = {f"icons/{path.name}" for path in (PAGE / "icons").iterdir()}
+    assert files == guest_files() | icons | {"./", "vendor/nacl-fast.js"}
+
+
+def test_a_guests_page_is_small() -> None:
+    paths = [PAGE / name for name in guest_files() | {"index.html", "sw.js", "icons/icon.svg", "icons/icon-192.png"}]
+    sizes = {}
+    for path in [*paths, NPM / "tweetnacl" / "nacl-fast.js"]:
+        content = lean(path.read_text()).encode() if path.suffix == ".js" else path.read_bytes()
+        sizes[str(path)] = len(gzip.compress(content, 9))
+    assert sum(sizes.values()) <= GUEST_SIZE, sizes
+
+
+def test_every_word_has_two_languages_and_every_key_words() -> None:
+    table = node("const { table } = await load('texts.js'); console.log(JSON.stringify(table));")
+    for key, words in table.items():
+        assert len(list(filter(None, words))) == 2, key
+        names = [sorted(re.findall(r"\{(\w+)\}", each)) for each in words]
+        assert names[0] == names[1], key
+    used = set()
+    for name in imported("app.js"):
+        used |= set(re.findall(r'\bt\("([a-z][a-z.-]+)"', (PAGE / name).read_text()))
+    assert used <= set(table), used - set(table)
+
+
+def test_no_file_of_the_page_has_inline_style_or_script() -> None:
+    html = (PAGE / "index.html").read_text()
+    assert not re.search(r"style=|<style|<script(?![^>]*\bsrc=)|\bon[a-z]+=", html)
+    for path in PAGE.rglob("*.js"):
+        assert not re.search(r"innerHTML|insertAdjacentHTML|eval\(|new Function", path.read_text()), path
+
+
+def test_scripts_without_their_comments_compute_the_same(tmp_path: Path) -> None:
+    for path in PAGE.rglob("*.js"):
+        target = tmp_path / path.relative_to(PAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        script = path.read_text()
+        assert script.count("`") == sum(line.count("`") for line in script.splitlines() if line.count("`") % 2 == 0), (
+            path
+        )
+        target.write_text(lean(script))
+        assert "/**" not in target.read_text(), path
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    count = node(
+        f"const lean = (name) => import({tmp_path.as_uri()!r} + '/' + name);\nconst checks = {CHECKS}\n"
+        f"console.log(await checks(lean, {json.dumps(vectors())}, {json.dumps(known())}));"
+    )
+    assert count > 200
+    for path in tmp_path.rglob("*.js"):
+        subprocess.run(["node", "--check", path], check=True, capture_output=True, timeout=60)
