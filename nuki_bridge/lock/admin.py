@@ -1,96 +1,283 @@
-"""What the owner alone may ask of a lock: the commands that carry the security PIN.
+"""Asking a lock for what takes the owner's security PIN: one command and its answer, or a list, a page at a time.
 
 The PIN is tried once: after the lock has refused it every such command is refused here with `bad_pin`, until the PIN
 is changed, because the lock bans its owner after several wrong ones.  A refusal may get lost on its way: a command
-whose answer stayed away is sent again only with a PIN that the lock has accepted before.  What the commands are good
-for is told in `owner/users.py`, `sharing/invitations.py` and `bridge/bridge_commands.py`.
+whose answer stayed away is sent again only with a PIN that the lock has accepted before.  Which commands there are, and
+what they are good for, is told in `owner/`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
-from nuki_bridge.errors import LockError
-from nuki_bridge.lock.asking import Asking
-from nuki_bridge.protocol.codes import ErrorCode, IdType
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.lock.evidence import Evidence
+from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
+from nuki_bridge.lock.known_pin import KnownPin
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.turn import with_challenge
+from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.keypad_codes import KeypadCodeCount
 from nuki_bridge.protocol.messages import (
-    AuthorizationDataInvite,
-    AuthorizationEntry,
     AuthorizationEntryCount,
-    AuthorizationIdInvite,
-    Config,
-    LogEntry,
     LogEntryCount,
-    RemoveAuthorizationEntry,
-    RequestAuthorizationEntries,
-    RequestLogEntries,
-    SetConfig,
     SetSecurityPin,
     Status,
-    UpdateAuthorizationEntry,
-    UpdateTime,
     VerifySecurityPin,
 )
-from nuki_bridge.protocol.wire import TimeLimit
+from nuki_bridge.protocol.time_control import TimeControlEntryCount
+from nuki_bridge.protocol.wire import Message, OwnerRequest
 
-NO_TIMEZONE = 0xFFFF
-"""Timezone ID of firmware that has none."""
+log = logging.getLogger(__name__)
+
+PAGE_S = 2.0
+"""A page of a list has as many entries as the lock has sent in so many seconds; between pages others get their turn."""
+PAGES = (3, 10)
+"""Entries of a page at least and at most."""
+FIRST_PAGE = 6
+"""Entries of a page while it is not known how fast they come."""
+PROGRESS_S = 15.0
+"""A list that is read past its deadline may go on for so long after each page that brought something new."""
+LIST_S = 300.0
+"""A list that is read past its deadline may take so long in all."""
+LIST_QUIET_S = 3.0
+"""Silence after an entry that ends a list whose end was not told."""
+END_QUIET_S = 0.5
+"""How long the Status behind the last expected entry may stay away."""
+M = TypeVar("M", bound=Message)
+Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
+"""Messages that tell how many entries follow."""
 
 
-class Admin(Asking):
+class Admin:
     """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known.
 
     `refused` says that an earlier run has tried it in vain; `on_refused` is told a PIN that the lock refuses.
     """
 
-    # -- authorizations -----------------------------------------------------------------------------------------------
+    def __init__(
+        self,
+        lock: Lock,
+        pin: str | None,
+        *,
+        refused: bool = False,
+        on_refused: Callable[[str], None] = lambda pin: None,
+    ) -> None:
+        self.clock = lock.clock
+        self._lock = lock
+        self.pin = KnownPin(pin, lambda: lock.paired.family, refused=refused, on_refused=on_refused)
+        lock.evidence = Evidence(lock, self.pin)
+        self.edits = 0
+        """Grows whenever we may have changed the lock's authorizations."""
+        self._entry_s: float | None = None  # what an entry of the last list took
 
-    async def entries(self, timeout_s: float) -> list[AuthorizationEntry]:
-        """Every authorization of the lock, in its own order; raises as `pages`."""
-        deadline = self._lock.clock() + timeout_s
-        kinds = AuthorizationEntry, AuthorizationEntryCount
-        found = await self.pages(_request_entries, *kinds, lambda entry: entry.authorization_id, deadline)
-        return list(found.values())
+    @property
+    def has_pin(self) -> bool:
+        """A PIN is known and the lock has not refused it."""
+        return self.pin.is_usable
 
-    async def page(self, offset: int, count: int, timeout_s: float) -> list[AuthorizationEntry]:
-        """Up to `count` authorizations from place `offset` on, in the lock's order."""
-        kinds = AuthorizationEntry, AuthorizationEntryCount
-        return await self.listing(_request_entries(offset, count), *kinds, self._lock.clock() + timeout_s)
+    # -- exchanges ----------------------------------------------------------------------------------------------------
 
-    async def update_entry(self, entry: AuthorizationEntry, timeout_s: float) -> None:
-        """Write a whole authorization entry: all of `entry` that can be written."""
-        request = UpdateAuthorizationEntry(
-            authorization_id=entry.authorization_id,
-            name=entry.name,
-            enabled=entry.enabled,
-            remote_allowed=entry.remote_allowed,
-            time_limited=entry.time_limited,
-            limit=entry.limit or TimeLimit(),
-        )
-        await self.ask(request, Status, timeout_s)
+    async def ask(
+        self,
+        request: OwnerRequest,
+        wanted: type[M],
+        timeout_s: float,
+        *,
+        repeat: bool = True,
+        given: str | None = None,
+    ) -> M:
+        """One command with challenge and PIN; gives its answer of class `wanted`.
 
-    async def remove_entry(self, authorization_id: int, timeout_s: float) -> None:
-        """Delete an authorization; one that is not there (any more) is as good as deleted."""
-        await self.remove(RemoveAuthorizationEntry(authorization_id=authorization_id), timeout_s)
-
-    async def invite(
-        self, name: str, shared_key: bytes, *, remote_allowed: bool, limit: TimeLimit | None, timeout_s: float
-    ) -> AuthorizationIdInvite:
-        """Create an App authorization with a key of our making (32 bytes).
-
-        A lost answer raises `OutcomeUnknown`: it is not sent again, because there might be two then.
+        `repeat` says that doing it twice does no harm when its answer gets lost; otherwise, or while the lock has not
+        yet accepted our PIN, that raises `OutcomeUnknown`.  `given` is a PIN of somebody's that stands in `request`:
+        raises `RequestError` if it cannot be one of this lock's.
         """
-        request = AuthorizationDataInvite(
-            name=name,
-            id_type=IdType.APP,
-            shared_key=shared_key,
-            remote_allowed=remote_allowed,
-            time_limited=limit is not None,
-            limit=limit or TimeLimit(),
-        )
-        return await self.ask(request, AuthorizationIdInvite, timeout_s, repeat=False)
+        lock, deadline, own_pin = self._lock, self._lock.clock() + timeout_s, not request.brings_pin
+        if own_pin:
+            await self.be_sure(deadline)
+        async with lock.linked(deadline):
+            self.edits += 1
+            pin = 0
+            lost: NukiError | None = None
 
-    # -- the lock itself ----------------------------------------------------------------------------------------------
+            async def send(nonce: bytes) -> M:
+                nonlocal lost, pin
+                # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
+                pin = self.pin.to_send() if own_pin else 0
+                if given is not None:
+                    self.pin.check_given(given)
+                try:
+                    return await lock.exchange.ask(request.signed(nonce, pin), wanted)
+                except (LinkError, ProtocolError) as error:
+                    lost = error
+                    raise
+
+            while True:
+                try:
+                    answer = await with_challenge(send, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+                except LockError as error:
+                    self.note_refusal(error, own_pin=own_pin)
+                    raise
+                except (LinkError, ProtocolError) as error:
+                    if lost is None:
+                        raise  # nothing has been sent
+                    if own_pin and error is lost:
+                        self.pin.was_unheard(pin)
+                    proven = not own_pin or self.pin.proves(pin)
+                    if error is not lost or not repeat or not proven or lock.clock() >= deadline:
+                        raise OutcomeUnknown(
+                            f"the lock may have carried it out, but its answer got lost: {lost}"
+                        ) from lost
+                    log.debug("%s: %s; sending it again", lock.name, lost)
+                else:
+                    if own_pin:
+                        self.pin.accepted(pin)
+                    return answer
+
+    async def remove(self, request: OwnerRequest, timeout_s: float) -> None:
+        """Delete an entry of a list.
+
+        One that is not there is as good as deleted: it is gone by somebody else's hand, or the answer got lost and we
+        asked again.
+        """
+        try:
+            await self.ask(request, Status, timeout_s)
+        except LockError as error:
+            if error.number != ErrorCode.INVALID_AUTH_ID:
+                raise
+
+    async def pages(
+        self,
+        request: Callable[[int, int], OwnerRequest],
+        entry: type[M],
+        count: type[Counting],
+        number: Callable[[M], int],
+        deadline: float,
+    ) -> dict[int, M]:
+        """Every entry of a long list by its `number`, however many pages it takes; others get their turn in between.
+
+        `request(offset, count)` asks for a page.  Each begins with the last entry of the one before: an
+        answer that is empty because there are no more could not be told from one that got lost, with firmware that
+        tells neither how many there are nor where they end.  A list that grows goes on beyond `deadline`, by
+        `PROGRESS_S` and `LIST_S`.  Raises as `listing`.
+        """
+        lock = self._lock
+        latest = max(deadline, lock.clock() + LIST_S)
+        found: dict[int, M] = {}
+        offset = 0
+        while True:
+            size = self.page_size
+            page = await self.listing(request(offset, size), entry, count, deadline)
+            news = {number(each): each for each in page if number(each) not in found}
+            found.update(news)
+            if len(page) < size or not news:
+                return found
+            offset += size - 1
+            deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
+
+    @property
+    def page_size(self) -> int:
+        """How many entries of a list to ask for at a time."""
+        if self._entry_s is None:
+            return FIRST_PAGE
+        least, most = PAGES
+        return most if self._entry_s * most <= PAGE_S else max(least, int(PAGE_S / self._entry_s))
+
+    async def listing(
+        self,
+        request: OwnerRequest,
+        entry: type[M],
+        count: type[Counting],
+        deadline: float,
+    ) -> list[M]:
+        """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
+
+        `count` is the class of the message that may come first.  Raises `TimedOut` at the deadline, and `LinkError` or
+        `ProtocolError` if the first answer to a PIN that is not proven got lost.
+        """
+        lock = self._lock
+        await self.be_sure(deadline)
+        async with lock.linked(deadline):
+            pin = 0
+            lost: NukiError | None = None
+
+            async def collect(nonce: bytes) -> list[M]:
+                nonlocal lost, pin
+                pin = self.pin.to_send()  # as in `ask`
+                try:
+                    return await self._collect(request.signed(nonce, pin), entry, count, pin)
+                except (LinkError, ProtocolError) as error:
+                    lost = error
+                    await lock.exchange.drop()
+                    self.pin.was_unheard(pin)
+                    raise
+
+            while True:
+                try:
+                    return await with_challenge(collect, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+                except LockError as error:
+                    self.note_refusal(error)
+                    raise
+                except (LinkError, ProtocolError) as error:
+                    if error is not lost or not self.pin.proves(pin):
+                        raise
+                    if lock.clock() >= deadline:
+                        raise TimedOut("the lock did not send its list within the deadline") from error
+                    log.debug("%s: %s; asking again", lock.name, error)
+
+    async def _collect(self, request: Message, entry: type[M], count: type[Counting], pin: int) -> list[M]:
+        """Entries up to the Status behind them; without a Status, up to a silence.  Any of them proves the PIN.
+
+        The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
+        lock has told how many there are and falls silent before that.
+        """
+        lock, exchange = self._lock, self._lock.exchange
+        await exchange.send(request)
+        begun: float | None = None  # when the count came, or else the first entry
+        uncounted = 0
+        found: list[M] = []
+        wanted: int | None = getattr(request, "count", None)
+        fewest: int | None = None
+        while True:
+            whole = wanted is not None and len(found) >= wanted
+            pause_s = 3 * self._entry_s if found and self._entry_s else 0.0
+            quiet_s = max(END_QUIET_S, pause_s) if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
+            try:
+                answer = await exchange.receive(quiet_s)
+            except TimedOut:
+                if lock.clock() - exchange.last_message_at < quiet_s / 2:
+                    continue  # a piece of a message has come
+                if not found and not whole:
+                    raise
+                await exchange.drop()
+                if fewest is not None and len(found) < fewest:
+                    raise TimedOut("the lock's list broke off") from None
+                return found
+            if isinstance(answer, Status | entry | count):
+                self.pin.accepted(pin)
+            if isinstance(answer, Status):
+                return found
+            if isinstance(answer, entry):
+                if answer in found:
+                    continue  # an indication may come twice
+                found.append(answer)
+                if begun is None:
+                    begun, uncounted = lock.clock(), 1
+                else:
+                    self._entry_s = (lock.clock() - begun) / (len(found) - uncounted)
+            elif isinstance(answer, count):
+                begun = lock.clock()
+                wanted = min(answer.count, answer.count if wanted is None else wanted)
+                if not getattr(request, "start", 0):
+                    # those of this answer, or all that there are: the sources do not agree
+                    fewest = min(max(answer.count - getattr(request, "offset", 0), 0), wanted)
+
+    # -- the PIN ------------------------------------------------------------------------------------------------------
 
     async def verify_pin(self, pin: str, timeout_s: float) -> None:
         """Is this the security PIN?  It is used from now on if so; `LockError` `bad_pin` if not, after one try.
@@ -129,41 +316,16 @@ class Admin(Asking):
         await self.ask(SetSecurityPin(new_pin=int(pin)), Status, timeout_s, repeat=False, given=pin)
         self.pin.is_right(pin)
 
-    async def write_config(self, config: Config, timeout_s: float) -> None:
-        """Write the basic configuration, whole: all of `config` that can be written."""
-        request = SetConfig(
-            name=config.name,
-            latitude=config.latitude,
-            longitude=config.longitude,
-            auto_unlatch=config.auto_unlatch,
-            pairing_enabled=config.pairing_enabled,
-            button_enabled=config.button_enabled,
-            led_enabled=config.led_enabled,
-            led_brightness=config.led_brightness,
-            timezone_offset_min=config.timezone_offset_min,
-            dst_mode=config.dst_mode,
-            fob_action_1=config.fob_action_1,
-            fob_action_2=config.fob_action_2,
-            fob_action_3=config.fob_action_3,
-            single_lock=config.single_lock,
-            advertising_mode=config.advertising_mode,
-            timezone_id=NO_TIMEZONE if config.timezone_id is None else config.timezone_id,
-        )
-        await self.ask(request, Status, timeout_s)
+    def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
+        """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""
+        if not own_pin or error.number not in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
+            return
+        log.warning("%s: %s", self._lock.name, error)
+        if error.number == ErrorCode.BAD_PIN:  # a ban says nothing of this PIN: right or wrong, it stays what it was
+            self.pin.was_refused(error)
 
-    async def set_time(self, now: datetime, timeout_s: float) -> None:
-        """Set the lock's clock."""
-        await self.ask(UpdateTime(time=now), Status, timeout_s)
-
-    async def log(self, *, start: int, count: int, descending: bool, timeout_s: float) -> list[LogEntry]:
-        """Up to `count` log entries beyond `start` (exclusive; 0: from the newest or oldest), in the lock's order."""
-        request = RequestLogEntries(start=start, count=count, descending=descending, total_count=True)
-        found = await self.listing(request, LogEntry, LogEntryCount, self._lock.clock() + timeout_s)
-        has_newest = start == 0 if descending else len(found) < count
-        if has_newest and found and not self._lock.runs and self._lock.evidence is not None:
-            self._lock.evidence.read(found)
-        return found
-
-
-def _request_entries(offset: int, count: int) -> RequestAuthorizationEntries:
-    return RequestAuthorizationEntries(offset=offset, count=count, id_type=None)
+    async def be_sure(self, deadline: float) -> None:
+        """Clear up which PIN the lock has if a change was cut off; raises as `KnownPin.to_send`, and what that asks."""
+        if self.pin.doubt is not None:
+            await self.pin.doubt(deadline)
+        self.pin.to_send()

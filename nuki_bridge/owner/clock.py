@@ -11,6 +11,7 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.owner import access
 from nuki_bridge.owner.lock_config import admin_in
+from nuki_bridge.protocol.messages import Status, UpdateTime
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
@@ -40,7 +41,7 @@ async def _set_time(call: Call) -> Answer:
             "clock_behind",
             f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
         )
-    await admin.set_time(now, deadline - lock.clock())
+    await admin.ask(UpdateTime(time=now), Status, deadline - lock.clock())
     lock.schedule_states()
     return {"data": {"time": wall_clock.rfc3339(now, zone)}}
 

@@ -18,7 +18,7 @@ from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.lock import LOST_PAIRING
 from nuki_bridge.owner import advanced_config
 from nuki_bridge.owner.setting import Setting, word
-from nuki_bridge.protocol.messages import NAME_SIZE
+from nuki_bridge.protocol.messages import NAME_SIZE, SetConfig, Status
 
 if TYPE_CHECKING:
     from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
@@ -134,7 +134,7 @@ async def _set(call: Call) -> Answer:
             found = await lock.read_advanced_config(deadline - lock.clock())
             new_advanced = advanced_config.patched(found, advanced)
         if new_basic is not None:
-            await admin.write_config(new_basic, deadline - lock.clock())
+            await _write(admin, new_basic, deadline - lock.clock())
         if new_advanced is not None:
             try:
                 await advanced_config.write(admin, new_advanced, deadline - lock.clock())
@@ -145,6 +145,29 @@ async def _set(call: Call) -> Answer:
         # It is written: reading it back may take longer than the request was given.
         written = await lock.read_config(max(deadline - lock.clock(), READ_BACK_S))
         return {"data": _together(written, await _advanced(call, max(deadline - lock.clock(), READ_BACK_S)))}
+
+
+async def _write(admin: Admin, config: Config, timeout_s: float) -> None:
+    """Write the basic configuration, whole: all of `config` that can be written; raises as `Admin.ask`."""
+    request = SetConfig(
+        name=config.name,
+        latitude=config.latitude,
+        longitude=config.longitude,
+        auto_unlatch=config.auto_unlatch,
+        pairing_enabled=config.pairing_enabled,
+        button_enabled=config.button_enabled,
+        led_enabled=config.led_enabled,
+        led_brightness=config.led_brightness,
+        timezone_offset_min=config.timezone_offset_min,
+        dst_mode=config.dst_mode,
+        fob_action_1=config.fob_action_1,
+        fob_action_2=config.fob_action_2,
+        fob_action_3=config.fob_action_3,
+        single_lock=config.single_lock,
+        advertising_mode=config.advertising_mode,
+        timezone_id=wall_clock.NO_TIMEZONE if config.timezone_id is None else config.timezone_id,
+    )
+    await admin.ask(request, Status, timeout_s)
 
 
 def _patched(config: Config, values: Mapping[str, Any]) -> Config:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import changes, state_json, wall_clock
 from nuki_bridge.lock.background_read import BackgroundRead
+from nuki_bridge.owner import log_entries
 from nuki_bridge.protocol.codes import (
     Completion,
     ErrorCode,
@@ -214,8 +215,14 @@ class LogBook:
         self._give_up_waiting()
         return pause_s
 
+    async def _read(self, *, start: int, count: int, descending: bool) -> list[LogEntry]:
+        lock, admin = self._lock, self._admin
+        return await log_entries.read(
+            lock, admin, start=start, count=count, descending=descending, timeout_s=READ_TIMEOUT_S
+        )
+
     async def _newest(self) -> int:
-        newest = await self._admin.log(start=0, count=1, descending=True, timeout_s=READ_TIMEOUT_S)
+        newest = await self._read(start=0, count=1, descending=True)
         return newest[0].index if newest else 0
 
     async def _look_back(self) -> None:
@@ -226,7 +233,7 @@ class LogBook:
         last: LogEntry | None = None
         while last is None and seen < LOOK_BACK:
             size = self._admin.page_size
-            page = await self._admin.log(start=start, count=size, descending=True, timeout_s=READ_TIMEOUT_S)
+            page = await self._read(start=start, count=size, descending=True)
             last = next((each for each in page if _moves(self._lock.profile, each)), None)
             seen += len(page)
             if len(page) < size:
@@ -250,7 +257,7 @@ class LogBook:
         size = self._admin.page_size
         # with the last one that is known: no answer at all is one that got lost then
         start = max(self._position - 1, 0)
-        page = await self._admin.log(start=start, count=size, descending=False, timeout_s=READ_TIMEOUT_S)
+        page = await self._read(start=start, count=size, descending=False)
         entries = [each for each in sorted(page, key=lambda each: each.index) if each.index > self._position]
         if not entries:
             return False

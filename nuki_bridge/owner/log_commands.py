@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from nuki_bridge.arguments import Arguments, Declaration, flag, whole
 from nuki_bridge.errors import RequestError
-from nuki_bridge.lock.asking import LIST_S, PROGRESS_S
+from nuki_bridge.lock.admin import LIST_S, PROGRESS_S
+from nuki_bridge.owner import log_entries
 from nuki_bridge.owner.lock_config import admin_in
 from nuki_bridge.owner.lock_log import event_of
 from nuki_bridge.protocol.messages import EnableLogging, Status
@@ -37,7 +38,9 @@ async def _get(call: Call) -> Answer:
     while len(found) < count:
         wanted = min(admin.page_size, count - len(found))
         left_s = deadline - lock.clock()
-        page = await admin.log(start=start, count=wanted, descending=after is None, timeout_s=left_s)
+        page = await log_entries.read(
+            lock, admin, start=start, count=wanted, descending=after is None, timeout_s=left_s
+        )
         deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
         found += page
         if len(page) < wanted:

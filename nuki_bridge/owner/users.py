@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nuki_bridge.errors import LockError, RequestError, TimedOut
 from nuki_bridge.lock import wall_clock
-from nuki_bridge.lock.asking import LIST_S
+from nuki_bridge.lock.admin import LIST_S
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of, to_json, type_word
 from nuki_bridge.protocol.codes import ErrorCode, IdType
@@ -200,7 +201,7 @@ class Users:
         if not known:
             return False
         self._probed_at = self._lock.clock()
-        found = await self._admin.page(len(known) - 1, 2, READ_TIMEOUT_S)
+        found = await authorizations.page(self._admin, len(known) - 1, 2, READ_TIMEOUT_S)
         return len(found) != 1 or found[0].authorization_id not in known
 
     async def ensure(self, authorization_id: int, timeout_s: float) -> None:
@@ -216,7 +217,8 @@ class Users:
     async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
         """Every user by ID, asked of the lock now, a page at a time so that others get their turn; publishes them.
 
-        A reading that is under way is waited for, and counts if nothing has changed since.  Raises as `Admin.entries`.
+        A reading that is under way is waited for, and counts if nothing has changed since.  Raises as
+        `authorizations.entries`.
         """
         begun = self._lock.clock()
         deadline = begun + max(timeout_s, LIST_S)
@@ -228,7 +230,7 @@ class Users:
     async def _read(self, deadline: float) -> dict[int, AuthorizationEntry]:
         await self.zone(max(deadline - self._lock.clock(), 0.0))
         seen = self._marks()
-        entries = await self._admin.entries(max(deadline - self._lock.clock(), 0.0))
+        entries = await authorizations.entries(self._admin, max(deadline - self._lock.clock(), 0.0))
         self._order = [each.authorization_id for each in entries]
         by_id = sorted(entries, key=lambda each: each.authorization_id)
         before, self._entries = self._entries, {each.authorization_id: each for each in by_id}
@@ -265,7 +267,7 @@ class Users:
         await self._lock.refresh(deadline - self._lock.clock())
         if number not in self._order or not (self._seen == self._marks() or self._are_ours()):
             return None
-        found = await self._admin.page(self._order.index(number), 1, deadline - self._lock.clock())
+        found = await authorizations.page(self._admin, self._order.index(number), 1, deadline - self._lock.clock())
         same = [each for each in found if each.authorization_id == number and each.name == known[number].name]
         return same[0] if same and not await self._has_other_length() else None
 
@@ -296,7 +298,7 @@ class Users:
         """Change what `changes` names (`rename`, `enabled`, `remote`, `access`); gives the user as it is then.
 
         `own` allows to disable or limit the bridge's own authorization.  Raises `RequestError`, and as
-        `Admin.update_entry`.
+        `authorizations.update`.
         """
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
@@ -316,7 +318,7 @@ class Users:
                     self._guard(entry, "limited in time", own=own)
             if not changed.enabled:
                 self._guard(entry, "disabled", own=own)
-            await self._admin.update_entry(changed, deadline - self._lock.clock())
+            await authorizations.update(self._admin, changed, deadline - self._lock.clock())
             self._keep(changed)
             [told] = self._to_json([changed])
             return told
@@ -328,7 +330,7 @@ class Users:
             entry = await self._entry(selector, deadline)
             self._guard(entry, "removed", own=own)
             try:
-                await self._admin.remove_entry(entry.authorization_id, deadline - self._lock.clock())
+                await authorizations.remove(self._admin, entry.authorization_id, deadline - self._lock.clock())
             except LockError as error:
                 if error.number != ErrorCode.NOT_AUTHORIZED or not self._is_own(entry):
                     raise  # our own entry is gone: its answer got lost and we asked again
@@ -344,7 +346,7 @@ class Users:
     ) -> AuthorizationEntry:
         """Make an App authorization with `key` (32 bytes); a lost answer is looked for in the list.
 
-        Raises as `Admin.invite`, and `NotExecuted` if the list shows that nothing was made.
+        Raises as `authorizations.invite`, and `NotExecuted` if the list shows that nothing was made.
         """
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
@@ -355,7 +357,9 @@ class Users:
             limit = limit_of(wanted, await self.zone(timeout_s), self._now())
             left_s = deadline - self._lock.clock()
             try:
-                made = await self._admin.invite(name, key, remote_allowed=remote, limit=limit, timeout_s=left_s)
+                made = await authorizations.invite(
+                    self._admin, name, key, remote_allowed=remote, limit=limit, timeout_s=left_s
+                )
             except OutcomeUnknown:
                 return await self._find_made(name, known)
             entry = AuthorizationEntry(

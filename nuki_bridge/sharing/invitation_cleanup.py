@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import NukiError, RequestError, StoreError
+from nuki_bridge.owner import authorizations
 from nuki_bridge.protocol.codes import IdType
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
 
@@ -99,11 +100,11 @@ class Cleanup:
             rows = self._due_at(nuki_id)
             if not rows:
                 return
-            entries = await admin.entries(max(deadline - self._clock(), 0.0))
+            entries = await authorizations.entries(admin, max(deadline - self._clock(), 0.0))
             for row in rows:
                 entry = self._entry_of(row, entries)
                 if entry is not None:
-                    await admin.remove_entry(entry.authorization_id, max(deadline - self._clock(), 0.0))
+                    await authorizations.remove(admin, entry.authorization_id, max(deadline - self._clock(), 0.0))
                     which, why = entry.authorization_id, row.stage.value
                     log.info("%s: authorization %d is removed, its invitation is %s", member.name, which, why)
                 if row in self._due_at(nuki_id):

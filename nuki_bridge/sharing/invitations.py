@@ -37,6 +37,7 @@ from nuki_bridge.lock.credential import credential
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner import authorizations
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
 from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, parts, seconds
@@ -171,7 +172,8 @@ class Invitations:
     ) -> tuple[str, Invitation]:
         """Make an authorization and an invitation to it; gives the code (16 characters), which is nowhere else.
 
-        Raises as `Admin.invite` does; `OutcomeUnknown` has the bridge look for what may have been made, and remove it.
+        Raises as `authorizations.invite` does; `OutcomeUnknown` has the bridge look for what may have been made, and
+        remove it.
         """
         lock, admin = parts(member)
         code, shared_key = make_code(self._random(RANDOM_SIZE)), self._random(KEY_SIZE)
@@ -196,7 +198,9 @@ class Invitations:
         self._asking.add(row.number)
         self._put(row)
         try:
-            made = await admin.invite(user, shared_key, remote_allowed=remote, limit=limit, timeout_s=timeout_s)
+            made = await authorizations.invite(
+                admin, user, shared_key, remote_allowed=remote, limit=limit, timeout_s=timeout_s
+            )
             opened = replace(
                 row,
                 stage=Stage.OPEN,

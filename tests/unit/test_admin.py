@@ -10,6 +10,7 @@ import pytest
 from nuki_bridge.errors import LinkError, LockError
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.owner import authorizations
 from tests.unit.rig import Rig
 from tests.unit.test_lock import LOST
 
@@ -17,8 +18,8 @@ RIGHT, WRONG = "1234", "9999"
 Ask = Callable[[Admin, str], Awaitable[object]]
 """One request with a PIN."""
 REQUESTS: dict[str, Ask] = {
-    "a command": lambda admin, pin: admin.remove_entry(4711, 30.0),
-    "a list": lambda admin, pin: admin.entries(30.0),
+    "a command": lambda admin, pin: authorizations.remove(admin, 4711, 30.0),
+    "a list": lambda admin, pin: authorizations.entries(admin, 30.0),
     "the question whether it is right": lambda admin, pin: admin.verify_pin(pin, 30.0),
 }
 EACH = pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS.keys())
@@ -46,7 +47,7 @@ async def test_a_pin_that_the_lock_has_accepted_is_sent_again(request_: Ask, fau
     rig = Rig()
     async with rig.running() as lock:
         admin = Admin(lock, RIGHT)
-        await admin.page(0, 1, 30.0)
+        await authorizations.page(admin, 0, 1, 30.0)
         await lock.exchange.ask_challenge()
         setattr(rig.radio.faults, fault, 1)
         await request_(admin, RIGHT)
@@ -61,7 +62,7 @@ async def test_a_pin_given_anew_has_to_prove_itself_again() -> None:
         admin.pin.use(WRONG)
         rig.radio.faults.lose_indication = 2  # the challenge comes first
         with pytest.raises(LinkError):
-            await admin.entries(30.0)
+            await authorizations.entries(admin, 30.0)
         assert wrong_pins(rig) == 1
 
 
@@ -72,7 +73,7 @@ async def test_a_pin_that_was_right_once_is_not_proven_any_more() -> None:
         await admin.verify_pin(RIGHT, 30.0)
         await Admin(lock, RIGHT).set_pin("4321", 30.0)
         with pytest.raises(LockError, match="PIN"):
-            await admin.entries(30.0)
+            await authorizations.entries(admin, 30.0)
         rig.radio.faults.lose_indication = 2
         with pytest.raises(OutcomeUnknown):
             await admin.verify_pin(RIGHT, 30.0)
@@ -84,14 +85,14 @@ async def test_a_ban_does_not_make_a_refused_pin_usable() -> None:
     async with rig.running() as lock:
         admin = Admin(lock, WRONG)
         with pytest.raises(LockError) as refused:
-            await admin.entries(30.0)
+            await authorizations.entries(admin, 30.0)
         assert (refused.value.code, admin.has_pin) == ("bad_pin", False)
         with pytest.raises(LockError) as refused:
             await admin.verify_pin(WRONG, 30.0)
         assert (refused.value.code, admin.has_pin) == ("too_many_pin_attempts", False)
         await asyncio.sleep(400.0)
         with pytest.raises(LockError) as refused:
-            await admin.entries(30.0)
+            await authorizations.entries(admin, 30.0)
         assert refused.value.code == "bad_pin"
         assert wrong_pins(rig) == 1
 
@@ -103,7 +104,7 @@ async def test_a_ban_does_not_make_a_good_pin_refused() -> None:
         with pytest.raises(LockError, match="PIN"):
             await admin.verify_pin(WRONG, 30.0)  # somebody has mistyped it
         with pytest.raises(LockError) as refused:
-            await admin.entries(30.0)
+            await authorizations.entries(admin, 30.0)
         assert (refused.value.code, admin.has_pin) == ("too_many_pin_attempts", True)
         await asyncio.sleep(400.0)
-        assert await admin.entries(30.0)
+        assert await authorizations.entries(admin, 30.0)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.lock.admin import Admin
+from nuki_bridge.owner import authorizations
 from tests.unit.invited import Guest, invite, names, open_ones, settle
 from tests.unit.test_bridge import CLASSIC, House
 
@@ -81,15 +82,15 @@ async def test_one_list_that_broke_off_ends_no_invitation(house: House, monkeypa
         await paired(house)
         data = await invite(house)
         await settle()
-        whole = Admin.entries
+        whole = authorizations.entries
         reads = []
 
-        async def broken_once(self: Admin, timeout_s: float) -> Any:
-            entries = await whole(self, timeout_s)
+        async def broken_once(admin: Admin, timeout_s: float) -> Any:
+            entries = await whole(admin, timeout_s)
             reads.append(len(entries))
             return entries[:1] if len(reads) == 1 else entries
 
-        monkeypatch.setattr(Admin, "entries", broken_once)
+        monkeypatch.setattr(authorizations, "entries", broken_once)
         await house.ask("front/request/users/list")
         await settle()
         assert len(reads) == 2, "it was not read a second time"

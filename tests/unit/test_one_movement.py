@@ -13,6 +13,7 @@ from nuki_bridge.errors import LockError
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.owner import log_entries
 from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, IdType, LockState, LogType
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from tests.unit.rig import Rig, clock
@@ -24,12 +25,12 @@ async def owner_of(rig: Rig, lock: Lock) -> Admin:
     """Somebody who knows the PIN and has read the log, in which there is something."""
     rig.virtual.write_log(LogType.DOOR_SENSOR, 0)
     admin = Admin(lock, rig.pin)
-    await read_log(admin)
+    await read_log(lock, admin)
     return admin
 
 
-async def read_log(admin: Admin) -> None:
-    await admin.log(start=0, count=5, descending=True, timeout_s=15.0)
+async def read_log(lock: Lock, admin: Admin) -> None:
+    await log_entries.read(lock, admin, start=0, count=5, descending=True, timeout_s=15.0)
     await asyncio.sleep(1.0)  # over a held link the next challenge is in hand then
 
 
@@ -93,7 +94,7 @@ async def test_the_same_failure_twice_is_no_proof_that_nothing_happened(
         assert await word(first) in (code, "success" if code == "other_error" else code)
         await asyncio.sleep(2.0)
         if admin is not None:
-            await read_log(admin)
+            await read_log(lock, admin)
         trouble(rig)
         rig.radio.faults.disconnect_after_write, rig.radio.connect_s = 1, 3.0
         assert await word(perform(lock, Action.UNLOCK)) == (code if pin else "outcome_unknown")
@@ -383,11 +384,11 @@ async def test_the_entry_of_an_earlier_action_of_the_same_name_proves_nothing() 
     async with rig.running() as lock:
         admin = await owner_of(rig, lock)
         assert await word(perform(lock, Action.UNLATCH)) == "success"
-        await read_log(admin)
+        await read_log(lock, admin)
         rig.radio.faults.disconnect_before_write = 1
         assert await word(perform(lock, Action.UNLATCH)) == "outcome_unknown"
         await asyncio.sleep(60.0)
-        await read_log(admin)
+        await read_log(lock, admin)
         rig.radio.faults.disconnect_before_write = 1
         assert await word(perform(lock, Action.UNLATCH)) == "not_executed"
     assert starts(rig) == ["unlatch"]

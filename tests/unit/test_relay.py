@@ -14,6 +14,7 @@ import pytest
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.config import LockSettings, Secret
+from nuki_bridge.owner import authorizations
 from nuki_bridge.protocol.codes import Action, Command, Family, IdType, LockState
 from nuki_bridge.protocol.frames import authorization_id
 from nuki_bridge.protocol.messages import (
@@ -340,11 +341,13 @@ async def test_what_the_owner_changes_counts_at_once(tmp_path: Path) -> None:
         for enabled, remote, code in ((True, False, "remote_not_allowed"), (False, True, "disabled")):
             entry = house.member.users.get(anna.number)
             assert entry is not None
-            await house.member.admin.update_entry(replace(entry, enabled=enabled, remote_allowed=remote), 10.0)
+            await authorizations.update(
+                house.member.admin, replace(entry, enabled=enabled, remote_allowed=remote), 10.0
+            )
             anna.write(CHALLENGE)
             await asyncio.sleep(3.0)
             assert anna.errors()[-1] == code
-        await house.member.admin.remove_entry(anna.number, 10.0)
+        await authorizations.remove(house.member.admin, anna.number, 10.0)
         anna.write(CHALLENGE)
         await asyncio.sleep(3.0)
         assert anna.errors()[-1] == "not_authorized"
