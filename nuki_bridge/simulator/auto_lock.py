@@ -55,6 +55,12 @@ class AutoLockWatch:
         self.look()
         self.clock_changed()
 
+    def set_clock(self, now: datetime) -> None:
+        """Set the lock's clock, which runs on from `now`.  Raise `ValueError` outside the years 2000 to 2099."""
+        self._device.clock.set(now)
+        self._device.on_memory_changed()
+        self.clock_changed()
+
     def clock_changed(self) -> None:
         """Find out anew when the night begins or ends."""
         if self._night is not None:

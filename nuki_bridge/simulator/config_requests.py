@@ -73,7 +73,7 @@ def _set_pin(request: ClientRequest, message: SetSecurityPin) -> None:
 def _update_time(request: ClientRequest, message: UpdateTime) -> None:
     device = request.device
     try:
-        device.set_clock(message.time)
+        request.auto_lock.set_clock(message.time)
     except (ValueError, AttributeError):
         raise Refused(ErrorCode.BAD_PARAMETER) from None
     request.note("clock_set", device.now().isoformat())

@@ -233,7 +233,7 @@ def _clock(key: str, value: Any) -> Do:
         raise ValueError(f"{key}: a time such as 2026-12-01T10:00:00+01:00, not {value!r}") from None
     if moment.tzinfo is None:
         raise ValueError(f"{key}: a time with offset such as 2026-12-01T10:00:00+01:00, not {value!r}")
-    return lambda lock: lock.surroundings.set_clock(moment)
+    return lambda lock: lock.auto_lock.set_clock(moment)
 
 
 def _audit(key: str, value: Any) -> Do:

@@ -136,11 +136,6 @@ class Device:
         """Night mode is active now, by the lock's wall clock."""
         return self.advanced.is_night(self.clock.wall_clock().time())
 
-    def set_clock(self, now: datetime) -> None:
-        """Set the lock's own clock, which runs on from `now`.  Raise `ValueError` outside the years 2000 to 2099."""
-        self.clock.set(now)
-        self.on_memory_changed()
-
     def call_later(self, delay_s: float, fn: Callable[[], None]) -> Timer:
         """Call `fn` once, `delay_s` seconds from now."""
         return self.transport.call_later(delay_s, fn)

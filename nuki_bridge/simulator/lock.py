@@ -71,6 +71,7 @@ class VirtualLock:
         # what people and things do to it
         self.be_busy = motion.be_busy
         self.auto_lock = auto_lock.lock_now
+        self.set_clock = auto_lock.set_clock
         self.turn_by_hand = surroundings.turn_by_hand
         self.press_button = surroundings.press_button
         self.press_fob = surroundings.press_fob
@@ -80,7 +81,6 @@ class VirtualLock:
         self.set_door = surroundings.set_door
         self.log_door = surroundings.log_door
         self.set_battery = surroundings.set_battery
-        self.set_clock = surroundings.set_clock
         self.block_motor = surroundings.block_motor
         self.uncalibrate = surroundings.uncalibrate
         self.set_enabled = surroundings.set_enabled

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from nuki_bridge.protocol.codes import (
     Action,
     Completion,
@@ -37,11 +35,6 @@ class Surroundings:
         self._device = device
         self._motion = motion
         self._auto_lock = auto_lock
-
-    def set_clock(self, now: datetime) -> None:
-        """Set the lock's own clock.  Raise `ValueError` outside the years 2000 to 2099."""
-        self._device.set_clock(now)
-        self._auto_lock.clock_changed()
 
     # -- at the door --------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import Action, Command, DoorState, ErrorCode, Family, LockState, Trigger
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.messages import KeyturnerStates, UpdateTime
 from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message, NoTime, encode
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.unit.virtual_client import COMPLETE, START, STATES, Client, HandClock, error_of, make_lock
@@ -279,6 +280,26 @@ def test_the_night_locks_at_its_start_and_has_an_auto_lock_of_its_own() -> None:
     unlocked(lock, clock, client)
     clock.advance(3600)
     assert lock.motor.state is LockState.UNLOCKED
+
+
+def by_the_owner(client: Client, now: datetime) -> None:
+    assert client.ask(UpdateTime(time=now, nonce=client.challenge(), security_pin=1234)) == [COMPLETE]
+
+
+def by_a_control(client: Client, now: datetime) -> None:
+    client.lock.control({"clock": now.isoformat()})
+
+
+@pytest.mark.parametrize("set_clock", [by_the_owner, by_a_control])
+def test_a_clock_that_is_set_moves_the_beginning_of_the_night(set_clock: Callable[[Client, datetime], None]) -> None:
+    lock, clock, client = rig()
+    write(client, night_mode_enabled=True, night_mode_start=time(22, 0), night_mode_immediate_lock_on_start=True)
+    unlocked(lock, clock, client)
+    set_clock(client, START.replace(hour=20, minute=59))  # 21:59 on the wall
+    clock.advance(50)
+    assert lock.motor.state is LockState.UNLOCKED
+    clock.advance(15)
+    assert lock.motor.state is LockState.LOCKED
 
 
 def test_a_lock_that_starts_again_unlocked_locks_by_itself_too() -> None:
