@@ -10,12 +10,20 @@ topics and names, no secrets.  What a message looks like is told in `entities.py
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nuki_bridge import __version__
-from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, LOCK_KEY, REACHABLE, Entity, lock_entity
+from nuki_bridge.home_assistant.entities import (
+    BRIDGE_ENTITIES,
+    LOCK_COMMANDS,
+    LOCK_ENTITIES,
+    LOCK_KEY,
+    REACHABLE,
+    Entity,
+    lock_entity,
+)
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.protocol.codes import Family
@@ -23,6 +31,7 @@ from nuki_bridge.protocol.codes import Family
 if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
     from nuki_bridge.config import DiscoverySettings
+    from nuki_bridge.lock.profile import Profile
 
 Style = Literal["device", "legacy"]
 Messages = dict[str, bytes]
@@ -74,11 +83,9 @@ def facts_of(member: Member) -> LockFacts | None:
     config = lock.config
     allowed = member.settings.actions if member.settings is not None else None
     traits = set(member.equipment.traits) if member.equipment is not None else set()
-    traits |= {name for name, each in lock.profile.names.by_name.items() if allowed is None or each in allowed}
+    traits |= actions_of(lock.profile, allowed)
     if member.admin is not None and member.admin.has_pin:
         traits.add("pin")
-    if not traits & {"lock", "unlock", "unlatch"}:
-        traits.add("no_lock")
     ultra = lock.paired.family is Family.ULTRA and config.device_type is None
     return LockFacts(
         member.name,
@@ -89,6 +96,15 @@ def facts_of(member: Member) -> LockFacts | None:
         ".".join(str(each) for each in config.hardware_revision),
         frozenset(traits),
     )
+
+
+def actions_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
+    """Return the traits for the actions of this kind of device; `allowed` are those that MQTT may ask for (None: all).
+
+    Without any of a lock in Home Assistant there is `no_lock`.
+    """
+    names = {name for name, each in profile.names.by_name.items() if allowed is None or each in allowed}
+    return names if names.intersection(LOCK_COMMANDS.values()) else {*names, "no_lock"}
 
 
 def label(name: str, name_in_lock: str, nuki_id: int) -> str:
@@ -128,7 +144,7 @@ def lock_messages(
         "hw_version": facts.hardware,
         "via_device": bridge_id(installation),
     }
-    entity = lock_entity(may_open="unlatch" in facts.traits, old=settings.style == "legacy")
+    entity = lock_entity(facts.traits, old=settings.style == "legacy")
     the_lock = Entity(LOCK_KEY, "lock", entity)
     there = [each for each in LOCK_ENTITIES if facts.traits.issuperset(each.needs)]
     there = there if "no_lock" in facts.traits else [the_lock, *there]

@@ -7,7 +7,7 @@ ends in `topic` is one of `topics.TABLE`.  Templates render what the topic's pay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,20 +52,26 @@ _OLD_STATES: Final = {**_STATES, "unlatching": "unlocking", "unlatched": "unlock
 """Home Assistant before 2024.10 knows neither `open` nor `opening`."""
 
 
-def lock_entity(*, may_open: bool, old: bool) -> dict[str, Any]:
-    """The lock; its name is the device's.  States that say nothing of the bolt, such as `calibrating`, are unknown."""
+LOCK_COMMANDS: Final = {"payload_lock": "lock", "payload_unlock": "unlock", "payload_open": "unlatch"}
+"""The actions behind the three buttons of a lock in Home Assistant; a device with none of them has no such entity."""
+
+
+def lock_entity(traits: Collection[str], *, old: bool) -> dict[str, Any]:
+    """Return the lock; its name is the device's.
+
+    Home Assistant always has the buttons to lock and to unlock, and the one to open only if `traits` have the action.
+    States that say nothing of the bolt, such as `calibrating`, are unknown.
+    """
     states = _OLD_STATES if old else _STATES
     shown = sorted({*states.values()})
-    opening = {"payload_open": "unlatch"} if may_open else {}
+    commands = {key: action for key, action in LOCK_COMMANDS.items() if key != "payload_open" or action in traits}
     return {
         "name": None,
         "state_topic": STATE,
         "value_template": f"{{{{ {states!r}.get(value, 'None') }}}}",
         **{f"state_{state}": state for state in shown},
         "command_topic": SET,
-        "payload_lock": "lock",
-        "payload_unlock": "unlock",
-        **opening,
+        **commands,
         "optimistic": False,
         "retain": False,
     }

@@ -13,12 +13,19 @@ from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant import discovery
 from nuki_bridge.home_assistant.discovery import LockFacts
-from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES, lock_entity
+from nuki_bridge.home_assistant.entities import (
+    BRIDGE_ENTITIES,
+    KEYPAD_EVENTS,
+    LOCK_COMMANDS,
+    LOCK_ENTITIES,
+    lock_entity,
+)
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, LockState, name_of
 from nuki_bridge.topics import topics
 
-ALL_ACTIONS = {name_of(each) for each in Action}
+ALL_ACTIONS = {*SMART_LOCK.names.by_name}
 EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}
 EQUIPMENT |= {"advanced", "auto_lock"}
 ADVANCED = {"auto_lock_timeout", "auto_unlock", "night_mode", "lock_n_go_timeout", "unlatch_duration"}
@@ -37,7 +44,7 @@ HERE = "0123456789abcdef"
 TOPIC = "homeassistant/device/nuki_bridge_1a2b3c4d/config"
 
 ENTITIES = [*LOCK_ENTITIES, *BRIDGE_ENTITIES]
-LOCK = lock_entity(may_open=True, old=False)
+LOCK = lock_entity(ALL_ACTIONS, old=False)
 
 
 def without(*traits: str) -> LockFacts:
@@ -196,6 +203,44 @@ def test_without_any_action_of_a_lock_its_state_is_a_sensor() -> None:
     assert "state" not in there(FULL)
     assert {"state", "lock_n_go"} <= there(facts)
     assert message(facts)["components"]["lock"] == {"platform": "lock"}
+
+
+def test_what_a_button_asks_for_is_an_action_of_the_lock() -> None:
+    """And it is there only where the lock has the action and MQTT may ask for it."""
+    assert set(LOCK_COMMANDS.values()) <= SMART_LOCK.names.by_name.keys()
+    for entity in LOCK_ENTITIES:
+        if entity.config.get("command_topic") == "<lock>/set":
+            action = entity.config["payload_press"]
+            assert action in SMART_LOCK.names.by_name
+            assert action in entity.needs
+
+
+def test_states_and_keypads_speak_of_what_a_lock_can_do() -> None:
+    template = LOCK["value_template"]
+    assert set(re.findall(r"'(\w+)':", template)) <= SMART_LOCK.states.keys()
+    assert {*KEYPAD_EVENTS} - {"invalid_code", "invalid_fingerprint", "other"} <= SMART_LOCK.names.by_name.keys()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "missing"),
+    [(None, set()), ({Action.LOCK}, {"unlock", "unlatch", "lock_n_go"}), (set(), {"lock", "unlock", "unlatch"})],
+)
+def test_traits_are_the_actions_that_the_lock_has_and_mqtt_may_ask_for(
+    allowed: set[Action] | None, missing: set[str]
+) -> None:
+    traits = discovery.actions_of(SMART_LOCK, allowed)
+    assert not traits & missing
+    assert ("no_lock" in traits) == (allowed == set())
+    assert traits - {"no_lock"} <= SMART_LOCK.names.by_name.keys()
+
+
+def test_an_opener_is_no_lock_in_home_assistant() -> None:
+    """`lock` would switch its RTO off, and nobody would know."""
+    facts = replace(FULL, traits=frozenset(discovery.actions_of(OPENER, None)))
+    assert {"open", "activate_rto", "no_lock"} <= facts.traits
+    assert "state" in there(facts)
+    assert not there(facts) & {"lock", "lock_n_go"}
+    assert b'"payload_lock"' not in b"".join(discovery.lock_messages(facts, DEVICE, "nuki", HERE).values())
 
 
 def test_settings_are_configuration_and_what_is_technical_is_diagnostic() -> None:

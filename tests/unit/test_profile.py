@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.command_line import guest_commands, time_control_commands
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.changes import Events
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown, Traces
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK, Profile, profile_of
+from nuki_bridge.owner import time_control
 from nuki_bridge.protocol.codes import (
     Action,
     Completion,
@@ -153,6 +155,13 @@ def test_what_a_smart_lock_may_be_sent_twice() -> None:
     assert repeatable == {Action.LOCK, Action.FULL_LOCK, Action.UNLOCK}
     again = {error for error in ErrorCode if SMART_LOCK.may_send_again(Action.UNLATCH, error)}
     assert again == {ErrorCode.BAD_NONCE, ErrorCode.BUSY}
+
+
+def test_the_command_line_asks_for_actions_of_a_smart_lock() -> None:
+    for word in (*guest_commands.ACTIONS, *time_control_commands._ACTIONS):
+        assert SMART_LOCK.names.find(word) is not None, word
+    planned = {SMART_LOCK.names.find(word) for word in time_control_commands._ACTIONS}
+    assert planned == SMART_LOCK.planned == set(time_control.ACTIONS.values())
 
 
 # -- of an Opener -----------------------------------------------------------------------------------------------------
