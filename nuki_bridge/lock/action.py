@@ -33,7 +33,7 @@ from nuki_bridge.lock.outcome import (
 )
 from nuki_bridge.lock.profile import NOTHING_MOVED, Profile
 from nuki_bridge.lock.retry import RECONNECT_S
-from nuki_bridge.lock.turn import BUSY_PAUSE_S
+from nuki_bridge.lock.turn import Refusals
 from nuki_bridge.protocol.codes import (
     Action,
     Command,
@@ -149,7 +149,7 @@ class ActionRun:
         None if it waits, unlocked, to lock again and others want the turn: `watch` tells the outcome then.
         """
         lock, deadline = self._lock, self._deadline
-        refused_nonce = is_again = False
+        refusals, is_again = Refusals(lock.clock, deadline), False
         while True:
             waiting = await self._waiting()
             nonce = await nonce_if(lock, self._only_if, deadline)
@@ -164,13 +164,9 @@ class ActionRun:
                     raise
                 for run in lock.runs:
                     run._rivals.discard(self)
-                if error.number == ErrorCode.BAD_NONCE and not refused_nonce:
-                    refused_nonce = True  # it moved nothing; the challenge in hand was outdated
-                    is_again = False
-                elif error.number == ErrorCode.BUSY and lock.clock() + BUSY_PAUSE_S < deadline:
-                    self._was_busy = True
-                    await asyncio.sleep(BUSY_PAUSE_S)
-                else:
+                is_busy = error.number == ErrorCode.BUSY
+                self._was_busy, is_again = self._was_busy or is_busy, is_busy
+                if not await refusals.allow_another(error):
                     raise
             except (LinkError, ProtocolError) as lost:
                 if await self._was_idle(lost):

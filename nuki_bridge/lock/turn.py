@@ -124,27 +124,45 @@ class Turn:
             await self.acquire(rank, timeout_s)
 
 
+class Refusals:
+    """What the lock has refused of one command so far, which is to be sent by `deadline` (on `clock`, in seconds)."""
+
+    def __init__(self, clock: Callable[[], float], deadline: float) -> None:
+        self._clock = clock
+        self._deadline = deadline
+        self._of_challenge = False
+
+    async def allow_another(self, error: LockError) -> bool:
+        """Return whether what was refused with `error` may be sent again now.
+
+        Once if the lock refused the challenge, and each time that it was busy, after `BUSY_PAUSE_S`, as long as that
+        leaves time before the deadline.  Neither has moved or changed anything.
+        """
+        if error.number == ErrorCode.BAD_NONCE and not self._of_challenge:
+            self._of_challenge = True  # the one in hand was outdated
+            return True
+        if error.number == ErrorCode.BUSY and self._clock() + BUSY_PAUSE_S < self._deadline:
+            await asyncio.sleep(BUSY_PAUSE_S)
+            return True
+        return False
+
+
 async def with_challenge(
     send: Callable[[bytes], Awaitable[T]],
     challenge: Callable[[], Awaitable[bytes]],
     clock: Callable[[], float],
     deadline: float,
 ) -> T:
-    """What `send`, given a fresh challenge (32 bytes), gives; the one way to send what needs one.
+    """Return what `send`, given a fresh challenge (32 bytes), gives.
 
-    What the lock has not taken is sent again: once when it refused the challenge, and after `BUSY_PAUSE_S` each time it
-    was busy, as long as that leaves time before `deadline` (on `clock`).  Neither has moved or changed anything.  Other
-    errors are raised, also those of `challenge`.
+    What the lock has not taken is sent again as `Refusals` allow.  Other errors are raised, also those of `challenge`.
+    An action does not go this way: before each sending it asks for more than a challenge, and it has to know of each.
     """
-    refused_challenge = False
+    refusals = Refusals(clock, deadline)
     while True:
         nonce = await challenge()
         try:
             return await send(nonce)
         except LockError as error:
-            if error.number == ErrorCode.BAD_NONCE and not refused_challenge:
-                refused_challenge = True  # the one in hand was outdated
-            elif error.number == ErrorCode.BUSY and clock() + BUSY_PAUSE_S < deadline:
-                await asyncio.sleep(BUSY_PAUSE_S)
-            else:
+            if not await refusals.allow_another(error):
                 raise
