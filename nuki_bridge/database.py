@@ -153,6 +153,34 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        "ALTER TABLE refused_pin RENAME TO old_refused_pin",
+        """
+        CREATE TABLE refused_pin (
+            nuki_id INTEGER NOT NULL,
+            pin TEXT NOT NULL,
+            attempt TEXT NOT NULL, -- what it was sent for: first, again, doubt or doubt again
+            refused_at INTEGER NOT NULL, -- Unix seconds
+            PRIMARY KEY (nuki_id, pin, attempt)
+        ) STRICT
+        """,
+        # what it was sent for stood behind the PIN
+        """
+        INSERT OR REPLACE INTO refused_pin
+        SELECT
+            nuki_id,
+            CASE instr(pin, ' ') WHEN 0 THEN pin ELSE substr(pin, 1, instr(pin, ' ') - 1) END,
+            CASE
+                WHEN pin LIKE '% in doubt again' THEN 'doubt again'
+                WHEN pin LIKE '% in doubt' THEN 'doubt'
+                WHEN pin LIKE '% again' THEN 'again'
+                ELSE 'first'
+            END,
+            refused_at
+        FROM old_refused_pin
+        """,
+        "DROP TABLE old_refused_pin",
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""
 

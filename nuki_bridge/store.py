@@ -88,8 +88,8 @@ class Store(Database):
                 )
             # They may be another unknown lock's: one that is refused too often is safer than one that is tried again.
             db.execute(
-                "INSERT INTO refused_pin SELECT ?, pin, refused_at FROM refused_pin WHERE nuki_id = ?"
-                " ON CONFLICT (nuki_id, pin) DO UPDATE SET refused_at = max(refused_at, excluded.refused_at)",
+                "INSERT INTO refused_pin SELECT ?, pin, attempt, refused_at FROM refused_pin WHERE nuki_id = ?"
+                " ON CONFLICT (nuki_id, pin, attempt) DO UPDATE SET refused_at = max(refused_at, excluded.refused_at)",
                 (lock.nuki_id, UNKNOWN_NUKI_ID),
             )
 
@@ -220,22 +220,30 @@ class Store(Database):
                 (position, lock.name, lock.nuki_id),
             )
 
-    def refused_pins(self, lock: PairedLock) -> dict[str, int]:
-        """Every PIN that this lock has refused, whatever its name was then, and when (Unix seconds)."""
+    def refused_pins(self, lock: PairedLock, attempt: str = "first") -> dict[str, int]:
+        """Every PIN that this lock has refused at an attempt, whatever its name was then, and when (Unix seconds)."""
         with self.translated_errors():
-            rows = self.db.execute("SELECT pin, refused_at FROM refused_pin WHERE nuki_id = ?", (lock.nuki_id,))
+            rows = self.db.execute(
+                "SELECT pin, refused_at FROM refused_pin WHERE nuki_id = ? AND attempt = ?", (lock.nuki_id, attempt)
+            )
             return {str(pin): int(refused_at) for pin, refused_at in rows}
 
-    def keep_refused_pin(self, lock: PairedLock, pin: str, now: int) -> None:
+    def keep_refused_pin(self, lock: PairedLock, pin: str, now: int, attempt: str = "first") -> None:
         """Remember it, also if the lock is not paired any more."""
         with self.translated_errors():
-            self.db.execute("INSERT OR REPLACE INTO refused_pin VALUES (?, ?, ?)", (lock.nuki_id, pin, now))
+            self.db.execute("INSERT OR REPLACE INTO refused_pin VALUES (?, ?, ?, ?)", (lock.nuki_id, pin, attempt, now))
         self.wipe_old_pages()
 
-    def forget_refused_pins(self, lock: PairedLock, pin: str | None = None) -> None:
-        """The lock has taken a PIN; or only this one does not count as refused."""
+    def forget_refused_pins(self, lock: PairedLock, pin: str | None = None, attempt: str = "first") -> None:
+        """The lock has taken a PIN; or only this attempt with this one does not count as refused."""
         with self.translated_errors():
-            self.db.execute("DELETE FROM refused_pin WHERE nuki_id = ? AND pin = coalesce(?, pin)", (lock.nuki_id, pin))
+            if pin is None:
+                self.db.execute("DELETE FROM refused_pin WHERE nuki_id = ?", (lock.nuki_id,))
+            else:
+                self.db.execute(
+                    "DELETE FROM refused_pin WHERE nuki_id = ? AND pin = ? AND attempt = ?",
+                    (lock.nuki_id, pin, attempt),
+                )
         self.wipe_old_pages()
 
     def forget_old_refusals(self, first: int, last: int) -> None:

@@ -6,17 +6,15 @@ A sensor whose battery is empty is still there; what is told of it is for others
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nuki_bridge.errors import StoreError
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.owner import advanced_config
+from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import DoorState
-
-if TYPE_CHECKING:
-    from nuki_bridge.protocol.advanced_config import AdvancedConfig
-    from nuki_bridge.protocol.messages import Config, KeyturnerStates
-    from nuki_bridge.store import PairedLock, Store
+from nuki_bridge.protocol.messages import Config, KeyturnerStates
+from nuki_bridge.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +49,11 @@ def denied(config: Config | None) -> frozenset[str]:
 
 
 class Equipment:
-    """That of one lock, kept while it is paired; `paired` gives it as the store knows it now."""
+    """That of one lock, kept while it is paired."""
 
-    def __init__(self, store: Store, paired: Callable[[], PairedLock | None]) -> None:
+    def __init__(self, store: Store, lock: Lock) -> None:
         self._store = store
-        self._paired = paired
+        self._lock = lock
         self._of: tuple[str, int] | None = None
         self._warned = False
         self.traits: frozenset[str] = frozenset()
@@ -63,9 +61,7 @@ class Equipment:
 
     def note(self, states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> None:
         """The lock has told this; cheap if it is nothing new."""
-        paired = self._paired()
-        if paired is None:
-            return
+        paired = self._lock.paired
         now = seen(states, config, advanced)
         try:
             if self._of != (paired.name, paired.nuki_id):

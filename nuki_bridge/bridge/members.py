@@ -2,98 +2,70 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.bridge.lanes import Line
+from nuki_bridge.bridge.running_lock import RunningLock, connection_of
 from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import RequestError
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.owner.owned_lock import OwnedLock
+from nuki_bridge.owner.refused_pins import RefusedPins
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.store import PairedLock
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.equipment import Equipment
-    from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.owner.lock_log import LogBook
-    from nuki_bridge.owner.users import Users
-    from nuki_bridge.sharing.relay import Relay
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Member:
-    """One lock under its name.
-
-    `lock`, `admin`, `relay` and `tasks` are there while it is paired, `commands` are under way or wait for their turn.
-    """
+    """One lock under its name."""
 
     name: str
     settings: LockSettings | None = None
-    lock: Lock | None = None
     at_rest: PairedLock | None = None
-    """What is known of a lock that is paired, while there is no `lock` that holds it."""
-    unproven: bool = False
-    """The lock has not answered over this authorization yet, and there is one before it."""
-    unsaved: bool = False
-    """The lock has shown its Nuki ID or another family, and the store does not have that yet."""
-    admin: Admin | None = None
-    relay: Relay | None = None
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    users: Users | None = None
-    log_book: LogBook | None = None
-    equipment: Equipment | None = None
-    """What it was once seen to have; there while it is paired."""
-    commands: set[asyncio.Task[None]] = field(default_factory=set)
-    line: Line = field(default_factory=Line)
-    """Where its commands wait to be handed to it."""
-    setting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while the lock's own settings are changed."""
-    refused_pins: dict[str, float] = field(default_factory=dict, repr=False)
-    """PINs that the lock refused, and until when (on the bridge's clock) they are not tried again."""
-    open_pins: set[str] = field(default_factory=set, repr=False)
-    """Those among them whose answer got lost: each may be tried once more."""
-    last_action: dict[str, Any] | None = None
-    """The event of the last lock action that is known of."""
-    status_essence: object = None
-    status_at: float = 0.0
-    status_due: asyncio.TimerHandle | None = None
+    """What is known of a lock that is paired, while nothing is `running` that holds it."""
+    running: RunningLock | None = None
+    pins: RefusedPins = field(default_factory=RefusedPins)
+
+    @property
+    def lock(self) -> Lock | None:
+        """The lock, while it is in use."""
+        return self.running.owned.lock if self.running is not None else None
+
+    @property
+    def owned(self) -> OwnedLock | None:
+        """The lock with what its owner can do, while it is in use."""
+        return self.running.owned if self.running is not None else None
 
     @property
     def paired(self) -> PairedLock | None:
         """The lock and our authorization on it, with its name in the store, which the configuration may overrule."""
-        return self.lock.paired if self.lock is not None else self.at_rest
+        return self.running.owned.lock.paired if self.running is not None else self.at_rest
 
     @paired.setter
     def paired(self, paired: PairedLock | None) -> None:
-        if self.lock is None:
+        if self.running is None:
             self.at_rest = paired
         elif paired is not None:
-            self.lock.use(paired)
+            self.running.owned.lock.use(paired)
         else:
             raise ValueError(f"{self.name} is in use")
 
-    def begin(self, lock: Lock) -> None:
-        """Let `lock` hold what is known, from now on."""
-        self.lock, self.at_rest = lock, None
+    def begin(self, running: RunningLock) -> None:
+        """Let `running` hold what is known, from now on."""
+        self.running, self.at_rest = running, None
 
-    def end(self) -> None:
-        """Take back what the lock holds, which is not used any more."""
-        self.at_rest, self.lock = self.paired, None
+    def end(self) -> RunningLock | None:
+        """Take back what is held by the running lock, which is not used any more; gives that, to be stopped."""
+        running, self.at_rest, self.running = self.running, self.paired, None
+        return running
 
     @property
     def connection(self) -> str:
         """How the lock is kept in touch with: `persistent` or `on-demand`."""
-        return self.settings.connection if self.settings is not None else "persistent"
-
-    @property
-    def states_every_s(self) -> int | None:
-        """How often its states are read at least; None as often as it seems to need it."""
-        return self.settings.states_every if self.settings is not None else None
+        return connection_of(self.settings).value
 
     def check_allowed(self, action: int) -> None:
         """Raises `RequestError` if the configuration does not let MQTT do this `Action` to the lock, known or not."""

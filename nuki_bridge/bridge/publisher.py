@@ -5,36 +5,26 @@ It publishes what it is given and keeps the broker's copy right; what there is t
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nuki_bridge.bridge import report
+from nuki_bridge.bridge.lock_topics import LockTopics
 from nuki_bridge.bridge.neighbour import Neighbour
 from nuki_bridge.bridge.report import OFFLINE, ONLINE
+from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.lock import state_json
 from nuki_bridge.lock_name import lock_name_mistake
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.retained import Retained
 from nuki_bridge.topics.topics import Publication
 
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.members import Member, Members
-    from nuki_bridge.home_assistant.announcer import Announcer
-    from nuki_bridge.mqtt.message import Incoming
-
 log = logging.getLogger(__name__)
-
-STATUS_S = 60.0
-"""`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
-STATUS_DELAY_S = 0.1
-"""It waits so long for more: the reports of one movement come in a row, and the state and the result of an action need
-not wait for a long text."""
 
 MAX_NEWS = 100
 """Events that wait for the broker at most; the oldest make room."""
@@ -52,19 +42,18 @@ class Publisher:
         base: str,
         installation: str,
         run: str,
-        members: Members,
         publish: Callable[[Publication], bool],
         clock: Callable[[], float],
         now: Callable[[], datetime],
         announcer: Announcer,
         fits: Callable[[Publication], bool] = lambda publication: True,
     ) -> None:
-        self._base = base
+        self.base = base
         self._installation = installation
         self._run = run
         self._neighbour = Neighbour(installation, run, lambda event: self.event("bridge", event))
         self._announcer = announcer
-        self._members = members
+        self._locks: dict[str, LockTopics] = {}
         self._publish = publish
         self._clock = clock
         self._now = now
@@ -90,26 +79,23 @@ class Publisher:
 
     def farewell(self) -> None:
         """Publish that neither bridge nor locks can be reached, to a broker that is going to be left for another."""
-        for topic in (*(f"{member.name}/availability" for member in self._members), "bridge/state"):
+        for topic in (*(f"{name}/availability" for name in self._locks), "bridge/state"):
             self._publish(Publication(self._topic(topic), OFFLINE, retain=True))
         self._retained.disconnected()
 
     def move(self, base: str) -> None:
         """Take back everything retained; from the next connection on it is below another base topic."""
-        before = f"{self._base}/"
+        before = f"{self.base}/"
         self._retained.move(lambda topic: f"{base}/{topic.removeprefix(before)}")
-        self._base = base
+        self.base = base
         self._strays.clear()
         self._neighbour.moved()
         self._announcer.disconnected()
 
     def leave(self) -> None:
         """Publish that neither bridge nor locks can be reached, and nothing from then on."""
-        for member in self._members:
-            self._put(f"{member.name}/availability", OFFLINE)
-            if member.status_due is not None:
-                member.status_due.cancel()
-                member.status_due = None
+        for lock in self._locks.values():
+            lock.leave()
         self._put("bridge/state", OFFLINE)
         self.disconnected()
         self._left = True
@@ -125,60 +111,34 @@ class Publisher:
         """The bridge is there."""
         self._put("bridge/state", ONLINE)
 
-    def info(self, info: dict[str, Any]) -> None:
-        """Publish `bridge/info` if it changed, and take back what Home Assistant was told of locks that are no more."""
+    def info(self, info: dict[str, Any], nuki_ids: Collection[int]) -> None:
+        """Publish `bridge/info` if it changed, and take back what Home Assistant was told of locks that are no more.
+
+        `nuki_ids` are those of all that are paired.
+        """
         self._put("bridge/info", dump({**info, "id": self._installation, "run": self._run}))
         if not self._left:
-            self._announcer.only({each.paired.nuki_id for each in self._members if each.paired is not None})
+            self._announcer.only(nuki_ids)
 
-    def lock(self, member: Member, *, whole: bool = False) -> None:
-        """Publish what changed of a lock: `status` a little later, unless it is the first or `whole` is wanted."""
-        lock = member.lock
-        if lock is None:
-            self._put(f"{member.name}/availability", OFFLINE)
-            return
-        if member.equipment is not None and lock.states is not None:
-            member.equipment.note(lock.states, lock.config, lock.advanced_config)
-        had_door = member.equipment is not None and "door" in member.equipment.traits
-        for kind, payload in report.lock_payloads(lock, had_door=had_door).items():
-            self._put(f"{member.name}/{kind}", payload)
-        if lock.states is None:
-            return
-        if whole or member.status_essence is None:
-            self._status(member, whole=whole)
-        elif member.status_due is None and not self._left:
-            later = asyncio.get_running_loop().call_later
-            member.status_due = later(STATUS_DELAY_S, self._status, member)
-        self._sweep(member)
-
-    def _status(self, member: Member, *, whole: bool = False) -> None:
-        """Publish everything that is known of a lock; with nothing but a new time only now and then, or if `whole`."""
-        if member.status_due is not None:
-            member.status_due.cancel()
-            member.status_due = None
-        if member.lock is None:
-            return  # it is paired no more
-        status = report.status(member.lock, member.last_action)
-        essence = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
-        now = self._clock()
-        if whole or essence != member.status_essence or now - member.status_at >= STATUS_S:
-            member.status_essence, member.status_at = essence, now
-            self._put(f"{member.name}/status", dump(status))
-        if not self._left:
-            self._announcer.lock(member)
-
-    def invitations(self, member: Member, told: list[dict[str, Any]]) -> None:
-        """Publish a lock's open invitations if they changed."""
-        self._put(f"{member.name}/invitations", dump(told))
+    def lock(self, name: str) -> LockTopics:
+        """Return the topics of the lock of that name."""
+        topics = self._locks.get(name)
+        if topics is None:
+            topics = self._locks[name] = LockTopics(
+                name,
+                put=lambda kind, payload: self._put(f"{name}/{kind}", payload),
+                sweep=self._sweep,
+                announce=self._announcer.lock,
+                clock=self._clock,
+            )
+        return topics
 
     def clear(self, name: str) -> None:
         """Take back everything retained of a lock that is gone."""
-        for topic in topics.retained_topics(self._base, name):
+        if (gone := self._locks.pop(name, None)) is not None:
+            gone.end()
+        for topic in topics.retained_topics(self.base, name):
             self._retained.put(topic, b"")
-
-    def users(self, member: Member, users: list[dict[str, Any]]) -> None:
-        """Publish the users of a lock if they changed."""
-        self._put(f"{member.name}/users", dump(users))
 
     def event(self, whose: str, event: dict[str, Any]) -> bool:
         """Publish an event of a lock, or of the `bridge`; its time is now unless it brings one.
@@ -187,9 +147,8 @@ class Publisher:
         """
         if self._left:
             return False
-        member = self._members.get(whose)
-        if member is not None and event["type"] == "lock_action":
-            self.last_action(member, event)
+        if whose in self._locks and event["type"] == "lock_action":
+            self._locks[whose].note_action(event)
         told = {**event, "time": event.get("time") or state_json.rfc3339(self._now())}
         if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
             return True
@@ -205,17 +164,12 @@ class Publisher:
         while self._news and self.event(*self._news[0]):
             self._news.popleft()
 
-    def last_action(self, member: Member, event: dict[str, Any]) -> None:
-        """This was the last action of a lock: its status says so."""
-        member.last_action = event
-        self.lock(member)
-
     def _put(self, below: str, payload: bytes) -> None:
         if not self._left:
             self._retained.put(self._topic(below), payload)
 
     def _topic(self, below: str) -> str:
-        return f"{self._base}/{below}"
+        return f"{self.base}/{below}"
 
     # -- what became of it --------------------------------------------------------------------------------------------
 
@@ -225,7 +179,7 @@ class Publisher:
         To be subscribed to after `connected`: what the broker delivers then is what it got just before.  `bridge/info`
         on the other hand must be seen before it is replaced.
         """
-        return [each for each in topics.retained_filters(self._base) if each != self._topic("bridge/info")]
+        return [each for each in topics.retained_filters(self.base) if each != self._topic("bridge/info")]
 
     def seen(self, message: Incoming, *, retain_is_kept: bool) -> None:
         """The broker shows a topic that we, or somebody else, published to.
@@ -239,22 +193,22 @@ class Publisher:
         echoes = not retain_is_kept
         if message.topic == self._topic("bridge/info"):
             is_past = self._was_ours(message.payload)
-            if self._neighbour.is_foreign(self._base, message.payload):
+            if self._neighbour.is_foreign(self.base, message.payload):
                 echoes = False
             elif is_past:
                 return
         if self._retained.seen(message.topic, message.payload, echoes=echoes, is_past=is_past) or not message.payload:
             return
-        for member in self._members:
-            if message.topic in topics.retained_topics(self._base, member.name):
+        for name, lock in self._locks.items():
+            if message.topic in topics.retained_topics(self.base, name):
                 self._strays.add(message.topic)
-                if member.lock is None or member.lock.states is not None:
-                    self._sweep(member)
+                if lock.may_be_swept:
+                    self._sweep(name)
 
-    def _sweep(self, member: Member) -> None:
+    def _sweep(self, name: str) -> None:
         """Clear what an earlier run left behind and the lock, now that it has reported, has nothing to say on."""
-        for topic in self._strays.intersection(topics.retained_topics(self._base, member.name)):
-            if topic.endswith("/users") and member.admin is not None and member.admin.has_pin:
+        for topic in self._strays.intersection(topics.retained_topics(self.base, name)):
+            if topic.endswith("/users") and self._locks[name].expects_users:
                 continue  # its turn comes when the list has been read
             self._strays.discard(topic)
             if self._retained.get(topic) is None:
@@ -264,7 +218,7 @@ class Publisher:
         """Is this a `bridge/info` of this installation?  Then clear the topics of locks that are no more."""
         names = _locks_in(payload, self._installation)
         for name in names or ():
-            if self._members.get(name) is None:
+            if name not in self._locks:
                 self.clear(name)
         return names is not None
 

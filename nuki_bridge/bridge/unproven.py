@@ -8,67 +8,65 @@ shows it.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import LockError, StoreError
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.protocol.codes import ErrorCode
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.bridge import Bridge
-    from nuki_bridge.bridge.members import Member
-    from nuki_bridge.store import PairedLock
+from nuki_bridge.store import PairedLock, Store
 
 log = logging.getLogger(__name__)
 
 
-def proven(bridge: Bridge, member: Member) -> None:
-    """The lock has told its states: the authorizations before this one are worthless."""
-    if not member.unproven or member.paired is None:
-        return
-    try:
-        bridge.store.forget_former(member.paired.name)
-    except StoreError as error:
-        log.warning("%s: %s", member.name, error)  # the next states are another occasion
-    else:
-        member.unproven = False
+class Unproven:
+    """What is not settled yet of one lock in use; raises `StoreError` at first if that cannot be read."""
 
+    def __init__(self, store: Store, lock: Lock) -> None:
+        self._store = store
+        self._lock = lock
+        self._has_former = store.has_former(lock.paired.name)
+        """The lock has not answered over this authorization yet, and there is one before it."""
+        self._unsaved = any(each.name == lock.paired.name and _differ(each, lock.paired) for each in store.locks())
+        """The lock has shown its Nuki ID or another family, and the store does not have that yet."""
 
-async def settle(bridge: Bridge, member: Member) -> None:
-    """Take the lock with the authorization before this one, if it has said that it does not know this one."""
-    async with bridge.pairing:
+    def proven(self) -> None:
+        """The lock has told its states: the authorizations before this one are worthless."""
+        if not self._has_former:
+            return
         try:
-            paired = _former(bridge, member)
+            self._store.forget_former(self._lock.paired.name)
         except StoreError as error:
-            log.warning("%s: %s", member.name, error)
+            log.warning("%s: %s", self._lock.name, error)  # the next states are another occasion
+        else:
+            self._has_former = False
+
+    def has_shown(self) -> None:
+        """The lock has shown its Nuki ID or another family."""
+        self._unsaved = True
+
+    def save(self) -> None:
+        """Make durable what the lock has shown of itself, if that is not done yet."""
+        if not self._unsaved:
             return
-        if paired is None:
-            return
-        await bridge.stop(member)
-        member.paired = paired
-        bridge.start(member)
-        bridge.publish_info()
+        try:
+            self._store.save_shown(self._lock.paired)
+        except StoreError as error:
+            log.warning("%s: %s", self._lock.name, error)  # the next change is another occasion
+        else:
+            self._unsaved = False
+
+    @property
+    def is_refused(self) -> bool:
+        """The lock has said that it does not know this authorization, and there is one before it."""
+        fault = self._lock.fault
+        return self._has_former and isinstance(fault, LockError) and fault.number == ErrorCode.NOT_AUTHORIZED
+
+    def former(self) -> PairedLock | None:
+        """Put the authorization before this one in its place in the store, if it is refused; raises `StoreError`."""
+        if not self.is_refused:
+            return None
+        log.warning("%s does not know the authorization of its last pairing; the one before is used", self._lock.name)
+        return self._store.restore_former(self._lock.paired.name)
 
 
-def is_due(member: Member) -> bool:
-    """`settle` has something to do."""
-    fault = member.lock.fault if member.lock is not None else None
-    return member.unproven and isinstance(fault, LockError) and fault.number == ErrorCode.NOT_AUTHORIZED
-
-
-def save(bridge: Bridge, member: Member) -> None:
-    """Make durable what the lock has shown of itself, if that is not done yet."""
-    if not member.unsaved or member.paired is None:
-        return
-    try:
-        bridge.store.save_shown(member.paired)
-    except StoreError as error:
-        log.warning("%s: %s", member.name, error)  # the next change is another occasion
-    else:
-        member.unsaved = False
-
-
-def _former(bridge: Bridge, member: Member) -> PairedLock | None:
-    if member.paired is None or not is_due(member):
-        return None
-    log.warning("%s does not know the authorization of its last pairing; the one before is used", member.name)
-    return bridge.store.restore_former(member.paired.name)
+def _differ(stored: PairedLock, now: PairedLock) -> bool:
+    return (stored.nuki_id, stored.family) != (now.nuki_id, now.family)

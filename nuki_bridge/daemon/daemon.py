@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge import __version__, logs
-from nuki_bridge.bridge.bridge import Bridge, Outside
+from nuki_bridge.bridge.bridge import Bridge
+from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.daemon import status_line
 from nuki_bridge.daemon.broker import Broker
 from nuki_bridge.daemon.reload import Reload
@@ -102,7 +103,7 @@ class _Daemon:
             settings,
             store,
             radio,
-            Outside(
+            Ports(
                 publish=lambda publication: self._broker.publish(publication),
                 fits=lambda publication: self._broker.fits(publication),
                 watch=lambda filters: self._broker.watch(filters),

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from nuki_bridge import logs
 from nuki_bridge.config import MqttSettings, Settings
 from nuki_bridge.errors import ConfigError, StoreError
-from nuki_bridge.lock.lock import ConnectionMode
-from nuki_bridge.owner import pin
 
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio
@@ -71,7 +69,7 @@ class Reload:
             except Exception:
                 log.exception("internal error: the configuration could not be taken into use")
             self._notify("READY=1")
-            self._bridge.outside.changed()
+            self._bridge.ports.changed()
 
     async def _once(self) -> None:
         before = self._bridge.settings.path
@@ -105,7 +103,7 @@ class Reload:
         new = _what_can_change(old, new)
         changes = [f"{name} changed" for name in ("log_level",) if getattr(old, name) != getattr(new, name)]
         logs.set_level(new.log_level)
-        bridge.settings = new
+        bridge.use(new)
         changes += await self._locks(bridge.members.reconfigure(new.locks, paired))
         if new.bluetooth != old.bluetooth:
             changes.append("another adapter")
@@ -135,11 +133,11 @@ class Reload:
 
     def _change(self, member: Member, before: LockSettings | None) -> None:
         """Another PIN, other actions, another way to keep in touch: none of them costs the link."""
-        if (before and before.pin) != (member.settings and member.settings.pin):
-            pin.use_own(self._bridge, member)
-        if member.lock is not None:
-            member.lock.keep_in_touch(ConnectionMode(member.connection), member.states_every_s)
-        self._bridge.publisher.lock(member)
+        if member.running is None:
+            self._bridge.publisher.lock(member.name).update()
+        else:
+            another_pin = (before and before.pin) != (member.settings and member.settings.pin)
+            member.running.reconfigured(another_pin=another_pin)
 
     # -- the broker ---------------------------------------------------------------------------------------------------
 

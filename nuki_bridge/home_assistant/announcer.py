@@ -11,18 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
+from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant import discovery
+from nuki_bridge.home_assistant.announced import Announced
+from nuki_bridge.home_assistant.discovery import LockFacts, Messages
+from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.topics.topics import Publication
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.members import Member
-    from nuki_bridge.config import DiscoverySettings
-    from nuki_bridge.home_assistant.announced import Announced
-    from nuki_bridge.home_assistant.discovery import LockFacts, Messages
-    from nuki_bridge.mqtt.message import Incoming
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +102,9 @@ class Announcer:
 
     # -- what there is to say -----------------------------------------------------------------------------------------
 
-    def lock(self, member: Member) -> None:
+    def lock(self, facts: LockFacts) -> None:
         """Announce a lock if something of it changed; cheap if not."""
-        if not self._settings.enabled or (facts := discovery.facts_of(member)) is None:
+        if not self._settings.enabled:
             return
         device = discovery.lock_id(facts.nuki_id)
         if facts != self._facts.get(device):

@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from nuki_bridge import __version__
+from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant.entities import (
     BRIDGE_ENTITIES,
     LOCK_COMMANDS,
@@ -24,14 +25,11 @@ from nuki_bridge.home_assistant.entities import (
     Entity,
     lock_entity,
 )
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.codes import Family
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.members import Member
-    from nuki_bridge.config import DiscoverySettings
-    from nuki_bridge.lock.profile import Profile
 
 Style = Literal["device", "legacy"]
 Messages = dict[str, bytes]
@@ -72,24 +70,23 @@ class LockFacts:
     traits: frozenset[str]
 
 
-def facts_of(member: Member) -> LockFacts | None:
-    """The facts of a lock; None until it is paired and has told its states and configuration.
+def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[int] | None) -> LockFacts | None:
+    """The facts of a lock; None until it has told its states and configuration.
 
-    Before that nothing is known of what it can do, and a message with less would take entities away.
+    Before that nothing is known of what it can do, and a message with less would take entities away.  `equipment` are
+    the traits of what it has, `allowed` the actions that MQTT may ask for, None for all.
     """
-    lock = member.lock
-    if lock is None or lock.states is None or lock.config is None or not lock.config_settled:
+    lock = owned.lock
+    if lock.states is None or lock.config is None or not lock.config_settled:
         return None
     config = lock.config
-    allowed = member.settings.actions if member.settings is not None else None
-    traits = set(member.equipment.traits) if member.equipment is not None else set()
-    traits |= actions_of(lock.profile, allowed)
-    if member.admin is not None and member.admin.has_pin:
+    traits = set(equipment) | actions_of(lock.profile, allowed)
+    if owned.admin.has_pin:
         traits.add("pin")
     ultra = lock.paired.family is Family.ULTRA and config.device_type is None
     return LockFacts(
-        member.name,
-        label(member.name, config.name, config.nuki_id),
+        owned.name,
+        label(owned.name, config.name, config.nuki_id),
         lock.paired.nuki_id,
         "Smart Lock" if ultra else _MODELS.get(config.device_type, "Smart Lock"),
         ".".join(str(each) for each in config.firmware_version),

@@ -78,8 +78,8 @@ class ActionContext(Protocol):
     config: Config | None
     runs: set[ActionRun]
     """The actions that have been sent and are not over; each gets every report of the lock."""
-    evidence: Evidence | None
-    """The lock's log; None where its PIN cannot be known."""
+    evidence: Evidence
+    """The lock's log."""
 
     @property
     def profile(self) -> Profile:
@@ -205,13 +205,10 @@ class ActionRun:
         self._traces = Traces(lock.profile, self._action, crowded=crowded, alias=alias)
         self._finding = None
         self._give_up_at = lock.clock() + ACTION_TIMEOUT_S
-        if evidence is not None:
-            sent = self._sent
-            self._sent = (
-                evidence.sends(self._action, self._suffix)
-                if sent is None
-                else evidence.sends_again(sent, refused=refused)
-            )
+        if self._sent is None:
+            self._sent = evidence.sends(self._action, self._suffix)
+        else:
+            self._sent = evidence.sends_again(self._sent, refused=refused)
         lock.runs.add(self)
         for run in lock.runs - {self}:
             run._rivals.add(self)
@@ -350,7 +347,7 @@ class ActionRun:
 
     async def _find(self) -> Finding | None:
         """What the log proves, asked once."""
-        if self._finding is None and self._sent is not None and self._lock.evidence is not None:
+        if self._finding is None and self._sent is not None:
             self._finding = await self._lock.evidence.find(self._sent)
         return self._finding
 
@@ -428,7 +425,7 @@ class ActionRun:
         try:
             return self._traces.ended(last)
         except OutcomeUnknown:
-            if self._rivals or self._sent is None or lock.evidence is None or not lock.evidence.may_tell(self._sent):
+            if self._rivals or self._sent is None or not lock.evidence.may_tell(self._sent):
                 raise
         try:
             async with lock.linked(lock.clock() + RESOLVE_TIMEOUT_S):

@@ -14,9 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
-from nuki_bridge.lock.evidence import Evidence
 from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
-from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import with_challenge
@@ -54,23 +52,12 @@ Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeContr
 
 
 class Admin:
-    """The owner's commands to one lock; `pin` is its security PIN (digits), None while it is not known.
+    """The owner's commands to one lock, with the security PIN that the lock was given."""
 
-    `refused` says that an earlier run has tried it in vain; `on_refused` is told a PIN that the lock refuses.
-    """
-
-    def __init__(
-        self,
-        lock: Lock,
-        pin: str | None,
-        *,
-        refused: bool = False,
-        on_refused: Callable[[str], None] = lambda pin: None,
-    ) -> None:
+    def __init__(self, lock: Lock) -> None:
         self.clock = lock.clock
         self._lock = lock
-        self.pin = KnownPin(pin, lambda: lock.paired.family, refused=refused, on_refused=on_refused)
-        lock.evidence = Evidence(lock, self.pin)
+        self.pin = lock.pin
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
         self._entry_s: float | None = None  # what an entry of the last list took
@@ -326,6 +313,6 @@ class Admin:
 
     async def be_sure(self, deadline: float) -> None:
         """Clear up which PIN the lock has if a change was cut off; raises as `KnownPin.to_send`, and what that asks."""
-        if self.pin.doubt is not None:
-            await self.pin.doubt(deadline)
+        if self.pin.in_doubt:
+            await self.pin.settle(deadline)
         self.pin.to_send()

@@ -13,18 +13,30 @@ from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
 
 
+async def _nothing(_deadline: float) -> None:
+    pass
+
+
 class KnownPin:
     """`digits` is None while none is known, `refused` says that it has been tried in vain before.
 
     `on_refused` is told each PIN that the lock refuses.  `family` gives the family of the lock as it is now: an update
-    of its firmware may change it, and with it how many digits a PIN has.
+    of its firmware may change it, and with it how many digits a PIN has.  `settle` is awaited with a deadline before a
+    PIN that is `in_doubt` is used.
     """
 
     def __init__(
-        self, digits: str | None, family: Callable[[], Family], *, refused: bool, on_refused: Callable[[str], None]
+        self,
+        digits: str | None,
+        family: Callable[[], Family],
+        *,
+        refused: bool = False,
+        on_refused: Callable[[str], None] = lambda pin: None,
+        settle: Callable[[float], Awaitable[None]] = _nothing,
     ) -> None:
         self._family = family
         self._on_refused = on_refused
+        self.settle = settle
         self.use(digits, refused=refused)
 
     def use(self, digits: str | None, *, refused: bool = False) -> None:
@@ -34,9 +46,13 @@ class KnownPin:
         """How often it was sent, before the lock had ever accepted it, and the answer got lost: it may be refused."""
         self.is_proven = False
         """The lock has accepted it since it was given to us, and not refused it afterwards."""
-        self.doubt: Callable[[float], Awaitable[None]] | None = None
-        """Awaited with a deadline before this PIN is used, because a change of it was cut off."""
+        self.in_doubt = False
+        """A change of it was cut off: the lock may have another one."""
         self._refusal: LockError | None = _bad_pin() if refused else None
+
+    def doubt(self) -> None:
+        """A change of this PIN was cut off."""
+        self.in_doubt = True
 
     @property
     def is_usable(self) -> bool:

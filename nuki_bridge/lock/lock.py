@@ -22,6 +22,7 @@ from nuki_bridge.errors import LinkError, LockError, ProtocolError
 from nuki_bridge.lock import reading
 from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.evidence import Evidence
+from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.profile import Profile, profile_of
@@ -68,7 +69,8 @@ class Lock(Line):
     for each report of the lock, `on_change(lock)` when something else worth publishing changed, `on_link` when the link
     came or went, `on_paired` when the lock has shown its Nuki ID or another family: `paired` has it then.
     `states_every_s` is how often the states are read at least, None for as often as the lock seems to need it.  `name`
-    is what it is called where that is not the name in `paired`.
+    is what it is called where that is not the name in `paired`.  `pin` is what is known of its security PIN; without it
+    that is nothing.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Lock(Line):
         name: str | None = None,
         states_every_s: float | None = None,
         heartbeat: Heartbeat | None = None,
+        pin: KnownPin | None = None,
     ) -> None:
         super().__init__(
             paired,
@@ -112,8 +115,10 @@ class Lock(Line):
         """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
         self.runs: set[ActionRun] = set()
         """The actions that have been sent and are not over."""
-        self.evidence: Evidence | None = None
-        """Its log, if the PIN may be known."""
+        self.pin = KnownPin(None, lambda: self.paired.family) if pin is None else pin
+        """What is known of its security PIN."""
+        self.evidence = Evidence(self, self.pin)
+        """Its log, as far as it proves something."""
         self._beacon_at = -math.inf  # heard on the present link
         self._challenged_at = -math.inf  # when the challenge in hand came
         self._due = Timetable(self.profile, clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
@@ -395,5 +400,4 @@ class Lock(Line):
         finally:
             if run in self.runs:
                 self.runs.discard(run)
-                if self.evidence is not None:
-                    self.evidence.over()
+                self.evidence.over()

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nuki_bridge.arguments import Arguments, Declaration
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.owner import access
-from nuki_bridge.owner.lock_config import admin_in
+from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.messages import Status, UpdateTime
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
 
 MAX_SET_BACK: Final = timedelta(hours=1)
 """The lock's clock is set back no further unless a time was given."""
@@ -27,14 +24,14 @@ async def _set_time(call: Call) -> Answer:
     cut that it is as late as when it was switched off, until it has heard a time server, and time limits of users that
     are over would be valid again.
     """
-    lock, admin = call.lock, admin_in(call)
+    lock, admin = call.lock, call.admin
     given: datetime | None = call.arguments.get("time")
     deadline = lock.clock() + call.timeout_s
     config = await lock.read_config(call.timeout_s)
     zone = wall_clock.zone_of(config)
     if given is not None and given.tzinfo is None:
         given = given.replace(tzinfo=zone)
-    now = (given or call.bridge.outside.now()).astimezone(UTC)
+    now = (given or call.now()).astimezone(UTC)
     if given is None and config.current_time is not None and config.current_time - now > MAX_SET_BACK:
         ours, its = wall_clock.rfc3339(now, zone), wall_clock.rfc3339(config.current_time, zone)
         raise RequestError(

@@ -15,8 +15,10 @@ from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, printa
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
-from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner import access
+from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.entry_selector import EntrySelector
+from nuki_bridge.owner.setting import READ_BACK_S
 from nuki_bridge.owner.user_words import limit_of
 from nuki_bridge.protocol.keypad_codes import (
     CODE_NAME_SIZE,
@@ -34,7 +36,6 @@ from nuki_bridge.protocol.wire import TimeLimit
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
 
 
@@ -102,23 +103,23 @@ async def _zone(call: Call) -> tzinfo:
 async def _list(call: Call) -> Answer:
     """All codes, by their IDs; the codes themselves only if `codes` is true."""
     zone = await _zone(call)
-    entries = await read(lock_config.admin_in(call), call.request.deadline)
+    entries = await read(call.admin, call.deadline)
     with_code = call.arguments.get("codes", False)
     return {"data": [to_json(entries[number], zone, with_code=with_code) for number in sorted(entries)]}
 
 
 async def _add(call: Call) -> Answer:
     """A new code; a lost answer is looked for in the list, because two with the same digits cannot be."""
-    admin, zone = lock_config.admin_in(call), await _zone(call)
+    admin, zone = call.admin, await _zone(call)
     digits, name = call.arguments["code"], call.arguments["name"]
-    limit = limit_of(call.arguments.get("access"), zone, call.bridge.outside.now())
+    limit = limit_of(call.arguments.get("access"), zone, call.now())
 
     request = AddKeypadCode(code=digits, name=name, time_limited=limit is not None, limit=limit or TimeLimit())
-    async with lock_config.alone(call.member.setting, call.left_s()):
+    async with call.exclusive():
         try:
             made = await admin.ask(request, KeypadCodeId, call.left_s(), repeat=False)
         except OutcomeUnknown:
-            entries = await read(admin, call.lock.clock() + lock_config.READ_BACK_S)
+            entries = await read(admin, call.lock.clock() + READ_BACK_S)
             found = next((each for each in entries.values() if each.code == digits and each.name == name), None)
             if found is None:
                 raise NotExecuted("the lock's answer got lost, and it has no such code") from None
@@ -143,9 +144,9 @@ async def _update(call: Call) -> Answer:
     given = {key: call.arguments[key] for key in ("rename", "code", "enabled", "access") if key in call.arguments}
     if not given:
         raise RequestError("bad_request", "nothing to change; give rename, code, enabled or access")
-    admin, zone = lock_config.admin_in(call), await _zone(call)
-    async with lock_config.alone(call.member.setting, call.left_s()):
-        entries = await read(admin, call.request.deadline)
+    admin, zone = call.admin, await _zone(call)
+    async with call.exclusive():
+        entries = await read(admin, call.deadline)
         entry = entries[selector.find(_names(entries))]
         entry = replace(
             entry,
@@ -154,7 +155,7 @@ async def _update(call: Call) -> Answer:
             enabled=given.get("enabled", entry.enabled),
         )
         if "access" in given:
-            limit = limit_of(given["access"], zone, call.bridge.outside.now())
+            limit = limit_of(given["access"], zone, call.now())
             entry = replace(entry, time_limited=limit is not None, limit=limit)
 
         request = UpdateKeypadCode(
@@ -172,9 +173,9 @@ async def _update(call: Call) -> Answer:
 async def _remove(call: Call) -> Answer:
     """Delete a code; gives its ID and name."""
     selector = EntrySelector(call.arguments, "keypad code", "unknown_keypad_code")
-    admin = lock_config.admin_in(call)
-    async with lock_config.alone(call.member.setting, call.left_s()):
-        entries = await read(admin, call.request.deadline)
+    admin = call.admin
+    async with call.exclusive():
+        entries = await read(admin, call.deadline)
         entry = entries[selector.find(_names(entries))]
         await admin.remove(RemoveKeypadCode(code_id=entry.code_id), call.left_s())
     return {"data": {"id": entry.code_id, "name": entry.name}}

@@ -6,22 +6,21 @@ setting is changed in what the lock has at that moment, because the lock only ta
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.arguments import Arguments, Check, Declaration, flag, number, printable, whole, with_schema
-from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.lock import LOST_PAIRING
 from nuki_bridge.owner import advanced_config
-from nuki_bridge.owner.setting import Setting, word
+from nuki_bridge.owner.call import Answer, Call, Handler
+from nuki_bridge.owner.setting import READ_BACK_S, Setting, word
 from nuki_bridge.protocol.messages import NAME_SIZE, SetConfig, Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
     from nuki_bridge.protocol.messages import Config
@@ -30,8 +29,6 @@ FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
 DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
-READ_BACK_S = 5.0
-"""What was written is read back within this time, also if the request was given less."""
 SILENT_S = 8.0
 """So long a lock that has never told its advanced configuration is asked for it before the basic one is told alone."""
 
@@ -124,9 +121,9 @@ async def _set(call: Call) -> Answer:
     advanced = {key: value for key, value in call.arguments.items() if key not in SETTINGS}
     if not basic and not advanced:
         raise RequestError("bad_request", f"nothing to set; allowed: {', '.join(checks())}")
-    lock, admin = call.lock, admin_in(call)
+    lock, admin = call.lock, call.admin
     deadline = lock.clock() + call.timeout_s
-    async with alone(call.member.setting, call.timeout_s):
+    async with call.exclusive():
         new_basic = new_advanced = None
         if basic:
             new_basic = _patched(await lock.read_config(deadline - lock.clock()), basic)
@@ -193,31 +190,6 @@ async def _advanced(call: Call, timeout_s: float) -> AdvancedConfig | None:
         if lock.advanced_config is not None or (isinstance(error, LockError) and error.number in LOST_PAIRING):
             raise
         return None
-
-
-def admin_in(call: Call) -> Admin:
-    """The owner's commands to the lock that is called."""
-    if call.member.admin is None:
-        raise RequestError("not_paired", f"{call.member.name} is not paired")
-    return call.member.admin
-
-
-class alone:
-    """One change at a time: settings and entries are written whole, two at once would undo each other."""
-
-    def __init__(self, turn: asyncio.Lock, timeout_s: float) -> None:
-        self._turn = turn
-        self._timeout_s = timeout_s
-
-    async def __aenter__(self) -> None:
-        try:
-            async with asyncio.timeout(max(self._timeout_s, 0.0)):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise TimedOut("another change of the lock's settings was under way until the deadline") from None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turn.release()
 
 
 REQUESTS: Final[Mapping[str, Declaration[Handler]]] = {

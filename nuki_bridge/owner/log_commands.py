@@ -9,12 +9,11 @@ from nuki_bridge.arguments import Arguments, Declaration, flag, whole
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.admin import LIST_S, PROGRESS_S
 from nuki_bridge.owner import log_entries
-from nuki_bridge.owner.lock_config import admin_in
+from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.lock_log import event_of
 from nuki_bridge.protocol.messages import EnableLogging, Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.protocol.messages import LogEntry
 
 DEFAULT_COUNT = 20
@@ -23,9 +22,7 @@ DEFAULT_COUNT = 20
 
 async def _get(call: Call) -> Answer:
     """Log entries, the newest first; with `after` those that came after that index, the oldest first."""
-    lock, admin, users = call.lock, call.member.admin, call.member.users
-    assert admin is not None
-    assert users is not None
+    lock, admin, users = call.lock, call.admin, call.owned.users
     before, after = call.arguments.get("before"), call.arguments.get("after")
     if before is not None and after is not None:
         raise RequestError("bad_request", "give before or after, not both")
@@ -53,7 +50,7 @@ async def _get(call: Call) -> Answer:
 async def _set(call: Call) -> Answer:
     """Switch the lock's logging on or off; what its log holds stays."""
     enabled: bool = call.arguments["enabled"]
-    await admin_in(call).ask(EnableLogging(enabled=enabled), Status, call.left_s())
+    await call.admin.ask(EnableLogging(enabled=enabled), Status, call.left_s())
     return {"data": {"enabled": enabled}}
 
 

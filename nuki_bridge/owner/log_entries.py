@@ -21,6 +21,6 @@ async def read(
     request = RequestLogEntries(start=start, count=count, descending=descending, total_count=True)
     found = await admin.listing(request, LogEntry, LogEntryCount, lock.clock() + timeout_s)
     has_newest = start == 0 if descending else len(found) < count
-    if has_newest and found and not lock.runs and lock.evidence is not None:
+    if has_newest and found and not lock.runs:
         lock.evidence.read(found)
     return found

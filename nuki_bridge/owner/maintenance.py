@@ -14,19 +14,18 @@ from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError
 from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import with_challenge
-from nuki_bridge.owner import lock_config
+from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.codes import StatusCode
 from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
 
 
 async def _calibrate(call: Call) -> Answer:
     """Run the bolt to its ends; answers when the lock has come to rest, with its state."""
-    lock, admin = call.lock, lock_config.admin_in(call)
+    lock, admin = call.lock, call.admin
     deadline = lock.clock() + call.left_s()
     await admin.be_sure(deadline)
     async with lock.linked(deadline):
@@ -79,7 +78,7 @@ async def _send_and_follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerS
 
 async def _reboot(call: Call) -> Answer:
     """Start the lock anew.  Its link drops then, perhaps before it has answered: `confirmed` is false in that case."""
-    admin = lock_config.admin_in(call)
+    admin = call.admin
     try:
         await admin.ask(RequestReboot(), Status, call.left_s(), repeat=False)
     except OutcomeUnknown as lost:

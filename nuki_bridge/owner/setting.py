@@ -11,6 +11,9 @@ from typing import Any
 
 from nuki_bridge.arguments import Check, place_of
 
+READ_BACK_S = 5.0
+"""What was written is read back within this time, also if the request was given less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -14,7 +14,9 @@ from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, member
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.lock.profile import SMART_LOCK
-from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner import access
+from nuki_bridge.owner.call import Answer, Call, Handler
+from nuki_bridge.owner.setting import READ_BACK_S
 from nuki_bridge.protocol.codes import Action, name_of
 from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.time_control import (
@@ -28,7 +30,6 @@ from nuki_bridge.protocol.time_control import (
 )
 
 if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
     from nuki_bridge.lock.admin import Admin
 
 ACTIONS: Final[Mapping[str, Action]] = {
@@ -76,14 +77,14 @@ def to_json(entry: TimeControlEntry) -> dict[str, Any]:
 
 async def _list(call: Call) -> Answer:
     """All entries, by their IDs."""
-    entries = await read(lock_config.admin_in(call), call.lock.clock() + call.left_s())
+    entries = await read(call.admin, call.lock.clock() + call.left_s())
     return {"data": [to_json(entries[number]) for number in sorted(entries)]}
 
 
 async def _add(call: Call) -> Answer:
     """A new entry, enabled as every new one unless `enabled` is false."""
     _check_allowed(call)
-    admin = lock_config.admin_in(call)
+    admin = call.admin
     wanted = TimeControlEntry(
         entry_id=0,
         enabled=True,
@@ -92,7 +93,7 @@ async def _add(call: Call) -> Answer:
         action=call.arguments["action"],
     )
     request = AddTimeControlEntry(weekdays=wanted.weekdays, at=wanted.at, action=wanted.action)
-    async with lock_config.alone(call.member.setting, call.left_s()):
+    async with call.exclusive():
         known = await read(admin, call.lock.clock() + call.left_s())
         try:
             number = (await admin.ask(request, TimeControlEntryId, call.left_s(), repeat=False)).entry_id
@@ -107,7 +108,7 @@ async def _add(call: Call) -> Answer:
 
 async def _find_made(call: Call, admin: Admin, known: Mapping[int, TimeControlEntry], wanted: TimeControlEntry) -> int:
     """The ID of an entry whose answer got lost, from the list."""
-    entries = await read(admin, call.lock.clock() + lock_config.READ_BACK_S)
+    entries = await read(admin, call.lock.clock() + READ_BACK_S)
     for number, each in entries.items():
         if number not in known and (each.weekdays, each.at, each.action) == (wanted.weekdays, wanted.at, wanted.action):
             return number
@@ -120,8 +121,8 @@ async def _update(call: Call) -> Answer:
     if not given:
         raise RequestError("bad_request", "nothing to change; give time, action, weekdays or enabled")
     _check_allowed(call)
-    admin = lock_config.admin_in(call)
-    async with lock_config.alone(call.member.setting, call.left_s()):
+    admin = call.admin
+    async with call.exclusive():
         before = await _find(call, admin)
         entry = replace(
             before,
@@ -131,7 +132,7 @@ async def _update(call: Call) -> Answer:
             enabled=given.get("enabled", before.enabled),
         )
         if entry.enabled:  # whoever made the entry: it would be carried out on account of this request
-            call.member.check_allowed(entry.action)
+            call.check_allowed(entry.action)
         await _write(call, admin, entry)
     return {"data": to_json(entry)}
 
@@ -149,8 +150,8 @@ async def _write(call: Call, admin: Admin, entry: TimeControlEntry) -> None:
 
 async def _remove(call: Call) -> Answer:
     """Delete an entry; gives its ID."""
-    admin = lock_config.admin_in(call)
-    async with lock_config.alone(call.member.setting, call.left_s()):
+    admin = call.admin
+    async with call.exclusive():
         entry = await _find(call, admin)
         await admin.remove(RemoveTimeControlEntry(entry_id=entry.entry_id), call.left_s())
     return {"data": {"id": entry.entry_id}}
@@ -166,7 +167,7 @@ async def _find(call: Call, admin: Admin) -> TimeControlEntry:
 
 def _check_allowed(call: Call) -> None:
     if "action" in call.arguments:
-        call.member.check_allowed(call.arguments["action"])
+        call.check_allowed(call.arguments["action"])
 
 
 _ID: Final = entry_id(0xFF)

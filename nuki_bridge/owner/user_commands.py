@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, text
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.owner import access, lock_config
+from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.entry_selector import EntrySelector
-from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import KEY_SIZE
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.lock_commands import Answer, Call, Handler
-
-
-def _users(call: Call) -> Users:
-    users = call.member.users
-    assert users is not None, "a lock that takes requests has its users"
-    return users
 
 
 async def _list(call: Call) -> Answer:
-    users = _users(call)
+    users = call.owned.users
     await users.read(call.timeout_s)
     return {"data": users.to_json()}
 
@@ -40,24 +31,24 @@ async def _update(call: Call) -> Answer:
     if not changes:
         raise RequestError("bad_request", "nothing to change; give rename, enabled, remote or access")
     own = call.arguments.get("self", False)
-    return {"data": await _users(call).update(selector, changes, own=own, timeout_s=call.timeout_s)}
+    return {"data": await call.owned.users.update(selector, changes, own=own, timeout_s=call.timeout_s)}
 
 
 async def _remove(call: Call) -> Answer:
     own = call.arguments.get("self", False)
-    return {"data": await _users(call).remove(_selector(call), own=own, timeout_s=call.timeout_s)}
+    return {"data": await call.owned.users.remove(_selector(call), own=own, timeout_s=call.timeout_s)}
 
 
 async def _add(call: Call) -> Answer:
     """The answer holds the key of the new authorization: it goes to the asker and is kept nowhere."""
     name, remote = call.arguments["name"], call.arguments.get("remote", True)
-    key = call.bridge.outside.random(KEY_SIZE)
-    entry = await _users(call).add(
+    key = call.random(KEY_SIZE)
+    entry = await call.owned.users.add(
         name, key, remote=remote, wanted=call.arguments.get("access"), timeout_s=call.timeout_s
     )
     told = credential(
         replace(call.lock.paired, name=call.lock.name),
-        call.bridge.base,
+        call.base,
         authorization_id=entry.authorization_id,
         shared_key=key,
         user=entry.name,

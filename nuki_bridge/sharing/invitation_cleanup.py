@@ -11,18 +11,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from nuki_bridge.errors import NukiError, RequestError, StoreError
+from nuki_bridge.errors import NukiError, StoreError
 from nuki_bridge.owner import authorizations
+from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.codes import IdType
+from nuki_bridge.protocol.messages import AuthorizationEntry
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.members import Member
-    from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.sharing.shared_lock import SharedLock
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +35,17 @@ class Cleanup:
     """Which locks have something to remove, and when each is asked next.
 
     `rows_of` gives the invitations of a lock by its Nuki ID, `gone` makes it durable that one has nothing there any
-    more, `member_of` finds a paired lock, `clock` gives seconds.
+    more, `lock_of` finds a paired lock, `clock` gives seconds.
     """
 
     def __init__(
         self,
-        member_of: Callable[[int], Member | None],
+        lock_of: Callable[[int], SharedLock | None],
         rows_of: Callable[[int], list[Invitation]],
         gone: Callable[[Invitation], None],
         clock: Callable[[], float],
     ) -> None:
-        self._member_of = member_of
+        self._lock_of = lock_of
         self._rows_of = rows_of
         self._gone = gone
         self._clock = clock
@@ -76,26 +72,25 @@ class Cleanup:
             again_at, pause = self._next.get(nuki_id, (0.0, RETRY_S[0]))
             if self._clock() < again_at:
                 continue
-            member = self._member_of(nuki_id)
-            if member is None or member.lock is None or not member.lock.reachable:
+            lock = self._lock_of(nuki_id)
+            if lock is None or lock.owned is None or not lock.owned.lock.reachable:
                 self._next[nuki_id] = (self._clock() + REACH_POLL_S, RETRY_S[0])
                 continue
             try:
-                await self.clean(member, TIMEOUT_S)
+                await self.clean(lock.owned, TIMEOUT_S)
             except StoreError:
                 raise
             except NukiError as error:
                 level = logging.WARNING if pause == RETRY_S[0] else logging.DEBUG
-                log.log(level, "%s: an invitation's authorization is removed later: %s", member.name, error)
+                log.log(level, "%s: an invitation's authorization is removed later: %s", lock.name, error)
                 self._next[nuki_id] = (self._clock() + pause, min(pause * 2, RETRY_S[1]))
             else:
                 self._next.pop(nuki_id, None)
 
-    async def clean(self, member: Member, timeout_s: float) -> None:
+    async def clean(self, owned: OwnedLock, timeout_s: float) -> None:
         """Remove from one lock every authorization that must go; raises `NukiError`."""
         deadline = self._clock() + timeout_s
-        lock, admin = parts(member)
-        nuki_id = lock.paired.nuki_id
+        admin, nuki_id = owned.admin, owned.lock.paired.nuki_id
         async with self._turn(nuki_id):
             rows = self._due_at(nuki_id)
             if not rows:
@@ -106,7 +101,7 @@ class Cleanup:
                 if entry is not None:
                     await authorizations.remove(admin, entry.authorization_id, max(deadline - self._clock(), 0.0))
                     which, why = entry.authorization_id, row.stage.value
-                    log.info("%s: authorization %d is removed, its invitation is %s", member.name, which, why)
+                    log.info("%s: authorization %d is removed, its invitation is %s", owned.name, which, why)
                 if row in self._due_at(nuki_id):
                     self._gone(row)
 
@@ -137,13 +132,6 @@ def is_of(row: Invitation, entry: AuthorizationEntry | None) -> bool:
     if entry is None or entry.authorization_id != row.authorization_id or entry.id_type != IdType.APP:
         return False
     return entry.name == row.user or seconds(entry.created) == row.entry_created
-
-
-def parts(member: Member) -> tuple[Lock, Admin]:
-    """What is there of a lock that is paired; raises `RequestError` if it is not."""
-    if member.lock is None or member.admin is None:
-        raise RequestError("not_paired", f"{member.name} is not paired")
-    return member.lock, member.admin
 
 
 def seconds(moment: datetime | None) -> int | None:

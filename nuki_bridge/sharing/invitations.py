@@ -30,26 +30,24 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import BadFrame, NukiError, RequestError, StoreError
 from nuki_bridge.lock.credential import credential
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import authorizations
+from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
+from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.protocol.session import Random
+from nuki_bridge.protocol.wire import TimeLimit
 from nuki_bridge.sharing.allowance import Allowance
-from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, parts, seconds
+from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, seconds
 from nuki_bridge.sharing.invitation_code import RANDOM_SIZE, client_of, key, lookup, make_code, seal, unseal
 from nuki_bridge.sharing.invitation_store import Invitation, Records, Stage
-
-if TYPE_CHECKING:
-    from nuki_bridge.bridge.members import Member
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.messages import AuthorizationEntry
-    from nuki_bridge.protocol.session import Random
-    from nuki_bridge.protocol.wire import TimeLimit
+from nuki_bridge.sharing.shared_lock import SharedLock
 
 log = logging.getLogger(__name__)
 
@@ -69,24 +67,24 @@ REFUSALS = (30, 2.0)
 class Invitations:
     """All invitations of this installation; `load`, then `run` it.
 
-    `member_of` finds a paired lock by its Nuki ID; `on_change` is told of each invitation that is open now, or is so no
-    longer.  `clock` gives seconds and counts through suspend, `now` is the wall clock.
+    `base` gives the base topic, `lock_of` finds a paired lock by its Nuki ID; `on_change` is told of each invitation
+    that is open now, or is so no longer.  `clock` gives seconds and counts through suspend, `now` is the wall clock.
     """
 
     def __init__(
         self,
         records: Records,
-        base: str,
+        base: Callable[[], str],
         *,
-        member_of: Callable[[int], Member | None],
+        lock_of: Callable[[int], SharedLock | None],
         on_change: Callable[[Invitation], None],
         clock: Callable[[], float],
         now: Callable[[], datetime],
         random: Random,
     ) -> None:
         self._records = records
-        self.base = base
-        self._member_of = member_of
+        self._base = base
+        self._lock_of = lock_of
         self._on_change = on_change
         self._clock = clock
         self._now = now
@@ -96,7 +94,7 @@ class Invitations:
         self._asking: set[int] = set()
         self._missed: set[int] = set()  # open ones whose authorization was not in the lock's list the last time
         self._noted_at = clock()
-        self._cleanup = Cleanup(member_of, self._at, self._cleaned, clock)
+        self._cleanup = Cleanup(lock_of, self._at, self._cleaned, clock)
         self._wake = asyncio.Event()
         self._refusals = Allowance(*REFUSALS, clock)
 
@@ -119,8 +117,8 @@ class Invitations:
     def pending(self, lock_name: str) -> set[int]:
         """Authorization IDs on a lock that nobody may use: of open invitations, and of those that are to be removed."""
         rows = [each for each in self._rows.values() if each.stage is Stage.OPEN or each.on_lock]
-        members = {each.nuki_id: self._member_of(each.nuki_id) for each in rows}
-        here = {nuki_id for nuki_id, member in members.items() if member is not None and member.name == lock_name}
+        locks = {each.nuki_id: self._lock_of(each.nuki_id) for each in rows}
+        here = {nuki_id for nuki_id, lock in locks.items() if lock is not None and lock.name == lock_name}
         return {each.authorization_id for each in rows if each.nuki_id in here and each.authorization_id is not None}
 
     def leaving(self, nuki_id: int) -> set[int]:
@@ -162,7 +160,7 @@ class Invitations:
 
     async def create(
         self,
-        member: Member,
+        owned: OwnedLock,
         user: str,
         *,
         remote: bool,
@@ -175,7 +173,7 @@ class Invitations:
         Raises as `authorizations.invite` does; `OutcomeUnknown` has the bridge look for what may have been made, and
         remove it.
         """
-        lock, admin = parts(member)
+        lock, admin = owned.lock, owned.admin
         code, shared_key = make_code(self._random(RANDOM_SIZE)), self._random(KEY_SIZE)
         created = self._time()
         row = self._records.ask(
@@ -220,16 +218,15 @@ class Invitations:
         self._put(opened)
         return code, opened
 
-    async def revoke(self, member: Member, row: Invitation, timeout_s: float) -> bool:
+    async def revoke(self, owned: OwnedLock, row: Invitation, timeout_s: float) -> bool:
         """End an open invitation; gives whether its authorization is gone from the lock already."""
-        lock, _ = parts(member)
         if not self._end(row, Stage.REVOKED):
             raise RequestError("unknown_invitation", "this invitation is not open any more")
-        if lock.reachable and not self._cleanup.is_busy(row.nuki_id):
+        if owned.lock.reachable and not self._cleanup.is_busy(row.nuki_id):
             try:
-                await self._cleanup.clean(member, timeout_s)
+                await self._cleanup.clean(owned, timeout_s)
             except NukiError as error:
-                log.info("%s: the authorization of a revoked invitation is removed later: %s", member.name, error)
+                log.info("%s: the authorization of a revoked invitation is removed later: %s", owned.name, error)
         return not self._rows[row.lookup].on_lock
 
     def authorization_removed(self, nuki_id: int, authorization_id: int) -> None:
@@ -257,9 +254,10 @@ class Invitations:
 
     def entry(self, row: Invitation) -> AuthorizationEntry | None:
         """What the lock's list last told of an invitation's authorization, which its owner may have changed since."""
-        member = self._member_of(row.nuki_id)
-        users = member.users if member is not None else None
-        found = users.get(row.authorization_id) if users is not None and row.authorization_id is not None else None
+        lock = self._lock_of(row.nuki_id)
+        if lock is None or lock.owned is None or row.authorization_id is None:
+            return None
+        found = lock.owned.users.get(row.authorization_id)
         return found if is_of(row, found) else None
 
     def lock_forgotten(self, nuki_id: int) -> None:
@@ -300,8 +298,8 @@ class Invitations:
         except (BadFrame, ValueError):
             # Not from somebody who has the code: they learn nothing, and nothing changes.
             raise RequestError("unknown", "there is no such invitation") from None
-        member = self._member_of(row.nuki_id)
-        if member is None or member.paired is None:
+        lock = self._lock_of(row.nuki_id)
+        if lock is None or lock.paired is None:
             raise RequestError("unknown", "the invitation's lock is not there")
         if row.stage is Stage.OPEN:
             now = self._time()
@@ -310,7 +308,7 @@ class Invitations:
             self._ends[row.number] = self._clock() + REPEAT_S
             row = replace(row, stage=Stage.REDEEMED, client=client, ended=now)
             self._put(row)
-            log.info("%s: the invitation for authorization %s was redeemed", member.name, row.authorization_id)
+            log.info("%s: the invitation for authorization %s was redeemed", lock.name, row.authorization_id)
         elif row.client != client:
             raise RequestError("redeemed", "the invitation was redeemed")
         assert row.key is not None
@@ -318,8 +316,8 @@ class Invitations:
         assert row.authorization_id is not None
         entry = self.entry(row)
         told = credential(
-            replace(member.paired, name=member.name),
-            self.base,
+            replace(lock.paired, name=lock.name),
+            self._base(),
             authorization_id=row.authorization_id,
             shared_key=row.shared_key,
             user=row.user if entry is None else entry.name,

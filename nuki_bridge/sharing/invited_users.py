@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.messages import AuthorizationEntry
-    from nuki_bridge.sharing.invitations import Invitations
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.sharing.invitations import Invitations
 
 
 class InvitedUsers:

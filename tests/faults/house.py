@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 from nuki_bridge import logs
-from nuki_bridge.bridge.bridge import Bridge, Outside
+from nuki_bridge.bridge.bridge import Bridge
+from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.config import LockSettings, MqttSettings, Settings
 from nuki_bridge.errors import NukiError, RequestError
 from nuki_bridge.guest import guest
@@ -156,7 +157,7 @@ class House:
             settings,
             self._store,
             self._stage.radio,
-            Outside(
+            Ports(
                 publish=self._publish,
                 watch=self._broker.watch,
                 unwatch=self._broker.unwatch,

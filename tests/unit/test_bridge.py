@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nuki_bridge.bluetooth.nearby import NearbyDevices
-from nuki_bridge.bridge.bridge import Bridge, Outside
+from nuki_bridge.bridge.bridge import Bridge
+from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.advertisement import Sighting
@@ -91,7 +92,7 @@ class House:
             self.settings,
             self.store,
             self.radio,
-            Outside(
+            Ports(
                 publish=self._publish,
                 fits=self._fits,
                 watch=self._watch,

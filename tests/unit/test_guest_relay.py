@@ -105,7 +105,7 @@ async def test_what_was_not_passed_on_is_begun_anew_by_itself(tmp_path: Path, mo
     """The bridge was started anew between the challenge and the command: it has not seen the one for the other."""
     async with party(tmp_path) as house:
         anna = house.guest()
-        forget = house.member.relay._challenged.clear
+        forget = house.member.running.relay._challenged.clear
         outcome = await act(house, anna, Action.UNLOCK, monkeypatch, at_the_first_command(forget))
         assert outcome.completion == "success"
         assert motor(house) == ["unlock"]
@@ -117,7 +117,7 @@ async def test_what_opens_the_door_is_not(tmp_path: Path, monkeypatch: pytest.Mo
     """That nothing was passed on is the bridge's word, or of somebody who writes in its name, and not the lock's."""
     async with party(tmp_path) as house:
         anna = house.guest()
-        forget = house.member.relay._challenged.clear
+        forget = house.member.running.relay._challenged.clear
         with pytest.raises(RequestError, match="nothing was passed on") as refused:
             await act(house, anna, Action.UNLATCH, monkeypatch, at_the_first_command(forget))
         assert refused.value.code == "challenge_expired"

@@ -30,8 +30,8 @@ def look(house: House) -> None:
     """The log is read now, whenever it would have been."""
     member = house.bridge.members.get("front")
     assert member is not None
-    assert member.log_book is not None
-    member.log_book.schedule()
+    assert member.owned is not None
+    member.owned.log_book.schedule()
 
 
 def told(house: House, kind: str = "lock_action") -> list[tuple[str, str]]:

@@ -191,8 +191,8 @@ async def test_an_odd_flag_for_the_limit_is_written_back(house: House, kind: str
         house.classic.users_changed()
         member = house.bridge.members.get("front")
         assert member is not None
-        assert member.admin is not None
-        admin, asked = member.admin, member.admin.ask
+        assert member.owned is not None
+        admin, asked = member.owned.admin, member.owned.admin.ask
 
         async def ask_and_look(request: Any, *arguments: Any, **named: Any) -> Any:
             if isinstance(request, UpdateAuthorizationEntry | UpdateKeypadCode):

@@ -24,7 +24,8 @@ WITH_PIN = pytest.mark.parametrize("pin", [False, True], ids=["without PIN", "wi
 async def owner_of(rig: Rig, lock: Lock) -> Admin:
     """Somebody who knows the PIN and has read the log, in which there is something."""
     rig.virtual.write_log(LogType.DOOR_SENSOR, 0)
-    admin = Admin(lock, rig.pin)
+    lock.pin.use(rig.pin)
+    admin = Admin(lock)
     await read_log(lock, admin)
     return admin
 
@@ -397,7 +398,7 @@ async def test_the_entry_of_an_earlier_action_of_the_same_name_proves_nothing() 
 async def test_a_pin_that_the_lock_has_not_accepted_yet_is_not_tried_for_proof() -> None:
     rig = Rig()
     async with rig.running() as lock:
-        Admin(lock, "4711")
+        lock.pin.use("4711")
         rig.radio.faults.disconnect_before_write = 1
         assert await word(perform(lock, Action.UNLOCK)) == "outcome_unknown"
     assert rig.virtual.pin_guard.wrong == 0

@@ -339,15 +339,15 @@ async def test_what_the_owner_changes_counts_at_once(tmp_path: Path) -> None:
         anna = house.guest()
         await anna.challenge()
         for enabled, remote, code in ((True, False, "remote_not_allowed"), (False, True, "disabled")):
-            entry = house.member.users.get(anna.number)
+            entry = house.member.owned.users.get(anna.number)
             assert entry is not None
             await authorizations.update(
-                house.member.admin, replace(entry, enabled=enabled, remote_allowed=remote), 10.0
+                house.member.owned.admin, replace(entry, enabled=enabled, remote_allowed=remote), 10.0
             )
             anna.write(CHALLENGE)
             await asyncio.sleep(3.0)
             assert anna.errors()[-1] == code
-        await authorizations.remove(house.member.admin, anna.number, 10.0)
+        await authorizations.remove(house.member.owned.admin, anna.number, 10.0)
         anna.write(CHALLENGE)
         await asyncio.sleep(3.0)
         assert anna.errors()[-1] == "not_authorized"

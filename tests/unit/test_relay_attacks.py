@@ -176,7 +176,7 @@ async def test_sessions_that_are_counted_do_not_use_up_memory(tmp_path: Path) ->
             house.send(f"front/relay/{number:032x}/write", b"junk")
             await asyncio.sleep(0.006)  # slow enough for the floodgate
         assert house.on("bridge/event")[1:] == []
-        assert house.member.relay._sessions.counted <= 1000
+        assert house.member.running.relay._sessions.counted <= 1000
 
 
 async def test_one_guest_with_many_sessions_holds_up_the_others_for_one_turn(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ async def test_one_authorization_cannot_take_all_places(tmp_path: Path) -> None:
         many = [stranger(house, anna.number) for _ in range(70)]
         for each in many:
             each.write(CHALLENGE)
-        assert len(house.member.relay._sessions) <= 1 + 6
+        assert len(house.member.running.relay._sessions) <= 1 + 6
         assert [each.errors() for each in many[:6]] == [[]] * 6
         assert {error for each in many[6:] for error in each.errors()} == {"too_many_requests"}
         ben = again(house, ben)
@@ -239,13 +239,13 @@ async def test_when_all_places_are_taken_the_authorization_with_the_most_gives_o
         sessions += [again(house, each) for each in guests[10:13]]
         for each in sessions:
             each.write(CHALLENGE)
-        assert len(house.member.relay._sessions) == 64
+        assert len(house.member.running.relay._sessions) == 64
         assert [each.errors() for each in sessions] == [[]] * 63
         await asyncio.sleep(0.1)  # the first of them is being served
         for each in (again(house, carl), again(house, carl), again(house, ben)):
             each.write(CHALLENGE)
             assert each.errors() == []
-        assert len(house.member.relay._sessions) == 64
+        assert len(house.member.running.relay._sessions) == 64
         ended = [each.number for each in sessions if each.errors() == ["too_many_requests"]]
         assert len(set(ended)) == 3
         assert set(ended) <= {each.number for each in guests[:10]}, "those with six give one back, each in turn"
@@ -263,8 +263,8 @@ async def test_sessions_that_the_lock_has_answered_are_the_last_to_give_way(tmp_
         before = len(house.published)
         for number in range(200):
             Guest(house, 9000 + number, bytes(32), "nobody").write(CHALLENGE)
-        assert len(house.member.relay._sessions) == 64
-        assert ben.id in house.member.relay._sessions
+        assert len(house.member.running.relay._sessions) == 64
+        assert ben.id in house.member.running.relay._sessions
         carl.write(CHALLENGE)
         assert carl.errors() == []
         assert len(house.published) - before <= 20, "few of those who never had a turn are told that they gave way"
@@ -276,7 +276,7 @@ async def test_a_guest_who_opens_a_session_for_each_command_is_not_held_up(tmp_p
         for number in range(12):
             anna = again(house, anna)
             assert isinstance((await anna.act(Action.UNLOCK if number % 2 else Action.LOCK))[-1], Status)
-        assert len(house.member.relay._sessions) <= 6
+        assert len(house.member.running.relay._sessions) <= 6
 
 
 async def test_made_up_ids_and_keys_do_not_have_the_list_read_all_the_time(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import pytest
 from nuki_bridge import database
 from nuki_bridge.errors import StoreError, UnusableState
 from nuki_bridge.home_assistant.announced import Announced
+from nuki_bridge.owner.refused_pins import Attempt
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.store import PairedLock, Store
@@ -781,6 +782,30 @@ def test_refused_pins_of_the_schema_with_one_for_each_lock_are_taken_over(
     with opened(directory) as store:
         assert store.refused_pins(LOCK) == {"0012": 1000}
         assert (store.locks(), store.log_position(LOCK)) == ([LOCK], 7)
+
+
+def test_what_a_refused_pin_was_sent_for_is_taken_over_from_behind_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once stood there in words, as if it was a part of the PIN."""
+    kept = ["0012", "0012 again", "271828 in doubt", "271828 in doubt again"]
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:9])
+        with opened(directory) as store:
+            store.save_lock(LOCK)
+            rows = [(LOCK.nuki_id, pin, 1000 + number) for number, pin in enumerate(kept)]
+            store.db.executemany("INSERT INTO refused_pin VALUES (?, ?, ?)", rows)
+    with opened(directory) as store:
+        assert {each: store.refused_pins(LOCK, each) for each in Attempt} == {
+            Attempt.FIRST: {"0012": 1000},
+            Attempt.AGAIN: {"0012": 1001},
+            Attempt.DOUBT: {"271828": 1002},
+            Attempt.DOUBT_AGAIN: {"271828": 1003},
+        }
+        store.forget_refused_pins(LOCK, "0012", Attempt.AGAIN)
+        assert (store.refused_pins(LOCK), store.refused_pins(LOCK, Attempt.AGAIN)) == ({"0012": 1000}, {})
+        store.forget_refused_pins(LOCK)
+        assert not any(store.refused_pins(LOCK, each) for each in Attempt)
 
 
 # -- whatever became of a row -----------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""`bridge/info`: which bridge this is, and which locks it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nuki_bridge import __version__
+from nuki_bridge.bridge import report
+from nuki_bridge.bridge.adapter import Adapter
+from nuki_bridge.bridge.members import Member, Members
+from nuki_bridge.bridge.publisher import Publisher
+
+
+class Info:
+    """What is published there; `protocol` gives the MQTT version in use."""
+
+    def __init__(
+        self, members: Members, adapter: Adapter, publisher: Publisher, protocol: Callable[[], str | None]
+    ) -> None:
+        self._members = members
+        self._adapter = adapter
+        self._publisher = publisher
+        self._protocol = protocol
+
+    def publish(self) -> None:
+        """Publish it if it changed."""
+        info = {
+            "version": __version__,
+            "adapter": self._adapter.describe(),
+            "mqtt_version": self._protocol(),
+            "locks": [summary(each) for each in self._members],
+        }
+        self._publisher.info(info, {each.paired.nuki_id for each in self._members if each.paired is not None})
+
+
+def summary(member: Member) -> dict[str, Any]:
+    """Which lock it is, for people and programs that choose one."""
+    identity = report.identity(member.paired) if member.paired is not None else {"address": member.address}
+    return {"name": member.name, **identity, "connection": member.connection, "paired": member.paired is not None}

@@ -1,0 +1,148 @@
+"""What is retained of one lock: availability, state, door, battery, status, users, invitations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from nuki_bridge.bridge import report
+from nuki_bridge.bridge.equipment import Equipment
+from nuki_bridge.bridge.report import OFFLINE
+from nuki_bridge.home_assistant.discovery import LockFacts, facts_of
+from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner.owned_lock import OwnedLock
+
+STATUS_S = 60.0
+"""`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
+STATUS_DELAY_S = 0.1
+"""It waits so long for more: the reports of one movement come in a row, and the state and the result of an action need
+not wait for a long text."""
+
+
+class Shown(Protocol):
+    """A lock in use, as far as its topics tell of it."""
+
+    @property
+    def owned(self) -> OwnedLock:
+        """The lock itself."""
+
+    @property
+    def equipment(self) -> Equipment:
+        """What it was once seen to have."""
+
+    @property
+    def allowed(self) -> Collection[int] | None:
+        """The actions that MQTT may ask for; None for all."""
+
+
+class LockTopics:
+    """The topics of the lock `name`, whether it is in use or not.
+
+    `put` publishes a retained payload on a topic below the lock's, if it changed.  `sweep` clears what an earlier run
+    left there, `announce` tells Home Assistant.  `clock` gives seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        put: Callable[[str, bytes], None],
+        sweep: Callable[[str], None],
+        announce: Callable[[LockFacts], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.last_action: dict[str, Any] | None = None
+        """The event of the last lock action that is known of."""
+        self._put = put
+        self._sweep = sweep
+        self._announce = announce
+        self._clock = clock
+        self._shown: Shown | None = None
+        self._content: object = None  # of the last status, without its time
+        self._status_at = 0.0
+        self._status_due: asyncio.TimerHandle | None = None
+        self._left = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def begin(self, shown: Shown) -> None:
+        """Tell of this lock from now on."""
+        self._shown, self._content = shown, None
+
+    def end(self) -> None:
+        """The lock is not in use any more."""
+        self._shown = None
+        self._cancel_status()
+
+    def leave(self) -> None:
+        """Publish that the lock cannot be reached, and nothing from then on."""
+        self._put("availability", OFFLINE)
+        self._cancel_status()
+        self._left = True
+
+    def _cancel_status(self) -> None:
+        if self._status_due is not None:
+            self._status_due.cancel()
+            self._status_due = None
+
+    @property
+    def may_be_swept(self) -> bool:
+        """What an earlier run left is out of date: the lock has reported, or it is not in use."""
+        return self._shown is None or self._shown.owned.lock.states is not None
+
+    @property
+    def expects_users(self) -> bool:
+        """The list of users has still to be read, or to be published."""
+        return self._shown is not None and self._shown.owned.admin.has_pin
+
+    # -- what there is to say -----------------------------------------------------------------------------------------
+
+    def update(self, *, whole: bool = False) -> None:
+        """Publish what changed: `status` a little later, unless it is the first or `whole` is wanted."""
+        shown = self._shown
+        if shown is None:
+            self._put("availability", OFFLINE)
+            return
+        lock, equipment = shown.owned.lock, shown.equipment
+        if lock.states is not None:
+            equipment.note(lock.states, lock.config, lock.advanced_config)
+        for kind, payload in report.lock_payloads(lock, had_door="door" in equipment.traits).items():
+            self._put(kind, payload)
+        if lock.states is None:
+            return
+        if whole or self._content is None:
+            self._status(whole=whole)
+        elif self._status_due is None and not self._left:
+            self._status_due = asyncio.get_running_loop().call_later(STATUS_DELAY_S, self._status)
+        self._sweep(self.name)
+
+    def _status(self, *, whole: bool = False) -> None:
+        """Publish everything that is known; with nothing but a new time only now and then, or if `whole`."""
+        self._cancel_status()
+        shown = self._shown
+        if shown is None:
+            return  # it is paired no more
+        status = report.status(shown.owned.lock, self.last_action)
+        content = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
+        now = self._clock()
+        if whole or content != self._content or now - self._status_at >= STATUS_S:
+            self._content, self._status_at = content, now
+            self._put("status", dump(status))
+        facts = facts_of(shown.owned, shown.equipment.traits, shown.allowed)
+        if facts is not None and not self._left:
+            self._announce(facts)
+
+    def note_action(self, event: dict[str, Any]) -> None:
+        """This was the last action of the lock: its status says so."""
+        self.last_action = event
+        self.update()
+
+    def invitations(self, told: list[dict[str, Any]]) -> None:
+        """Publish the open invitations if they changed."""
+        self._put("invitations", dump(told))
+
+    def users(self, users: list[dict[str, Any]]) -> None:
+        """Publish the users if they changed."""
+        self._put("users", dump(users))

@@ -1,0 +1,45 @@
+"""What the bridge needs of the world; all of it is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nuki_bridge.mqtt.message import Incoming
+from nuki_bridge.protocol.session import Random
+from nuki_bridge.topics.topics import Publication
+from nuki_bridge.watchdog import Watchdog
+
+
+async def _nothing_retained(_filters: list[str], _tell: Callable[[Incoming], None]) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ways to the broker, the clocks, the process.
+
+    `publish` tells whether the broker will get the message, `watch` subscribes to more topic filters on this connection
+    and `unwatch` ends subscriptions, `protocol` is the MQTT version in use.  `clock` counts seconds through a suspend,
+    on it stand the times of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
+    `fits` tells whether a message is small enough for the broker, as far as is known.
+    `sweep` removes what is retained on topics that fit filters, tells of each message and gives their number.
+    `changed` is told that a lock, its link or the adapter is not as it was, `watchdog` watches over each lock.
+    """
+
+    publish: Callable[[Publication], bool]
+    watch: Callable[[Iterable[str]], None]
+    unwatch: Callable[[Iterable[str]], None]
+    protocol: Callable[[], str | None]
+    restart: Callable[[], None]
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    random: Random
+    hostname: str
+    simulate: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    fits: Callable[[Publication], bool] = lambda publication: True
+    changed: Callable[[], None] = lambda: None
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    sweep: Callable[[list[str], Callable[[Incoming], None]], Awaitable[int]] = _nothing_retained

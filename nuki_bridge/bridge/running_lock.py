@@ -1,0 +1,280 @@
+"""A paired lock in use: what stands on it, built and joined in one place, run and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from nuki_bridge import logs
+from nuki_bridge.bluetooth.link import Radio
+from nuki_bridge.bridge.answers import Answers
+from nuki_bridge.bridge.equipment import Equipment
+from nuki_bridge.bridge.lanes import Line
+from nuki_bridge.bridge.ports import Ports
+from nuki_bridge.bridge.publisher import Publisher
+from nuki_bridge.bridge.tasks import Tasks
+from nuki_bridge.bridge.unproven import Unproven
+from nuki_bridge.config import LockSettings
+from nuki_bridge.lock.admin import Admin
+from nuki_bridge.lock.known_pin import KnownPin
+from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.owner.lock_log import LogBook
+from nuki_bridge.owner.owned_lock import OwnedLock
+from nuki_bridge.owner.pin import PinKeeper, pin_to_use
+from nuki_bridge.owner.refused_pins import Refusals, RefusedPins
+from nuki_bridge.owner.users import Users
+from nuki_bridge.protocol.codes import Family
+from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.sharing.invitation_store import Invitation
+from nuki_bridge.sharing.invitations import Invitations
+from nuki_bridge.sharing.invite_commands import InviteCommands, event
+from nuki_bridge.sharing.invited_users import InvitedUsers
+from nuki_bridge.sharing.relay import Relay
+from nuki_bridge.store import PairedLock, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all locks of a bridge have in common."""
+
+    ports: Ports
+    store: Store
+    publisher: Publisher
+    invitations: Invitations
+    invite_commands: InviteCommands
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a lock is known by: `settings` gives what the configuration says of it now, `pins` are those it refused."""
+
+    name: str
+    paired: PairedLock
+    settings: Callable[[], LockSettings | None]
+    pins: RefusedPins
+
+
+def connection_of(settings: LockSettings | None) -> ConnectionMode:
+    """How a lock is kept in touch with."""
+    return ConnectionMode(settings.connection) if settings is not None else ConnectionMode.PERSISTENT
+
+
+def configured_pin(settings: LockSettings | None) -> str | None:
+    """The security PIN of the configuration."""
+    return settings.pin.reveal() if settings is not None and settings.pin is not None else None
+
+
+class RunningLock:
+    """One lock with its owner's commands, its topics and its guests; `begin` has it run, `stop` ends it.
+
+    `on_paired` is told that its Nuki ID or family became known, `on_refused` that it does not know an authorization
+    which took the place of another one.  Raises `StoreError` if something of it cannot be read.
+    """
+
+    def __init__(
+        self,
+        given: Given,
+        common: Common,
+        radio: Radio,
+        *,
+        on_paired: Callable[[], None],
+        on_refused: Callable[[], None],
+    ) -> None:
+        self._given = given
+        self._common = common
+        self._on_paired = on_paired
+        self._on_refused = on_refused
+        ports, store, settings = common.ports, common.store, given.settings()
+        self.topics = common.publisher.lock(given.name)
+        self.commands: set[asyncio.Task[None]] = set()
+        """Under way, or waiting for their turn."""
+        self.line = Line()
+        """Where its commands wait to be handed to it."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
+        given.pins.recall(store, given.paired, ports.clock, ports.now())
+        digits = pin_to_use(configured_pin(settings), given.paired, store)
+        lock = self._lock = Lock(
+            given.paired,
+            radio,
+            name=given.name,
+            connection=connection_of(settings),
+            random=ports.random,
+            clock=ports.clock,
+            now=ports.now,
+            on_states=self._reported,
+            on_change=self._changed,
+            on_link=ports.changed,
+            on_paired=self._shown,
+            states_every_s=settings.states_every if settings is not None else None,
+            heartbeat=ports.watchdog.heartbeat(f"lock {given.name}"),
+            pin=KnownPin(
+                digits,
+                self._family,
+                refused=given.pins.has(digits, ports.clock()),
+                on_refused=self._pin_refused,
+                settle=self._settle_pin,
+            ),
+        )
+        self._unproven = Unproven(store, lock)
+        self.equipment = Equipment(store, lock)
+        admin = Admin(lock)
+        users = Users(lock, admin, self._users_changed, ports.now, InvitedUsers(common.invitations, lock))
+        self.owned = OwnedLock(
+            lock=lock,
+            admin=admin,
+            users=users,
+            log_book=LogBook(
+                lock,
+                admin,
+                users,
+                position=store.log_position(lock.paired),
+                keep=self._keep_position,
+                tell=self._tell,
+                remember=self._remember,
+                listening=self._is_listening,
+            ),
+            pin=PinKeeper(
+                lock,
+                admin,
+                Refusals(given.pins, store, lock, ports.now),
+                store,
+                configured=self._configured_pin,
+                changed=self._pin_changed,
+            ),
+        )
+        answers = common.answers
+        self.relay = Relay(lock, users, publish=ports.publish, refuse=answers.refuse, turn_away=answers.turn_away)
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def begin(self, tasks: Tasks) -> None:
+        """Publish what there is to say and keep in touch with the lock from now on."""
+        self.topics.begin(self)
+        self.topics.update()
+        self._show_invitations()
+        name, owned = self._given.name, self.owned
+        runs = (
+            (name, owned.lock.run),
+            (f"the relay of {name}", self.relay.run),
+            (f"the news of {name}", self.relay.news.run),
+            (f"the users of {name}", owned.users.run),
+            (f"the log of {name}", owned.log_book.run),
+        )
+        for what, run in runs:
+            with logs.about(name):
+                self._tasks.append(tasks.keep_up(what, run))
+
+    async def stop(self) -> None:
+        """Give up the lock's commands, drop its link."""
+        self._stopped = True
+        self.topics.end()
+        tasks = [*self._tasks, *self.commands]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._common.ports.watchdog.forget(f"lock {self._given.name}")
+
+    def reconfigured(self, *, another_pin: bool) -> None:
+        """Keep in touch as the configuration now says, and use its PIN if that is another one; no link is dropped."""
+        settings = self._given.settings()
+        if another_pin:
+            self.owned.pin.use_own()
+        self.owned.lock.keep_in_touch(connection_of(settings), settings.states_every if settings is not None else None)
+        self.topics.update()
+
+    # -- asked by its parts -------------------------------------------------------------------------------------------
+
+    @property
+    def allowed(self) -> Collection[int] | None:
+        """The actions that MQTT may ask for; None for all."""
+        settings = self._given.settings()
+        return settings.actions if settings is not None else None
+
+    def _family(self) -> Family:
+        return self._lock.paired.family
+
+    def _configured_pin(self) -> str | None:
+        return configured_pin(self._given.settings())
+
+    def _is_listening(self) -> bool:
+        return self._common.ports.protocol() is not None
+
+    def _keep_position(self, position: int) -> None:
+        self._common.store.keep_log_position(self.owned.lock.paired, position)
+
+    async def _settle_pin(self, deadline: float) -> None:
+        await self.owned.pin.settle(deadline)
+
+    # -- told by its parts --------------------------------------------------------------------------------------------
+
+    def _reported(self, _lock: Lock, _before: KeyturnerStates | None, states: KeyturnerStates) -> None:
+        if self._stopped:
+            return
+        self._unproven.proven()
+        self.topics.update()
+        self.owned.users.wake()
+        self.owned.log_book.feed(states)
+        self.relay.news.look(states)
+
+    def _changed(self, _lock: Lock) -> None:
+        self._common.ports.changed()
+        self._unproven.save()
+        self.topics.update()
+        if self._stopped:
+            return
+        if self._unproven.is_refused:
+            self._on_refused()
+        self._show_invitations()
+        self.owned.users.show()  # the lock's time zone may be another one
+        self.owned.users.wake()
+        self.owned.log_book.wake()
+
+    def _shown(self) -> None:
+        """The lock has shown its Nuki ID or another family."""
+        self._unproven.has_shown()
+        self.owned.pin.warn_of_width()
+        self._on_paired()
+        self._changed(self.owned.lock)
+
+    def _tell(self, event: dict[str, Any]) -> bool:
+        return self._common.publisher.event(self._given.name, event)
+
+    def _remember(self, event: dict[str, Any]) -> None:
+        """The lock's log tells of its last action, in case nothing has happened since the start."""
+        if self.topics.last_action is None:
+            self.topics.note_action(event)
+
+    def _pin_refused(self, pin: str) -> None:
+        self.owned.pin.was_refused(pin)
+        self.topics.update()  # Home Assistant is offered less without a PIN, and more with one
+
+    def _pin_changed(self) -> None:
+        self.owned.users.wake()
+        self.owned.log_book.wake()
+        self.topics.update()
+
+    def _users_changed(self, users: list[dict[str, Any]]) -> None:
+        self.topics.users(users)
+        if not self._stopped:
+            self._show_invitations()  # they tell of users, too
+
+    def _show_invitations(self) -> None:
+        self.topics.invitations(self._common.invite_commands.to_json(self.owned.lock))
+
+    # -- told by the bridge -------------------------------------------------------------------------------------------
+
+    def invitation_changed(self, row: Invitation) -> None:
+        """One of the lock's invitations is open now, or is so no longer."""
+        self._common.publisher.news(self._given.name, event(row, self.owned.lock))
+        self._show_invitations()
+        self.owned.users.show()
+        self.owned.users.wake()
+
+    def former(self) -> PairedLock | None:
+        """Return to the authorization before this one, if the lock has said that it does not know this one."""
+        return self._unproven.former()

@@ -1,0 +1,71 @@
+"""One request to a lock, on its way to whoever carries it out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nuki_bridge.errors import TimedOut
+from nuki_bridge.lock.admin import Admin
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.owner.owned_lock import OwnedLock
+from nuki_bridge.protocol.session import Random
+
+Answer = dict[str, Any]
+"""Fields of an answer beside its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with its checked `arguments`.
+
+    `deadline` is on the lock's clock, `timeout_s` is what was left of it at the start.  `now` is the wall clock, `base`
+    the base topic.  `check_allowed` raises `RequestError` for an action that the configuration does not allow.
+    """
+
+    owned: OwnedLock
+    arguments: Mapping[str, Any]
+    deadline: float
+    timeout_s: float
+    now: Callable[[], datetime]
+    random: Random
+    base: str
+    check_allowed: Callable[[int], None]
+
+    @property
+    def lock(self) -> Lock:
+        """The lock that is asked."""
+        return self.owned.lock
+
+    @property
+    def admin(self) -> Admin:
+        """The owner's commands to it."""
+        return self.owned.admin
+
+    def left_s(self) -> float:
+        """Return what is left of the deadline; 0 at least."""
+        return max(self.deadline - self.lock.clock(), 0.0)
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Make the only change of the lock's settings at a time; raises `TimedOut` if there is another until the end.
+
+        Settings and entries are written whole: two changes at once would undo each other.
+        """
+        try:
+            async with asyncio.timeout(self.left_s()):
+                await self.owned.setting.acquire()
+        except TimeoutError:
+            raise TimedOut("another change of the lock's settings was under way until the deadline") from None
+        try:
+            yield
+        finally:
+            self.owned.setting.release()
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+"""Carries out one request to a lock."""
