@@ -25,7 +25,7 @@ from tests.bench.bare import Bare
 from tests.bench.relayed import Relayed
 from tests.bench.table import spread
 from tests.integration.broker import Broker, Peer
-from tests.integration.test_daemon import CLASSIC, Daemon, Home
+from tests.integration.daemon import CLASSIC, Daemon, Home
 
 CALM_S = 1.5
 """Between two actions: the daemon reads the lock's states and its log after each."""

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from paho.mqtt.client import Client as Paho
 from paho.mqtt.client import MQTTMessage
@@ -74,7 +75,7 @@ class Broker:
             make_certificate(self.ca, directory / "ca.key", self.certificate, self.key, names)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -187,12 +188,24 @@ def _openssl(options: str) -> Callable[..., None]:
     return run
 
 
+@dataclass(frozen=True)
+class Received:
+    """A message that a client got."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    properties: Any
+    """By paho's names; those that did not come are no attributes."""
+
+
 class Peer:
     """Another MQTT 5 client, in paho's own thread, so that it goes on while the event loop stands still."""
 
     def __init__(self, broker: Broker, *, username: str | None = None, password: str | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[MQTTMessage] = asyncio.Queue()
+        self._queue: asyncio.Queue[Received] = asyncio.Queue()
         self._paho = Paho(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._paho.max_inflight_messages_set(1000)
         if username is not None:
@@ -200,7 +213,7 @@ class Peer:
         self.sent: set[tuple[str, bytes]] = set()
         """Topics and payloads that this client published."""
         self._acknowledged = asyncio.Event()
-        self._paho.on_message = lambda _client, _data, message: self._call(self._queue.put_nowait, message)
+        self._paho.on_message = self._received
         self._paho.on_subscribe = lambda *_: self._call(self._acknowledged.set)
         self._paho.connect("127.0.0.1", broker.port)
         self._paho.loop_start()
@@ -210,6 +223,10 @@ class Peer:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+    def _received(self, _client: Paho, _data: object, message: MQTTMessage) -> None:
+        payload, properties = bytes(message.payload), message.properties
+        self._call(self._queue.put_nowait, Received(message.topic, payload, message.qos, message.retain, properties))
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         if not self._loop.is_closed():
@@ -233,13 +250,13 @@ class Peer:
 
     def send(self, topic: str, payload: bytes | str, *, retain: bool = False, **properties: Any) -> Any:
         """`publish` without waiting; gives paho's MQTTMessageInfo."""
-        packed = Properties(PacketTypes.PUBLISH)
+        packed = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for name, value in properties.items():
             setattr(packed, name, value)
         self.sent.add((topic, payload.encode() if isinstance(payload, str) else bytes(payload)))
         return self._paho.publish(topic, payload, 1, retain, packed)
 
-    async def next(self, timeout_s: float = patience.HANG_S) -> MQTTMessage:
+    async def next(self, timeout_s: float = patience.HANG_S) -> Received:
         """The next message received; TimeoutError if none comes."""
         async with asyncio.timeout(timeout_s):
             return await self._queue.get()

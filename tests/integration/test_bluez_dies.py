@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from nuki_bridge.bluetooth import gatt, radio, revival, scan
+from nuki_bridge.bluetooth import revival
 from nuki_bridge.bluetooth.link import Channel, RadioStatus
 from nuki_bridge.errors import LinkError
-from tests.integration.test_bluez_faults import PrivateBus, Rig, rig, until
+from tests.integration.bluez_rig import PrivateBus, Rig, in_haste, rig, until
 
 pytestmark = [
     pytest.mark.real_time,
@@ -72,12 +72,7 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Activating]
 
 @pytest.fixture(autouse=True)
 def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(radio, "REOPEN_S", 0.05)
-    monkeypatch.setattr(radio, "SETTLE_S", 0.05)
-    monkeypatch.setattr(radio, "DISCONNECT_S", 0.5)
-    monkeypatch.setattr(gatt, "DISCONNECT_S", 0.5)
-    monkeypatch.setattr(scan, "RETRY_S", 0.05)
-    monkeypatch.setattr(scan, "REST_S", 0.05)
+    in_haste(monkeypatch)
     monkeypatch.setattr(revival, "PAUSE_S", 0.3)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
 from tests import patience
-from tests.integration.broker import Broker, Peer
-from tests.integration.test_daemon import PIN, ULTRA, Daemon, Home
+from tests.integration.broker import Peer
+from tests.integration.daemon import PIN, ULTRA, at_home
 
 pytestmark = pytest.mark.real_time
 
@@ -57,35 +55,6 @@ def run_away(port: int, enough: Event) -> None:
         while not enough.wait(0.01) and patience.now() < ends:
             sock.sendall(publish(b"nuki/front/set", b"lock") * 10)
         sock.sendall(b"\xe0\x00")
-
-
-@asynccontextmanager
-async def at_home(directory: Path, protocol: str = "auto") -> AsyncIterator[Home]:
-    """The daemon with a paired lock, and an observer of all but what guests publish."""
-    (directory / "broker").mkdir()
-    with Broker(directory / "broker") as broker:
-        daemon, peer = Daemon(directory, broker.port), Peer(broker)
-        settings = daemon.config.read_text()
-        daemon.config.write_text(settings.replace("mqtt: {", f'mqtt: {{protocol: "{protocol}", '))
-        for topic in (
-            "bridge/+",
-            "bridge/response/#",
-            "+/state",
-            "+/availability",
-            "+/result",
-            "+/response/#",
-            "+/simulate/#",
-        ):
-            await peer.subscribe(f"nuki/{topic}")
-        home = Home(broker, daemon, peer)
-        daemon.start()
-        try:
-            await home.online()
-            await home.pair()
-            yield home
-        finally:
-            home.close()
-            daemon.kill()
 
 
 async def test_the_owner_gets_in_during_a_flood(tmp_path: Path) -> None:

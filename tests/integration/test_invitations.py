@@ -20,8 +20,8 @@ from nacl.secret import SecretBox
 
 from tests import patience
 from tests.integration.broker import Broker, Peer
-from tests.integration.test_cli import start
-from tests.integration.test_daemon import Daemon, Home
+from tests.integration.command import start
+from tests.integration.daemon import Daemon, Home
 
 pytestmark = pytest.mark.real_time
 

@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker import Broker
-from tests.integration.test_daemon import PIN, ULTRA, Daemon
-from tests.integration.test_service import watching
+from tests.integration.daemon import PIN, ULTRA, Daemon, watching
 
 UNSHARE = shutil.which("unshare")
 pytestmark = [

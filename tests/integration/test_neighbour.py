@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker import Broker
-from tests.integration.test_daemon import Daemon, Home, running
+from tests.integration.daemon import Daemon, Home, running
 
 pytestmark = pytest.mark.real_time
 

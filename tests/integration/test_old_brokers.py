@@ -17,8 +17,8 @@ from typing import Literal
 import pytest
 
 from tests.integration.broker import Broker, Peer
-from tests.integration.test_cli import Result, call
-from tests.integration.test_daemon import Daemon, Home
+from tests.integration.command import Result, call
+from tests.integration.daemon import Daemon, Home
 
 pytestmark = pytest.mark.real_time
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.integration.broker import Broker
-from tests.integration.test_cli import Result, call
-from tests.integration.test_daemon import CLASSIC, Home, running
+from tests.integration.command import Result, call
+from tests.integration.daemon import CLASSIC, Home, running
 
 pytestmark = pytest.mark.real_time
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_flood import at_home
+from tests.integration.daemon import at_home
 
 pytestmark = pytest.mark.real_time
 

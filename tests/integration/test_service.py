@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from tests import patience
+from tests.integration.bluez_rig import PrivateBus
 from tests.integration.broker import Broker, Peer, free_port
-from tests.integration.test_bluez_faults import PrivateBus
-from tests.integration.test_daemon import Daemon, Home
+from tests.integration.daemon import Daemon, Home, watching
 from tests.radio.bluez import StandInBluez
 
 pytestmark = pytest.mark.real_time
@@ -93,12 +93,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     directory.mkdir()
     with Broker(directory) as broker:
         yield broker
-
-
-async def watching(broker: Broker, daemon: Daemon) -> Home:
-    peer = Peer(broker)
-    await peer.subscribe("nuki/#")
-    return Home(broker, daemon, peer)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker import Broker, Peer
-from tests.integration.test_daemon import Daemon, Home
+from tests.integration.daemon import Daemon, Home
 
 pytestmark = pytest.mark.real_time
 

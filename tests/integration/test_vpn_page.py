@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker import Broker
-from tests.integration.test_acl import LISTENER, GuardedBroker, password
-from tests.integration.test_cli import call
+from tests.integration.command import call
+from tests.integration.guarded import LISTENER, GuardedBroker, password
 
 pytestmark = pytest.mark.real_time
 

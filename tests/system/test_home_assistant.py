@@ -21,8 +21,8 @@ import pytest
 
 from nuki_bridge import __version__
 from nuki_bridge.home_assistant import discovery
-from tests.integration.test_acl import GuardedBroker, password
-from tests.integration.test_daemon import CLASSIC, Daemon, Home
+from tests.integration.daemon import CLASSIC, Daemon, Home
+from tests.integration.guarded import GuardedBroker, password
 from tests.system.home_assistant import HomeAssistant, running, until
 
 pytestmark = pytest.mark.real_time

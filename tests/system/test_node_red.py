@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from tests.integration.broker import free_port
-from tests.integration.test_acl import password
-from tests.integration.test_relay import party
+from tests.integration.guarded import password
+from tests.integration.relayed import party
 from tests.system.node_red import Demo, NodeRed, until
 
 NIGHT = "23:00"

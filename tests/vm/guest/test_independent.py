@@ -24,6 +24,7 @@ from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.radio.air import Air
 from tests.vm.guest import stack
+from tests.vm.guest.world import trail
 
 pytestmark = pytest.mark.real_time
 
@@ -99,11 +100,6 @@ async def a_lock(family: Family, pin: int) -> AsyncIterator[VirtualLock]:
     finally:
         await air.close()
         await stack.wait_gone()
-
-
-def trail(lock: VirtualLock, *kinds: str) -> list[tuple[str, int | None, str | None]]:
-    """What the lock noted down: kind, authorization ID and detail of each entry."""
-    return [(entry.what, entry.authorization_id, entry.detail) for entry in lock.audit if entry.what in kinds]
 
 
 def config_of(lock: VirtualLock) -> dict[str, Any]:

@@ -29,14 +29,13 @@ from nuki_bridge.sharing.invitation_code import read_code
 from nuki_bridge.simulator.authorizations import Authorization
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
-from tests.integration.test_acl import GuardedBroker, password
+from tests.integration.guarded import GuardedBroker, password
 from tests.radio.air import Air
 from tests.radio.peripheral import Peripheral
 from tests.vm.guest import stack
 from tests.vm.guest.people import Device, RawGuest, Spoken, credential, try_to_pair
 from tests.vm.guest.program import Program
-from tests.vm.guest.test_independent import trail
-from tests.vm.guest.world import ADDRESS
+from tests.vm.guest.world import ADDRESS, trail
 
 pytestmark = pytest.mark.real_time
 

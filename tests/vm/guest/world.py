@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.behaviour import Behaviour
@@ -34,7 +35,7 @@ class World:
         """What the motor was started for."""
         return [str(entry.detail) for entry in self.lock.movements()]
 
-    async def pair(self, **arguments: object) -> dict[str, object]:
+    async def pair(self, **arguments: Any) -> dict[str, Any]:
         """Hold the lock's button and pair it as `front_door`."""
         self.lock.hold_button()
         answer = await self.program.request("bridge/request/pair", name="front_door", timeout=60, **arguments)
@@ -76,3 +77,8 @@ async def a_world(
     finally:
         await air.close()
         await stack.wait_gone()
+
+
+def trail(lock: VirtualLock, *kinds: str) -> list[tuple[str, int | None, str | None]]:
+    """What the lock noted down: kind, authorization ID and detail of each entry."""
+    return [(entry.what, entry.authorization_id, entry.detail) for entry in lock.audit if entry.what in kinds]
