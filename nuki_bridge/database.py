@@ -189,7 +189,7 @@ _HEADER_MAGIC = b"SQLite format 3\0"
 DAMAGED = "is damaged; restore it from a backup, or move it away and pair the locks again"
 
 _LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-"""Errors of the system that say: this directory will never do."""
+"""Errors of the system after which the directory can never be used."""
 _REASONS = {
     sqlite3.SQLITE_FULL: "cannot be written, the disk is full; free some space",
     sqlite3.SQLITE_READONLY: "cannot be written; make it writable for the user that runs nuki-bridge",
@@ -207,7 +207,7 @@ class Database:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.path = directory / FILE_NAME
-        """The file."""
+        """Path of the database file."""
         self._open_db: sqlite3.Connection | None = None
         self._directory_fd: int | None = None
 

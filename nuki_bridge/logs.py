@@ -20,11 +20,11 @@ from typing import Any
 LOCK_FIELD = "NUKI_LOCK"
 TRANSACTION_FIELD = "NUKI_TRANSACTION"
 MAX_TRANSACTION_SIZE = 64
-"""Characters of a transaction that are kept: it is anything that somebody put into a command."""
+"""Most characters of a transaction that are kept: it may be anything that somebody put into a command."""
 
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _CHATTY = ("asyncio", "bleak", "dbus_fast")
-"""They log whole D-Bus messages at DEBUG, and with them what goes to the lock and comes from it."""
+"""Loggers that write whole D-Bus messages at DEBUG, and so what goes to the lock and comes from it."""
 _about: ContextVar[Mapping[str, str]] = ContextVar("about")
 
 

@@ -19,7 +19,7 @@ from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.codes import Family, IdType
 
 UNKNOWN_NUKI_ID = 0
-"""Of a lock that is paired and has neither advertised its Nuki ID nor told its configuration yet."""
+"""Nuki ID of a paired lock that has neither advertised it nor sent its configuration yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ DISCONNECT_S = 5.0
 """Longest wait for a disconnect; BlueZ takes 2 s when all is well."""
 
 MUTE_LINKS = 3
-"""After so many links in a row that were written to and on which no indication came BlueZ's GATT table is suspected."""
+"""Links in a row, written to but without any indication, after which BlueZ's GATT table is taken to be wrong."""
 
 _FAMILIES = {
     codes.OPENER_PAIRING_GDIO: Family.OPENER,

@@ -11,11 +11,11 @@ from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Family
 
 FRESH_S = 3.0
-"""Pairing mode that was heard this long ago still counts: the button may have been held before the request came."""
+"""Seconds for which pairing mode counts after it was heard: the button may have been held before the request came."""
 COMPANY_S = 2.0
-"""After the first lock in pairing mode was heard: is there another one?"""
+"""Seconds to listen for a second lock after the first one in pairing mode was heard."""
 FORGET_S = 600.0
-"""A device not heard for so long is forgotten."""
+"""Seconds without an advertisement after which a device is forgotten."""
 HOW_TO_PAIR = (
     "hold the lock's button for about 5 seconds until its ring lights up (pairing by button must be switched on in the"
     " maker's app); a lock leaves pairing mode after about a minute"

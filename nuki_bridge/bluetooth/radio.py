@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 REOPEN_S = 1.0
 """Pause between attempts to reach a D-Bus or a bluetoothd that cannot announce its return."""
 SETTLE_S = 2.0
-"""How long Bluetooth that cannot be used has to stay so before its reason is reported."""
+"""Seconds that Bluetooth must stay unusable before the reason is reported."""
 LOOK_S = 60.0
-"""BlueZ is asked this often at least how things are: an answer shows that the way there is open."""
+"""Longest interval in seconds between questions to BlueZ: an answer shows that it can be reached."""
 GIVING_UP_S = 4.5
-"""How long the kernel may take to give an attempt to connect up."""
+"""Seconds that the kernel may take to give up an attempt to connect."""
 
 
 class BluezRadio:

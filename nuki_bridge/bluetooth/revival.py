@@ -15,11 +15,11 @@ from nuki_bridge.errors import LinkError
 log = logging.getLogger(__name__)
 
 PAUSE_S = 10.0
-"""From the death of bluetoothd to the first attempt: systemd, told to restart it, is done by then."""
+"""Seconds from the death of bluetoothd to the first attempt: where systemd is to restart it, that is done by then."""
 LONGEST_S = 60.0
-"""The pause doubles up to this,"""
+"""Longest pause in seconds between two attempts; it doubles from `PAUSE_S`."""
 ALIVE_S = 600.0
-"""and begins anew after bluetoothd has lived for so long."""
+"""Seconds that bluetoothd must live before the pauses start from `PAUSE_S` again."""
 
 
 class Revival:

@@ -30,18 +30,18 @@ SCAN_S = 10.0
 RETRY_S = 1.0
 """First pause after a scan that does not start; twice as long from then on."""
 LOOK_AGAIN_S = 4.0
-"""While looking around the scan is started anew so often: many adapters report a device once a scan, and BlueZ's own
-rounds take 10 s."""
+"""Seconds after which a scan for `look_around` is restarted: many adapters report a device once per scan, and BlueZ's
+own rounds take 10 s."""
 ABSENT_S = 25.0
-"""A passive scan reports only what changes: whether a lock that was quiet for so long is there takes an active one."""
+"""Seconds of silence after which an active scan asks whether a lock is there: a passive one reports only changes."""
 ROLL_CALL_S = 12.0
-"""Longest duration of that active scan: somewhat more than one round of BlueZ's."""
+"""Longest duration in seconds of an active scan for silent locks: a little more than one of BlueZ's rounds."""
 FRESH_START = 3
-"""After so many scans in a row that did not start bleak connects to the bus anew, unless it holds links."""
+"""Scans in a row that did not start, after which bleak connects to the bus again unless it holds links."""
 REST_S = 1.0
-"""Once a link has been made an active scan goes on after so long: first comes what the link was made for."""
+"""Seconds after a link is made before an active scan continues: what the link was made for comes first."""
 QUIET_S = 300.0
-"""A scan that hears nothing at all for so long is restarted: adapters and BlueZ have been seen to get stuck."""
+"""Seconds of complete silence after which a scan is restarted: adapters and BlueZ have been seen to get stuck."""
 
 OLD_BLEAK = "_rssi" in BLEDevice.__slots__  # before 1.0
 
@@ -71,7 +71,7 @@ class _Way(NamedTuple):
     pattern: str
     """Prefix of the addresses that BlueZ is to report in an active scan; empty for all."""
     restart_s: float
-    """Start it anew after so long, or, if that is `QUIET_S`, after so long without any report."""
+    """Seconds after which it is restarted; `QUIET_S` means seconds without any report."""
 
 
 class Scanner:

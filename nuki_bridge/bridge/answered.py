@@ -13,11 +13,11 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.topics.topics import Publication, Request
 
 REMEMBERED_S = 60.0
-"""An answer is given again for so long after it was given first."""
+"""Seconds for which an answer is given again to the same command."""
 MAX_REMEMBERED = 200
-"""Commands that are remembered; of more, those answered longest ago are forgotten."""
+"""Most commands that are remembered; beyond that, those answered longest ago are forgotten."""
 MAX_WAITING = 20
-"""Repetitions of one command that wait for its answer."""
+"""Most repetitions of one command that wait for its answer."""
 
 Answer = Callable[[Request], list[Publication]]
 """Makes the answer for whoever asked."""

@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 GUESTS = frozenset({RequestKind.RELAY, RequestKind.REDEEM})
 """What guests may publish."""
 REFUSALS = (20, 5.0)
-"""Messages of guests that are refused at once with an answer, and how many more each second; above that without."""
+"""Refusals to guests that are answered at once, and how many more each second; beyond that none is answered."""
 LINES = (20, 0.1)
-"""Lines in the log about refusals, and how many more each second; what is refused above that is counted."""
+"""Lines in the log about refusals, and how many more each second; beyond that refusals are only counted."""
 
 
 class Answers:

@@ -23,18 +23,18 @@ from nuki_bridge.errors import BrokerError
 log = logging.getLogger(__name__)
 
 UNIT = 1024
-"""Bytes: a larger message, which is none that guests have to send, counts as often as it has so many."""
+"""Bytes that count as one message: a larger one, which no guest needs to send, counts as several."""
 MOST = 1000
-"""Messages of guests that may come"""
+"""Messages of guests that may come within `WITHIN_S`; one more shuts the gate."""
 WITHIN_S = 5.0
-"""within this time; one more shuts the gate"""
+"""Seconds over which the messages of guests are counted."""
 PAUSE_S = 60.0
-"""for so long."""
+"""Seconds for which the gate stays shut."""
 SOON_S = 5.0
-"""Retained messages that come are removed after this time, all at once, if there are too many to remove each."""
+"""Seconds after which retained messages are removed all at once, if there are too many to remove one by one."""
 
 RETRY_S = 10.0
-"""Pause before what could not be removed is tried again."""
+"""Seconds before the removal of retained messages is tried again."""
 
 _GUESTS = re.compile(r"[^/]*/relay/[^/]*/write|invitation/[^/]*/redeem", re.DOTALL)
 

@@ -32,12 +32,11 @@ from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requ
 log = logging.getLogger(__name__)
 
 MAX_RETAINED = 1000
-"""Topics with a retained command that are remembered."""
+"""Most topics with a retained command that are remembered."""
 ASKERS = (5, 1.0)
-"""Askers in a flood who are answered because nothing else in it came from their Response Topic, and how many more each
-second."""
+"""Answers in a flood to Response Topics from which nothing else in it came, and how many more each second."""
 LEAVE_S = 0.5
-"""How long commands that are given up at the end may take to answer."""
+"""Seconds that commands given up at shutdown may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)

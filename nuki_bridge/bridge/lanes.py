@@ -18,27 +18,27 @@ from nuki_bridge.errors import RequestError, TimedOut
 log = logging.getLogger(__name__)
 
 MAX_COMMANDS = 20
-"""Commands of one topic that may be under way or wait; more are refused."""
+"""Most commands of one topic that may be under way or wait; more are refused."""
 MAX_OF_LOCK = 3 * MAX_COMMANDS
-"""Commands on all topics of one lock, or of the bridge, that may be under way or wait; more are refused."""
+"""Most commands on all topics of one lock, or of the bridge, that may be under way or wait; more are refused."""
 AT_ONCE = 3
-"""Commands that are handed to one lock at once; a lock 'n' go takes a minute, and others go through meanwhile."""
+"""Commands that are handed to one lock at once: a lock 'n' go takes a minute, and others go through meanwhile."""
 CROWDED = 10
-"""When more commands of one topic wait, those of other topics go first; otherwise it goes by the order of arrival."""
+"""Waiting commands of one topic above which those of other topics go first; below it the order of arrival counts."""
 MOST = 100
-"""Messages that may come on one topic"""
+"""Messages that may come on one topic within `WITHIN_S`; one more is a flood."""
 WITHIN_S = 10.0
-"""within this time; one more is a flood.  So are"""
+"""Seconds over which the messages on one topic are counted."""
 MOST_REFUSED = 20
-"""refusals because too many wait, on one topic"""
+"""Refusals on one topic, because too many commands wait, within `REFUSED_WITHIN_S` that are a flood, too."""
 REFUSED_WITHIN_S = 30.0
-"""within this time."""
+"""Seconds over which such refusals are counted."""
 QUIET_S = 5.0
-"""A flood is over when nothing has come on its topic for so long."""
+"""Seconds without a message on its topic after which a flood is over."""
 TELL_S = 60.0
-"""How often the log tells how many were refused."""
+"""Seconds between lines in the log that say how many commands were refused."""
 ANSWER_S = 5.0
-"""How often, in a flood, one of the commands that are refused is answered."""
+"""Seconds between answers to refused commands in a flood."""
 
 
 class Lane:
@@ -47,9 +47,9 @@ class Lane:
     def __init__(self, name: str, clock: Callable[[], float], on_flood: Callable[[Lane], None]) -> None:
         self.name = name
         self.commands = 0
-        """Under way or waiting."""
+        """Commands that are under way or wait."""
         self.floods = 0
-        """How many there were: what was taken before the last one and has not had its turn is given up."""
+        """Floods so far: a command that was taken before the last one and has not had its turn is given up."""
         self.waiting: set[asyncio.Future[None]] = set()
         self._clock = clock
         self._on_flood = on_flood

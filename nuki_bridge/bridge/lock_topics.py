@@ -14,10 +14,10 @@ from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner.owned_lock import OwnedLock
 
 STATUS_S = 60.0
-"""`<lock>/status` is published this often at most when nothing but its time and signal strength changed."""
+"""Shortest interval in seconds between two `<lock>/status` that differ only in time and signal strength."""
 STATUS_DELAY_S = 0.1
-"""It waits so long for more: the reports of one movement come in a row, and the state and the result of an action need
-not wait for a long text."""
+"""Seconds that `<lock>/status` waits for more to tell: the reports of one movement come in a row, and the state and the
+result of an action need not wait for a long text."""
 
 
 class Shown(Protocol):

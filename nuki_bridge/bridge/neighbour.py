@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 ADVICE = "another nuki-bridge is running on this base topic: stop one of them, or give one another mqtt.base_topic"
 MOST = 16
-"""Bridges that are counted at most: whoever may publish to `bridge/info` can make some up."""
+"""Most bridges that are counted: whoever may publish to `bridge/info` can make some up."""
 
 
 class Neighbour:

@@ -28,9 +28,9 @@ from nuki_bridge.topics.topics import Request
 
 SCAN_S = 10.0
 PAIR_S = 60.0
-"""How long a lock in pairing mode is waited for."""
+"""Seconds to wait for a lock in pairing mode."""
 HANDSHAKE_S = 30.0
-"""How long connecting to it and pairing may take."""
+"""Seconds that connecting to a lock and pairing with it may take."""
 
 
 @dataclass(frozen=True, slots=True)

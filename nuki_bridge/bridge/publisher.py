@@ -27,7 +27,7 @@ from nuki_bridge.topics.topics import Publication
 log = logging.getLogger(__name__)
 
 MAX_NEWS = 100
-"""Events that wait for the broker at most; the oldest make room."""
+"""Most events that wait for the broker; beyond that the oldest are dropped."""
 
 
 class Publisher:

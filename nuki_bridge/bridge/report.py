@@ -39,11 +39,11 @@ _CONFIG_FIELDS = (
     "has_keypad",
     "has_keypad_2",
 )
-"""What of the basic configuration stands in the status; the lock's coordinates are nobody's business."""
+"""Fields of the basic configuration in the status; the lock's coordinates stay private."""
 _ADVANCED_FIELDS = tuple(name for name in advanced_config.SETTINGS if not name.endswith("_offset"))
-"""What of the advanced one does: all but where the bolt stands in which position."""
+"""Fields of the advanced configuration in the status: all but the positions of the bolt."""
 _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
-"""What of an event stands in the status as the last lock action."""
+"""Fields of an event that stand in the status as the last lock action."""
 
 
 def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 RESTART_S = 5.0
-"""Before a task is started again that failed through a mistake of this program."""
+"""Seconds before a task that failed through a mistake of this program is started again."""
 
 
 class Tasks:

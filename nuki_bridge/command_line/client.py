@@ -41,10 +41,10 @@ COMMAND_EXPIRY_S = 15
 ACTION_TIMEOUT_S = 170.0
 """Seconds to wait: 15 s until the lock has the action, 120 s of lock 'n' go, 30 s of search after a lost answer."""
 MAX_ANSWER_SIZE = 16 * 1024 * 1024
-"""Bytes of a packet that we take: a long log or many users make a long answer."""
+"""Largest packet in bytes that is accepted: a long log or many users make a long answer."""
 MARKER_TIMEOUT_S = 2.0
 LATE_RETAINED_S = 0.5
-"""Brokers that work in parallel send retained messages a moment after what was published later."""
+"""Seconds by which brokers that work in parallel may send a retained message after one that was published later."""
 
 
 class BridgeOffline(BrokerError):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 ONLY = "may be left out if there is only one"
 LIST = "list|update|remove|add"
-"""What stands behind LOCK to list and change something, for the usage line."""
+"""The usage line's words after LOCK for commands that list and change something."""
 
 
 def add_last(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 SLACK_S = 45.0
-"""Seconds that pairing may take after a lock was found, and scanning after its time is over."""
+"""Seconds that pairing may take after a lock was found, and that scanning may take beyond its time."""
 PRESS_BUTTON = "press the lock's button for 5 s until its ring lights up, or switch on pairing mode in the Nuki app"
 
 

@@ -38,17 +38,17 @@ STOPPED = 0
 RESTART = 1
 """Exit status after `bridge/request/restart`: not 0, so that every kind of supervisor starts the daemon again."""
 RADIO_S = 3.0
-"""Longest wait at the start for the radio to say whether there is an adapter."""
+"""Longest wait in seconds at the start for the radio to say whether there is an adapter."""
 SETTLED_S = 5.0
-"""By then everything is loaded that stays for good."""
+"""Seconds after the start by which everything that stays in memory is loaded."""
 GOODBYE_S = 1.0
-"""Longest wait at the end for the broker to take our farewell,"""
+"""Longest wait in seconds at the end for the broker to take the last messages."""
 LINKS_S = 0.8
-"""then for the locks' links to be dropped,"""
+"""Longest wait in seconds at the end for the locks' links to be dropped."""
 CUT_SHORT_S = 0.2
-"""and for whoever is slow to do so, once told to give up."""
+"""Longest wait in seconds for tasks that were cancelled at the end."""
 STOP_S = 2.8
-"""After so long the process ends whatever hangs: systemd, or whoever waits, was promised 3 s."""
+"""Seconds after which the process ends whatever hangs: it promises to stop within 3 s."""
 
 
 async def run(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FAREWELL_S = 1.0
-"""Longest wait for a broker that is left to take our farewell."""
+"""Longest wait in seconds for the broker that is left to take the last messages."""
 
 
 class Reload:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_S = 10.0
-"""The parts are looked at this often, or three times in the watchdog's interval if that is more often."""
+"""Longest interval in seconds between checks of the parts; a third of the watchdog's interval if that is shorter."""
 STALL_S = 1.0
-"""A look that comes so much too late shows that the whole process stood still."""
+"""Seconds by which a late check shows that the whole process stood still."""
 
 
 def notifier(environ: Mapping[str, str] = os.environ) -> Callable[[str], None]:

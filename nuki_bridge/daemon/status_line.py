@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.members import Member
 
 PAUSE_S = 1.0
-"""Between two lines: a link that comes and goes must not keep systemd busy."""
+"""Shortest interval in seconds between two lines: a link that comes and goes must not keep systemd busy."""
 MOST_LOCKS = 8
-"""More are only counted."""
+"""Most locks that are named; the others are only counted."""
 
 
 def describe(members: Iterable[Member], broker: str, radio: RadioStatus) -> str:

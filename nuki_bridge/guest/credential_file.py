@@ -27,11 +27,11 @@ from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.store import PairedLock
 
 PROBE_SIZE = 4096
-"""Bytes for which there must be room; a credential has some hundred."""
+"""Bytes for which there must be room; a credential has a few hundred."""
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.ENOSYS})
-"""What file systems without hard links say (FAT, some FUSE and SMB), and systems that forbid them (Android)."""
+"""Errors of file systems without hard links (FAT, some FUSE and SMB), and of systems that forbid them (Android)."""
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What some of them say when a directory is to be made durable."""
+"""Errors of file systems that cannot make a directory durable."""
 
 
 @dataclass(frozen=True, slots=True)

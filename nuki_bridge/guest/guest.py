@@ -38,20 +38,21 @@ if TYPE_CHECKING:
     from nuki_bridge.protocol.messages import KeyturnerStates
 
 SEND_TIMEOUT_S = 15.0
-"""How long an action may take until the lock has it: over the relay the bridge may first have to find the lock."""
+"""Seconds until the lock must have an action: over the relay the bridge may first have to find the lock."""
 RELAY_REPLY_TIMEOUT_S = 16.0
-"""One answer over the relay: the 15 s that the bridge may keep a frame, and the way back."""
+"""Seconds to wait for one answer over the relay: the 15 s that the bridge may keep a frame, and the way back."""
 ANEW_S = 5.0
-"""An action is begun anew no later than this: by then nobody has undone what the first one did, if it did anything."""
+"""Seconds within which an action may be begun again: nobody has undone by then what the first attempt may have done."""
 BLUETOOTH_TIMEOUT_S = 5.0
-"""How long the adapter may take to show up."""
+"""Seconds that the adapter may take to show up."""
 ASK_AGAIN_S = 5.0
 ASK_TIMES = 6
-"""How often, and how many times, an invitation's credential is asked for while no answer comes."""
+"""Seconds between requests for an invitation's credential while no answer comes, and how many there are."""
 REFUSAL_S = 0.5
-"""A refusal in clear, which others could have made up, is believed if no sealed answer comes for so long."""
+"""Seconds without a sealed answer after which a refusal in clear, which others could have made up, is believed."""
 NOTE_KEPT_S = 8 * 24 * 3600.0
-"""A client number is kept so long if it got no credential: the bridge remembers the invitation a day less."""
+"""Seconds for which a client number without a credential is kept: one day more than the bridge remembers the
+invitation."""
 
 SENTENCES: Mapping[str, str] = {
     "not_authorized": "this credential is not valid any more: the owner has removed it, or the lock was reset; ask for "
@@ -72,7 +73,7 @@ SENTENCES: Mapping[str, str] = {
     "revoked": "the owner has taken this invitation back",
     "unknown": "the bridge does not know this code: it is mistyped, or ended more than a week ago",
 }
-"""What an error means for a guest, where the bridge or the lock says it to its owner."""
+"""Sentences for a guest in place of those that the bridge or the lock has for its owner."""
 
 T = TypeVar("T")
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from nuki_bridge.protocol.codes import Family
 
 FRAME_EXPIRY_S = 15
-"""A frame that the broker could not deliver by then is dropped there; the bridge passes none on later either."""
+"""Seconds after which the broker drops a frame that it could not deliver; the bridge passes none on later either."""
 
 AFTERWORD_S = 0.5
-"""After a lost link the bridge may still say so long that a frame which was on its way then was not passed on."""
+"""Seconds after a lost link in which the bridge may still say that a frame was not passed on."""
 
 MAY_BE_DONE = frozenset({"disconnected", "outcome_unknown"})
 """Errors of a session after which the lock has to be asked what became of the last frame; it was passed on."""
@@ -40,7 +40,7 @@ _QUESTION_SIZE = HEADER_SIZE + TAG_SIZE + 10
 """Bytes of a frame that asks for a challenge or the states; what is longer is a command."""
 
 UNREADABLE = "failed"
-"""The code of an error that has none."""
+"""Code for an error that came without one."""
 
 
 class GuestConnection(Conversation):

@@ -23,15 +23,15 @@ from nuki_bridge.topics.topics import Publication
 log = logging.getLogger(__name__)
 
 MIGRATE_S = 3.0
-"""Home Assistant unloads a device's entities within this time; the other form must not come before."""
+"""Seconds that Home Assistant may take to unload a device's entities; the other form must not come before."""
 BIRTH_S = 1.0
-"""From Home Assistant's start until everything is published again; several starts within it count as one."""
+"""Seconds from Home Assistant's start until everything is published again; several starts within it count as one."""
 CONFIRM_S = 10.0
-"""A topic counts as cleared if the connection has lasted so much longer."""
+"""Seconds that a connection must last after a topic was cleared before it counts as cleared."""
 RETRY_S = 5.0
-"""Before something is published again that the broker did not take,"""
+"""Seconds before a message that the broker did not take is published again."""
 STORE_RETRY_S = 60.0
-"""and before something that could not be written down."""
+"""Seconds before a message that could not be noted in the database is published again."""
 
 
 class Announcer:

@@ -36,9 +36,9 @@ Messages = dict[str, bytes]
 """Retained messages by topic."""
 
 MIGRATE: Final = dump({"migrate_discovery": True})
-"""Has Home Assistant unload the entities of a topic and keep what it knows of them, because the other form follows."""
+"""Payload that has Home Assistant unload the entities of a topic and keep their settings: the other form follows."""
 LABEL_SIZE: Final = 64
-"""Characters of a device's name at most."""
+"""Most characters of a device's name."""
 
 _MODELS: Final = {
     None: "Smart Lock 1.0 or 2.0",

@@ -50,19 +50,20 @@ log = logging.getLogger(__name__)
 ACTION_TIMEOUT_S = 120.0
 """From sending to the end: lock 'n' go with unlatch may hold the latch for 30 s and then wait 60 s before it locks."""
 QUIET_S = 10.0
-"""Silence during an accepted action after which the lock is asked for its states."""
+"""Seconds of silence during an accepted action after which the lock is asked for its states."""
 COMPLETE_TIMEOUT_S = 3.0
-"""How long COMPLETE may stay away after a final state; some devices never send it."""
+"""Seconds to wait for COMPLETE after a final state; some devices never send it."""
 RESOLVE_TIMEOUT_S = 30.0
-"""How long a lock is sought after an answer got lost."""
+"""Seconds for which a lock is sought after an answer got lost."""
 RETRY_S = 3.0
-"""Longest pause before a lock is asked again that did not answer, or not what it was asked."""
+"""Longest pause in seconds before a lock that did not answer, or answered something else, is asked again."""
 POLL_S = 1.0
-"""Between the first two readings of a lock that is moving."""
+"""Seconds between the first two readings of a lock that is moving."""
 POLL_GROWTH = 1.5
-"""How much longer each pause after that is, up to `QUIET_S`: an action takes seconds, a stuck lock is spared."""
+"""Factor by which the pause between readings grows, up to `QUIET_S`: an action takes seconds, a stuck lock is
+spared."""
 GIVE_WAY_S = 0.5
-"""While lock 'n' go waits, so often is looked whether anybody else wants the lock's turn."""
+"""Seconds between checks, while lock 'n' go waits, whether anybody else wants the lock's turn."""
 
 ENDS = frozenset({ErrorCode.MOTOR_BLOCKED, ErrorCode.CANCELED, ErrorCode.MOTOR_TIMEOUT})
 """How an action ends for which the motor has started: before the lock has taken it, it is of an earlier one."""
@@ -134,7 +135,7 @@ class ActionRun:
         self._rivals: set[ActionRun] = set()  # sent since this one, and not refused
         self._ends: set[ActionRun] = set()  # those that it ends if the lock takes it
         self._ends_until = -math.inf
-        """So long they surely wait, on the lock's clock."""
+        """Until when they surely wait, on the lock's clock."""
         self._is_overtaken = self._was_busy = self._has_word = False
         self._finding: Finding | None = None
 

@@ -33,19 +33,19 @@ from nuki_bridge.protocol.wire import Message, OwnerRequest
 log = logging.getLogger(__name__)
 
 PAGE_S = 2.0
-"""A page of a list has as many entries as the lock has sent in so many seconds; between pages others get their turn."""
+"""Seconds that one page of a list should take; between pages others get their turn."""
 PAGES = (3, 10)
-"""Entries of a page at least and at most."""
+"""Fewest and most entries of a page."""
 FIRST_PAGE = 6
-"""Entries of a page while it is not known how fast they come."""
+"""Entries of the first page, while it is not known how fast they come."""
 PROGRESS_S = 15.0
 """A list that is read past its deadline may go on for so long after each page that brought something new."""
 LIST_S = 300.0
 """A list that is read past its deadline may take so long in all."""
 LIST_QUIET_S = 3.0
-"""Silence after an entry that ends a list whose end was not told."""
+"""Seconds of silence after an entry that end a list whose end was not told."""
 END_QUIET_S = 0.5
-"""How long the Status behind the last expected entry may stay away."""
+"""Seconds to wait for the Status behind the last expected entry."""
 M = TypeVar("M", bound=Message)
 Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
 """Messages that tell how many entries follow."""

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_S = (5.0, 300.0)
-"""First and longest pause after a failure; it doubles with each one in a row."""
+"""First and longest pause in seconds after a failure; it doubles with each one in a row."""
 BANNED_S = 900.0
-"""A lock that has banned its owner for wrong PINs, or may have refused ours, is left alone for so long."""
+"""Seconds for which a lock that has banned its owner for wrong PINs, or may have refused ours, is left alone."""
 
 
 class BackgroundRead:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STATE_AGE_S = 5.0
-"""A state that was read longer ago is read again before an action is sent on account of it."""
+"""Seconds after which a state is read again before an action that depends on it is sent."""
 
 
 async def nonce_if(lock: ActionContext, only_if: Collection[int] | None, deadline: float) -> bytes:

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAGE = 10
-"""Entries of the log that are looked at; a mark that is older proves nothing any more."""
+"""Entries of the log that are read; a mark that is older proves nothing."""
 QUEUE_S = 5.0
-"""So long after its sending an action that the lock has taken has begun."""
+"""Seconds after its sending by which an action that the lock has taken has begun."""
 REST_S = 2.0
-"""So long after the motor has come to rest its entry is in the log."""
+"""Seconds after the motor has come to rest by which its entry is in the log."""
 ACCOUNTED_S = 15.0
-"""So long after the end of an action its entry is in the log, or never will be."""
+"""Seconds after the end of an action by which its entry is in the log, or never will be."""
 _ACTS = frozenset(LogType) - {LogType.DOOR_SENSOR, LogType.DOOR_SENSOR_LOGGING, LogType.LOGGING}
 REFUSALS = frozenset({Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTED, Completion.REJECTED_NIGHT_MODE})
 """Completion statuses of actions for which the motor did not start."""
@@ -57,11 +57,11 @@ class Sent:
     action: Action
     suffix: str | None
     at: float
-    """On the lock's clock."""
+    """When the mark was read, on `Lock.clock`."""
     mark: LogEntry | None
     """The newest entry before it; None if that is not known for certain."""
     refusals: int = 0
-    """So often the lock has refused it before, in words that we heard."""
+    """How often the lock has refused the action before, in answers that were heard."""
 
 
 @dataclass(frozen=True, slots=True)

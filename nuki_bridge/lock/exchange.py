@@ -32,15 +32,15 @@ from nuki_bridge.watchdog import Heartbeat
 log = logging.getLogger(__name__)
 
 REPLY_TIMEOUT_S = 5.0
-"""How long one answer may take; 3 s is what another client allows, slow links and long writes need a little more."""
+"""Seconds that one answer may take; another client allows 3 s, slow links and long writes need a little more."""
 CONNECT_TIMEOUT_S = 8.0
-"""One attempt to connect: short, because first attempts often hang and the next one works."""
+"""Seconds that one attempt to connect may take: first attempts often hang, and the next one works."""
 DROP_TIMEOUT_S = 10.0
-"""What a radio may take to drop a link."""
+"""Seconds that a radio may take to drop a link."""
 PIECE_TIMEOUT_S = 1.0
-"""Silence after which an unfinished message is given up."""
+"""Seconds of silence after which an unfinished message is given up."""
 NONCES = 1000
-"""So many of the lock's frames are known again; each has a nonce of its own."""
+"""How many of the lock's last frames are recognized when they come again; each has a nonce of its own."""
 
 M = TypeVar("M", bound=Message)
 
@@ -80,7 +80,7 @@ class Exchange:
         self.reply_timeout_s = REPLY_TIMEOUT_S
         """How long one answer may take; more where others stand between us and the lock."""
         self.heartbeat = heartbeat or Heartbeat()
-        """Told of each step, which has a timeout of its own."""
+        """Says of each step by when it ends."""
         self.in_doubt = False
         """Our last request got no answer, but a plain error came that may have been it: the next link will tell."""
         self._answered = True  # our last request, with anything that our key opens

@@ -40,19 +40,19 @@ from nuki_bridge.watchdog import Heartbeat
 log = logging.getLogger(__name__)
 
 KEEPALIVE_S = 10.0
-"""The lock drops a link that was idle for about 20 s."""
+"""Seconds after which something is asked over an idle link: the lock drops one that was idle for about 20 s."""
 LINGER_S = 2.0
-"""On demand, the link is left this long after the last message."""
+"""Seconds after the last message for which a link on demand is kept."""
 BEACONS_WHILE_LINKED_S = 10.0
-"""A held link on which no beacon was heard for this long: the lock does not advertise while connected."""
+"""Seconds without a beacon on a held link that show that the lock does not advertise while connected."""
 FAULT_RETRY_S = 45.0
-"""Before a lock is tried again that does not accept us: a minute after somebody has mended that it is back."""
+"""Seconds before a lock that does not accept us is tried again: it is back a minute after somebody has mended that."""
 LOST_PAIRING = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED})
-"""Errors that say that no command can reach the lock until somebody acts."""
+"""Errors after which no command can reach the lock until somebody acts."""
 
 T = TypeVar("T")
 Challenges = Callable[[], Awaitable[bytes]]
-"""Gives a fresh challenge each time."""
+"""Return a fresh challenge each time."""
 
 
 class ConnectionMode(enum.StrEnum):

@@ -35,7 +35,7 @@ from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 log = logging.getLogger(__name__)
 
 CONNECT_PAUSE_S = 0.3
-"""Between two attempts to connect; the first ones often fail."""
+"""Seconds between two attempts to connect; the first ones often fail."""
 
 
 class NotKept(LinkError):

@@ -93,7 +93,7 @@ class Profile:
     leads_to_state: Mapping[int, int]
     """The state that tells best what an action of the log did, if it succeeded."""
     turns: Mapping[int, Numbers]
-    """Passing states that an action shows while it is carried out."""
+    """Passing states of a lock while it carries out an action."""
     phases: Mapping[int, int] = field(default_factory=dict)
     """The order in which an action of `waits` passes through its states; those that are missing come before them."""
     other_names: Mapping[int, Numbers] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from nuki_bridge.protocol.session import Random
 RECONNECT_S = (0.2, 60.0)
 """Shortest and longest pause between attempts to regain a link; it doubles, less up to half of it by chance."""
 STEADY_S = 30.0
-"""A link that lived for so long was a good one: the pauses begin anew after it.
+"""Seconds that a link must live before the pauses start from the shortest again.
 
 That exchanges went well on a link is not enough: a lock that drops each soon after would be connected without end, and
 every connection costs its battery.
@@ -21,11 +21,11 @@ every connection costs its battery.
 
 
 SEEN_FOR_S = 60.0
-"""A lock that was heard within this time counts as in range."""
+"""Seconds for which a lock counts as in range after it was heard."""
 SILENT_S = 10.0
-"""A lock that was not heard for so long has been away: being heard is news then."""
+"""Seconds without a beacon after which a lock has been away: hearing it then is news."""
 DOUBTFUL_ATTEMPTS = 3
-"""After so many attempts to connect without an exchange that went well a lock counts as not reachable."""
+"""Attempts to connect without a successful exchange after which a lock counts as not reachable."""
 
 
 class Retry:
@@ -33,7 +33,7 @@ class Retry:
 
     def __init__(self, now: float, random: Random) -> None:
         self.at = now
-        """When it is due."""
+        """When the next attempt is due."""
         self.heard_at = -math.inf
         """When the lock was heard, or was linked, last."""
         self._random = random

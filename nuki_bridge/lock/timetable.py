@@ -13,17 +13,19 @@ from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.messages import KeyturnerStates
 
 SAFETY_POLL_S = 270.0
-"""States are read at least this often, unless `states_every` says otherwise: much firmware says nothing of a change."""
+"""Longest interval in seconds between readings of the states, unless `states_every` is set: much firmware does not
+announce a change."""
 TOLD_POLL_S = 1800.0
-"""The same for a lock whose beacon has told of each change so far."""
+"""Longest interval in seconds between readings of a lock whose beacon has announced each change so far."""
 REQUERY_S = (5.0, 270.0)
-"""First and longest interval between readings while the beacon bit stays set; it doubles until one finds a change."""
+"""First and longest interval in seconds between readings while the beacon bit stays set; it doubles until one finds a
+change."""
 MAX_POLL_S = 30.0
-"""A lock that will not stay as it is is read again after `POLL_S`, which doubles up to this."""
+"""Longest interval in seconds between readings of a lock in an unsettled state; it doubles from `POLL_S`."""
 CONFIG_RETRY_S = 60.0
-"""Before the configuration is read again that could not be read or was another lock's."""
+"""Seconds before a configuration that could not be read, or was another lock's, is read again."""
 ADVANCED_TRIES = 3
-"""So often the advanced configuration is asked for in vain; then not until the configuration changes."""
+"""Attempts to read the advanced configuration; after these none is made until the configuration changes."""
 
 
 class _Why(enum.Enum):

@@ -20,9 +20,9 @@ from nuki_bridge.errors import LockError
 from nuki_bridge.protocol.codes import ErrorCode
 
 PATIENCE_S = 10.0
-"""After so long in the line somebody counts as of the rank above; two thirds of a command's deadline."""
+"""Seconds of waiting after which a rank counts as the one above; two thirds of a command's deadline."""
 BUSY_PAUSE_S = 1.0
-"""Before something is sent again to a lock that said it was busy."""
+"""Seconds before a request is sent again to a lock that was busy."""
 
 T = TypeVar("T")
 

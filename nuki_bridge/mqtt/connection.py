@@ -37,15 +37,16 @@ _LOGGER = logging.getLogger(__name__)
 ANSWER_TIMEOUT_S = 10.0  # from CONNECT to the last SUBACK
 CLOSE_TIMEOUT_S = 0.5
 TICK_S = 2.0
-"""How often a connection is looked at; more often only for a broker that wants a keepalive below four times that."""
+"""Seconds between checks of a connection; less only for a broker that wants a keepalive below four times that."""
 PROBE_S = 3.0
-"""A broker that was silent for so long is asked something at the next look, far sooner than keepalive wants it,"""
+"""Seconds of silence after which the broker is asked something at the next check, far sooner than keepalive wants."""
 SILENT_S = 6.5
-"""so that a longer silence means that the network stood still, and what then comes is as old as that."""
+"""Seconds of silence, in spite of `PROBE_S`, that mean that the network stood still: what comes then is as old as
+that."""
 MAX_INFLIGHT = 20  # messages that the broker need not have acknowledged, unless it wants fewer
 ACKNOWLEDGED_S = 20.0
-"""A broker that has acknowledged nothing for so long never will: one whose queues overflowed forgets what it owes,
-answers pings, and nothing more would go out."""
+"""Seconds without an acknowledgement after which a connection is given up: a broker whose queues overflowed forgets
+what it owes and answers pings, and nothing more would go out."""
 MAX_PENDING = 1000  # messages, and
 MAX_PENDING_SIZE = 1024 * 1024  # bytes of payload that wait for the broker before `publish` refuses more
 

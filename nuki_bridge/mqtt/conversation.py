@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 DRAIN_S = 0.5
-"""How long `close` waits for the broker to acknowledge what was published."""
+"""Seconds for which `close` waits until the broker has acknowledged what was published."""
 
 
 class Conversation:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from nuki_bridge.mqtt.payload import dump
 
 LARGE_SIZE = 2048
-"""Bytes of payload from which on it is asked, once for each size that is larger than those before."""
+"""Bytes of payload above which the broker is tried, once for each size that is larger than those before."""
 _END = dump({"status": "ok", "data": None})
 
 

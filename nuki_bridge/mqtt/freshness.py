@@ -17,9 +17,9 @@ from collections.abc import Callable
 _LOGGER = logging.getLogger(__name__)
 
 STALL_S = 3.0
-"""A loop that stood still for longer makes the age of what it then reads unknown,"""
+"""Seconds that the event loop may stand still before the age of what it then reads is unknown."""
 DOUBT_S = 10.0
-"""but for no longer than this, or steady traffic would keep the doubt alive."""
+"""Seconds for which that doubt lasts at most, or steady traffic would keep it alive."""
 
 
 class Freshness:

@@ -36,14 +36,14 @@ KEEPALIVE_S = 15
 RETRY_MIN_S = 1.0
 RETRY_MAX_S = 60.0
 MAX_KEPT = 100
-"""Messages that are kept for the next connection; of more the oldest are given up."""
+"""Most messages that are kept for the next connection; beyond that the oldest are dropped."""
 MAX_PACKET_SIZE = 1024 * 1024
-"""Bytes of a packet that we take: a broker drops larger ones in silence, so far more than is refused with an answer."""
+"""Largest packet in bytes that is accepted: a broker drops larger ones silently, so it is far above what is refused."""
 STABLE_S = 30.0  # a connection that lasted this long ends an outage: back-off and warnings start afresh
 SUSPICION_S = 3.0
-"""A broker that leaves CONNECT in MQTT 5 unanswered for so long is asked in 3.1.1, too,"""
+"""Seconds without an answer to a CONNECT in MQTT 5 after which the broker is asked in 3.1.1, too."""
 GRACE_S = 1.0
-"""and if it answers that, it has so much longer for its answer to MQTT 5."""
+"""Seconds that a broker which has answered in 3.1.1 gets for its answer in MQTT 5."""
 
 
 def not_allowed(settings: MqttSettings, topic: str) -> RequestError:

@@ -28,7 +28,7 @@ class PahoOnSocket(Client):
         )
         self._connected_socket = sock
         self.reason = 0
-        """Of the last PUBACK."""
+        """Reason code of the last PUBACK."""
 
     def _create_socket(self) -> Any:
         return self._connected_socket

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_DEPTH = 32
-"""Nesting of JSON that is taken; deeper could exhaust the stack of whoever walks it."""
+"""Deepest nesting of JSON that is accepted; more could exhaust the stack of whoever walks it."""
 
 _EXACT = 2**53
-"""Below this a float that is a whole number is exactly that number."""
+"""Limit below which a float that is a whole number is exactly that number."""
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 
 

@@ -15,7 +15,7 @@ _LOGGER = logging.getLogger(__name__)
 SUSPECT_SIZE = 1024
 """Bytes of payload below which a message is not what a broker hangs up for."""
 _OVERHEAD = 13
-"""Bytes of a PUBLISH beside topic, properties and payload at most: its header, their lengths and its number."""
+"""Most bytes of a PUBLISH beside topic, properties and payload: its header, their lengths and its number."""
 
 
 class SizeLimit:
@@ -23,7 +23,7 @@ class SizeLimit:
 
     def __init__(self) -> None:
         self.told: int | None = None
-        """Bytes of a packet that the broker takes, by its own word (MQTT 5)."""
+        """Largest packet in bytes that the broker says it accepts (MQTT 5)."""
         self._found: int | None = None  # bytes of a payload that were too many
         self._passed = 0  # bytes of the largest payload that was acknowledged on this connection
         self._suspect: Outgoing | None = None  # the largest message under way when the last connection broke

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_S = 60.0
-"""After this time what is still retained is left there."""
+"""Seconds after which what is still retained is left there."""
 STRAGGLERS_S = 0.2
-"""A broker may deliver what it has retained a moment after it said that the subscription is in place."""
+"""Seconds by which a broker may deliver retained messages after it has acknowledged the subscription."""
 KEEPALIVE_S = 15
 MAX_PACKET_SIZE = 1024 * 1024
-"""Bytes of a packet that we take; larger ones stay at the broker (MQTT 5) and are not delivered to others of us."""
+"""Largest packet in bytes that is accepted; larger ones stay at the broker (MQTT 5), which delivers them to nobody
+here."""
 FLUSH_S = 10.0
-"""How long a broker may take what we publish in one round."""
+"""Seconds that a broker may need for what is published in one round."""
 
 
 async def sweep(

@@ -18,7 +18,7 @@ from nuki_bridge.lock.wall_clock import rfc3339
 from nuki_bridge.protocol.wire import TimeLimit
 
 WEEKDAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
-"""Their names; Monday is the highest of seven bits."""
+"""Names of the weekdays; Monday is the highest of seven bits."""
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")

@@ -27,7 +27,8 @@ MOTOR_SPEEDS: Final = ("standard", "insane", "gentle")
 LOCK_N_GO_S: Final = (5, 60)
 UNLATCH_S: Final = (1, 30)
 AUTO_LOCK_S: Final = (2, 1800)
-"""Least and most; the document has no most, and other programs write up to this."""
+"""Shortest and longest auto lock timeout in seconds; the document has no longest one, other programs write up to
+this."""
 
 
 @with_schema({"oneOf": [{"type": "integer", "minimum": AUTO_LOCK_S[0], "maximum": AUTO_LOCK_S[1]}, {"const": 0}]})
@@ -72,7 +73,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "motor_speed": word(*MOTOR_SPEEDS),
     "slow_speed_in_night_mode": _FLAG,
 }
-"""What can be set, by its name in JSON, which is the message's field."""
+"""The advanced settings by their names in JSON, which are the message's fields."""
 READ_ONLY: Final = ("total_degrees",)
 _MAY_LACK: Final = frozenset(name for name, _, optional in AdvancedConfig.layout if optional)
 

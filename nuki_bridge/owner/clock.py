@@ -14,7 +14,7 @@ from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.messages import Status, UpdateTime
 
 MAX_SET_BACK: Final = timedelta(hours=1)
-"""The lock's clock is set back no further unless a time was given."""
+"""Furthest that the lock's clock is set back unless a time is given."""
 
 
 async def _set_time(call: Call) -> Answer:

@@ -30,7 +30,8 @@ ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
 DST_MODES: Final = ("off", "european")
 NO_TIMEZONE_NAME: Final = "none"
 SILENT_S = 8.0
-"""So long a lock that has never told its advanced configuration is asked for it before the basic one is told alone."""
+"""Seconds for which a lock that has never answered about its advanced configuration is asked before the basic one is
+answered alone."""
 
 
 # -- settings and their words -----------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "timezone_offset_min": Setting(whole(-12 * 60, 14 * 60, "minutes").meant("minutes from UTC")),
     "dst_mode": word(*DST_MODES),
 }
-"""What can be set of the basic configuration, by its name in JSON."""
+"""The basic settings by their names in JSON."""
 READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob", "has_keypad", "has_keypad_2", "time")
 
 

@@ -44,18 +44,18 @@ log = logging.getLogger(__name__)
 Event = dict[str, Any]
 
 LOOK_BACK = 20
-"""So many of the newest entries are looked at for the last lock action."""
+"""Newest entries that are searched for the last lock action."""
 POLL_S = 60.0
-"""Over a held link: what changes no state, such as a wrong keypad code, is found this soon."""
+"""Seconds between readings over a held link: this finds what changes no state, such as a wrong keypad code."""
 POLL_ON_DEMAND_S = 1800.0
 READ_TIMEOUT_S = 15.0
 LATE_S = 1.0
-"""A lock may write its entry a moment after its report: then it is asked again."""
+"""Seconds by which a lock may write an entry after its report: it is asked again then."""
 LATE_TIMES = 3
 MAX_WAITING = 100
-"""Reports that wait for their log entries at most."""
+"""Most reports that wait for their log entries."""
 SAME_S = (-60.0, 5.0)
-"""A log entry that is so much older or younger than a report may tell of the same."""
+"""Seconds by which the times of a report and of a log entry about the same event may differ."""
 NOT_DONE: Final = frozenset(
     {Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTED, Completion.REJECTED_NIGHT_MODE}
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nuki_bridge.store import PairedLock, Store
 
 REFUSED_FOR_S = 3600.0
-"""A PIN that the lock has refused is not tried again for so long."""
+"""Seconds for which a PIN that the lock has refused is not tried again."""
 
 
 class Attempt(enum.StrEnum):

@@ -12,7 +12,7 @@ from typing import Any
 from nuki_bridge.arguments import Check, place_of
 
 READ_BACK_S = 5.0
-"""What was written is read back within this time, also if the request was given less."""
+"""Seconds within which settings are read back after a change, also if the request was given less."""
 
 
 @dataclass(frozen=True, slots=True)

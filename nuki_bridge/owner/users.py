@@ -37,19 +37,20 @@ if TYPE_CHECKING:
     from nuki_bridge.owner.access import Access
 
 SYNC_S = 3600.0
-"""The whole list is read at least this often."""
+"""Longest interval in seconds between readings of the whole list."""
 PROBE_S = 300.0
-"""Over a held link it is looked this often whether the list has become longer or shorter."""
+"""Seconds between checks, over a held link, whether the list has become longer or shorter."""
 READ_TIMEOUT_S = 30.0
 SETTLE_S = 2.0
-"""A change of our own seldom comes alone: the list is read so long after the last, or as soon as somebody needs it,"""
+"""Seconds after the last change of our own until the list is read: changes seldom come alone.  Somebody who needs it
+has it read at once."""
 SETTLE_TIMES = 15
-"""and is put off so many times at most."""
+"""Most times that further changes put that reading off."""
 RELIABLE_S = 300.0
-"""A guest is let in by a list that is not older than this,"""
+"""Oldest list in seconds that lets a guest in."""
 RELIABLE_UNKNOWN_S = 5.0
-"""and for an ID that is not in it, this old at most: the first time, then twice as old each time, because whoever may
-write to the relay can make up IDs and keys, and a long list takes seconds on the air."""
+"""Oldest list in seconds that turns an unknown ID away: the first time, then twice as old each time, because whoever
+may write to the relay can make up IDs and keys, and a long list takes seconds on the air."""
 
 
 class Invited(Protocol):

@@ -14,9 +14,9 @@ from nuki_bridge.protocol.codes import Command
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, TAG_SIZE, d1, e1
 
 HEADER_SIZE = 30
-"""Nonce (24), authorization ID (4) and length (2) in front of the ciphertext."""
+"""Bytes in front of the ciphertext: nonce (24), authorization ID (4) and length (2)."""
 MAX_FRAME_SIZE = 512
-"""Longest frame taken from a lock; every documented message is far shorter."""
+"""Longest frame in bytes that is accepted from a lock; every documented message is far shorter."""
 PAIRING_AUTHORIZATION_ID = 0x7FFFFFFF
 """Authorization ID in frames of the Ultra family's pairing, where there is none yet (smartlock.md 8.2)."""
 

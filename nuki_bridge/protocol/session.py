@@ -12,7 +12,7 @@ from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.wire import Message, decode, encode
 
 Random = Callable[[int], bytes]
-"""Gives that many bytes from a cryptographic source (`secrets.token_bytes`)."""
+"""Return that many bytes from a cryptographic source (`secrets.token_bytes`)."""
 
 
 class Session:

@@ -73,7 +73,7 @@ def _unpack_kept_flag(data: bytes) -> int:
 kept_flag = _fixed(1, _pack_kept_flag, _unpack_kept_flag)
 """A flag that a lock tells and takes as a whole with others: written back as it came, any byte but 0 is set."""
 NOT_SUPPORTED = 0xFF
-"""What a lock says in a field about something that it cannot do."""
+"""Value of a field about something that the lock cannot do."""
 switch = _fixed(
     1,
     lambda value: bytes([value]) if value == NOT_SUPPORTED else _pack_kept_flag(value),

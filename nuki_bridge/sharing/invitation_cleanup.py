@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
 RETRY_S = (5.0, 300.0)
-"""First and longest pause before a lock is asked again; it doubles each time."""
+"""First and longest pause in seconds before a lock is asked again; it doubles each time."""
 REACH_POLL_S = 5.0
-"""How often it is looked at whether a lock can be reached again; costs nothing on the air."""
+"""Seconds between checks whether a lock can be reached again; they cost nothing on the air."""
 ORPHAN_S = (-60, 90)
 """Seconds from the asking, on the lock's clock, in which an authorization whose answer got lost may have been made."""
 

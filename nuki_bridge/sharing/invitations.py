@@ -52,16 +52,16 @@ from nuki_bridge.sharing.shared_lock import SharedLock
 log = logging.getLogger(__name__)
 
 LIFETIME_S = 48 * 3600
-"""An invitation can be redeemed this long at most."""
+"""Seconds for which an invitation can be redeemed at most."""
 REPEAT_S = 600
-"""So long may the guest who redeemed it ask again, if the answer got lost."""
+"""Seconds for which the guest who redeemed it may ask again, if the answer got lost."""
 REMEMBERED_S = 7 * 24 * 3600
-"""So long a late guest is told what became of it."""
+"""Seconds for which a late guest is told what became of it."""
 NOTE_S = 600.0
-"""How often the rest of an open invitation's life is made durable."""
+"""Seconds between notes in the database of how long an open invitation has left."""
 STORE_RETRY_S = 30.0
 REFUSALS = (30, 2.0)
-"""Refusals that leave at once, and how many more each second; what comes above that gets no answer."""
+"""Refusals that are answered at once, and how many more each second; beyond that none is answered."""
 
 
 class Invitations:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 PAUSE_S = 2.0
 """Between two messages about one lock: a turn changes its state several times, and each message makes guests ask."""
 KEPT_S = 12 * 3600.0
-"""So long after its last frame that the lock answered a session is told,"""
+"""Seconds after its last frame that the lock answered in which a session gets `news`."""
 MAX_LISTENERS = 128
-"""at most so many at one lock,"""
+"""Most sessions of one lock that get `news`."""
 MAX_OF_ONE = 6
-"""and so many of one authorization, the newest ones."""
+"""Most sessions of one authorization that get `news`: the newest ones."""
 
 
 class News:

@@ -49,18 +49,18 @@ from nuki_bridge.topics.topics import Publication, Request
 log = logging.getLogger(__name__)
 
 MAX_FRAME_SIZE = 512
-"""Bytes of a frame; longer ones are refused."""
+"""Longest frame in bytes; longer ones are refused."""
 CHALLENGE_S = 60.0
-"""So long after the lock's last challenge for it an authorization's command is passed on."""
+"""Seconds after the lock's last challenge for it in which an authorization's command is passed on."""
 
 ANSWER_S = 5.0
-"""Silence that ends a turn while something is still expected of the lock,"""
+"""Seconds of silence that end a turn while something is still expected of the lock."""
 DOUBT_S = 2.0
-"""after a plain error that may be the answer to somebody else's frame,"""
+"""Seconds of silence that end a turn after a plain error that may be the answer to somebody else's frame."""
 PAUSE_S = 0.5
-"""and while only the guest's next frame is."""
+"""Seconds of silence that end a turn while only the guest's next frame is expected."""
 TURN_S = 10.0
-"""Longest turn; below the deadline of a command that waits.  No frame is written in its last `ANSWER_S`."""
+"""Longest turn in seconds; below the deadline of a command that waits.  No frame is written in its last `ANSWER_S`."""
 
 _EMPTY_FRAME_SIZE = HEADER_SIZE + TAG_SIZE + 4 + 2 + 2
 _CHALLENGE_SIZE = _EMPTY_FRAME_SIZE + NONCE_SIZE
@@ -77,11 +77,11 @@ class _Turn:
     ends_at: float
     quiet_at: float
     request: Request
-    """What was written last."""
+    """The frame that was written last."""
     owed: Owed | None = None
-    """It, until the lock answers."""
+    """The frame that was written last, until the lock answers it."""
     doubted: bool = False
-    """A plain error has come since that may be the answer to it."""
+    """Whether a plain error has come since that may be the answer to it."""
     command: bool = False
     answers: int = 0
     acted: bool = False

@@ -15,17 +15,18 @@ from nuki_bridge.topics.topics import Request
 
 RATE = 20
 RATE_S = 10.0
-"""A session may send so many frames in so many seconds."""
+"""Frames that a session may send, and the seconds within which they count."""
 IDLE_S = 30.0
-"""A session without a frame in either direction ends after this,"""
+"""Seconds without a frame in either direction after which a session ends."""
 COMMAND_IDLE_S = 90.0
-"""and one whose command goes on after this: lock 'n' go may wait 60 s before its second movement."""
+"""Seconds without a frame after which a session ends whose command goes on: lock 'n' go may wait 60 s before its second
+movement."""
 MAX_SESSIONS = 64
-"""RelaySessions at one lock,"""
+"""Most sessions at one lock."""
 MAX_SESSIONS_OF_ONE = 6
-"""those of one authorization,"""
+"""Most sessions of one authorization."""
 MAX_COUNTED = 1000
-"""and those whose frames are counted."""
+"""Most sessions whose frames are counted."""
 
 
 @dataclass(slots=True, eq=False)

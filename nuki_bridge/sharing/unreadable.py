@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 OWED_S = 30.0
-"""So long after a frame of a guest a plain error may still be the lock's answer to it."""
+"""Seconds after a guest's frame in which a plain error may still be the lock's answer to it."""
 FREE = 20
-"""So many unreadable frames of an authorization are passed on without a pause,"""
+"""Unreadable frames of an authorization that are passed on without a pause."""
 FREE_S = 60.0
-"""counted from the last time that none came for so long, or that the lock could read one."""
+"""Seconds without an unreadable frame after which they are counted from zero; a frame that the lock can read does so,
+too."""
 PAUSE_S = 0.1
 PAUSE_MAX_S = 1.0
-"""The first pause after that, and the longest; each is twice as long as the one before.  All that have to pause do so
-together, so that with however many IDs the lock is asked once in `PAUSE_MAX_S`."""
+"""First and longest pause in seconds after `FREE` unreadable frames; each is twice as long as the one before.  All that
+have to pause do so together, so that the lock is asked once in `PAUSE_MAX_S` with however many IDs."""
 
 
 @dataclass(slots=True, eq=False)

@@ -62,7 +62,7 @@ class Behaviour:
     """With nothing to do: ACCEPTED and COMPLETE; otherwise COMPLETE at once."""
 
     queue_s: float = 0.0
-    """So long after ACCEPTED the motor starts; until then nothing shows that there is anything to do."""
+    """Seconds from ACCEPTED to the start of the motor; until then nothing shows that there is anything to do."""
     locks_as: Action | None = None
     """What it calls a lock action of a client in its reports and its log, if not lock: full lock."""
     busy_in_lock_n_go: bool = False
@@ -83,7 +83,7 @@ class Behaviour:
     pushes_states_of_others: bool = False
     """Report movements on every link, not only on the one that asked for them."""
     plain_error_s: float = 0.0
-    """So long after a message that it cannot decrypt comes the plain Error Report; others are answered meanwhile."""
+    """Seconds after a message that it cannot decrypt until the plain Error Report; others are answered meanwhile."""
     ignores_unreadable: bool = False
     """It says nothing at all to a message that it cannot decrypt."""
     challenges_outlive_link: bool = False
@@ -112,11 +112,11 @@ class Behaviour:
     log_data_padded: bool = False
     """The data of every log entry has 5 bytes, as a Smart Lock 3.0 sends it."""
     log_late_s: float = 0.0
-    """So long after the end of an action its entry is written."""
+    """Seconds after the end of an action until its entry is written."""
     logs_refusals: bool = True
     """A lock action that is refused for its time or because the lock is busy has its log entry."""
     pin_attempts: int = 3
-    """So many wrong PINs in a row start a ban."""
+    """Wrong PINs in a row that start a ban."""
     pin_ban_s: float = 300.0
 
     def states_size_of(self, family: Family) -> int:

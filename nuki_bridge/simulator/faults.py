@@ -10,7 +10,7 @@ class Faults:
     """What goes wrong next; 0 is nothing, and where it says "n-th" 1 is the very next."""
 
     connect_times_out: int = 0
-    """So many connection attempts time out."""
+    """Connection attempts that time out."""
     lose_indication: int = 0
     """The n-th indication from now never arrives."""
     cut_indication: int = 0

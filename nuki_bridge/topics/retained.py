@@ -14,9 +14,10 @@ from nuki_bridge.topics.topics import Publication
 log = logging.getLogger(__name__)
 
 REPAIR_S = 60.0
-"""A topic that somebody else changed is put right this often at most: two bridges on one base topic must not fight."""
+"""Shortest interval in seconds between repairs of a topic that somebody else changes: two bridges on one base topic
+must not fight."""
 ECHO_S = 5.0
-"""Before MQTT 5 a client hears what it published itself: for so long a difference may be an echo."""
+"""Seconds for which a difference may be an echo: before MQTT 5 a client hears what it published itself."""
 
 
 class Retained:

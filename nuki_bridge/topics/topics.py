@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from nuki_bridge.protocol.codes import Action, LockState
 
 MAX_PAYLOAD_SIZE = 16 * 1024
-"""Bytes of a command or request; larger ones are refused."""
+"""Largest payload in bytes of a command or request; larger ones are refused."""
 COMMAND_DEADLINE_S = 15.0
-"""A command that could not be sent to the lock within this time is gone."""
+"""Seconds within which a command must have been sent to the lock; after that it fails."""
 KEEP_S = 60.0
-"""An answer that the broker did not get, because it was away, waits so long for it."""
+"""Seconds for which an answer waits for a broker that is away."""
 
 
 # -- the tree ---------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ class Topic:
     retained: bool
     meaning: str
     virtual: bool = False
-    """Only there with `backend: virtual`."""
+    """Whether the topic exists only with `backend: virtual`."""
 
 
 def _in(pattern: str, meaning: str, *, virtual: bool = False) -> Topic:
@@ -134,7 +134,8 @@ def _kind(topic: Topic) -> RequestKind:
 
 _INCOMING = [(_kind(each), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
 _INBOX = re.compile(r"bridge/response/([^/]+/)?[0-9A-Fa-f]{32}")
-"""Where an asker may have answers sent: an inbox of its own, below the name of its account if it has one."""
+"""Pattern of the topics to which answers may be sent: an inbox of the asker's own, below the name of its account if it
+has one."""
 _RETAINED_OF_LOCK = [each.pattern for each in TABLE if each.retained and each.pattern.startswith("<lock>")]
 
 
