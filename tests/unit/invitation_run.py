@@ -17,9 +17,9 @@ from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import Store
 from nuki_bridge.topics.topics import Publication
+from tests.unit.house import House
 from tests.unit.invited import Guest, invite
 from tests.unit.rig import now
-from tests.unit.test_bridge import House
 from tests.virtual_time import VirtualTimeLoop
 
 LOCKS = "locks.json"

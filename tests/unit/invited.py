@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal, unseal
-from tests.unit.test_bridge import House
+from tests.unit.house import House
 
 
 class Guest:
@@ -68,3 +68,10 @@ def open_ones(house: House, lock: str = "front") -> list[dict[str, Any]]:
 async def settle(seconds: float = 40.0) -> None:
     """Let background work be done."""
     await asyncio.sleep(seconds)
+
+
+HOUR_S = 3600.0
+
+
+async def paired(house: House) -> None:
+    await house.pair(name="front", pin="1234")

@@ -107,3 +107,11 @@ class Rig:
     def writes(self) -> int:
         """How many values were written to the lock so far."""
         return sum(entry.what == "write" for entry in self.virtual.audit)
+
+
+LOST = {
+    "the link breaks before the lock has it": "disconnect_before_write",
+    "the link breaks after the lock has it": "disconnect_after_write",
+    "the write is not confirmed": "write_fails_after_delivery",
+    "the answer does not arrive": "lose_indication",
+}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nuki_bridge.owner import access
 from nuki_bridge.protocol.wire import TimeLimit
-from tests.unit.test_wall_clock import zone
+from tests.unit.zones import zone
 
 SPRING = datetime(2026, 3, 1, tzinfo=UTC)
 

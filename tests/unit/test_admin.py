@@ -12,8 +12,7 @@ from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.owner import authorizations
-from tests.unit.rig import Rig
-from tests.unit.test_lock import LOST
+from tests.unit.rig import LOST, Rig
 
 RIGHT, WRONG = "1234", "9999"
 Ask = Callable[[Admin, str], Awaitable[object]]

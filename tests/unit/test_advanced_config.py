@@ -17,8 +17,7 @@ from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.simulator import requests
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
-from tests.unit.test_users import PIN, ask
+from tests.unit.house import CLASSIC, PIN, ULTRA, House, ask
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
 from nuki_bridge.lock.reading import AdvancedReading
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action
+from tests.unit.house import CLASSIC, ULTRA, House
 from tests.unit.rig import clock
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
 
 LOCK = "homeassistant/device/nuki_bridge_1a2b3c4d/config"
 LEGACY_LOCK = "homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config"

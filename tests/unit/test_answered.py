@@ -12,7 +12,7 @@ import pytest
 
 from nuki_bridge.bridge.answered import MAX_REMEMBERED, MAX_WAITING
 from nuki_bridge.simulator.behaviour import seeded
-from tests.unit.test_bridge import House
+from tests.unit.house import House
 
 UNLATCH = {"action": "unlatch", "transaction": "t1"}
 

@@ -5,167 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nuki_bridge.bluetooth.nearby import NearbyDevices
-from nuki_bridge.bridge.bridge import Bridge
-from nuki_bridge.bridge.ports import Ports
-from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
-from nuki_bridge.mqtt.message import Incoming
+from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Action, Family
-from nuki_bridge.simulator.behaviour import seeded
-from nuki_bridge.simulator.lock import VirtualLock
-from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock, Store
-from nuki_bridge.topics.topics import Publication
-from nuki_bridge.watchdog import Watchdog
-from tests.documented import mistake
+from tests.unit.house import CLASSIC, ULTRA, House, lose_after_handshake
 from tests.unit.rig import clock, now
-
-CLASSIC = "54:D2:72:2B:3C:4D"
-ULTRA = "54:D2:72:3D:4E:5F"
-
-
-class House:
-    """Two virtual locks, the bridge, and what it published."""
-
-    def __init__(self, directory: Path, *locks: LockSettings) -> None:
-        self.settings = Settings(mqtt=MqttSettings(), locks=locks, state_dir=directory)
-        self.classic = VirtualLock(CLASSIC, 0x1A2B3C4D, pin=1234, random=seeded(1))
-        self.ultra = VirtualLock(ULTRA, 0x2C3D4E5F, family=Family.ULTRA, pin=123456, random=seeded(2))
-        self.radio = VirtualRadio([self.classic, self.ultra], clock=now)
-        self.published: list[Publication] = []
-        self.retained: dict[str, str] = {}
-        self.watched: list[str] = []
-        self.unwatched: list[str] = []
-        self.restarts = 0
-        self.undocumented: list[str] = []
-        self.protocol = "5"
-        self.online = True
-        self.accepting = True
-        self.largest: int | None = None
-        """Bytes of payload that the broker takes."""
-        self.on_publish: Callable[[Publication], None] = lambda publication: None
-        self.store = Store(directory)
-        self.watchdog = Watchdog(clock)
-        self.bridge: Bridge
-
-    def _fits(self, publication: Publication) -> bool:
-        return self.largest is None or len(publication.payload) <= self.largest
-
-    def _publish(self, publication: Publication) -> bool:
-        if not (self.online and self.accepting and self._fits(publication)):
-            return False
-        self.published.append(publication)
-        self.on_publish(publication)
-        wrong = mistake(
-            publication.topic, publication.payload, retained=publication.retain, base=self.settings.mqtt.base_topic
-        )
-        if wrong is not None:
-            self.undocumented.append(wrong)
-        if publication.retain:
-            self.retained[publication.topic] = publication.payload.decode()
-            if not publication.payload:
-                del self.retained[publication.topic]
-        return True
-
-    def _watch(self, filters: Iterable[str]) -> None:
-        self.watched = list(filters)
-
-    def _unwatch(self, filters: Iterable[str]) -> None:
-        self.unwatched = list(filters)
-
-    def _restart(self) -> None:
-        self.restarts += 1
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[House]:
-        self.store.open()
-        self.bridge = Bridge(
-            self.settings,
-            self.store,
-            self.radio,
-            Ports(
-                publish=self._publish,
-                fits=self._fits,
-                watch=self._watch,
-                unwatch=self._unwatch,
-                protocol=lambda: self.protocol if self.online else None,
-                restart=self._restart,
-                clock=clock,
-                now=now,
-                random=seeded(3),
-                hostname="pi",
-                simulate=self.radio.control,
-                watchdog=self.watchdog,
-            ),
-        )
-        task = asyncio.create_task(self.bridge.run())
-        await self.bridge.radio_known.wait()
-        self.bridge.connection_changed(self.online)
-        try:
-            yield self
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
-            self.store.close()
-            assert task.cancelled()
-            assert self.undocumented == []
-
-    def send(self, below: str, payload: Any = b"", **fields: Any) -> None:
-        """A message for the bridge; a dictionary goes as JSON."""
-        data = json.dumps(payload) if isinstance(payload, dict) else payload
-        data = data.encode() if isinstance(data, str) else data
-        values = {"retain": False, "received_at": clock(), **fields}
-        self.bridge.handle(Incoming(topic=f"nuki/{below}", payload=data, **values))
-
-    async def ask(self, below: str, payload: Any = b"", wait_s: float = 120.0, **fields: Any) -> dict[str, Any]:
-        """Send a message and await the first answer to it."""
-        answer_topic = f"nuki/{below}".replace("/request/", "/response/")
-        answer_topic = answer_topic if "/request/" in below else answer_topic.replace("/set", "/result")
-        answer_topic += "/response" if below.endswith("/simulate") else ""
-        start = len(self.published)
-        self.send(below, payload, **fields)
-        deadline = clock() + wait_s
-        while clock() < deadline:
-            for publication in self.published[start:]:
-                if publication.topic == answer_topic:
-                    answer: dict[str, Any] = json.loads(publication.payload)
-                    return answer
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"no answer on {answer_topic}")
-
-    async def pair(self, address: str = CLASSIC, **arguments: Any) -> dict[str, Any]:
-        lock = self.classic if address == CLASSIC else self.ultra
-        lock.hold_button()
-        answer = await self.ask("bridge/request/pair", {"address": address, **arguments})
-        assert answer["status"] == "ok", answer
-        await asyncio.sleep(1.0)
-        data: dict[str, Any] = answer["data"]
-        return data
-
-    def on(self, below: str) -> list[str]:
-        """Everything published on a topic so far."""
-        return [each.payload.decode() for each in self.published if each.topic == f"nuki/{below}"]
-
-    def events(self, below: str) -> list[dict[str, Any]]:
-        return [json.loads(each) for each in self.on(below)]
-
-    def everything(self) -> str:
-        return "\n".join(f"{each.topic} {each.payload.decode()}" for each in self.published)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "state")
-
 
 # -- start, stop, connection
 
@@ -709,17 +560,6 @@ async def test_failed_pairing_leaves_the_old_one_working(house: House) -> None:
         house.ultra.hold_button()
         assert (await house.ask("bridge/request/pair", {"address": ULTRA, "pin": "000000"}))["error"] == "bad_pin"
         assert (await house.ask("back/set", "unlock"))["status"] == "ok"
-
-
-def lose_after_handshake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the moment at which the lock has stored the authorization every attempt to connect times out."""
-    save = house.store.save_unproven
-
-    def save_and_lose(paired: PairedLock) -> None:
-        save(paired)
-        house.radio.faults.connect_times_out = 1000
-
-    monkeypatch.setattr(house.store, "save_unproven", save_and_lose)
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["first", "again"])

@@ -11,8 +11,8 @@ from nuki_bridge.errors import RequestError, TimedOut
 from nuki_bridge.lock.condition import STATE_AGE_S
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.protocol.codes import Action, LockState
+from tests.unit.house import House
 from tests.unit.rig import Rig
-from tests.unit.test_bridge import House
 
 UNLOCKED = frozenset({LockState.UNLOCKED})
 LOCKED = frozenset({LockState.LOCKED})

@@ -19,8 +19,8 @@ from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.topics.topics import command_filters
 from nuki_bridge.watchdog import Watchdog
+from tests.unit.party import Guest, Party, party
 from tests.unit.rig import clock
-from tests.unit.test_relay import Guest, Party, party
 
 if TYPE_CHECKING:
     from nuki_bridge.mqtt import mqtt

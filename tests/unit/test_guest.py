@@ -21,12 +21,11 @@ from nuki_bridge.guest.credential_file import Credential
 from nuki_bridge.guest.relay_link import read_error
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.protocol.codes import Action, ErrorCode, Family, IdType, LockState
+from tests.unit.credentials import KEY, data
 from tests.unit.rig import Rig
 
 if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
-
-KEY = bytes(range(32))
 
 
 async def invited(rig: Rig) -> Credential:
@@ -35,13 +34,6 @@ async def invited(rig: Rig) -> Credential:
     entry = rig.virtual.add_user(KEY, IdType.APP, 0, "Anna", full=ErrorCode.TOO_MANY_ENTRIES)
     made = credential(paired, "nuki", authorization_id=entry.authorization_id, shared_key=KEY, user="Anna", remote=True)
     return credential_file.read_credential(json.loads(json.dumps(made)))
-
-
-def data(**changes: Any) -> dict[str, Any]:
-    lock = {"name": "front", "nuki_id": "1A2B3C4D", "address": "54:D2:72:2B:3C:4D", "type": "classic"}
-    lock |= changes.pop("lock", {})
-    whole = {"version": 1, "lock": lock, "authorization_id": 7, "shared_key": KEY.hex(), "user": "Anna"}
-    return {**whole, "remote": True, "base_topic": "nuki", **changes}
 
 
 # -- over Bluetooth ---------------------------------------------------------------------------------------------------

@@ -20,9 +20,8 @@ from nuki_bridge.lock.outcome import Outcome, OutcomeUnknown
 from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.protocol.codes import Action, LockState
+from tests.unit.party import Guest, Party, motor, party
 from tests.unit.rig import clock
-from tests.unit.test_relay import Guest, Party, party
-from tests.unit.test_relay_attacks import motor
 
 if TYPE_CHECKING:
     from nuki_bridge.topics.topics import Publication

@@ -17,8 +17,8 @@ from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.sharing.invitation_store import Stage
 from nuki_bridge.store import PairedLock
+from tests.unit.house import CLASSIC, ULTRA, House, lose_after_handshake
 from tests.unit.invited import invite, names, open_ones, settle
-from tests.unit.test_bridge import CLASSIC, ULTRA, House, lose_after_handshake
 
 NUKI_ID = 0x1A2B3C4D
 

@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 
 from nuki_bridge.sharing.invitation_code import key, lookup
-from tests.unit.invited import Guest, invite
+from tests.unit.house import House
+from tests.unit.invited import HOUR_S, Guest, invite, paired
 from tests.unit.rig import now
-from tests.unit.test_bridge import House
-from tests.unit.test_invitations import HOUR_S, again, house, paired
-
-__all__ = ["house"]
 
 
 def told(house: House) -> list[tuple[str, str]]:
@@ -94,14 +91,14 @@ async def test_what_expired_while_the_bridge_was_off_is_told_once(house: House) 
         await paired(house)
         await invite(house)
     await asyncio.sleep(49 * HOUR_S)
-    restarted = again(house)
+    restarted = house.restarted()
     restarted.online = False  # the broker is found later
     async with restarted.running():
         await asyncio.sleep(5.0)
         restarted.online = True
         restarted.bridge.connection_changed(True)
         assert told(restarted) == [("expired", "Anna")]
-    third = again(restarted)
+    third = restarted.restarted()
     async with third.running():
         await asyncio.sleep(5.0)
         assert told(third) == []

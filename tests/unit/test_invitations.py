@@ -10,7 +10,6 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,30 +21,10 @@ from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import StoreError
 from nuki_bridge.sharing.invitation_code import key, lookup, read_code, seal
 from nuki_bridge.sharing.invitation_store import Records
-from nuki_bridge.simulator.radio import VirtualRadio
 from tests.unit import rig
-from tests.unit.invited import Guest, invite, names, open_ones, settle
+from tests.unit.house import CLASSIC, House
+from tests.unit.invited import HOUR_S, Guest, invite, names, open_ones, paired, settle
 from tests.unit.rig import clock, now
-from tests.unit.test_bridge import CLASSIC, House
-
-HOUR_S = 3600.0
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "state")
-
-
-async def paired(house: House) -> None:
-    await house.pair(name="front", pin="1234")
-
-
-def again(house: House) -> House:
-    """The same installation after a restart; the locks stay what they are."""
-    next_one = House(house.settings.state_dir)
-    next_one.classic, next_one.ultra = house.classic, house.ultra
-    next_one.radio = VirtualRadio([house.classic, house.ultra], clock=now)
-    return next_one
 
 
 def database(house: House) -> bytes:
@@ -160,7 +139,7 @@ async def test_access_reaches_the_lock_and_is_shown(house: House) -> None:
         [shown] = open_ones(house)
         assert shown["access"]["weekdays"] == ["mo", "fr"]
         assert datetime.fromisoformat(shown["access"]["until"]) == datetime.fromisoformat(access["until"])
-    restarted = again(house)
+    restarted = house.restarted()
     async with restarted.running():
         assert open_ones(restarted)[0]["access"]["time_until"] == "20:00"
 
@@ -302,12 +281,12 @@ async def test_the_repeat_is_honoured_after_a_restart_but_no_longer_than_ten_min
         guest = Guest((await invite(house))["code"])
         first = guest.redeem(house)
     await asyncio.sleep(300.0)
-    second = again(house)
+    second = house.restarted()
     async with second.running():
         assert guest.redeem(second) == first
         assert Guest(guest.code).redeem(second) == "redeemed"
     await asyncio.sleep(301.0)
-    third = again(house)
+    third = house.restarted()
     async with third.running():
         assert guest.redeem(third) == "redeemed"
         await settle(1.0)
@@ -319,7 +298,7 @@ async def test_an_open_invitation_survives_a_restart(house: House) -> None:
         await paired(house)
         data = await invite(house)
     await asyncio.sleep(40 * HOUR_S)
-    restarted = again(house)
+    restarted = house.restarted()
     async with restarted.running():
         assert [each["id"] for each in open_ones(restarted)] == [data["id"]]
         assert Guest(data["code"]).redeem(restarted)["authorization_id"] == data["id"]
@@ -542,7 +521,7 @@ async def test_it_is_removed_after_a_restart_too(house: House) -> None:
         in_range(house, False)
         await asyncio.sleep(HOUR_S)
     await asyncio.sleep(9 * 24 * HOUR_S)
-    restarted = again(house)
+    restarted = house.restarted()
     async with restarted.running():
         in_range(restarted, True)
         await settle()
@@ -554,7 +533,7 @@ async def test_an_invitation_that_expired_while_the_bridge_was_off_is_cleaned_up
         await paired(house)
         data = await invite(house)
     await asyncio.sleep(49 * HOUR_S)
-    restarted = again(house)
+    restarted = house.restarted()
     async with restarted.running():
         assert Guest(data["code"]).redeem(restarted) == "expired"
         await settle()
@@ -668,11 +647,11 @@ async def test_restarts_with_a_clock_set_back_prolong_no_life(house: House, monk
         in_range(house, False)
     monkeypatch.setattr(rig, "START", rig.START - timedelta(days=30))
     while clock() - started < 48.5 * HOUR_S:
-        house = again(house)
+        house = house.restarted()
         in_range(house, False)
         async with house.running():
             await asyncio.sleep(6 * HOUR_S)
-    house = again(house)
+    house = house.restarted()
     async with house.running():
         assert Guest(data["code"]).redeem(house) == "expired"
 

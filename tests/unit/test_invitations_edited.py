@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.owner import authorizations
+from tests.unit.house import CLASSIC, House
 from tests.unit.invited import Guest, invite, names, open_ones, settle
-from tests.unit.test_bridge import CLASSIC, House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "state")
 
 
 def users(house: House) -> dict[str, dict[str, Any]]:

@@ -11,8 +11,7 @@ import pytest
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.protocol.keypad_codes import AddKeypadCode, KeypadCode, RemoveKeypadCode, UpdateKeypadCode
 from nuki_bridge.protocol.wire import TimeLimit, decode, encode
-from tests.unit.test_bridge import House
-from tests.unit.test_users import PIN, ask, refusal
+from tests.unit.house import PIN, House, ask, refusal
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from nuki_bridge.bridge.lanes import AT_ONCE, CROWDED, MAX_COMMANDS, MOST, QUIET_S
+from tests.unit.house import CLASSIC, ULTRA, House
 from tests.unit.rig import clock
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
 
 
 @asynccontextmanager

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 
 import pytest
 
-from tests.unit.test_bridge import House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "state")
+from tests.unit.house import House
 
 
 async def test_the_will_of_a_connection_before_is_put_right_without_blaming_anybody(

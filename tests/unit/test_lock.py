@@ -12,7 +12,7 @@ from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, Command, DoorState, Family, IdType, LockState, Trigger, name_of
 from nuki_bridge.protocol.frames import seal
-from tests.unit.rig import ADDRESS, Rig, clock
+from tests.unit.rig import ADDRESS, LOST, Rig, clock
 
 BOTH = pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
 FAMILIES = pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA], ids=lambda f: f.value)
@@ -198,14 +198,6 @@ async def test_every_variant_of_an_answer_leads_to_success(behaviour: dict[str, 
         assert lock.states is not None
         expected = LockState.LOCKED if action in (Action.LOCK, Action.LOCK_N_GO) else LockState.UNLOCKED
         assert lock.states.lock_state == expected
-
-
-LOST = {
-    "the link breaks before the lock has it": "disconnect_before_write",
-    "the link breaks after the lock has it": "disconnect_after_write",
-    "the write is not confirmed": "write_fails_after_delivery",
-    "the answer does not arrive": "lose_indication",
-}
 
 
 @BOTH

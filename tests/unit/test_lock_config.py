@@ -11,8 +11,7 @@ import pytest
 
 from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.protocol.codes import Family
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
-from tests.unit.test_users import PIN, ask, refusal
+from tests.unit.house import CLASSIC, PIN, ULTRA, House, ask, deaf, refusal, tries
 
 
 @pytest.fixture
@@ -159,18 +158,6 @@ async def test_a_pin_in_the_configuration_must_be_changed_there_too(house: House
         assert "configuration" in (await ask(house, "pin/set", pin="4711"))["note"]
         await ask(house, "users/list")
         assert [each.pin for each in house.store.locks()] == ["4711"]
-
-
-def deaf(house: House, *after: str) -> None:
-    """What the lock says right after one of these got lost."""
-    lock = house.classic
-    whole = lock.connections.send_encrypted
-
-    def lose(connection_id: int, to: Any, message: Any, size: int | None = None) -> None:
-        if not {lock.audit[-1].what, lock.audit[-1].detail} & set(after):
-            whole(connection_id, to, message, size)
-
-    lock.connections.send_encrypted = lose  # type: ignore[method-assign]
 
 
 async def test_a_lost_answer_to_pin_set_is_cleared_up(house: House) -> None:
@@ -408,29 +395,18 @@ async def test_guessing_a_pin_never_has_the_lock_ban_its_owner(house: House) -> 
         await ask(house, "pin/verify", pin="4711")
 
 
-def restarted(house: House) -> House:
-    """The next run of the same daemon, with the same locks."""
-    again = House(house.settings.state_dir)
-    again.settings, again.classic, again.radio = house.settings, house.classic, house.radio
-    return again
-
-
-def tries(house: House) -> int:
-    return sum(entry.detail == "bad_pin" for entry in house.classic.audit)
-
-
 async def test_no_restart_lets_somebody_guess_on(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
     for number in range(6):
-        house = restarted(house)
+        house = house.restarted()
         async with house.running():
             await asyncio.sleep(5)
             for _ in range(2):
                 assert await refusal(house, "pin/verify", pin=f"{5000 + number}") == "bad_pin"
             await ask(house, "pin/verify")  # the right one does not give the guesses back, either
     assert tries(house) == 2
-    house = restarted(house)
+    house = house.restarted()
     async with house.running():
         await asyncio.sleep(3600)
         assert await refusal(house, "pin/verify", pin="6000") == "bad_pin"
@@ -444,7 +420,7 @@ async def test_a_guess_counts_although_the_bridge_stops_before_the_answer(house:
         await house.pair(name="front")
     deaf(house, "bad_pin")
     for number in range(6):
-        house = restarted(house)
+        house = house.restarted()
         async with house.running():
             await asyncio.sleep(5)
             before = tries(house)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,7 @@ import pytest
 
 from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.protocol.codes import LogType
-from tests.unit.test_bridge import CLASSIC, House
-from tests.unit.test_users import PIN, ask, refusal
+from tests.unit.house import CLASSIC, PIN, House, act, ask, events, refusal
 
 BUTTON = {"press_button": True}
 FOB = {"fob": 1}
@@ -30,27 +27,6 @@ def house(tmp_path: Path) -> House:
 
 def do(house: House, **control: Any) -> None:
     house.radio.control({"lock": CLASSIC, **control})
-
-
-def events(house: House, kind: str = "") -> list[dict[str, Any]]:
-    return [each for each in house.events("front/event") if kind in ("", each["type"])]
-
-
-async def act(house: House, action: str) -> None:
-    answer = await house.ask("front/set", action)
-    assert answer["status"] == "ok", answer
-    await asyncio.sleep(5)
-
-
-@asynccontextmanager
-async def again(house: House) -> AsyncIterator[House]:
-    """The same lock and the same database, with a new process."""
-    new = House(house.settings.state_dir)
-    new.settings = house.settings
-    new.classic, new.radio = house.classic, house.radio
-    async with new.running():
-        await asyncio.sleep(10)
-        yield new
 
 
 # -- who
@@ -171,7 +147,8 @@ async def test_nothing_is_told_again_after_a_restart(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
         await act(house, "unlock")
-    async with again(house) as restarted:
+    async with house.restarted().running() as restarted:
+        await asyncio.sleep(10)
         assert events(restarted) == []
         await act(restarted, "lock")
         assert [each["action"] for each in events(restarted)] == ["lock"]
@@ -184,9 +161,11 @@ async def test_what_happened_meanwhile_is_told_after_a_restart(house: House) -> 
     do(house, turn="locked")
     do(house, **WRONG_CODE)
     do(house, turn="unlocked")
-    async with again(house) as restarted:
+    async with house.restarted().running() as restarted:
+        await asyncio.sleep(10)
         assert [each["type"] for each in events(restarted)] == ["lock_action", "keypad", "lock_action"]
-    async with again(restarted) as once_more:
+    async with restarted.restarted().running() as once_more:
+        await asyncio.sleep(10)
         assert events(once_more) == []
 
 
@@ -196,7 +175,8 @@ async def test_more_than_a_page_is_told(house: House) -> None:
         await asyncio.sleep(5)
     for _ in range(50):
         do(house, **WRONG_CODE)
-    async with again(house) as restarted:
+    async with house.restarted().running() as restarted:
+        await asyncio.sleep(10)
         assert len(events(restarted)) == 50
 
 
@@ -242,7 +222,8 @@ async def test_a_log_that_begins_anew_is_noticed(house: House) -> None:
             await act(house, action)
     house.classic.log.entries.clear()
     house.classic.log.next_index = 1
-    async with again(house) as restarted:
+    async with house.restarted().running() as restarted:
+        await asyncio.sleep(10)
         do(restarted, turn="locked")
         await asyncio.sleep(20)
         assert [each["source"] for each in events(restarted)] == ["manual"]
@@ -368,7 +349,8 @@ async def test_the_status_tells_the_last_action_also_after_a_restart(
         do(house, **WRONG_CODE)
         await asyncio.sleep(70)
         assert last(house) == expected
-    async with again(house) as restarted:
+    async with house.restarted().running() as restarted:
+        await asyncio.sleep(10)
         assert events(restarted) == []
         assert last(restarted) == expected
         await act(restarted, "lock")
@@ -382,5 +364,6 @@ async def test_without_the_log_the_last_action_is_what_the_states_tell(tmp_path:
         do(house, turn="unlocked")
         await asyncio.sleep(20)
         assert last(house) == ("unlock", "manual", None, None)
-    async with again(house) as restarted:
+    async with house.restarted().running() as restarted:
+        await asyncio.sleep(10)
         assert last(restarted) == ("unlock", "manual", None, None)

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from nuki_bridge.config import LockSettings
-from tests.unit.test_bridge import House
-from tests.unit.test_lock_log import act, events
-from tests.unit.test_users import PIN, ask, refusal
+from tests.unit.house import PIN, House, act, ask, events, refusal
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.protocol.codes import Action, Completion, DoorState, LockState, LogType, Trigger
-from tests.unit.test_bridge import House
-from tests.unit.test_lock_log import again, events
-from tests.unit.test_users import PIN
+from tests.unit.house import PIN, House, events
 
 QUIET = {"beacon_bit_missing": True}
 
@@ -133,7 +131,8 @@ async def test_what_happened_while_the_bridge_was_away_has_states_too(house: Hou
         await asyncio.sleep(20.0)
     for number in range(25):
         house.classic.turn_by_hand(LockState.LOCKED if number % 2 else LockState.UNLOCKED)
-    async with again(house) as new:
+    async with house.restarted().running() as new:
+        await asyncio.sleep(10)
         await asyncio.sleep(30.0)
         assert told(new) == [("lock", "locked") if number % 2 else ("unlock", "unlocked") for number in range(25)]
 

@@ -15,7 +15,7 @@ import pytest
 from nuki_bridge import logs
 from nuki_bridge.config import LockSettings
 from nuki_bridge.logs import MAX_TRANSACTION_SIZE, about
-from tests.unit.test_bridge import CLASSIC, House
+from tests.unit.house import CLASSIC, House
 
 log = logging.getLogger("nuki_bridge.test")
 

@@ -16,8 +16,7 @@ from nuki_bridge.protocol.keypad_codes import KeypadCode, UpdateKeypadCode
 from nuki_bridge.protocol.messages import AuthorizationEntry, LogEntry, UpdateAuthorizationEntry
 from nuki_bridge.protocol.time_control import TimeControlEntry
 from nuki_bridge.protocol.wire import NoTime, decode, encode, kept_flag, switch, time_limit, time_of_day
-from tests.unit.test_bridge import ULTRA, House
-from tests.unit.test_users import PIN, ask
+from tests.unit.house import PIN, ULTRA, House, ask
 
 NAMES = {
     "not UTF-8": b"Lisa\xff\xfe",

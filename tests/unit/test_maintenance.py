@@ -10,8 +10,7 @@ import pytest
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.messages import RequestCalibration
 from nuki_bridge.protocol.wire import encode
-from tests.unit.test_bridge import House
-from tests.unit.test_users import PIN, ask, refusal
+from tests.unit.house import PIN, House, ask, refusal
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from nuki_bridge.bridge import neighbour
 from nuki_bridge.topics.topics import Publication
-from tests.unit.test_bridge import House
+from tests.unit.house import House
 
 INFO = "nuki/bridge/info"
 WORDS = "another nuki-bridge is running on this base topic"
@@ -89,11 +89,6 @@ async def test_one_that_does_not_tell_its_run_is_noticed_too(house: House, caplo
             house.send("bridge/info", {**old, "id": "0123456789abcdef"}, retain=True)
             await asyncio.sleep(60.0)
         assert ([each["id"] for each in events(house)], len(warnings(caplog))) == (["0123456789abcdef"], 1)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path / "state")
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

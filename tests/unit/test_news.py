@@ -8,7 +8,7 @@ from pathlib import Path
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.sharing import news
-from tests.unit.test_relay import CHALLENGE, STATES, Guest, Party, party
+from tests.unit.party import CHALLENGE, STATES, Guest, Party, party
 
 
 def told(house: Party, guest: Guest) -> int:

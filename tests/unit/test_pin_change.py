@@ -14,10 +14,8 @@ from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import Store
+from tests.unit.house import CLASSIC, ULTRA, House, ask, deaf, refusal, tries
 from tests.unit.rig import now
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
-from tests.unit.test_lock_config import deaf, restarted, tries
-from tests.unit.test_users import ask, refusal
 
 UNTOLD = LockSettings("front", CLASSIC)
 """A lock whose PIN is in no configuration."""
@@ -115,7 +113,7 @@ async def test_the_pin_of_the_configuration_may_be_the_old_one(tmp_path: Path) -
         await house.pair(name="front")
         house.store.keep_new_pin("front", "4711")
     house.classic.pin_guard.change(4711)
-    again = restarted(house)
+    again = house.restarted()
     async with again.running():
         await asyncio.sleep(10)
         await ask(again, "users/list")
@@ -130,7 +128,7 @@ async def test_a_change_that_was_stopped_is_cleared_up_by_the_next_run(house: Ho
         house.send("front/request/pin/set", {"pin": "4711"})
         await asyncio.sleep(0.5)
     assert house.classic.pin_guard.pin == 4711
-    again = restarted(house)
+    again = house.restarted()
     async with again.running():
         del house.classic.connections.send_encrypted
         await asyncio.sleep(60)
@@ -155,7 +153,7 @@ async def test_a_made_up_pin_that_never_arrived_is_never_tried(house: House) -> 
     async with house.running():
         await house.pair(name="front", pin="1234")
     for number in range(4):
-        again = restarted(house)
+        again = house.restarted()
         house.store.open()
         house.store.keep_new_pin("front", f"{5000 + number}")
         house.store.close()
@@ -175,7 +173,7 @@ async def test_a_lock_that_answers_nothing_is_asked_twice_at_most(house: House) 
     house.classic.pin_guard.change(4711)
     deaf(house, "bad_pin", "pin_verified")
     for _ in range(4):
-        again = restarted(house)
+        again = house.restarted()
         async with again.running():
             await asyncio.sleep(120)
             answer = await again.ask("front/request/users/list")
@@ -183,7 +181,7 @@ async def test_a_lock_that_answers_nothing_is_asked_twice_at_most(house: House) 
     assert tries(house) == 2
     assert house.classic.pin_guard.banned_until is None
     del house.classic.connections.send_encrypted
-    again = restarted(house)
+    again = house.restarted()
     async with again.running():
         assert await refusal(again, "users/list") == "bad_pin"
         await asyncio.sleep(3700)
@@ -198,7 +196,7 @@ async def test_two_wrong_ones_are_all_that_is_tried(house: House) -> None:
         house.store.keep_new_pin("front", "4711")
     house.classic.pin_guard.change(8642)
     for _ in range(3):
-        again = restarted(house)
+        again = house.restarted()
         async with again.running():
             await asyncio.sleep(60)
             assert await refusal(again, "users/list") == "bad_pin"
@@ -212,7 +210,7 @@ async def test_neither_pin_is_to_be_seen(house: House, caplog: pytest.LogCapture
         await house.pair(name="front", pin="1234")
         house.store.keep_new_pin("front", "4711")
     house.classic.pin_guard.change(4711)
-    again = restarted(house)
+    again = house.restarted()
     async with again.running():
         await asyncio.sleep(10)
         await ask(again, "users/list")

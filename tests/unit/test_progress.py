@@ -25,8 +25,8 @@ from nuki_bridge.mqtt import mqtt
 from nuki_bridge.mqtt.message import Subscription
 from nuki_bridge.mqtt.mqtt import KEEPALIVE_S
 from nuki_bridge.watchdog import SLACK_S, Watchdog
+from tests.unit.house import CLASSIC, House
 from tests.unit.rig import clock
-from tests.unit.test_bridge import CLASSIC, House
 
 LONG_S = 7200.0
 

@@ -15,7 +15,7 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.guest.credential_file import Credential
 from nuki_bridge.guest.guest import Redemption
 from nuki_bridge.sharing.invitation_code import key, lookup, seal, unseal
-from tests.unit.test_guest import data
+from tests.unit.credentials import data
 
 CODE = "0123456789ABCDEF"
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_bridge import House
-from tests.unit.test_users import PIN, add
+from tests.unit.house import PIN, House, add
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "config/get": {},

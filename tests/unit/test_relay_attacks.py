@@ -13,9 +13,9 @@ from nuki_bridge.protocol.codes import Action, ErrorCode, LockState
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, LockAction, Status
 from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.behaviour import seeded
+from tests.unit.house import House
+from tests.unit.party import CHALLENGE, STATES, Guest, again, motor, party, stranger
 from tests.unit.rig import clock
-from tests.unit.test_bridge import House
-from tests.unit.test_relay import CHALLENGE, STATES, Guest, Party, party
 
 
 class Recorded(Guest):
@@ -29,15 +29,6 @@ class Recorded(Guest):
         data = frame if isinstance(frame, bytes) else self.session.send(frame)
         self.sent.append(data)
         super().write(data, **fields)
-
-
-def stranger(house: Party, number: int) -> Guest:
-    """Somebody who knows an authorization's ID, which stands in the header of each frame, but not its key."""
-    return Guest(house, number, bytes(32), "stranger")
-
-
-def motor(house: Party) -> list[str]:
-    return [str(entry.detail).partition(":")[0] for entry in house.classic.movements()]
 
 
 async def test_replayed_frames_move_nothing(tmp_path: Path) -> None:
@@ -58,11 +49,6 @@ async def test_replayed_frames_move_nothing(tmp_path: Path) -> None:
         refusals = [each.error for each in anna.messages() if isinstance(each, ErrorReport)]
         assert set(refusals) == {ErrorCode.BAD_NONCE}
         assert isinstance((await again(house, guest).act(Action.LOCK))[-1], Status)
-
-
-def again(house: Party, guest: Guest) -> Guest:
-    """The same person with another session."""
-    return Guest(house, guest.number, guest.key, guest.name)
 
 
 async def test_a_frame_that_was_held_back_moves_nothing(tmp_path: Path) -> None:

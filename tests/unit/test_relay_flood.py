@@ -12,10 +12,9 @@ import pytest
 
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.protocol.messages import Challenge, LockAction, Status
+from tests.unit.house import CLASSIC
+from tests.unit.party import ACTION, CHALLENGE, Party, again, motor, party, stranger
 from tests.unit.rig import clock
-from tests.unit.test_bridge import CLASSIC
-from tests.unit.test_relay import ACTION, CHALLENGE, Party, party
-from tests.unit.test_relay_attacks import again, motor, stranger
 
 ATTACK_S = 600.0
 

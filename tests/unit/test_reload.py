@@ -19,8 +19,8 @@ from nuki_bridge.errors import ConfigError, StoreError
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock
+from tests.unit.house import CLASSIC, ULTRA, House
 from tests.unit.rig import now
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
 
 FRONT = LockSettings("front", CLASSIC)
 SHED = LockSettings("shed", ULTRA)

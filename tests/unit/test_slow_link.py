@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from nuki_bridge.protocol.codes import Action, Completion, LockState, Trigger
+from tests.unit.house import PIN, House, add, ask
 from tests.unit.rig import clock
-from tests.unit.test_bridge import House
-from tests.unit.test_users import PIN, add, ask
 
 
 @pytest.fixture

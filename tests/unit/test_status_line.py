@@ -12,7 +12,7 @@ from nuki_bridge.bridge.members import Member
 from nuki_bridge.config import LockSettings
 from nuki_bridge.daemon.status_line import PAUSE_S, StatusLine, describe
 from nuki_bridge.errors import LockError
-from tests.unit.test_bridge import CLASSIC, ULTRA, House
+from tests.unit.house import CLASSIC, ULTRA, House
 
 CONNECTED = "broker connected (MQTT 5)"
 HCI0 = RadioStatus(True, "hci0")

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -26,22 +26,8 @@ from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.owner.refused_pins import Attempt
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.sharing.invitation_store import Invitation, Records
-from nuki_bridge.store import PairedLock, Store
-
-KEY = bytes(range(100, 132))
-LOCK = PairedLock(
-    name="front_door",
-    address="54:D2:72:AA:BB:CC",
-    nuki_id=0xFFFFFFFF,
-    family=Family.ULTRA,
-    authorization_id=2,
-    shared_key=KEY,
-    app_id=0x80000001,
-    uuid=bytes(range(16)),
-    id_type=IdType.BRIDGE,
-    paired_at=datetime(2026, 12, 1, 9, 0, 0, tzinfo=UTC),
-    pin="012345",
-)
+from nuki_bridge.store import Store
+from tests.unit.stored import KEY, LOCK
 
 
 @contextlib.contextmanager
@@ -78,7 +64,7 @@ import signal, sys
 from pathlib import Path
 from dataclasses import replace
 from nuki_bridge.store import Store
-from tests.unit.test_store import LOCK
+from tests.unit.stored import LOCK
 store = Store(Path(sys.argv[1]))
 """
 

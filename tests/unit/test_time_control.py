@@ -18,8 +18,7 @@ from nuki_bridge.protocol.time_control import (
     UpdateTimeControlEntry,
 )
 from nuki_bridge.protocol.wire import decode, encode
-from tests.unit.test_bridge import House
-from tests.unit.test_users import PIN, ask, refusal
+from tests.unit.house import PIN, House, ask, refusal
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,12 @@ import pytest
 from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.protocol.codes import IdType
 from nuki_bridge.protocol.messages import AuthorizationEntry, Status
-from nuki_bridge.simulator.authorizations import Authorization
-from tests.unit.rig import now
-from tests.unit.test_bridge import CLASSIC, House
-
-PIN = LockSettings("front", CLASSIC, pin=Secret("1234"))
+from tests.unit.house import CLASSIC, PIN, House, add, ask, published, refusal
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path / "state", PIN)
-
-
-def add(house: House, name: str, id_type: IdType = IdType.APP) -> Authorization:
-    """A user that somebody else has made."""
-    lock = house.classic
-    entry, _ = lock.authorizations.add(
-        key=bytes(32),
-        id_type=id_type,
-        app_id=0,
-        name=name,
-        now=now(),
-        max_users=500,
-        full=None,  # type: ignore[arg-type]
-    )
-    lock.users_changed()
-    return entry
-
-
-def published(house: House) -> list[dict[str, Any]]:
-    users: list[dict[str, Any]] = json.loads(house.retained["nuki/front/users"])
-    return users
-
-
-async def ask(house: House, command: str, **arguments: Any) -> Any:
-    answer = await house.ask(f"front/request/{command}", arguments)
-    assert answer["status"] == "ok", answer
-    return answer["data"]
-
-
-async def refusal(house: House, command: str, **arguments: Any) -> str:
-    answer = await house.ask(f"front/request/{command}", arguments)
-    assert answer["status"] == "error", answer
-    return str(answer["error"])
 
 
 async def test_a_second_user_of_a_name_is_refused_and_the_first_one_named(house: House) -> None:

@@ -11,8 +11,8 @@ from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import TimedOut
 from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.simulator.faults import Faults
+from tests.unit.peer import Peer, make_radio, paired_peer
 from tests.unit.rig import clock
-from tests.unit.test_virtual_radio import Peer, make_radio, paired_peer
 from tests.unit.virtual_client import ADDRESS, STATES
 
 

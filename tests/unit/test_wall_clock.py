@@ -6,7 +6,6 @@ import json
 import zoneinfo
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,25 +17,15 @@ from nuki_bridge.protocol.messages import Config
 from nuki_bridge.protocol.wire import decode
 from nuki_bridge.simulator import timezones
 from tests.unit import rig
+from tests.unit.house import PIN, House, ask, published
 from tests.unit.invited import open_ones
-from tests.unit.test_bridge import House
-from tests.unit.test_users import PIN, ask, published
-
-WINTER = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
-SUMMER = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
+from tests.unit.zones import SUMMER, WINTER, zone
 
 CAPTURED = (
     "4d3c2b1a" + "46726f6e7420646f6f72".ljust(64, "0") + "00" * 8 + "0001010105" + "ea0708110a072f" + "0000" + "00"
     "0104010200000003" + "0a07020a01" + "2500" + "040000"
 )
 """Config of a lock with firmware 3.10 in Berlin in August; name, ID and place are made up."""
-
-
-def zone(timezone_id: int | None = 37, offset_min: int = 0, dst_mode: int = 0, now: datetime = WINTER) -> Any:
-    config: Any = SimpleNamespace(
-        timezone_id=timezone_id, timezone_offset_min=offset_min, dst_mode=dst_mode, current_time=now
-    )
-    return wall_clock.zone_of(config)
 
 
 def offset_min(moment: datetime, where: Any) -> float:
