@@ -31,7 +31,7 @@ from nuki_bridge.lock.outcome import (
     Traces,
     failure,
 )
-from nuki_bridge.lock.profile import NOTHING_MOVED, Profile
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.lock.turn import Refusals
 from nuki_bridge.protocol.codes import (
@@ -65,6 +65,8 @@ spared."""
 GIVE_WAY_S = 0.5
 """Seconds between checks, while lock 'n' go waits, whether anybody else wants the lock's turn."""
 
+NOTHING_MOVED = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
+"""Refusals of a lock that has not begun what it was asked for."""
 ENDS = frozenset({ErrorCode.MOTOR_BLOCKED, ErrorCode.CANCELED, ErrorCode.MOTOR_TIMEOUT})
 """How an action ends for which the motor has started: before the lock has taken it, it is of an earlier one."""
 
@@ -161,13 +163,13 @@ class ActionRun:
             try:
                 return await self._send_and_follow(nonce)
             except LockError as error:
-                if error.command != Command.LOCK_ACTION or not self._may_send_again(error):
+                if error.command != Command.LOCK_ACTION or error.number not in NOTHING_MOVED:
                     raise
                 for run in lock.runs:
                     run._rivals.discard(self)
                 is_busy = error.number == ErrorCode.BUSY
                 self._was_busy, is_again = self._was_busy or is_busy, is_busy
-                if not await refusals.allow_another(error):
+                if self._action in lock.profile.sent_once or not await refusals.allow_another(error):
                     raise
             except (LinkError, ProtocolError) as lost:
                 if await self._was_idle(lost):
@@ -179,9 +181,6 @@ class ActionRun:
                 if self._traces.waits:
                     return None
                 return await self._told(lost)
-
-    def _may_send_again(self, error: LockError) -> bool:
-        return self._lock.profile.may_send_again(self._action, error.number)
 
     async def _waiting(self) -> set[ActionRun]:
         """Which actions wait to lock again, by what the lock says now: this one may end them."""

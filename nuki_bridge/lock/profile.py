@@ -20,7 +20,6 @@ from nuki_bridge.protocol.action_names import (
 )
 from nuki_bridge.protocol.codes import (
     Action,
-    ErrorCode,
     Family,
     LockState,
     NukiState,
@@ -34,9 +33,6 @@ from nuki_bridge.protocol.messages import KeyturnerStates
 
 Numbers = frozenset[int]
 """States or actions."""
-
-NOTHING_MOVED: Final[Numbers] = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
-"""Error codes of a device that has not begun what it was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +83,7 @@ class Profile:
     opens: Numbers = frozenset()
     """Actions that open the door for a moment, and only do that."""
     sent_once: Numbers = frozenset()
-    """Actions that are not sent again even after a refusal, which need not mean that nothing has happened."""
+    """Actions that are sent once and never again, not even after a refusal by which nothing should have happened."""
     rests: Mapping[int, Numbers] = field(default_factory=dict)
     """Where the actions of `waits` and `opens` come to rest."""
     leads_to_state: Mapping[int, int]
@@ -148,10 +144,6 @@ class Profile:
     def is_repeatable(self, action: int) -> bool:
         """Whether `action` only leads to a state, so that doing it twice is the same as once."""
         return action in self.targets or action in self.modes
-
-    def may_send_again(self, action: int, error: int) -> bool:
-        """Whether `action` may be sent again after the device refused it with this error: it has moved nothing."""
-        return error in NOTHING_MOVED and action not in self.sent_once
 
     def leads_to(self, action: int, states: KeyturnerStates) -> bool:
         """Whether `action` leads to this state and rests there."""

@@ -10,17 +10,18 @@ import pytest
 
 from nuki_bridge.command_line import guest_commands, time_control_commands
 from nuki_bridge.errors import LockError
+from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.changes import Events
 from nuki_bridge.lock.lock import Lock
-from nuki_bridge.lock.outcome import OutcomeUnknown, Traces
+from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown, Traces
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK, Profile, profile_of
-from nuki_bridge.owner import time_control
+from nuki_bridge.owner import log_entries, time_control
 from nuki_bridge.protocol.codes import (
     Action,
     Completion,
-    ErrorCode,
     Family,
     LockState,
+    LogType,
     NukiState,
     OpenerAction,
     OpenerState,
@@ -153,13 +154,12 @@ def test_states_that_a_smart_lock_leaves_by_itself() -> None:
 def test_what_a_smart_lock_may_be_sent_twice() -> None:
     repeatable = {each for each in Action if SMART_LOCK.is_repeatable(each)}
     assert repeatable == {Action.LOCK, Action.FULL_LOCK, Action.UNLOCK}
-    again = {error for error in ErrorCode if SMART_LOCK.may_send_again(Action.UNLATCH, error)}
-    assert again == {ErrorCode.BAD_NONCE, ErrorCode.BUSY}
+    assert not SMART_LOCK.sent_once
 
 
 def test_the_command_line_asks_for_actions_of_a_smart_lock() -> None:
-    for word in (*guest_commands.ACTIONS, *time_control_commands._ACTIONS):
-        assert SMART_LOCK.names.find(word) is not None, word
+    for name in (*guest_commands.ACTIONS, *time_control_commands._ACTIONS):
+        assert SMART_LOCK.names.find(name) is not None, name
     planned = {SMART_LOCK.names.find(word) for word in time_control_commands._ACTIONS}
     assert planned == SMART_LOCK.planned == set(time_control.ACTIONS.values())
 
@@ -240,8 +240,7 @@ def test_states_that_an_opener_leaves_by_itself() -> None:
 
 def test_the_strike_of_an_opener_is_never_sent_twice() -> None:
     assert not OPENER.is_repeatable(A.OPEN)
-    assert not any(OPENER.may_send_again(A.OPEN, error) for error in ErrorCode)
-    assert OPENER.may_send_again(A.ACTIVATE_RTO, ErrorCode.BAD_NONCE)
+    assert OPENER.sent_once == {A.OPEN}
 
 
 @pytest.mark.parametrize("busy", [True, False])
@@ -305,3 +304,47 @@ def test_what_happened_at_an_opener() -> None:
     assert events.feed(report(S.LOCKED, A.OPEN)) == [], "the strike springs back by itself"
     (armed,) = events.feed(report(S.RTO_ACTIVE, A.ACTIVATE_RTO))
     assert (armed["action"], armed["state"]) == ("activate_rto", "rto_active")
+
+
+# -- the same bytes, two meanings -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opener(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """A virtual Smart Lock read as an Opener, of which there is none yet.
+
+    What it does with 0x03 (unlatch) is byte for byte what an Opener whose RTO is on does: 0x07, 0x05, 0x03.
+    """
+    monkeypatch.setattr(Lock, "profile", OPENER)
+    return Rig()
+
+
+async def test_the_strike_acts_and_comes_to_rest_with_rto_on(opener: Rig) -> None:
+    async with opener.running() as lock:
+        seen = len(opener.states)
+        assert (await lock.perform(A.OPEN, 15.0)).completion == "success"  # type: ignore[arg-type]
+        words = [OPENER.state_word(each.lock_state) for each in opener.states[seen:]]
+        assert list(dict.fromkeys(words)) == ["opening", "open", "rto_active"]
+    assert len(opener.movements()) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "code"), [(A.ACTIVATE_RTO, "success"), (A.OPEN, "not_executed"), (A.ACTIVATE_CONTINUOUS_MODE, "success")]
+)
+async def test_only_what_leads_to_a_state_is_sent_again_if_the_log_proves_that_nothing_was_done(
+    action: OpenerAction, code: str, opener: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opener.running() as lock:
+        opener.virtual.write_log(LogType.DOOR_SENSOR, 0)
+        lock.pin.use(opener.pin)
+        await log_entries.read(lock, Admin(lock), start=0, count=5, descending=True, timeout_s=15.0)
+        await asyncio.sleep(1.0)  # over a held link the next challenge is in hand then
+        opener.radio.faults.disconnect_before_write = 1
+        if action in OPENER.modes:
+            monkeypatch.setattr(Lock, "profile", replace(OPENER, modes={action: NukiState.DOOR_MODE}))
+        try:
+            found = (await lock.perform(action, 15.0)).completion  # type: ignore[arg-type]
+        except NotExecuted as error:
+            found = error.code
+        assert found == code
+    assert len(opener.movements()) == (code == "success")
