@@ -19,7 +19,7 @@ MAX_REMEMBERED = 200
 MAX_WAITING = 20
 """Most repetitions of one command that wait for its answer."""
 
-Answer = Callable[[Request], list[Publication]]
+AnswerMaker = Callable[[Request], list[Publication]]
 """Makes the answer for whoever asked."""
 
 
@@ -27,7 +27,7 @@ Answer = Callable[[Request], list[Publication]]
 class _Command:
     """One command: under way as long as there is no `answer`."""
 
-    answer: Answer | None = None
+    answer: AnswerMaker | None = None
     answered_at: float = 0.0
     waiting: list[Request] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ class Answered:
             waiting = before.waiting if before is not None else []  # on the first one, if two are under way
             self._commands[request.identity] = _Command(waiting=waiting)
 
-    def ended(self, request: Request, answer: Answer) -> list[Publication]:
+    def ended(self, request: Request, answer: AnswerMaker) -> list[Publication]:
         """The answers for everybody who asked for it."""
         command = self._commands.pop(request.identity, None) if request.moves else None
         if command is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC
 from typing import Any, Final
 
 from nuki_bridge import __version__
@@ -16,7 +17,7 @@ from nuki_bridge.bridge.adapter import Adapter
 from nuki_bridge.bridge.info import summary
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.ports import Ports
-from nuki_bridge.lock import state_json
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.owner.call import Answer
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.topics.topics import Request
@@ -62,7 +63,7 @@ def _describe(member: Member) -> dict[str, Any]:
     if member.paired is not None:
         told["authorization_id"] = member.paired.authorization_id
         told["as"] = name_of(member.paired.id_type)
-        told["paired_at"] = state_json.rfc3339(member.paired.paired_at)
+        told["paired_at"] = wall_clock.rfc3339(member.paired.paired_at, UTC)
     if member.lock is not None:
         states = member.lock.states
         told["state"] = None if states is None else member.lock.profile.state_word(states.lock_state)

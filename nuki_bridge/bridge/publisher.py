@@ -9,14 +9,14 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from nuki_bridge.bridge.lock_topics import LockTopics
 from nuki_bridge.bridge.neighbour import Neighbour
 from nuki_bridge.bridge.report import OFFLINE, ONLINE
 from nuki_bridge.home_assistant.announcer import Announcer
-from nuki_bridge.lock import state_json
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump
@@ -149,7 +149,7 @@ class Publisher:
             return False
         if whose in self._locks and event["type"] == "lock_action":
             self._locks[whose].note_action(event)
-        told = {**event, "time": event.get("time") or state_json.rfc3339(self._now())}
+        told = {**event, "time": event.get("time") or wall_clock.rfc3339(self._now(), UTC)}
         if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
             return True
         log.debug("nobody to tell of a %s event", event.get("type"))

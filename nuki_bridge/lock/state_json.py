@@ -5,7 +5,6 @@ Nothing is published that the lock has not reported itself.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.lock import wall_clock
@@ -60,8 +59,3 @@ def offset_min(lock: Lock) -> int | None:
         return None
     there = lock.updated.astimezone(wall_clock.zone_in(lock)).utcoffset()
     return None if there is None else int(there.total_seconds() // 60)
-
-
-def rfc3339(moment: datetime) -> str:
-    """Return `moment` to the second, in UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds")

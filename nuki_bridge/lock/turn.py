@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from nuki_bridge.errors import LockError
+from nuki_bridge.errors import LockError, TimedOut
 from nuki_bridge.protocol.codes import ErrorCode
 
 PATIENCE_S = 10.0
@@ -145,6 +146,20 @@ class Refusals:
             await asyncio.sleep(BUSY_PAUSE_S)
             return True
         return False
+
+
+@asynccontextmanager
+async def exclusive(turn: asyncio.Lock, timeout_s: float, otherwise: str) -> AsyncIterator[None]:
+    """Hold `turn`; raises `TimedOut` with `otherwise`, which says what was under way, if it is not free in time."""
+    try:
+        async with asyncio.timeout(max(timeout_s, 0.0)):
+            await turn.acquire()
+    except TimeoutError:
+        raise TimedOut(f"{otherwise} until the deadline") from None
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 async def with_challenge(

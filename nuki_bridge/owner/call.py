@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from nuki_bridge.errors import TimedOut
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.turn import exclusive
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.session import Random
 
@@ -50,21 +49,12 @@ class Call:
         """Return what is left of the deadline; 0 at least."""
         return max(self.deadline - self.lock.clock(), 0.0)
 
-    @asynccontextmanager
-    async def exclusive(self) -> AsyncIterator[None]:
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
         """Make the only change of the lock's settings at a time; raises `TimedOut` if there is another until the end.
 
         Settings and entries are written whole: two changes at once would undo each other.
         """
-        try:
-            async with asyncio.timeout(self.left_s()):
-                await self.owned.setting.acquire()
-        except TimeoutError:
-            raise TimedOut("another change of the lock's settings was under way until the deadline") from None
-        try:
-            yield
-        finally:
-            self.owned.setting.release()
+        return exclusive(self.owned.setting, self.left_s(), "another change of the lock's settings was under way")
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nuki_bridge.errors import LockError, RequestError, TimedOut
+from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.admin import LIST_S
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
+from nuki_bridge.lock.turn import exclusive
 from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of, to_json, type_word
@@ -209,7 +210,7 @@ class Users:
         """Read the list if it is stale for this user, or wait for somebody who does so already; raises as `read`."""
         if self.is_stale(authorization_id):
             deadline = self._lock.clock() + timeout_s
-            async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
+            async with self._exclusive(self._reading, deadline, "the lock's list of users was being read"):
                 if self.is_stale(authorization_id):
                     if authorization_id not in (self._entries or {}):
                         self._believe_less()
@@ -223,7 +224,7 @@ class Users:
         """
         begun = self._lock.clock()
         deadline = begun + max(timeout_s, LIST_S)
-        async with self._alone(self._reading, deadline, "the lock's list of users was being read"):
+        async with self._exclusive(self._reading, deadline, "the lock's list of users was being read"):
             if self._entries is not None and self._read_at > begun and self._seen == self._marks():
                 return self._entries
             return await self._read(self._lock.clock() + timeout_s)
@@ -390,24 +391,14 @@ class Users:
     @asynccontextmanager
     async def _one_change(self, deadline: float) -> AsyncIterator[None]:
         """Entries are written whole: two changes of one user at a time would undo each other."""
-        async with self._alone(self._changing, deadline, "another change of the lock's users was under way"):
+        async with self._exclusive(self._changing, deadline, "another change of the lock's users was under way"):
             try:
                 yield
             finally:
                 self._background.schedule()  # what we publish meanwhile is what we wrote, then what the lock has
 
-    @asynccontextmanager
-    async def _alone(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AsyncIterator[None]:
-        """Hold `turn`; raises `TimedOut` if it is not free until `deadline` (on the lock's clock)."""
-        try:
-            async with asyncio.timeout(max(deadline - self._lock.clock(), 0.0)):
-                await turn.acquire()
-        except TimeoutError:
-            raise TimedOut(f"{otherwise} until the deadline") from None
-        try:
-            yield
-        finally:
-            turn.release()
+    def _exclusive(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AbstractAsyncContextManager[None]:
+        return exclusive(turn, deadline - self._lock.clock(), otherwise)
 
     def _keep(self, entry: AuthorizationEntry) -> None:
         if self._entries is not None:

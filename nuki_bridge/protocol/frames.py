@@ -16,7 +16,7 @@ from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, TAG_SIZE, d1, e1
 HEADER_SIZE = 30
 """Bytes in front of the ciphertext: nonce (24), authorization ID (4) and length (2)."""
 MAX_FRAME_SIZE = 512
-"""Longest frame in bytes that is accepted from a lock; every documented message is far shorter."""
+"""Longest frame in bytes that is accepted from a lock or a guest; every documented message is far shorter."""
 PAIRING_AUTHORIZATION_ID = 0x7FFFFFFF
 """Authorization ID in frames of the Ultra family's pairing, where there is none yet (smartlock.md 8.2)."""
 

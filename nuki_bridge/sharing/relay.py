@@ -39,7 +39,7 @@ from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import TAG_SIZE
-from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
+from nuki_bridge.protocol.frames import HEADER_SIZE, MAX_FRAME_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
 from nuki_bridge.protocol.wire import NONCE_SIZE
 from nuki_bridge.sharing.news import News
 from nuki_bridge.sharing.relay_sessions import RelaySession, RelaySessions
@@ -48,8 +48,6 @@ from nuki_bridge.topics.topics import Publication, Request
 
 log = logging.getLogger(__name__)
 
-MAX_FRAME_SIZE = 512
-"""Longest frame in bytes; longer ones are refused."""
 CHALLENGE_S = 60.0
 """Seconds after the lock's last challenge for it in which an authorization's command is passed on."""
 
