@@ -82,6 +82,7 @@ class Traces:
         self._opened = False
         self._phase = 0
         self._has_waited = False
+        self._has_failed = False
         self._wait_s = 0
         self._waited_at: datetime | None = None  # lock 'n' go was last seen waiting, by the lock's clock
         self._locks_at: datetime | None = None
@@ -105,6 +106,9 @@ class Traces:
             self.is_over |= phase < self._phase
             self._phase = max(self._phase, phase)
             self._follow_wait(states)
+            self.is_over |= self._has_failed
+        elif self.action in profile.waits and self.names_it(states):
+            self._has_failed |= states.last_completion != Completion.SUCCESS
         if self._name is not None and states.last_action is not None:
             self.is_over |= states.last_action != self._name or states.last_trigger != Trigger.SYSTEM
         may_count = self.moved or (self.accepted and profile.is_repeatable(self.action))
@@ -120,7 +124,8 @@ class Traces:
         """
         last = self.last
         self._is_lost = True
-        opened = self._opened and self.action in self.profile.opens and last is not None and bool(last.last_action)
+        opens = self._opened and self.action not in self.profile.waits
+        opened = opens and last is not None and bool(last.last_action)
         self.is_blind |= not (self.is_ours and (opened or self._has_waited))
 
     def _follow_wait(self, states: KeyturnerStates) -> None:

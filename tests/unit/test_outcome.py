@@ -161,6 +161,8 @@ def test_movement_of_its_own_ties_the_report_to_the_action(
         (A.UNLATCH, (OPENING, HELD), (OPENED,), "success"),
         (A.UNLATCH, (OPENING, OPENED), (report(S.UNDEFINED, (A.UNLATCH, SYSTEM, BLOCKED)),), "success"),
         (A.UNLATCH, (OLD_HELD,), (OLD_UNLOCKED,), "outcome_unknown"),
+        (A.UNLOCK, (OPENING,), (OPENED,), "outcome_unknown"),
+        (A.UNLOCK, (OPENING, HELD), (OPENED,), "success"),  # by its settings it opens, and was seen there
         (A.LOCK_N_GO, (UNLOCKING,), (WAITING, LEFT), "outcome_unknown"),
         (A.LOCK_N_GO, (UNLOCKING, WAITING), (LEFT,), "success"),
     ],
@@ -170,11 +172,22 @@ def test_after_its_link_was_lost_what_the_lock_does_may_be_anothers(
     action: A, before: tuple[KeyturnerStates, ...], after: tuple[KeyturnerStates, ...], told: str, accepted: bool
 ) -> None:
     """Ours may have ended otherwise meanwhile, and one of the same name have come after it."""
-    found = traces(action, *before, accepted=accepted)
+    found = Traces(SMART_LOCK, action, alias=A.UNLATCH if action is A.UNLOCK else None)
+    found.accepted = accepted
+    for each in before:
+        found.saw(each)
     found.link_lost()
     for each in after:
         found.saw(each)
     assert word_of_end(found) == told
+
+
+def test_a_lock_n_go_that_failed_and_waits_again_is_another() -> None:
+    failed = report(S.UNLOCKED, (A.LOCK_N_GO, SYSTEM, Completion.INCOMPLETE))
+    assert word(A.LOCK_N_GO, failed, accepted=True) == "incomplete"
+    found = traces(A.LOCK_N_GO, failed, WAITING, accepted=True)
+    assert not found.waits
+    assert word(A.LOCK_N_GO, failed, WAITING, LEFT, accepted=True) == "outcome_unknown"
 
 
 def test_movement_counts_for_nothing_while_the_lock_carries_out_another_action() -> None:
