@@ -1,4 +1,8 @@
-"""The requests that move the bolt or restart the lock (smartlock.md 11)."""
+"""The requests that move the bolt or restart the lock (smartlock.md 11).
+
+The actions and the calibration are those of a Smart Lock; the message of a lock action and a reboot are the same for an
+Opener.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 from nuki_bridge.simulator.motor import MOTOR_ACTIONS
 
 _REFUSED_IN_LOG = {ErrorCode.TIME_NOT_ALLOWED: Completion.REJECTED, ErrorCode.BUSY: Completion.BUSY}
+"""Completion in the log of an action that was refused with this error; other errors leave no entry."""
 
 
 def _lock_action(request: ClientRequest, message: LockAction) -> None:

@@ -1,4 +1,4 @@
-"""The advanced settings of a virtual lock (smartlock.md 11).
+"""The advanced settings of a virtual Smart Lock (smartlock.md 11); those of an Opener are others.
 
 `auto_lock.py` and `motor.py` do what they say.
 """
@@ -20,7 +20,7 @@ OLDEST = 28
 
 @dataclass(slots=True, kw_only=True)
 class AdvancedSettings:
-    """What the owner has set and Advanced Config (0x0037) tells; the times are those of the lock's wall clock."""
+    """The settings that Advanced Config (0x0037) tells; the times of day are those of the lock's wall clock."""
 
     unlocked_position_offset: int = 0
     locked_position_offset: int = 0

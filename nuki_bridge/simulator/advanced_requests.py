@@ -1,4 +1,4 @@
-"""The owner's requests about the advanced configuration (smartlock.md 11)."""
+"""The owner's requests about the advanced configuration of a Smart Lock (smartlock.md 11)."""
 
 from __future__ import annotations
 

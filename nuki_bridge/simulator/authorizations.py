@@ -1,7 +1,7 @@
-"""Who may use a virtual lock: its user table, time limits, and the one challenge each authorization has.
+"""The user table of a virtual lock, its time limits, and the one challenge that each authorization has.
 
-`remote_allowed` is stored and told, but never enforced: a lock knows a request as remote by the Nuki Bridge that brings
-it, and a request over Bluetooth carries nothing that would say so.  Whoever relays requests has to look at it.
+`remote_allowed` is stored and told, but never enforced: to a lock only what a Nuki Bridge sends is remote, and nothing
+in a request over Bluetooth says where it comes from.  Whoever relays requests has to check it.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ class Authorization:
     challenge_link: int | None = None
 
     def set_limit(self, limit: TimeLimit, counts: bool) -> None:
-        """Keep the limit that was written, also one that does not count."""
+        """Keep the limit that was written; one that does not count is only told."""
         self.limit, self.idle_limit = (limit, None) if counts else (None, limit)
 
     def take_challenge(self, nonce: bytes) -> None:
-        """Compare with the last challenge issued, which is used up by that; raises `Refused` if it differs."""
+        """Compare `nonce` with the last challenge, which is used up by that; raise `Refused` if it differs."""
         challenge, self.challenge = self.challenge, None
         if challenge is None or not equal(challenge, nonce):
             raise Refused(ErrorCode.BAD_NONCE)
 
     def may_act(self, now: datetime, timezone_offset_min: int) -> bool:
-        """Whether the time limit allows it; `now` is the lock's clock in UTC."""
+        """Return whether the time limit allows an action; `now` is the time of the lock's clock in UTC."""
         return self.limit is None or allows(self.limit, now, timezone_offset_min)
 
     def count_action(self) -> None:
-        """One more lock action; the counter has 16 bits."""
+        """Count one more lock action; the counter stops at 16 bits."""
         self.lock_count = min(self.lock_count + 1, 0xFFFF)
 
     @property
@@ -61,9 +61,10 @@ class Authorization:
 
 
 def allows(limit: TimeLimit, now: datetime, timezone_offset_min: int) -> bool:
-    """Whether `limit` permits acting at `now`: dates in UTC, weekday and time of day as the lock's wall clock shows.
+    """Return whether `limit` permits an action at `now`.
 
-    A daily window may span midnight; its weekday is then the day on which it is asked, as a lock has no other.
+    Its dates are in UTC, its weekdays and times of day are those of the lock's wall clock.  A daily window may span
+    midnight; the weekday that counts is always the one at `now`.
     """
     if (limit.since and now < limit.since) or (limit.until and now > limit.until):
         return False
@@ -101,15 +102,16 @@ class Authorizations:
         return iter(list(self._entries.values()))
 
     def get(self, authorization_id: int) -> Authorization | None:
-        """The entry, if there is one."""
+        """Return the entry with this ID, None if there is none."""
         return self._entries.get(authorization_id)
 
     def add(
         self, *, key: bytes, id_type: int, app_id: int, name: str, now: datetime, max_users: int, full: ErrorCode
     ) -> tuple[Authorization, list[Authorization]]:
-        """A new entry, and those it replaces: the one with the same App-ID (not 0), and any other Bridge.
+        """Add an entry; return it and the entries that it replaces.
 
-        The one with the same App-ID passes its ID on.  Raises `Refused(full)` if the table is full.
+        It replaces the entry with the same App-ID (unless that is 0), whose authorization ID it gets, and as a Bridge
+        any other Bridge.  Raise `Refused(full)` if the table is full.
         """
         same = next((e for e in self if app_id and e.app_id == app_id), None)
         replaced = [e for e in self if e is same or id_type == e.id_type == IdType.BRIDGE]
@@ -127,14 +129,14 @@ class Authorizations:
         return entry, replaced
 
     def remove(self, authorization_id: int) -> Authorization:
-        """Delete an entry; raises `Refused` if there is none."""
+        """Delete an entry and return it; raise `Refused` if there is none."""
         try:
             return self._entries.pop(authorization_id)
         except KeyError:
             raise Refused(ErrorCode.INVALID_AUTH_ID) from None
 
     def to_list(self) -> list[dict[str, Any]]:
-        """The table for JSON, keys included."""
+        """Return the table for JSON, keys included."""
         return [
             {
                 "authorization_id": e.authorization_id,
@@ -153,7 +155,7 @@ class Authorizations:
         ]
 
     def load(self, entries: list[dict[str, Any]]) -> None:
-        """Take over what `to_list` gave."""
+        """Take over what `to_list` returned."""
         for data in entries:
             limit = None if data["limit"] is None else time_limit.unpack(bytes.fromhex(data["limit"]))
             self._entries[data["authorization_id"]] = Authorization(

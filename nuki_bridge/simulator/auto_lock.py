@@ -1,8 +1,8 @@
-"""When a virtual lock locks by itself: auto lock, and at the start of the night (smartlock.md 11, Advanced Config).
+"""When a virtual lock locks by itself: auto lock, and the start of the night (smartlock.md 11, Advanced Config).
 
-The document tells what each setting is called and little more.  Read so here: the time of auto lock runs from the
-moment the lock rests unlocked, it does not lock into an open door but begins anew when that closes, and night mode's
-own auto lock is one that counts in the night alone.
+The document gives the settings their names and says little more.  Here the time of auto lock begins when the lock rests
+unlocked; it does not run while the door is open, and begins again when the door closes.  The auto lock of night mode
+counts only at night.  Only a Smart Lock locks by itself: an Opener has none of this.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNLOCKED = (LockState.UNLOCKED, LockState.UNLATCHED)
 
 
 class AutoLockWatch:
-    """The timers of one lock; `look` is called whenever its bolt or its door has moved."""
+    """The timers of one lock, and its clock; whoever moves the bolt or the door calls `schedule`."""
 
     def __init__(self, device: Device, motion: Motion) -> None:
         self._device = device
@@ -35,24 +35,24 @@ class AutoLockWatch:
         by_day = device.advanced.auto_lock_on(size)
         return by_day or (device.advanced.night_mode_auto_lock and device.is_night)
 
-    def look(self) -> None:
-        """Start the time of auto lock, or forget it."""
+    def schedule(self) -> None:
+        """Start the timer of auto lock, or stop it."""
         device, motor = self._device, self._motion.motor
         rests_unlocked = motor.state in _UNLOCKED and not motor.active
         if not (rests_unlocked and device.door != DoorState.OPEN and self.is_on):
-            self._forget()
+            self._stop()
         elif self._timer is None:
             self._timer = device.call_later(device.advanced.auto_lock_timeout, self._over)
 
     def door_closed(self) -> None:
-        """With immediate auto lock it locks at once."""
+        """Lock at once if immediate auto lock is on."""
         if self.is_on and self._device.advanced.immediate_auto_lock:
             self.lock_now()
 
     def settings_changed(self) -> None:
-        """Begin anew: another timeout, or the lock has just been started."""
-        self._forget()
-        self.look()
+        """Start all timers again, after a change of the settings or at the start of the lock."""
+        self._stop()
+        self.schedule()
         self.clock_changed()
 
     def set_clock(self, now: datetime) -> None:
@@ -62,7 +62,7 @@ class AutoLockWatch:
         self.clock_changed()
 
     def clock_changed(self) -> None:
-        """Find out anew when the night begins or ends."""
+        """Start the timer for the beginning or end of the night again."""
         if self._night is not None:
             self._night.cancel()
             self._night = None
@@ -80,10 +80,10 @@ class AutoLockWatch:
     def _over(self) -> None:
         self._timer = None
         self.lock_now()
-        self.look()
+        self.schedule()
 
     def _night_has_turned(self) -> None:
-        """The night begins or ends: auto lock may be on or off now."""
+        """Do what the beginning or end of the night brings: auto lock may be on or off now."""
         self._night = None
         advanced = self._device.advanced
         if (
@@ -93,7 +93,7 @@ class AutoLockWatch:
         ):
             self.lock_now()
         self._device.changed()
-        self.look()
+        self.schedule()
         self.clock_changed()
 
     def _until_next_border(self) -> float:
@@ -103,7 +103,7 @@ class AutoLockWatch:
         )
         return min((border - now) / timedelta(seconds=1) % 86400 or 86400.0 for border in borders)
 
-    def _forget(self) -> None:
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

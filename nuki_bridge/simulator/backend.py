@@ -16,11 +16,11 @@ STATE_FILE = "virtual-locks.json"
 """Name of the locks' memory in the state directory."""
 
 LATENCY_S = 0.05
-"""What the radio takes for an indication, and for a write with its confirmation: about what a real one does."""
+"""Seconds for an indication, and for a write with its confirmation: about as long as a real radio takes."""
 
 
 def save_locks(path: Path, locks: Iterable[VirtualLock]) -> None:
-    """Write the locks' memory to `path`, mode 0600, whole or not at all.  Raises `StoreError`."""
+    """Write the locks' memory to `path`, mode 0600, whole or not at all.  Raise `StoreError`."""
     text = json.dumps({"locks": [lock.to_dict() for lock in locks]}, indent=1)
     temporary = path.with_name(path.name + ".new")
     try:
@@ -35,7 +35,7 @@ def save_locks(path: Path, locks: Iterable[VirtualLock]) -> None:
 
 
 def load_locks(path: Path) -> list[VirtualLock]:
-    """The locks in `path`; raises `StoreError` if the file is there but cannot be used."""
+    """Return the locks in `path`; raise `StoreError` if the file cannot be used."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return [VirtualLock.from_dict(entry) for entry in data["locks"]]
@@ -46,9 +46,9 @@ def load_locks(path: Path) -> list[VirtualLock]:
 
 
 def default_locks(state_dir: Path) -> list[VirtualLock]:
-    """The locks of `backend: virtual`, as `STATE_FILE` in `state_dir` remembers them; two factory-new ones otherwise.
+    """Return the locks that `STATE_FILE` in `state_dir` remembers, or two factory-new ones if there is no such file.
 
-    Factory-new they are in pairing mode until somebody has paired; then the button has to be held.
+    A factory-new lock is in pairing mode until somebody has paired; after that the button has to be held.
     """
     path = state_dir / STATE_FILE
     if path.exists():

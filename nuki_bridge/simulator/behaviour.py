@@ -1,4 +1,4 @@
-"""What a virtual lock is like: its times, its firmware's habits, its settings; and the entries of its audit trail."""
+"""The times, habits and settings of a virtual lock, an entry of its audit trail, and the guard of its security PIN."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from nuki_bridge.protocol.codes import Action, DoorState, ErrorCode, Family, LockState
 
 Random = Callable[[int], bytes]
-"""Gives that many random bytes."""
+"""Function that returns the given number of random bytes."""
 
 
 def seeded(seed: int) -> Random:
-    """A source of bytes that gives the same ones for the same seed: for tests, never for a lock that counts."""
+    """Return a source of bytes that gives the same bytes for the same seed: for tests, never for a real lock."""
     return _random.Random(seed).randbytes
 
 
 class Refused(Exception):
-    """The lock refuses a request: what the Error Report will say."""
+    """The lock refuses a request; `error` is the code of the Error Report."""
 
     def __init__(self, error: ErrorCode) -> None:
         super().__init__(error.name)
@@ -29,113 +29,124 @@ class Refused(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Behaviour:
-    """Times in seconds, sizes in bytes, and the habits in which firmware differs; may be changed at any time."""
+    """Times in seconds, lengths in bytes, and the habits in which firmware differs; all may be changed at any time.
+
+    The habits about bolt, auto lock and Keyturner States are those of a Smart Lock; those about links, challenges,
+    users, log and PIN an Opener can have, too.
+    """
 
     motor_s: float = 2.5
-    """One movement of the motor."""
+    """Seconds that one movement of the motor takes."""
     unlatch_s: float | None = None
-    """How long the latch is held; as the owner has set it if None."""
+    """Seconds for which the latch is held; if None, as many as the owner has set."""
     lock_n_go_s: float | None = None
-    """Lock 'n' go: from unlocked to the second movement; as the owner has set it if None."""
+    """Seconds that lock 'n' go waits before it locks; if None, as many as the owner has set."""
     start_state: LockState = LockState.LOCKED
+    """State of a lock that has no memory."""
     start_door: DoorState = DoorState.CLOSED
+    """State of the door of a lock that has no memory."""
 
     states_size: int | None = None
-    """Length of Keyturner States: 15, 19, 20, 21 or 27; by family (21 or 27) if None."""
+    """Length of Keyturner States: 15, 19, 20, 21 or 27; if None, 21 or 27 according to the family."""
     config_size: int | None = None
-    """Length of Config: 71 to 79; by family (77 or 79) if None."""
+    """Length of Config: 71 to 79; if None, 77 or 79 according to the family."""
     advanced_config_size: int | None = None
-    """Length of Advanced Config: 28, 31 or 33, 0 for firmware that does not know it; by family (31 or 33) if None."""
+    """Length of Advanced Config: 28, 31 or 33, or 0 for firmware without it; if None, 31 or 33 by family."""
     tells_offset_in_force: bool = False
-    """Beside a timezone ID its states and Config tell the offset in force; otherwise 0, as firmware 2.6 and 3.10 do."""
+    """States and Config tell the offset in force beside a timezone ID; firmware 2.6 and 3.10 tell 0 there."""
     immediate_auto_lock_missing: bool = False
-    """It says "not supported" of immediate auto lock."""
+    """Advanced Config tells that immediate auto lock is not supported."""
     accepted_times: int = 1
-    """How often Status ACCEPTED is sent for one action: firmware that sends it twice exists."""
+    """How often Status ACCEPTED is sent for one action; some firmware sends it twice."""
     moving_reports: int = 1
     """How often a moving state is reported."""
     complete_missing: bool = False
-    """Status COMPLETE never comes."""
+    """Status COMPLETE is not sent after an action."""
     complete_before_hold: bool = False
-    """Status COMPLETE comes before the latch is released or lock 'n' go locks again, not after."""
+    """Status COMPLETE is sent before the latch is released or lock 'n' go locks, not after that."""
     accepts_nothing_to_do: bool = False
-    """With nothing to do: ACCEPTED and COMPLETE; otherwise COMPLETE at once."""
+    """An action that has nothing to do is answered by ACCEPTED and COMPLETE, not by COMPLETE alone."""
 
     queue_s: float = 0.0
     """Seconds from ACCEPTED to the start of the motor; until then nothing shows that there is anything to do."""
     locks_as: Action | None = None
-    """What it calls a lock action of a client in its reports and its log, if not lock: full lock."""
+    """Action that stands in reports and log for a client's `lock`, such as full lock; if None, `lock` itself."""
     busy_in_lock_n_go: bool = False
-    """It refuses an action as busy while lock 'n' go waits, instead of ending that for it."""
+    """An action is refused as busy while lock 'n' go waits; otherwise it ends lock 'n' go."""
     reboot_forgets_action: bool = False
-    """After a reboot it does not know its last action any more."""
+    """The last action is forgotten by a reboot."""
 
     advertise_while_connected: bool = False
+    """The lock advertises beside a link, as newer firmware does."""
     beacon_bit_missing: bool = False
-    """The beacon's bit "state changed" is never set: some firmware does not, at least for turns by hand."""
+    """The beacon's bit "state changed" is never set; some firmware does not set it, at least for turns by hand."""
     beacon_bit_late_s: float = 0.0
-    """The bit rises so long after the change."""
+    """Seconds from a change to the setting of the beacon's bit "state changed"."""
     beacon_bit_stays: bool = False
-    """A Bridge's reading does not clear the bit either, as with locks whose WiFi or Thread is switched on."""
+    """The beacon's bit is not cleared when a Bridge reads the states, as with locks that use WiFi or Thread."""
     idle_timeout_s: float = 20.0
-    """A link without traffic is dropped after this; 0 for never."""
+    """Seconds without traffic after which a link is dropped; 0 for never."""
     max_links: int = 4
+    """How many links the lock takes at a time."""
     pushes_states_of_others: bool = False
-    """Report movements on every link, not only on the one that asked for them."""
+    """Movements are reported on every link, not only on the one that has asked for them."""
     plain_error_s: float = 0.0
-    """Seconds after a message that it cannot decrypt until the plain Error Report; others are answered meanwhile."""
+    """Seconds from a message that the lock cannot decrypt to the plain Error Report; others are answered meanwhile."""
     ignores_unreadable: bool = False
-    """It says nothing at all to a message that it cannot decrypt."""
+    """A message that the lock cannot decrypt is not answered at all."""
     challenges_outlive_link: bool = False
-    """A challenge stays valid over a disconnect (not documented)."""
+    """A challenge stays valid when the link ends (not documented)."""
 
     pairing_mode_s: float = 60.0
+    """Seconds that pairing mode lasts."""
     reboot_s: float = 4.0
-    """How long a reboot takes; nobody sees or reaches the lock meanwhile."""
+    """Seconds that a reboot takes; meanwhile nobody sees or reaches the lock."""
     max_users: int = 200
+    """How many users the lock holds."""
     max_codes: int = 100
-    """Keypad codes; not documented."""
+    """How many keypad codes the lock holds (not documented)."""
     max_time_control: int = 20
-    """Time control entries; not documented."""
+    """How many time control entries the lock holds (not documented)."""
     counts_user_changes: bool = True
-    """A change of the user table counts as one of the configuration; the document promises that only for Config."""
+    """A change of the user table raises the config update count; the document promises that for Config only."""
     tells_entry_count: bool = True
-    """Authorization Entry Count comes before the entries."""
+    """Authorization Entry Count is sent before the entries."""
     entry_tail_always: bool = False
-    """An entry has its time limit even if there is none."""
+    """An entry is sent with the fields of a time limit even if it has none."""
     list_end_missing: bool = False
-    """Status COMPLETE does not come after a list."""
+    """Status COMPLETE is not sent after a list."""
     log_size: int = 1000
-    """Entries that the log holds; the oldest make room."""
+    """How many entries the log holds; new ones replace the oldest."""
     log_count_size: int | None = None
-    """Length of Log Entry Count: 3 on old firmware, otherwise 5."""
+    """Length of Log Entry Count: 3 on old firmware; if None, 5."""
     log_data_padded: bool = False
     """The data of every log entry has 5 bytes, as a Smart Lock 3.0 sends it."""
     log_late_s: float = 0.0
-    """Seconds after the end of an action until its entry is written."""
+    """Seconds from the end of an action to its entry in the log."""
     logs_refusals: bool = True
-    """A lock action that is refused for its time or because the lock is busy has its log entry."""
+    """A lock action that is refused for its time limit or as busy has a log entry."""
     pin_attempts: int = 3
-    """Wrong PINs in a row that start a ban."""
+    """How many wrong PINs in a row start a ban."""
     pin_ban_s: float = 300.0
+    """Seconds that a ban after wrong PINs lasts."""
 
     def states_size_of(self, family: Family) -> int:
-        """Length of Keyturner States."""
+        """Return the length of Keyturner States."""
         return self.states_size or (27 if family is Family.ULTRA else 21)
 
     def config_size_of(self, family: Family) -> int:
-        """Length of Config."""
+        """Return the length of Config."""
         return self.config_size or (79 if family is Family.ULTRA else 77)
 
     def advanced_config_size_of(self, family: Family) -> int:
-        """Length of Advanced Config; 0 if this firmware does not know it."""
+        """Return the length of Advanced Config, 0 for firmware without it."""
         given = self.advanced_config_size
         return (33 if family is Family.ULTRA else 31) if given is None else given
 
 
 @dataclass(slots=True, kw_only=True)
 class Settings:
-    """What the owner has set and Config (0x0015) tells."""
+    """The settings of a Smart Lock that Config (0x0015) tells; an Opener has others."""
 
     name: str
     latitude: float = 52.5
@@ -146,7 +157,7 @@ class Settings:
     led_enabled: bool = True
     led_brightness: int = 3
     timezone_offset_min: int = 60
-    """Counts, with `dst_mode`, only without a timezone ID; `Device.told_offset_min` is what the lock tells."""
+    """Offset that counts, with `dst_mode`, only without a timezone ID; `LockClock` decides what the lock tells."""
     dst_mode: int = 0
     has_fob: bool = False
     fob_action_1: int = 1
@@ -170,15 +181,15 @@ class Settings:
 class AuditEntry:
     """One thing that happened at the lock; never holds a key, nonce or PIN.
 
-    `authorization_id` and `name` are whoever did it, None for people at the lock.  `what` is one of: connected,
+    `authorization_id` and `name` tell who did it, None for people at the lock.  `what` is one of: connected,
     disconnected, dropped, write, refused, pairing_mode, paired, replaced, invited, updated, removed, entries_read,
     log_read, logging, config_set, advanced_config_set, clock_set, pin_verified, pin_set, reboot, action_received,
     action_refused, action_started, motor, state, completed, by_hand, button, fob, keypad, auto_lock, time_control,
     calibration, codes_read, code_added, code_updated, code_removed, time_control_read, time_control_added,
     time_control_updated, time_control_removed.
 
-    `suffix` is what a lock action's asker had appended to its name.  `action_started` comes once for each action that
-    is carried out, `motor` with each of its turns.
+    `suffix` is what a client has appended to its name for a lock action.  `action_started` comes once for each action
+    that is carried out, `motor` once for each turn.
     """
 
     time: datetime
@@ -190,7 +201,7 @@ class AuditEntry:
     suffix: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The entry for JSON; `time` in RFC 3339."""
+        """Return the entry for JSON; `time` is in RFC 3339."""
         return {
             "time": self.time.isoformat(),
             "what": self.what,
@@ -204,14 +215,14 @@ class AuditEntry:
 
 @dataclass(slots=True)
 class PinGuard:
-    """Checks the security PIN and bans whoever guesses; `pin` is None while none has been set."""
+    """Checks the security PIN, and refuses every PIN for a time after wrong ones; `pin` is None while none is set."""
 
     pin: int | None = field(repr=False)
     wrong: int = 0
     banned_until: datetime | None = None
 
     def check(self, pin: int, behaviour: Behaviour, now: datetime) -> None:
-        """Raises `Refused`: bad PIN, or too many attempts while the ban lasts (the right PIN does not help then)."""
+        """Raise `Refused` for a wrong PIN, and for every PIN as long as a ban lasts."""
         if self.banned_until is not None and now < self.banned_until:
             raise Refused(ErrorCode.TOO_MANY_PIN_ATTEMPTS)
         if self.pin is None or pin == self.pin:
@@ -224,11 +235,11 @@ class PinGuard:
         raise Refused(ErrorCode.BAD_PIN)
 
     def change(self, pin: int) -> None:
-        """Take another PIN; wrong attempts at the old one are forgotten."""
+        """Set another PIN and forget the wrong attempts at the old one."""
         self.pin = pin
         self.wrong = 0
 
 
 def after(moment: datetime, seconds: float) -> datetime:
-    """`moment` plus so many seconds."""
+    """Return `moment` plus `seconds`, in UTC."""
     return datetime.fromtimestamp(moment.timestamp() + seconds, UTC)

@@ -1,4 +1,7 @@
-"""The owner's requests about settings, security PIN and clock (smartlock.md 11)."""
+"""The owner's requests about settings, security PIN and clock (smartlock.md 11).
+
+An Opener has another Set Config; the other requests are the same.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ _RANGES = {
 
 
 def _set_config(request: ClientRequest, message: SetConfig) -> None:
-    """Written as a whole; the config update count rises only if something is different then.
+    """Write all settings; the config update count rises only if one of them has changed.
 
-    Without a timezone ID the offset is the one that Config tells, with daylight saving in it, so that writing what was
-    read changes nothing; beside one it does not count.
+    Without a timezone ID the offset includes daylight saving, as Config tells it, so that writing what was read changes
+    nothing.  Beside a timezone ID the offset is ignored.
     """
     device = request.device
     settings = device.settings
@@ -50,7 +53,7 @@ def _set_config(request: ClientRequest, message: SetConfig) -> None:
     request.note("config_set", ", ".join(changed) or "nothing new")
     if changed:
         device.config_changed()
-        request.auto_lock.clock_changed()  # it may have moved into another time zone
+        request.auto_lock.clock_changed()  # the lock may be in another time zone now
     request.complete()
 
 
@@ -60,7 +63,7 @@ def _verify_pin(request: ClientRequest, message: VerifySecurityPin) -> None:
 
 
 def _set_pin(request: ClientRequest, message: SetSecurityPin) -> None:
-    """As many decimal digits as the family's PIN has at most."""
+    """Set a PIN that has no more digits than the family allows."""
     device = request.device
     if message.new_pin >= (1_000_000 if device.family.pin_size == 4 else 10_000):
         raise Refused(ErrorCode.BAD_PARAMETER)

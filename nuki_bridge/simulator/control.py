@@ -1,7 +1,7 @@
-"""Control messages for a virtual lock: what a demo, a VM test or a Node-RED test may do to it over MQTT.
+"""Control messages for a virtual lock: what a demo or a test may do to it over MQTT.
 
-A message is a JSON object; each key is one control and they are carried out in the order given, after all of them have
-been checked.  The answer is the lock as it is afterwards, with `audit` if that was asked for.
+A message is a JSON object.  Each key is one control; the controls are carried out in the order given, after all of them
+have been checked.  The answer is the lock as it is afterwards, with the audit trail if `audit` asks for it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ _DOOR_STATES = {
 
 
 def control(lock: Parts, command: dict[str, Any]) -> dict[str, Any]:
-    """Carry `command` out; raises `ValueError` with a sentence for people, and then nothing has been done."""
+    """Carry out `command` and return the answer.
+
+    Raise `ValueError` with a sentence for people if it is wrong; then nothing has been done.
+    """
     if not isinstance(command, dict) or not command:
         raise ValueError(f"a control is a JSON object with at least one of: {', '.join(sorted(CONTROLS))}")
     todo = []
@@ -65,7 +68,7 @@ def control(lock: Parts, command: dict[str, Any]) -> dict[str, Any]:
 
 
 def snapshot(lock: Parts) -> dict[str, Any]:
-    """The lock as somebody standing before it would describe it."""
+    """Return what somebody who stands before the lock would tell of it."""
     return {
         "name": lock.device.name,
         "nuki_id": f"{lock.device.nuki_id:08X}",
@@ -94,7 +97,7 @@ def _wall_clock(lock: Parts) -> str:
     return lock.device.now().astimezone(zone).isoformat(timespec="seconds")
 
 
-# -- checks: each gives what to do, or raises ValueError --------------------------------------------------------------
+# -- checks: each returns what to do, or raises ValueError ------------------------------------------------------------
 
 
 def _boolean(key: str, value: Any) -> bool:
@@ -134,7 +137,7 @@ def _if_true(do: Do) -> Callable[[str, Any], Do]:
 
 
 def _count(low: int, high: int, do: Callable[[Parts, int], None]) -> Callable[[str, Any], Do]:
-    """A number; true stands for 1."""
+    """Return the check of a number; true stands for 1."""
 
     def check(key: str, value: Any) -> Do:
         number = 1 if value is True else _number(key, value, low, high)
@@ -189,7 +192,7 @@ def _parts(key: str, value: Any, allowed: set[str]) -> dict[str, Any]:
 
 
 def _fob(key: str, value: Any) -> Do:
-    """Presses of the first fob, or `{"presses": 1, "id": 17}`."""
+    """Check the presses of the first fob, a number, or of another one: `{"presses": 1, "id": 17}`."""
     parts = _parts(key, value, {"presses", "id"}) if isinstance(value, dict) else {"presses": value}
     presses = 1 if parts.get("presses") is True else _number(f"{key}.presses", parts.get("presses", 1), 1, 3)
     number = None if parts.get("id") is None else _number(f"{key}.id", parts["id"], 1, 0xFFFFFFFF)
@@ -201,8 +204,11 @@ _KEYPAD_SOURCES = {name_of(source): source for source in KeypadSource}
 
 
 def _keypad(key: str, value: Any) -> Do:
-    """`{"action": "unlock", "code": "345678"}` types a code; `{"action": "unlock", "code_id": 3, "name": "Lisa"}` does
-    without one, `accepted` false is a wrong one; with neither it is the arrow."""
+    """Check a use of the keypad.
+
+    `{"action": "unlock", "code": "345678"}` types a code.  `{"action": "unlock", "code_id": 3, "name": "Lisa"}` reports
+    the use of a code without typing it; with `accepted` false it was a wrong one.  With neither it is the arrow key.
+    """
     parts = _parts(key, value, {"action", "code", "code_id", "source", "name", "accepted"})
     action = _word(f"{key}.action", parts.get("action"), _KEYPAD_ACTIONS)
     if "code" in parts:

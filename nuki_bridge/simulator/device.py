@@ -1,7 +1,10 @@
 """What a virtual lock knows, and what it writes into its log and its audit trail.
 
-`motion` moves the bolt, `surroundings` is what people and the weather do to the lock, `connections` its Bluetooth side.
+`motion` moves the bolt, `surroundings` is what people and things do to the lock, `connections` its Bluetooth side.
 Nothing here knows connections or requests.
+
+The door, the percentage of the battery, `settings`, `advanced` and `is_night` are those of a Smart Lock.  Users, PIN,
+clock, log, keypad codes, beacon and pairing mode are the same for an Opener, but for its UUIDs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The lock's side of pairing on one link (smartlock.md 8), written from the document alone.
 
-`Handshake` takes the frames a client writes to the pairing characteristic and gives those the lock indicates.  Whom to
-admit is its owner's decision (`Host`).
+`Handshake` takes the frames that a client writes to the pairing characteristic and returns those that the lock sends.
+Its `Host` decides whom to admit.  A Classic Smart Lock and an Opener pair in the same way; only an Ultra differs.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ class KeyPair(Protocol):
 
     @property
     def public(self) -> bytes:
-        """The public half (32 bytes)."""
+        """Public half of the pair (32 bytes)."""
 
     def agree(self, peer_public: bytes) -> bytes:
-        """The shared key s (32 bytes); raises `BadFrame` for a weak point."""
+        """Return the shared key s (32 bytes); raise `BadFrame` for a weak point."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretKey:
-    """A key pair that knows its secret half."""
+    """A key pair with its secret half."""
 
     secret: bytes = field(repr=False)
 
     @property
     def public(self) -> bytes:
-        """The public half (32 bytes)."""
+        """Public half of the pair (32 bytes)."""
         return public_key(self.secret)
 
     def agree(self, peer_public: bytes) -> bytes:
-        """The shared key s (32 bytes)."""
+        """Return the shared key s (32 bytes)."""
         return kdf1_dh1(self.secret, peer_public)
 
 
 class Host(Protocol):
-    """What the handshake needs of its lock."""
+    """The lock, as far as a handshake needs it; `device.Device` is one."""
 
     family: Family
     keys: KeyPair
@@ -66,7 +66,7 @@ class Host(Protocol):
 
     @property
     def random(self) -> Random:
-        """The lock's source of nonces."""
+        """Source of the lock's nonces."""
 
     @property
     def pairing_mode(self) -> bool:
@@ -77,10 +77,10 @@ class Host(Protocol):
         """The owner has set a security PIN."""
 
     def admit(self, key: bytes, id_type: int, app_id: int, name: str, pin: int | None) -> int:
-        """Store the user; gives the authorization ID.  Raises `Refused`."""
+        """Add a user and return the authorization ID; raise `Refused`."""
 
     def paired(self, authorization_id: int) -> None:
-        """The handshake is through."""
+        """Take note that the handshake has been completed."""
 
 
 class _Step(enum.Enum):
@@ -103,7 +103,7 @@ _ULTRA_DATA_SIZE = 40
 
 
 class Handshake:
-    """Pairing on one link; any refusal starts it over."""
+    """Pairing on one link; after a refusal it begins again."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -115,7 +115,7 @@ class Handshake:
         self._authorization_id = 0
 
     def receive(self, frame: bytes) -> tuple[list[bytes], ErrorCode | None]:
-        """Take what was written; gives the frames to indicate, and the error if it was refused."""
+        """Take one frame; return the frames to send, and the error if the frame was refused."""
         command = 0
         try:
             if self._step is _Step.ENCRYPTED_DATA and len(frame) > HEADER_SIZE + TAG_SIZE:
@@ -178,7 +178,7 @@ class Handshake:
         return self._challenge()
 
     def _data(self, payload: bytes) -> bytes:
-        # Authenticated are the bytes as written, not the name as we would write it.
+        # The bytes are authenticated as they were written, not as this program would write the name.
         if not equal(payload[:KEY_SIZE], h1(self._key, payload[KEY_SIZE:], self._nonce)):
             raise Refused(ErrorCode.BAD_AUTHENTICATOR)
         data = decode(Command.AUTHORIZATION_DATA, payload, self._host.family)
@@ -204,7 +204,7 @@ class Handshake:
         return self._seal(Status(status=StatusCode.COMPLETE))
 
     def _encrypted(self, frame: bytes) -> list[bytes]:
-        """The Ultra family's last step; the authorization ID around it is not looked at (smartlock.md 8.2)."""
+        """Take the last step of an Ultra; the authorization ID in the header does not matter (smartlock.md 8.2)."""
         if len(frame) != frame_size(frame):
             raise Refused(ErrorCode.BAD_LENGTH)
         try:

@@ -1,4 +1,4 @@
-"""The keypad codes of a virtual lock (smartlock.md 11).
+"""The keypad codes of a virtual lock (smartlock.md 11); an Opener has the same.
 
 A code has six digits from 1 to 9, does not begin with 12, and is in the table only once.  How many codes a lock holds
 is not documented.

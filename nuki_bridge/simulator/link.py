@@ -135,8 +135,8 @@ class VirtualLink:
     async def write(self, channel: Channel, data: bytes) -> None:
         """Hand `data` to the lock; see `Link.write`.
 
-        As with BlueZ, writes may be under way at the same time, they arrive in their order, and one whose confirmation
-        nobody waits for any more arrives all the same.
+        As with BlueZ, several writes may be under way at the same time and arrive in order; a write arrives even if
+        nobody waits for its confirmation any more.
         """
         radio, loop, number = self._radio, asyncio.get_running_loop(), self._connection
         if number is None:
@@ -160,7 +160,7 @@ class VirtualLink:
             raise Disconnected(f"the link to {self.address} was lost during a write")
 
     def _carry(self) -> None:
-        """What is due reaches the lock; over a half-open link nothing does, and nothing is confirmed."""
+        """Carry to the lock what is due; over a half-open link nothing is carried or confirmed."""
         now = asyncio.get_running_loop().time() + 1e-6
         while self._connection is not None and not self.deaf and self._writes and self._writes[0][0] <= now:
             _, channel, data, arrived = self._writes.popleft()
@@ -171,7 +171,7 @@ class VirtualLink:
                 self.lose()
 
     def _hand_over(self, number: int, channel: Channel, data: bytes) -> LinkError | None:
-        """One write, with what goes wrong with it."""
+        """Give one write to the lock, with the faults that were ordered, and return the error."""
         faults = self._radio.faults
         if faults.hits("disconnect_before_write"):
             return Disconnected(f"the link to {self.address} was lost before a write")
@@ -183,7 +183,7 @@ class VirtualLink:
         return None
 
     async def disconnect(self) -> None:
-        """Drop the link; never raises."""
+        """Drop the link; never raise."""
         self.lose()
 
     def _air(self) -> LockOnAir:
@@ -197,7 +197,7 @@ class VirtualLink:
             raise AdapterUnavailable(status.reason or "no Bluetooth adapter")
 
     def arrive(self, channel: Channel | None, data: bytes) -> None:
-        """Queue one indication; no channel stands for the lock's hanging up."""
+        """Queue one indication; no channel means that the lock ends the link."""
         if self._connection is None:
             return
         faults, pieces, late_s = self._radio.faults, [data], self._radio.latency_s
@@ -214,7 +214,7 @@ class VirtualLink:
             self._enqueue(late_s, channel, piece)
 
     def _enqueue(self, late_s: float, channel: Channel | None, data: bytes) -> None:
-        """Nothing overtakes what has been sent before."""
+        """Queue one piece for delivery; it does not overtake what was sent before."""
         loop = asyncio.get_running_loop()
         at = max(loop.time() + late_s, self._queue[-1][0] if self._queue else 0.0)
         self._queue.append((at, channel, data))
@@ -224,7 +224,7 @@ class VirtualLink:
             loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
-        """Hand over what is due; the loop may call a little before its time."""
+        """Deliver what is due; the loop may call a little too early."""
         now = asyncio.get_running_loop().time() + 1e-6
         while self._queue and self._queue[0][0] <= now:
             _, channel, data = self._queue.popleft()
@@ -234,7 +234,10 @@ class VirtualLink:
                 self._on_data(channel, data)
 
     def lose(self, only: int | None = None) -> None:
-        """The link is down: both sides learn it, what was under way is gone; if `only` given, that connection alone."""
+        """End the link and tell both sides; what was under way is lost.
+
+        If `only` is given, do nothing unless it is the number of the present connection.
+        """
         if self._connection is None or only not in (None, self._connection):
             return
         number, self._connection = self._connection, None

@@ -3,6 +3,10 @@
 `VirtualLock` builds the parts of a lock and joins them: `device.Device` is what it knows, `motion` what moves its bolt,
 `auto_lock` what it does by itself, `surroundings` the people around it, `connections` its Bluetooth side.  A transport
 (`radio.py` in memory, a Bluetooth peripheral elsewhere) is given by `attach` before anything else happens.
+
+Only a Smart Lock is simulated.  An Opener could share `connections`, `handshake`, `requests`, `clock`, `transport` and
+the tables of users, codes and log.  It would need its own `motor`, `states`, settings and `surroundings`, and no
+`auto_lock`.  Each module says at its beginning what is for a Smart Lock alone.
 """
 
 from __future__ import annotations
@@ -26,8 +30,8 @@ from nuki_bridge.simulator.transport import Transport
 class VirtualLock:
     """A Smart Lock as a client and as the people around it see it.
 
-    What can be done to it and what it shows are members of its own, whichever part they belong to; whoever wants to
-    change what it knows does so at `device`, `motion` or `connections`.
+    Tests, demo and controls use the members of this class, whichever part they belong to.  To change what the lock
+    knows, set the attribute of the part: `device`, `motion` or `connections`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,7 +42,7 @@ class VirtualLock:
         surroundings = self.surroundings = Surroundings(device, motion, auto_lock)
         connections = self.connections = Connections(device, motion, auto_lock)
 
-        # what it knows
+        # What it knows.
         self.address = device.address
         self.nuki_id = device.nuki_id
         self.name = device.name
@@ -55,7 +59,7 @@ class VirtualLock:
         self.audit = device.audit
         self.pin_guard = device.pin_guard
         self.motor = motion.motor
-        # what it shows and does
+        # What it shows and does.
         self.manufacturer_data = device.manufacturer_data
         self.service_data = device.service_data
         self.now = device.now
@@ -68,7 +72,7 @@ class VirtualLock:
         self.hold_button = device.hold_button
         self.leave_pairing_mode = device.leave_pairing_mode
         self.forget_challenges = device.forget_challenges
-        # what people and things do to it
+        # What people and things do to it.
         self.be_busy = motion.be_busy
         self.auto_lock = auto_lock.lock_now
         self.set_clock = auto_lock.set_clock
@@ -85,7 +89,7 @@ class VirtualLock:
         self.uncalibrate = surroundings.uncalibrate
         self.set_enabled = surroundings.set_enabled
         self.remove_authorization = surroundings.remove_authorization
-        # its connections
+        # Its connections.
         self.connected = connections.connected
         self.disconnected = connections.disconnected
         self.written = connections.written
@@ -96,7 +100,7 @@ class VirtualLock:
         self.damage_next_answer = connections.damage_next_answer
 
     def attach(self, transport: Transport) -> None:
-        """Give the lock its transport and clock; what it does by itself begins."""
+        """Give the lock its transport and clock; from then on it can lock by itself."""
         self.device.transport.attach(transport)
         self.auto_lock_watch.settings_changed()
 
@@ -174,7 +178,7 @@ class VirtualLock:
     # -- controls and memory ------------------------------------------------------------------------------------------
 
     def control(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Carry out a control message of the demo or a test (`control.py`); raise `ValueError` with a sentence."""
+        """Carry out a control message (`control.py`) and return the answer; raise `ValueError` with a sentence."""
         parts = control.Parts(self.device, self.motion, self.auto_lock_watch, self.surroundings, self.connections)
         return control.control(parts, command)
 
@@ -196,7 +200,7 @@ class VirtualLock:
 
     def _on_state(self) -> None:
         self.connections.report_states()
-        self.auto_lock_watch.look()
+        self.auto_lock_watch.schedule()
 
     def _on_rest(self) -> None:
-        self.auto_lock_watch.look()
+        self.auto_lock_watch.schedule()

@@ -1,4 +1,4 @@
-"""A virtual lock's log: what happened to it, for whoever knows the security PIN (smartlock.md 11, 0x0031 to 0x34)."""
+"""The log of a virtual lock (smartlock.md 11, 0x0031 to 0x0034); an Opener has a log with other types of entry."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from nuki_bridge.protocol.messages import NAME_SIZE, LogEntry
 from nuki_bridge.protocol.wire import decode, encode
 
 DATA_SIZE = 5
-"""Bytes of the longest data that an entry can have."""
+"""Length in bytes of the longest data that an entry can have."""
 
 
 class Log:
-    """Entries in the order in which they were written; the oldest make room for new ones."""
+    """The entries, in the order in which they were written; new ones replace the oldest."""
 
     def __init__(self) -> None:
         self.enabled = True
         self.next_index = 1
-        """Never 0, which in a request stands for no entry at all; rises on after the log was full."""
+        """Index of the next entry: never 0, which stands for no entry in a request, and never used twice."""
         self.entries: list[LogEntry] = []
         self._kept: list[str] = []
-        """The same for `to_list`: the whole log is kept anew after each change, and encoding it takes its time."""
+        """Each entry as `to_list` returns it: the log is saved after each change, and encoding all of it is slow."""
 
     def write(
         self,
@@ -33,7 +33,7 @@ class Log:
         name: str = "",
         capacity: int = 1000,
     ) -> None:
-        """Add an entry with up to 5 bytes of `data`, unless logging is switched off; its name is cut to 32 bytes."""
+        """Add an entry with up to 5 bytes of `data`, unless logging is off; `name` is cut to 32 bytes."""
         if not self.enabled:
             return
         entry = LogEntry(
@@ -51,17 +51,17 @@ class Log:
         del self.entries[:surplus], self._kept[:surplus]
 
     def select(self, start: int, *, descending: bool) -> list[LogEntry]:
-        """The entries beyond `start`, which is not among them; 0 is beyond the newest or before the oldest."""
+        """Return the entries after `start` in the given direction; 0 begins at the newest or the oldest."""
         if not descending:
             return [entry for entry in self.entries if entry.index > start]
         return [entry for entry in reversed(self.entries) if not start or entry.index < start]
 
     def to_list(self) -> list[str]:
-        """The entries for JSON: each as its payload in hex."""
+        """Return the entries for JSON: the payload of each in hex."""
         return list(self._kept)
 
     def load(self, entries: list[str]) -> None:
-        """Take over what `to_list` gave; raises `ValueError` if it is none of that."""
+        """Take over what `to_list` returned; raise `ValueError` if it is something else."""
         self.entries, self._kept = [], list(entries)
         for data in entries:
             try:
@@ -73,7 +73,7 @@ class Log:
 
 
 def padded(entry: LogEntry) -> LogEntry:
-    """The entry as a Smart Lock 3.0 sends it, with zeros up to 5 bytes of data."""
+    """Return the entry as a Smart Lock 3.0 sends it: with zeros up to 5 bytes of data."""
     data = {f"data_{place}": getattr(entry, f"data_{place}") or 0 for place in range(DATA_SIZE)}
     return LogEntry(
         index=entry.index,

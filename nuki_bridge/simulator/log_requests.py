@@ -9,7 +9,7 @@ from nuki_bridge.simulator.log import padded
 
 
 def _enable_logging(request: ClientRequest, message: EnableLogging) -> None:
-    """Both turns of the switch are themselves in the log; what it holds stays."""
+    """Switch the log on or off, and write that into it, too; the entries stay."""
     device = request.device
     if message.enabled != device.log.enabled:
         device.log.enabled = True

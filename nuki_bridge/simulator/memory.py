@@ -20,7 +20,7 @@ VERSION = 1
 
 
 def to_dict(device: Device, motor: Motor) -> dict[str, Any]:
-    """Return everything that must survive; a motor under way is remembered where it is going to rest."""
+    """Return everything that must survive; of a motor under way that is the state in which it is going to rest."""
     keys = device.keys
     if not isinstance(keys, SecretKey):
         raise ValueError("the lock's secret key is not known, so it cannot be kept")
@@ -65,7 +65,7 @@ def to_dict(device: Device, motor: Motor) -> dict[str, Any]:
 
 @contextmanager
 def reading(data: Any) -> Iterator[None]:
-    """Raise `ValueError` for any mistake in `data` that shows inside."""
+    """Raise `ValueError` if `data` has another version, or shows a mistake in the block."""
     try:
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']!r} is not {VERSION}")
@@ -109,7 +109,7 @@ def restore(device: Device, motor: Motor, data: dict[str, Any]) -> None:
     device.battery_critical = data["battery_critical"]
     device.state_changed = data["state_changed"]
     device.clock.offset = timedelta(seconds=data["clock_offset_s"])
-    # a memory from before there was a log does not have what follows
+    # A memory from before there was a log does not have what follows.
     device.pin_guard.wrong = data.get("wrong_pins", 0)
     banned_until = data.get("pin_banned_until")
     device.pin_guard.banned_until = None if banned_until is None else datetime.fromisoformat(banned_until)

@@ -1,6 +1,7 @@
 """Who moves the bolt of a virtual lock, and what the lock writes down and answers about it.
 
-The turns themselves are `motor`'s; here a client, a person or the lock itself sets the motor going.
+The turns are the business of `motor`; here a client, a person or the lock itself starts it.  Fob actions and
+calibration are those of a Smart Lock; the order of the answers to a client is the same for every device.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ class Motion:
     def __init__(self, device: Device, *, on_state: Callable[[], None], on_rest: Callable[[], None]) -> None:
         """Call `on_state` after each state worth reporting has been written down, `on_rest` after each action."""
         self._device = device
-        self._told_state = on_state
-        self._told_rest = on_rest
+        self._notify_state = on_state
+        self._notify_rest = on_rest
         self.motor = Motor(
             device.behaviour,
             device.advanced,
@@ -198,7 +199,7 @@ class Motion:
     def _on_state(self) -> None:
         self._device.note("state", detail=name_of(self.motor.state))
         self._device.changed()
-        self._told_state()
+        self._notify_state()
 
     def _on_turn(self, action: Action, turn: Turn, blocked: bool) -> None:
         detail = f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}"
@@ -210,4 +211,4 @@ class Motion:
     def _on_rest(self) -> None:
         self.mover = self._actor = None
         self._device.on_memory_changed()
-        self._told_rest()
+        self._notify_rest()

@@ -1,6 +1,7 @@
-"""A virtual lock's motor: what an action makes it do, step by step in time.
+"""The motor of a virtual Smart Lock: what an action makes it do, step by step in time.
 
-It knows neither links nor messages: it reports each state to `on_state` and the end of an action to whoever started it.
+It knows neither links nor messages: it reports each state to `on_state`, and the end of an action to whoever started
+it.  An Opener has no bolt: electric strike, ring to open and continuous mode would need a module in place of this one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from nuki_bridge.simulator.behaviour import Behaviour, after
 from nuki_bridge.simulator.transport import Clock, Timer
 
 Done = Callable[[Completion], None]
+"""Called at the end of an action, with how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,11 @@ MOTOR_ACTIONS = frozenset(
         Action.FULL_LOCK,
     }
 )
-"""What `plan` knows."""
+"""Actions that `plan` accepts: all those of a Smart Lock that turn the motor."""
 
 
 def plan(action: Action, state: LockState) -> list[Phase]:
-    """What `action` takes from `state`; empty if there is nothing to do."""
+    """Return the phases of `action` from `state`; none if there is nothing to do."""
     is_open = state in (LockState.UNLOCKED, LockState.UNLATCHED)
     match action:
         case Action.UNLOCK:
@@ -75,7 +77,7 @@ def plan(action: Action, state: LockState) -> list[Phase]:
 
 
 class Motor:
-    """State of the bolt, and one action at a time."""
+    """The state of the bolt, and one action at a time."""
 
     def __init__(
         self,
@@ -87,10 +89,10 @@ class Motor:
         on_turn: Callable[[Action, Turn, bool], None],
         on_rest: Callable[[], None],
     ) -> None:
-        """`on_state` hears of every state worth reporting, `on_turn` of every start of the motor (and if blocked).
+        """Call `on_state` at every state worth reporting, `on_turn` at every start, with whether the motor is blocked.
 
         `settings` say how long the latch is held and lock 'n' go waits, unless `behaviour` does.  `on_rest` is called
-        when an action is over, after whoever started it has heard how it ended.
+        after an action has ended and whoever started it has been told how.
         """
         self._behaviour = behaviour
         self._settings = settings
@@ -105,7 +107,7 @@ class Motor:
         self.last_completion = Completion.SUCCESS
         self.blocked = False
         self.fails: tuple[Completion, LockState] | None = None
-        """How the next turn ends, and where, if not well: a handle that was not lifted, a motor that ran too long."""
+        """How and where the next turn fails, such as for a handle that was not lifted; None if it does not fail."""
         self.openings = 0
         self.closings = 0
         self._phases: list[Phase] = []
@@ -129,22 +131,23 @@ class Motor:
         return bool(self._phases)
 
     def wait_left_s(self) -> int:
-        """Seconds until lock 'n' go locks, 0 when it is not waiting (at most 255)."""
+        """Return the seconds until lock 'n' go locks, at most 255; 0 when it is not waiting."""
         if self._waits_until is None:
             return 0
         return max(1, min(255, round((self._waits_until - self._clock.now()).total_seconds())))
 
     def resting_state(self) -> LockState:
-        """Where the motor is going to rest when all is done, for a memory that outlives the process."""
+        """Return the state in which the action under way ends, for a memory that outlives the process."""
         state = self.state
         for phase in self._phases:
             state = phase.final if isinstance(phase, Turn) else LockState.UNLOCKED
         return state
 
     def start(self, action: Action, trigger: Trigger, done: Done) -> bool:
-        """Carry `action` out; `done` hears how it ended.  False if there was nothing to do (`done` is not called).
+        """Start `action`; return False, and do not call `done`, if there is nothing to do.
 
-        A lock 'n' go that waits is ended by it.  The caller has made sure that the motor is not `busy`.
+        `done` is called at its end.  It ends a lock 'n' go that waits.  The caller makes sure that the motor is not
+        `busy`.
         """
         self.cancel()
         self.last_action, self.last_trigger, self.last_completion = action, trigger, Completion.SUCCESS
@@ -158,7 +161,7 @@ class Motor:
         return True
 
     def calibrate(self, done: Done) -> None:
-        """Run the bolt to its ends; it rests unlocked.  As for `start`, the motor is not `busy`."""
+        """Run the bolt to its ends; it rests unlocked.  The caller makes sure that the motor is not `busy`."""
         self.cancel()
         self.last_action, self.last_trigger, self.last_completion = Action.NONE, Trigger.SYSTEM, Completion.SUCCESS
         self.trigger = Trigger.SYSTEM
@@ -167,14 +170,14 @@ class Motor:
         self._enter()
 
     def cancel(self) -> None:
-        """End the action under way where it is: a motor that turned stops in between."""
+        """End the action under way at once: a motor that was turning stops in an undefined state."""
         if not self._phases:
             return
         turning = isinstance(self._phases[0], Turn)
         self.put(LockState.UNDEFINED if turning else LockState.UNLOCKED, self.trigger)
 
     def put(self, state: LockState, trigger: Trigger) -> None:
-        """Set the state from outside: a hand, a lost calibration.  Ends an action under way."""
+        """Set the state from outside, as a hand or a lost calibration does; end an action under way."""
         self.state, self.trigger = state, trigger
         if self._phases:
             self.last_completion = Completion.CANCELED
@@ -240,7 +243,7 @@ class Motor:
             self._enter()
 
     def _finish(self, completion: Completion) -> None:
-        """Order matters: whoever hears of the end finds the motor free."""
+        """End the action, then tell it: whoever is told finds the motor free."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

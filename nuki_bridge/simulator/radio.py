@@ -1,4 +1,4 @@
-"""Bluetooth in memory: `Radio` and `Link` for virtual locks, on the event loop's clock, with faults to order.
+"""Bluetooth in memory: a `Radio` for virtual locks, on the event loop's clock, with faults to order.
 
 It behaves as BlueZ does towards its user: indications come in pieces, connecting can time out, a lock that holds a link
 is not seen by others.  With a `state_file` the locks' memory outlives the process.
@@ -88,11 +88,11 @@ class VirtualRadio:
             self.save()
 
     def look_around(self) -> AbstractContextManager[None]:
-        """Nothing to do: every virtual lock is seen at all times."""
+        """Do nothing: every virtual lock is seen at all times."""
         return nullcontext()
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> Link:
-        """A link to the lock at `address`, not yet connected."""
+        """Return a link to the lock at `address`, not yet connected."""
         return VirtualLink(self, address.upper(), on_data, on_disconnect)
 
     # -- for its links ------------------------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ class VirtualRadio:
             self._on_status(self._status)
 
     def half_open(self, address: str, notice_s: float | None = None) -> None:
-        """The lock forgets its links while this side believes in them, for `notice_s` or until it drops them.
+        """Have the lock lose its links while this side keeps them, for `notice_s` or until it drops them.
 
-        Writes are never answered meanwhile.
+        Meanwhile no write is answered.
         """
         air = self._air[address.upper()]
         for number in list(air.links):
@@ -133,15 +133,15 @@ class VirtualRadio:
                 air.call_later(notice_s, lambda link=link, number=number: link.lose(number))  # type: ignore[misc]
 
     def orphan(self, address: str) -> None:
-        """This side loses its links while the lock believes in them until it drops them as idle."""
+        """Have this side lose its links while the lock keeps them, until it drops them as idle."""
         air = self._air[address.upper()]
         for number in list(air.links):
             air.links.pop(number).lose()
 
     def find(self, key: str | None) -> VirtualLock:
-        """A lock by address, advertised name or Nuki ID in hex; None is the only one there is.
+        """Return a lock by address, advertised name or Nuki ID in hex; None stands for the only one there is.
 
-        Raises `ValueError` with the known names otherwise.
+        Raise `ValueError` with the known names if there is no such lock.
         """
         for lock in self.locks:
             known = (lock.address, lock.name.upper(), f"{lock.nuki_id:08X}")
@@ -153,14 +153,14 @@ class VirtualRadio:
         )
 
     def control(self, command: dict[str, Any]) -> dict[str, Any]:
-        """`VirtualLock.control` for the lock that `lock` in the command names; raises `ValueError`."""
+        """Carry out a control message at the lock that its `lock` names, and return the answer; raise `ValueError`."""
         if not isinstance(command, dict) or not isinstance(command.get("lock"), str | None):
             raise ValueError('a control is a JSON object; "lock" in it is the name of a virtual lock')
         rest = {key: value for key, value in command.items() if key != "lock"}
         return self.find(command.get("lock")).control(rest)
 
     def save(self) -> None:
-        """Write the locks' memory, readable by the owner only; does nothing without a state file."""
+        """Write the locks' memory, readable by the owner only; do nothing without a state file."""
         self._save_due = False
         if self._state_file is not None:
             save_locks(self._state_file, self.locks)
@@ -168,7 +168,7 @@ class VirtualRadio:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _save_soon(self) -> None:
-        """Changes come in bunches: one write for each bunch."""
+        """Save once for all changes that come at the same time."""
         if self._state_file is None or self._save_due:
             return
         try:
@@ -188,7 +188,7 @@ class VirtualRadio:
 
 
 class _Air:
-    """The transport of one lock: its links, by connection."""
+    """The transport of one lock, with its links by connection number."""
 
     def __init__(self, radio: VirtualRadio, lock: VirtualLock) -> None:
         self.radio = radio
@@ -198,7 +198,7 @@ class _Air:
         lock.device.on_memory_changed = radio._save_soon
 
     def send(self, connection_id: int, channel: Channel, data: bytes) -> None:
-        """Cut into indications; the link queues them."""
+        """Cut `data` into indications and give them to the link."""
         link = self.links.get(connection_id)
         if link is None:
             return
@@ -207,7 +207,7 @@ class _Air:
             link.arrive(channel, data[start : start + size])
 
     def drop(self, connection_id: int) -> None:
-        """A lock out of range says nothing more; otherwise what it sent arrives first."""
+        """End the connection; what was sent before arrives first, unless the lock is out of range."""
         link = self.links.get(connection_id)
         if link is None:
             self.call_later(0.0, lambda: self.lock.disconnected(connection_id))
@@ -217,19 +217,19 @@ class _Air:
             link.lose()
 
     def advertise(self) -> None:
-        """Seen at the next turn of the loop, so that nobody is called from within the lock."""
+        """Show the lock at the next turn of the loop, so that nobody is called from within the lock."""
         if self.radio._on_sighting is not None:
             asyncio.get_running_loop().call_soon(self.radio._show, self.lock)
 
     def call_later(self, delay_s: float, fn: Callable[[], None]) -> Timer:
-        """On the loop's clock."""
+        """Call `fn` once, `delay_s` seconds from now on the loop's clock."""
         return asyncio.get_running_loop().call_later(delay_s, fn)
 
     def now(self) -> datetime:
-        """Time of day."""
+        """Return the time of day."""
         return self.radio.clock()
 
     def lose_all(self) -> None:
-        """Every link breaks at once."""
+        """Break every link at once."""
         for link in list(self.links.values()):
             link.lose()

@@ -1,4 +1,7 @@
-"""The requests that only read: states, challenge, battery, Config (smartlock.md 11)."""
+"""The requests that only read: states, challenge, battery, Config (smartlock.md 11).
+
+States, Config and the summary of openings and closings are those of a Smart Lock.
+"""
 
 from __future__ import annotations
 

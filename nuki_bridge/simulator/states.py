@@ -1,4 +1,4 @@
-"""The states that a virtual lock reports, in answer to a request and by itself."""
+"""The Keyturner States of a virtual Smart Lock; an Opener has states of another layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What people, doors, batteries and accessories do to a virtual lock, without Bluetooth."""
+"""What people, doors, batteries and accessories do to a virtual lock, without Bluetooth.
+
+Door, hand and calibration are those of a Smart Lock.  Fob, keypad, button, battery and the owner's phone would act on
+an Opener, too; its doorbell is missing here.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ class Surroundings:
     # -- at the door --------------------------------------------------------------------------------------------------
 
     def turn_by_hand(self, state: LockState) -> None:
-        """Turn the key or knob.  Raises `ValueError` for a state a hand cannot make."""
+        """Turn the key or knob.  Raise `ValueError` for a state that a hand cannot reach."""
         if state not in REACHABLE_BY_HAND:
             allowed = ", ".join(name_of(s) for s in REACHABLE_BY_HAND)
             raise ValueError(f"a hand cannot turn the lock to {name_of(state)!r}; allowed: {allowed}")
@@ -48,7 +52,7 @@ class Surroundings:
         self._device.log_action(_BY_HAND[state], Trigger.MANUAL, Completion.SUCCESS)
 
     def press_button(self, count: int = 1) -> None:
-        """Press the button: what that does is set in the configuration; while something runs, it stops that."""
+        """Press the button: it stops what is running, otherwise it does what the configuration says."""
         if count not in (1, 2):
             raise ValueError(f"the button is pressed once or twice, not {count} times")
         self._device.note("button", detail=str(count))
@@ -63,7 +67,7 @@ class Surroundings:
             self._motion.start_logged(action, Trigger.BUTTON)
 
     def time_has_come(self, entry_id: int) -> None:
-        """The time of a time control entry; raises `ValueError` if there is no such entry."""
+        """Carry out a time control entry, whose time has come; raise `ValueError` if there is no such entry."""
         entry = self._device.time_control.get(entry_id)
         if entry is None:
             known = ", ".join(str(each.entry_id) for each in self._device.time_control) or "none"
@@ -74,7 +78,7 @@ class Surroundings:
         self._motion.start_logged(entry.action, Trigger.AUTOMATIC)
 
     def enter_code(self, action: Action, digits: int) -> None:
-        """Type a code into the keypad: it counts if it is in the table, enabled and in its time."""
+        """Type a code into the keypad; it is accepted if it is in the table, enabled and within its time limit."""
         code = self._device.codes.with_digits(digits)
         if code is None:
             self.use_keypad(action, accepted=False)
@@ -88,25 +92,25 @@ class Surroundings:
         self.use_keypad(action, code_id=code.code_id, name=code.name, accepted=allowed)
 
     def set_door(self, state: DoorState) -> None:
-        """What the door sensor sees."""
+        """Set what the door sensor sees."""
         if state == self._device.door:
             return
         self._device.door = state
         if self._device.door_logging and state in _DOOR_EVENTS:
             self._device.write_log(LogType.DOOR_SENSOR, _DOOR_EVENTS[state])
         self._device.changed()
-        self._auto_lock.look()
+        self._auto_lock.schedule()
         if state is DoorState.CLOSED:
             self._auto_lock.door_closed()
 
     def log_door(self, on: bool) -> None:
-        """Switch the logging of the door sensor."""
+        """Switch the logging of the door sensor on or off."""
         if on != self._device.door_logging:
             self._device.door_logging = on
             self._device.write_log(LogType.DOOR_SENSOR_LOGGING, on)
 
     def set_battery(self, percent: int, critical: bool | None = None) -> None:
-        """Charge in percent; critical below 20 unless told otherwise."""
+        """Set the charge in percent; if `critical` is None, the battery is critical below 20 percent."""
         if not 0 <= percent <= 100:
             raise ValueError(f"a battery holds 0 to 100 percent, not {percent}")
         self._device.battery_percent = percent
@@ -114,12 +118,12 @@ class Surroundings:
         self._device.changed()
 
     def block_motor(self, blocked: bool = True) -> None:
-        """Put something into the bolt's way, or take it out."""
+        """Put something into the way of the bolt, or take it out."""
         self._motion.motor.blocked = blocked
         self._device.on_memory_changed()
 
     def uncalibrate(self, lost: bool = True) -> None:
-        """Lose the calibration, or find it again (unlocked then)."""
+        """Lose the calibration, or get it back, which leaves the lock unlocked."""
         if lost:
             self._motion.motor.put(LockState.UNCALIBRATED, Trigger.SYSTEM)
         elif not self._motion.motor.calibrated:
@@ -128,9 +132,9 @@ class Surroundings:
     # -- fob and keypad: they have an authorization of their own, from their first use on ------------------------------
 
     def press_fob(self, presses: int = 1, authorization_id: int | None = None) -> None:
-        """Press a fob 1 to 3 times; what that does is set in the configuration.
+        """Press a fob 1 to 3 times; the configuration says what that does.
 
-        Without `authorization_id` it is the first fob; raises `ValueError` if that number is none of a fob.
+        Without `authorization_id` it is the first fob.  Raise `ValueError` if that number is not the ID of a fob.
         """
         fob = self._accessory(IdType.FOB, "Fob", authorization_id)
         self._device.note("fob", fob, detail=str(presses))
@@ -155,7 +159,7 @@ class Surroundings:
         name: str | None = None,
         accepted: bool = True,
     ) -> None:
-        """Enter a code: `code_id` is its number, `name` whose it is; a wrong one is not `accepted`."""
+        """Use the keypad with code `code_id`, which belongs to `name`; a wrong code is not `accepted`."""
         keypad = self._accessory(IdType.KEYPAD, "Keypad", None)
         self._device.note("keypad", keypad, detail=f"{name_of(action)}, {name_of(source)} {code_id}")
 
@@ -172,14 +176,14 @@ class Surroundings:
     # -- the owner's phone --------------------------------------------------------------------------------------------
 
     def set_enabled(self, authorization_id: int, enabled: bool) -> None:
-        """Enable or disable an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
+        """Enable or disable an authorization, as the owner's phone would.  Raise `ValueError` if there is none."""
         entry = self._entry(authorization_id)
         entry.enabled = enabled
         self._device.note("updated", detail=f"{entry.label}, {'enabled' if enabled else 'disabled'}")
         self._device.users_changed()
 
     def remove_authorization(self, authorization_id: int) -> None:
-        """Delete an authorization, as the owner's phone would.  Raises `ValueError` if there is none."""
+        """Delete an authorization, as the owner's phone would.  Raise `ValueError` if there is none."""
         self._device.note("removed", detail=self._entry(authorization_id).label)
         self._device.authorizations.remove(authorization_id)
         self._device.users_changed()
@@ -194,7 +198,7 @@ class Surroundings:
         return entry
 
     def _accessory(self, id_type: IdType, name: str, authorization_id: int | None) -> Authorization:
-        """The fob or keypad in question; the first one is paired if the lock has none yet."""
+        """Return the fob or keypad with this ID, or the first one, which is paired if the lock has none yet."""
         if authorization_id is not None:
             entry = self._entry(authorization_id)
             if entry.id_type != id_type:
@@ -216,7 +220,7 @@ class Surroundings:
         return entry
 
     def _act_for(self, who: Authorization, action: Action, trigger: Trigger, over: Over) -> None:
-        """An accessory's action, if its authorization and the lock allow it now."""
+        """Start the action of an accessory, if its authorization and the lock allow it now."""
         who.last_active = self._device.now()
         refusal = None
         if not who.enabled or not who.may_act(self._device.now(), self._device.timezone_offset_min):

@@ -1,4 +1,4 @@
-"""The time control entries of a virtual lock (smartlock.md 11).
+"""The time control entries of a virtual lock (smartlock.md 11); those of an Opener have other actions.
 
 The virtual lock does not carry out an entry by itself: `<lock>/simulate` says when the time of an entry has come.
 """
@@ -23,7 +23,7 @@ LAST_ID = 0xFF
 
 @dataclass(slots=True)
 class Entry:
-    """What the lock does at a time of day; `weekdays` is a mask, bit 6 Monday, 0 for every day."""
+    """An action at a time of day; bit 6 of `weekdays` is Monday, bit 0 Sunday, and 0 stands for every day."""
 
     entry_id: int
     weekdays: int

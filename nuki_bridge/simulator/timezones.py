@@ -1,6 +1,6 @@
-"""A virtual lock's wall clock: time zones by their number in Config, and their daylight saving (smartlock.md 14).
+"""Time zones by their number in Config, and their daylight saving (smartlock.md 14).
 
-The rules are written out here instead of being asked of the system, because a lock has them in its firmware, too.
+The rules are written out here instead of taken from the system, because a lock has them in its firmware, too.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.wire import NoTime, time_of_day
 
 NONE = 0xFFFF
-"""Timezone ID of a lock that has none: its offset and `dst_mode` count then."""
+"""Timezone ID that stands for no time zone: then the offset and `dst_mode` of the settings count."""
 EUROPEAN = 1
 """DST mode that adds an hour in the European summer; 0 adds nothing."""
 DAYLIGHT_MIN = 60
-"""What daylight saving adds, in minutes."""
+"""Minutes that daylight saving adds."""
 
 _FRIDAY, _SUNDAY = 4, 6
 
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """The first `weekday` (0 is Monday) on or after a day of a month, at an hour of standard time or of UTC."""
+    """The first `weekday` (0 is Monday) on or after a day of a month, at an hour of standard time or UTC."""
 
     month: int
     day: int
@@ -43,7 +43,7 @@ class _Summer:
     in_utc: bool = False
 
     def lasts(self, standard: datetime, utc: datetime) -> bool:
-        """Whether summer time is in force; both arguments without zone."""
+        """Return whether summer time is in force; both arguments are without time zone."""
         moment = utc if self.in_utc else standard
         begin, end = self.begin.in_year(moment.year), self.end.in_year(moment.year)
         return begin <= moment < end if begin < end else not end <= moment < begin
@@ -105,22 +105,22 @@ _ZONES: dict[int, tuple[float, _Summer | None]] = {
     44: (-10, None),
     45: (-11, None),
 }
-"""Standard time in hours from UTC, and summer time where the lock applies it; the published table, outdated or not."""
+"""Hours from UTC to standard time, and the summer time that the lock applies, as published, even if outdated."""
 
 
 def known(timezone_id: int) -> bool:
-    """A number that Config may carry."""
+    """Return whether Config may have this timezone ID."""
     return timezone_id == NONE or timezone_id in _ZONES
 
 
 def daylight_min(dst_mode: int, now: datetime) -> int:
-    """What DST mode adds at `now` to the offset of a lock without timezone ID, in minutes."""
+    """Return the minutes that DST mode adds at `now` to the offset of a lock without timezone ID."""
     utc = now.astimezone(UTC).replace(tzinfo=None)
     return DAYLIGHT_MIN if dst_mode == EUROPEAN and _EUROPE.lasts(utc, utc) else 0
 
 
 def offset_min(timezone_id: int, now: datetime) -> int:
-    """Minutes from UTC to the wall clock at `now` in a zone of the table; raises `KeyError` for any other."""
+    """Return the minutes from UTC to the wall clock at `now`; raise `KeyError` for a zone that is not in the table."""
     standard_h, summer = _ZONES[timezone_id]
     utc = now.astimezone(UTC).replace(tzinfo=None)
     in_summer = summer is not None and summer.lasts(utc + timedelta(hours=standard_h), utc)
@@ -131,17 +131,17 @@ def offset_min(timezone_id: int, now: datetime) -> int:
 
 
 def hand(at: time | NoTime) -> time:
-    """Where the hands stand at a time of day; what is none, such as 24:00, is midnight."""
+    """Return a time of day as the hands show it; one that does not exist, such as 24:00, is midnight."""
     return at if isinstance(at, time) else time()
 
 
 def written(at: time | NoTime) -> str:
-    """A time of day for JSON, also one that is none."""
+    """Return a time of day for JSON, also one that does not exist."""
     hour, minute = time_of_day.pack(at, Family.CLASSIC)
     return f"{hour:02}:{minute:02}"
 
 
 def read(text: str) -> time | NoTime:
-    """What `written` gave, or a time with seconds."""
+    """Return the time of day that `written` returned as text; seconds are ignored."""
     found: time | NoTime = time_of_day.unpack(bytes(int(each) for each in text.split(":")[:2]))
     return found

@@ -1,4 +1,4 @@
-"""The owner's requests about the user table (smartlock.md 11)."""
+"""The owner's requests about the user table (smartlock.md 11); they are the same for every device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 
 
 def _request_entries(request: ClientRequest, message: RequestAuthorizationEntries) -> None:
-    """The asker first, then the others by ID; offset and count are places in this order."""
+    """Send the user who asks, then the others by ID; offset and count are places in this order."""
     asker, device = request.authorization, request.device
     entries = sorted(device.authorizations, key=lambda e: (e is not asker, e.authorization_id))
     if message.id_type is not None:
@@ -65,7 +65,7 @@ def _invite(request: ClientRequest, message: AuthorizationDataInvite) -> None:
 
 
 def _update_entry(request: ClientRequest, message: UpdateAuthorizationEntry) -> None:
-    """All of it is written, also what has not changed."""
+    """Write all of the entry, also what has not changed."""
     entry = request.device.authorizations.get(message.authorization_id)
     if entry is None:
         raise Refused(ErrorCode.INVALID_AUTH_ID)
