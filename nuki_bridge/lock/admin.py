@@ -18,15 +18,11 @@ from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import with_challenge
+from nuki_bridge.protocol.authorizations import AuthorizationEntryCount
 from nuki_bridge.protocol.codes import ErrorCode
 from nuki_bridge.protocol.keypad_codes import KeypadCodeCount
-from nuki_bridge.protocol.messages import (
-    AuthorizationEntryCount,
-    LogEntryCount,
-    SetSecurityPin,
-    Status,
-    VerifySecurityPin,
-)
+from nuki_bridge.protocol.log_entries import LogEntryCount
+from nuki_bridge.protocol.messages import SetSecurityPin, Status, VerifySecurityPin
 from nuki_bridge.protocol.time_control import TimeControlEntryCount
 from nuki_bridge.protocol.wire import Message, OwnerRequest
 

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING
 from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LogType, Trigger, open_enum
-from nuki_bridge.protocol.messages import NAME_SIZE, LogEntry, LogEntryCount, RequestLogEntries, Status
+from nuki_bridge.protocol.log_entries import LogEntry, LogEntryCount, RequestLogEntries
+from nuki_bridge.protocol.messages import NAME_SIZE, Status
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.action import ActionContext

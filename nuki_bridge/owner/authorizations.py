@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nuki_bridge.protocol.codes import IdType
-from nuki_bridge.protocol.messages import (
+from nuki_bridge.protocol.authorizations import (
     AuthorizationDataInvite,
     AuthorizationEntry,
     AuthorizationEntryCount,
     AuthorizationIdInvite,
     RemoveAuthorizationEntry,
     RequestAuthorizationEntries,
-    Status,
     UpdateAuthorizationEntry,
 )
+from nuki_bridge.protocol.codes import IdType
+from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.wire import TimeLimit
 
 if TYPE_CHECKING:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.lock.profile import Profile
     from nuki_bridge.owner.users import Users
-from nuki_bridge.protocol.messages import KeyturnerStates, LogEntry
+from nuki_bridge.protocol.log_entries import LogEntry
+from nuki_bridge.protocol.messages import KeyturnerStates
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ from nuki_bridge.lock.admin import LIST_S, PROGRESS_S
 from nuki_bridge.owner import log_entries
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.lock_log import event_of
-from nuki_bridge.protocol.messages import EnableLogging, Status
+from nuki_bridge.protocol.log_entries import EnableLogging
+from nuki_bridge.protocol.messages import Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.protocol.messages import LogEntry
+    from nuki_bridge.protocol.log_entries import LogEntry
 
 DEFAULT_COUNT = 20
 """Log entries in an answer, unless `count` says how many."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nuki_bridge.protocol.messages import LogEntry, LogEntryCount, RequestLogEntries
+from nuki_bridge.protocol.log_entries import LogEntry, LogEntryCount, RequestLogEntries
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin

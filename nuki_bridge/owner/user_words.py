@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from nuki_bridge.owner.access import Access
-    from nuki_bridge.protocol.messages import AuthorizationEntry
+    from nuki_bridge.protocol.authorizations import AuthorizationEntry
     from nuki_bridge.protocol.wire import TimeLimit
 
 _TYPES = {IdType.KEYPAD_2: "keypad"}

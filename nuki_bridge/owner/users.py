@@ -26,8 +26,8 @@ from nuki_bridge.lock.turn import exclusive
 from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.user_words import limit_of, to_json, type_word
+from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.codes import ErrorCode, IdType
-from nuki_bridge.protocol.messages import AuthorizationEntry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,7 +17,6 @@ from nuki_bridge.protocol.codes import (
     Family,
     IdType,
     LockState,
-    LogType,
     NukiState,
     StatusCode,
     Trigger,
@@ -27,7 +26,6 @@ from nuki_bridge.protocol.wire import (
     ChallengedRequest,
     Message,
     OwnerRequest,
-    TimeLimit,
     date_time,
     enum8,
     enum16,
@@ -40,7 +38,6 @@ from nuki_bridge.protocol.wire import (
     s8,
     s16,
     text,
-    time_limit,
     u8,
     u16,
     u32,
@@ -332,78 +329,7 @@ class SetConfig(OwnerRequest):
     timezone_id: int = wire(u16)
 
 
-# -- section 11: authorizations ---------------------------------------------------------------------------------------
-
-
-@message(Command.REMOVE_AUTHORIZATION_ENTRY)
-class RemoveAuthorizationEntry(OwnerRequest):
-    """CL: delete an authorization (38 / 40 bytes)."""
-
-    authorization_id: int = wire(u32)
-
-
-@message(Command.REQUEST_AUTHORIZATION_ENTRIES)
-class RequestAuthorizationEntries(OwnerRequest):
-    """CL: list authorizations (38 / 40 bytes; one more with the filter, which only new firmware understands)."""
-
-    offset: int = wire(u16)
-    count: int = wire(u16)
-    id_type: IdType | int | None = wire(enum8(IdType), optional=True)
-
-
-@message(Command.AUTHORIZATION_ENTRY)
-class AuthorizationEntry(Message):
-    """SL: one authorization (56 bytes, 75 with the tail); the limit counts only if `time_limited`."""
-
-    authorization_id: int = wire(u32)
-    id_type: IdType | int = wire(enum8(IdType))
-    name: str = wire(text(NAME_SIZE))
-    enabled: bool = wire(kept_flag)
-    remote_allowed: bool = wire(kept_flag)
-    created: datetime | None = wire(date_time)
-    last_active: datetime | None = wire(date_time)
-    lock_count: int = wire(u16)
-    time_limited: bool = wire(kept_flag)
-    limit: TimeLimit | None = wire(time_limit, optional=True)
-
-
-@message(Command.AUTHORIZATION_ENTRY_COUNT)
-class AuthorizationEntryCount(Message):
-    """SL: how many entries follow (2 bytes)."""
-
-    count: int = wire(u16)
-
-
-@message(Command.AUTHORIZATION_DATA_INVITE)
-class AuthorizationDataInvite(OwnerRequest):
-    """CL: create an authorization with a key of our making (120 / 122 bytes)."""
-
-    name: str = wire(text(NAME_SIZE))
-    id_type: IdType | int = wire(enum8(IdType))
-    shared_key: bytes = wire(raw(32), secret=True)
-    remote_allowed: bool = wire(flag)
-    time_limited: bool = wire(flag)
-    limit: TimeLimit = wire(time_limit)
-
-
-@message(Command.AUTHORIZATION_ID_INVITE)
-class AuthorizationIdInvite(Message):
-    """SL: the authorization an invite created (11 bytes)."""
-
-    authorization_id: int = wire(u32)
-    created: datetime | None = wire(date_time)
-
-
-@message(Command.UPDATE_AUTHORIZATION_ENTRY)
-class UpdateAuthorizationEntry(OwnerRequest):
-    """CL: change an authorization; there is no partial write (92 / 94 bytes)."""
-
-    authorization_id: int = wire(u32)
-    name: str = wire(text(NAME_SIZE))
-    enabled: bool = wire(kept_flag)
-    remote_allowed: bool = wire(kept_flag)
-    time_limited: bool = wire(kept_flag)
-    limit: TimeLimit = wire(time_limit)
+# -- section 11: the security PIN, clock and motor --------------------------------------------------------------------
 
 
 @message(Command.VERIFY_SECURITY_PIN)
@@ -433,56 +359,3 @@ class RequestReboot(OwnerRequest):
 @message(Command.REQUEST_CALIBRATION)
 class RequestCalibration(OwnerRequest):
     """CL: run the bolt to its ends and measure them; answered with states and a Status (34 / 36 bytes)."""
-
-
-# -- section 11: the log ----------------------------------------------------------------------------------------------
-
-
-@message(Command.ENABLE_LOGGING)
-class EnableLogging(OwnerRequest):
-    """CL: switch the log on or off (35 / 37 bytes)."""
-
-    enabled: bool = wire(flag)
-
-
-@message(Command.REQUEST_LOG_ENTRIES)
-class RequestLogEntries(OwnerRequest):
-    """CL: log entries older (descending) or newer (ascending) than `start`, which is not among them (42 / 44 bytes).
-
-    `start` 0 is from the newest or oldest.  `total_count` asks for a LogEntryCount first.
-    """
-
-    start: int = wire(u32)
-    count: int = wire(u16)
-    descending: bool = wire(flag)
-    total_count: bool = wire(flag)
-
-
-@message(Command.LOG_ENTRY_COUNT)
-class LogEntryCount(Message):
-    """SL: how many entries there are (5 bytes; 3 from old firmware)."""
-
-    logging_enabled: bool = wire(flag)
-    count: int = wire(u16)
-    door_sensor_enabled: bool | None = wire(flag, optional=True)
-    door_sensor_logging_enabled: bool | None = wire(flag, optional=True)
-
-
-@message(Command.LOG_ENTRY, *_MODERN)
-class LogEntry(Message):
-    """SL: one log entry (48 bytes and data, of which each `kind` has its own; what follows it is padding).
-
-    `data` is up to 5 bytes: for a lock action, calibration or initialization run action, trigger, flags and completion
-    status; for a keypad action action, source, completion status and code ID (u16).
-    """
-
-    index: int = wire(u32)
-    time: datetime | None = wire(date_time)
-    authorization_id: int = wire(u32)
-    name: str = wire(text(NAME_SIZE))
-    kind: LogType | int = wire(enum8(LogType))
-    data_0: int | None = wire(u8, optional=True)
-    data_1: int | None = wire(u8, optional=True)
-    data_2: int | None = wire(u8, optional=True)
-    data_3: int | None = wire(u8, optional=True)
-    data_4: int | None = wire(u8, optional=True)

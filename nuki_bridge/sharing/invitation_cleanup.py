@@ -15,8 +15,8 @@ from datetime import datetime
 from nuki_bridge.errors import NukiError, StoreError
 from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.owned_lock import OwnedLock
+from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.codes import IdType
-from nuki_bridge.protocol.messages import AuthorizationEntry
 from nuki_bridge.sharing.invitation_store import Invitation, Stage
 from nuki_bridge.sharing.shared_lock import SharedLock
 

@@ -39,8 +39,8 @@ from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.owned_lock import OwnedLock
+from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
-from nuki_bridge.protocol.messages import AuthorizationEntry
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.protocol.wire import TimeLimit
 from nuki_bridge.sharing.allowance import Allowance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nuki_bridge.lock.lock import Lock
-from nuki_bridge.protocol.messages import AuthorizationEntry
+from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.sharing.invitations import Invitations
 
 

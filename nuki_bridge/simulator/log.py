@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.codes import Command, Family, LogType
-from nuki_bridge.protocol.messages import NAME_SIZE, LogEntry
+from nuki_bridge.protocol.log_entries import LogEntry
+from nuki_bridge.protocol.messages import NAME_SIZE
 from nuki_bridge.protocol.wire import decode, encode
 
 DATA_SIZE = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nuki_bridge.protocol.codes import DoorState, LogType
-from nuki_bridge.protocol.messages import EnableLogging, LogEntryCount, RequestLogEntries
+from nuki_bridge.protocol.log_entries import EnableLogging, LogEntryCount, RequestLogEntries
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 from nuki_bridge.simulator.log import padded
 

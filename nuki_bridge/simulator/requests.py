@@ -9,8 +9,9 @@ from typing import Any
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.advanced_config import SetAdvancedConfig
+from nuki_bridge.protocol.authorizations import RequestAuthorizationEntries
 from nuki_bridge.protocol.codes import ErrorCode, Family, name_of
-from nuki_bridge.protocol.messages import LockAction, RequestAuthorizationEntries, SimpleLockAction
+from nuki_bridge.protocol.messages import LockAction, SimpleLockAction
 from nuki_bridge.protocol.wire import Message, decode
 from nuki_bridge.simulator import (
     action_requests,

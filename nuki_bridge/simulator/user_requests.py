@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nuki_bridge.protocol.codes import ErrorCode, IdType
-from nuki_bridge.protocol.messages import (
+from nuki_bridge.protocol.authorizations import (
     AuthorizationDataInvite,
     AuthorizationEntry,
     AuthorizationEntryCount,
@@ -12,6 +11,7 @@ from nuki_bridge.protocol.messages import (
     RequestAuthorizationEntries,
     UpdateAuthorizationEntry,
 )
+from nuki_bridge.protocol.codes import ErrorCode, IdType
 from nuki_bridge.simulator.authorizations import told_limit
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers

@@ -10,7 +10,7 @@ import pytest
 from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.owner.lock_log import event_of
 from nuki_bridge.protocol.codes import Command, Family, LogType
-from nuki_bridge.protocol.messages import LogEntry
+from nuki_bridge.protocol.log_entries import LogEntry
 from nuki_bridge.protocol.wire import decode
 
 TWENTY = b"Lisa-Marie Schneider"

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki_bridge.errors import BadFrame
+from nuki_bridge.protocol import authorizations as a
+from nuki_bridge.protocol import log_entries as e
 from nuki_bridge.protocol import messages as m
 from nuki_bridge.protocol.codes import Action, Command, Completion, DoorState, Family, LockState, Trigger, name_of
 from nuki_bridge.protocol.wire import TimeLimit, UnknownMessage, decode, encode
@@ -101,11 +103,15 @@ def test_published_lock_action() -> None:
     ("message", "classic", "ultra"),
     [
         (m.RequestData(wanted=Command.CHALLENGE), 2, 2),
-        (m.RemoveAuthorizationEntry(authorization_id=1, nonce=NONCE, security_pin=1234), 38, 40),
-        (m.RequestAuthorizationEntries(offset=0, count=9, nonce=NONCE, security_pin=1234), 38, 40),
-        (m.RequestAuthorizationEntries(offset=0, count=9, id_type=0, nonce=NONCE, security_pin=1234), 39, 41),
+        (a.RemoveAuthorizationEntry(authorization_id=1, nonce=NONCE, security_pin=1234), 38, 40),
+        (a.RequestAuthorizationEntries(offset=0, count=9, nonce=NONCE, security_pin=1234), 38, 40),
         (
-            m.AuthorizationDataInvite(
+            a.RequestAuthorizationEntries(offset=0, count=9, id_type=0, nonce=NONCE, security_pin=1234),
+            39,
+            41,
+        ),
+        (
+            a.AuthorizationDataInvite(
                 name="Anna",
                 id_type=0,
                 shared_key=NONCE,
@@ -118,9 +124,9 @@ def test_published_lock_action() -> None:
             120,
             122,
         ),
-        (m.AuthorizationIdInvite(authorization_id=1, created=None), 11, 11),
+        (a.AuthorizationIdInvite(authorization_id=1, created=None), 11, 11),
         (
-            m.UpdateAuthorizationEntry(
+            a.UpdateAuthorizationEntry(
                 authorization_id=1,
                 name="Anna",
                 enabled=True,
@@ -140,11 +146,11 @@ def test_published_lock_action() -> None:
         (m.VerifySecurityPin(nonce=NONCE, security_pin=1), 34, 36),
         (m.RequestConfig(nonce=NONCE), 32, 32),
         (m.SetSecurityPin(new_pin=1, nonce=NONCE, security_pin=2), 36, 40),
-        (m.EnableLogging(enabled=True, nonce=NONCE, security_pin=1), 35, 37),
+        (e.EnableLogging(enabled=True, nonce=NONCE, security_pin=1), 35, 37),
         (m.RequestReboot(nonce=NONCE, security_pin=1), 34, 36),
         (m.UpdateTime(time=LIMIT.until, nonce=NONCE, security_pin=2), 41, 43),
         (
-            m.RequestLogEntries(start=0, count=5, descending=True, total_count=False, nonce=NONCE, security_pin=1),
+            e.RequestLogEntries(start=0, count=5, descending=True, total_count=False, nonce=NONCE, security_pin=1),
             42,
             44,
         ),
@@ -189,10 +195,10 @@ def test_pin_is_a_number_of_the_familys_width() -> None:
 
 
 def test_challenge_and_pin_are_filled_in_when_a_request_is_sent() -> None:
-    made = m.RemoveAuthorizationEntry(authorization_id=1)
-    filled = m.RemoveAuthorizationEntry(authorization_id=1, nonce=NONCE, security_pin=1234)
+    made = a.RemoveAuthorizationEntry(authorization_id=1)
+    filled = a.RemoveAuthorizationEntry(authorization_id=1, nonce=NONCE, security_pin=1234)
     assert made.signed(NONCE, 1234) == filled
-    assert filled.signed(bytes(32), 99) == m.RemoveAuthorizationEntry(
+    assert filled.signed(bytes(32), 99) == a.RemoveAuthorizationEntry(
         authorization_id=1, nonce=bytes(32), security_pin=1234
     ), "a PIN that it brings stays, a challenge serves once"
 
@@ -210,7 +216,7 @@ def test_a_request_without_challenge_or_pin_is_not_sent(request_: m.RequestConfi
 def test_authorization_entry_tail_goes_by_length(tail: bytes, limited: int) -> None:
     head = b"\x11\0\0\0\x00" + b"Anna".ljust(32, b"\0") + b"\1\1" + bytes(14) + b"\3\0" + bytes([limited])
     entry = decode(0x0A, head + tail, Family.CLASSIC)
-    assert isinstance(entry, m.AuthorizationEntry)
+    assert isinstance(entry, a.AuthorizationEntry)
     assert (entry.authorization_id, entry.name, entry.lock_count) == (17, "Anna", 3)
     assert entry.created is None
     assert (entry.limit is not None) == (len(tail) >= 19)

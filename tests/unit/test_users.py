@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nuki_bridge.config import LockSettings, Secret
+from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.codes import IdType
-from nuki_bridge.protocol.messages import AuthorizationEntry, Status
+from nuki_bridge.protocol.messages import Status
 from tests.unit.house import CLASSIC, PIN, House, add, ask, published, refusal
 
 

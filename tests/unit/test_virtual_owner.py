@@ -10,23 +10,25 @@ from typing import Any
 import pytest
 
 from nuki_bridge.bluetooth.link import Channel
+from nuki_bridge.protocol.authorizations import (
+    AuthorizationEntry,
+    AuthorizationEntryCount,
+    RequestAuthorizationEntries,
+    UpdateAuthorizationEntry,
+)
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState
 from nuki_bridge.protocol.frames import authorization_id, open_frame
 from nuki_bridge.protocol.messages import (
-    AuthorizationEntry,
-    AuthorizationEntryCount,
     Challenge,
     Config,
     ErrorReport,
     KeyturnerStates,
     LockAction,
-    RequestAuthorizationEntries,
     RequestConfig,
     RequestData,
     RequestReboot,
     SetConfig,
     SetSecurityPin,
-    UpdateAuthorizationEntry,
     UpdateTime,
     VerifySecurityPin,
 )

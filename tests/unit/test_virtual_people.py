@@ -8,6 +8,15 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.protocol.authorizations import (
+    AuthorizationDataInvite,
+    AuthorizationEntry,
+    AuthorizationEntryCount,
+    AuthorizationIdInvite,
+    RemoveAuthorizationEntry,
+    RequestAuthorizationEntries,
+    UpdateAuthorizationEntry,
+)
 from nuki_bridge.protocol.codes import (
     Action,
     DoorState,
@@ -17,16 +26,7 @@ from nuki_bridge.protocol.codes import (
     LockState,
     Trigger,
 )
-from nuki_bridge.protocol.messages import (
-    AuthorizationDataInvite,
-    AuthorizationEntry,
-    AuthorizationEntryCount,
-    AuthorizationIdInvite,
-    KeyturnerStates,
-    RemoveAuthorizationEntry,
-    RequestAuthorizationEntries,
-    UpdateAuthorizationEntry,
-)
+from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.protocol.wire import Message, TimeLimit
 from nuki_bridge.simulator.authorizations import allows
 from nuki_bridge.simulator.behaviour import seeded
