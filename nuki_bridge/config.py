@@ -69,14 +69,15 @@ class BluetoothSettings:
 
 @dataclass(frozen=True, slots=True)
 class LockSettings:
-    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `pin` 4 or 6 digits, `actions` None allows every one.
+    """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `connection` None is what suits its kind,
+    `pin` 4 or 6 digits, `actions` None allows every one.
 
     `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
     """
 
     name: str
     address: str | None = None
-    connection: Literal["persistent", "on-demand"] = "persistent"
+    connection: Literal["persistent", "on-demand"] | None = None
     pin: Secret | None = None
     actions: frozenset[Action] | None = None
     official_api: bool = False

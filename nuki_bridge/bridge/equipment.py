@@ -20,12 +20,11 @@ log = logging.getLogger(__name__)
 
 _NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACTIVATED})
 """Says nothing of a door that was seen before: a dead sensor is unavailable, too."""
-_OPENER: Final = 2
 
 
 def seen(states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> frozenset[str]:
     """What these show, as traits: `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
-    `doorbell`, `advanced` (the lock has told its advanced configuration), `auto_lock` (which has a flag for it)."""
+    `advanced` (the lock has told its advanced configuration), `auto_lock` (which has a flag for it)."""
     there = {
         "door": states.door_state not in _NO_DOOR_SENSOR,
         "battery_level": states.battery_percent is not None,
@@ -33,7 +32,6 @@ def seen(states: KeyturnerStates, config: Config | None, advanced: AdvancedConfi
         "door_sensor_battery": states.door_sensor_battery_critical is not None,
         "keypad": config is not None and (config.has_keypad or bool(config.has_keypad_2)),
         "fob": config is not None and config.has_fob,
-        "doorbell": config is not None and config.device_type == _OPENER,
         "advanced": advanced is not None,
         "auto_lock": advanced is not None and advanced_config.has(advanced, "auto_lock_enabled"),
     }

@@ -10,6 +10,7 @@ from nuki_bridge.bridge.running_lock import RunningLock, connection_of
 from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.profile import SMART_LOCK, profile_of
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.owner.refused_pins import RefusedPins
 from nuki_bridge.protocol.codes import name_of
@@ -65,7 +66,8 @@ class Member:
     @property
     def connection(self) -> str:
         """How the lock is kept in touch with: `persistent` or `on-demand`."""
-        return connection_of(self.settings).value
+        paired = self.paired
+        return connection_of(self.settings, SMART_LOCK if paired is None else profile_of(paired.family)).value
 
     def check_allowed(self, action: int) -> None:
         """Raises `RequestError` if the configuration does not let MQTT do this `Action` to the lock, known or not."""

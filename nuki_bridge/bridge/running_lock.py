@@ -20,6 +20,7 @@ from nuki_bridge.config import LockSettings
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.owner.pin import PinKeeper, pin_to_use
@@ -57,9 +58,10 @@ class Given:
     pins: RefusedPins
 
 
-def connection_of(settings: LockSettings | None) -> ConnectionMode:
-    """How a lock is kept in touch with."""
-    return ConnectionMode(settings.connection) if settings is not None else ConnectionMode.PERSISTENT
+def connection_of(settings: LockSettings | None, profile: Profile) -> ConnectionMode:
+    """Return how a lock of that kind is kept in touch with."""
+    configured = settings.connection if settings is not None else None
+    return ConnectionMode(configured or profile.connection)
 
 
 def configured_pin(settings: LockSettings | None) -> str | None:
@@ -101,7 +103,7 @@ class RunningLock:
             given.paired,
             radio,
             name=given.name,
-            connection=connection_of(settings),
+            connection=connection_of(settings, profile_of(given.paired.family)),
             random=ports.random,
             clock=ports.clock,
             now=ports.now,
@@ -184,7 +186,8 @@ class RunningLock:
         settings = self._given.settings()
         if another_pin:
             self.owned.pin.use_own()
-        self.owned.lock.keep_in_touch(connection_of(settings), settings.states_every if settings is not None else None)
+        lock, states_every_s = self.owned.lock, settings.states_every if settings is not None else None
+        lock.keep_in_touch(connection_of(settings, lock.profile), states_every_s)
         self.topics.update()
 
     # -- asked by its parts -------------------------------------------------------------------------------------------

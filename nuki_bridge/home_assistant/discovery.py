@@ -57,8 +57,8 @@ _MODELS: Final = {
 class LockFacts:
     """What a lock's messages are made of: `name` is that in topics, `label` one for people.
 
-    `traits` are the names of the actions that MQTT may ask for, those of its equipment (`bridge/equipment.py`),
-    `no_lock` (neither locking, unlocking nor unlatching is among the actions), and `pin` if the security PIN is known.
+    `traits` are those of its kind (`traits_of`) and of its equipment (`bridge/equipment.py`), and `pin` if the security
+    PIN is known.
     """
 
     name: str
@@ -80,7 +80,7 @@ def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[i
     if lock.states is None or lock.config is None or not lock.config_settled:
         return None
     config = lock.config
-    traits = set(equipment) | actions_of(lock.profile, allowed)
+    traits = set(equipment) | traits_of(lock.profile, allowed)
     if owned.admin.has_pin:
         traits.add("pin")
     ultra = lock.paired.family is Family.ULTRA and config.device_type is None
@@ -95,13 +95,18 @@ def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[i
     )
 
 
-def actions_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
-    """Return the traits for the actions of this kind of device; `allowed` are those that MQTT may ask for (None: all).
+def traits_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
+    """Return the traits of this kind of device and its actions.
 
-    Without any of a lock in Home Assistant there is `no_lock`.
+    `allowed` are the actions that MQTT may ask for, None for all.  Without any that a lock has in Home Assistant there
+    is `no_lock`.
     """
-    names = {name for name, each in profile.names.by_name.items() if allowed is None or each in allowed}
-    return names if names.intersection(LOCK_COMMANDS.values()) else {*names, "no_lock"}
+    traits = {name for name, each in profile.names.by_name.items() if allowed is None or each in allowed}
+    if traits.isdisjoint(LOCK_COMMANDS.values()):
+        traits.add("no_lock")
+    if profile.rings:
+        traits.add("doorbell")
+    return traits
 
 
 def label(name: str, name_in_lock: str, nuki_id: int) -> str:

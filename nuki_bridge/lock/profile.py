@@ -105,6 +105,11 @@ class Profile:
     wirings: Mapping[int, Numbers] = field(default_factory=dict)
     """Actions that are impossible with a wiring, by the number of its configuration."""
 
+    # -- what else there is of it -----------------------------------------------------------------------------------
+
+    rings: bool = False
+    """It tells of a doorbell."""
+
     # -- defaults -----------------------------------------------------------------------------------------------------
 
     connection: Literal["persistent", "on-demand"]
@@ -281,6 +286,7 @@ OPENER: Final = Profile(
         0: frozenset({OpenerAction.ACTIVATE_RTO, OpenerAction.DEACTIVATE_RTO}),
         2: frozenset({OpenerAction.OPEN}),
     },
+    rings=True,
     connection="on-demand",
 )
 """A sketch of the Opener (opener.md): its words, states and targets; the device itself cannot be paired yet."""

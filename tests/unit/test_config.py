@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nuki_bridge import config
 from nuki_bridge.bridge.requests import REQUESTS
+from nuki_bridge.bridge.running_lock import connection_of
 from nuki_bridge.config import (
     BluetoothSettings,
     DiscoverySettings,
@@ -24,6 +25,7 @@ from nuki_bridge.config import (
     load,
 )
 from nuki_bridge.errors import ConfigError
+from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import Action
@@ -131,7 +133,8 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert found.mqtt.discovery == DiscoverySettings(True, "homeassistant", "device")
     assert found.bluetooth == BluetoothSettings(None, "bluez")
     assert (found.state_dir, found.locks, found.log_level) == (Path("/var/lib/nuki-bridge"), (), "info")
-    assert LockSettings("x") == LockSettings("x", None, "persistent", None, None, False)
+    assert LockSettings("x") == LockSettings("x", None, None, None, None, False)
+    assert connection_of(LockSettings("x"), SMART_LOCK).value == "persistent"
 
 
 @pytest.mark.parametrize(
@@ -718,7 +721,9 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
     assert found.bluetooth == BluetoothSettings(adapter="hci0")
     every_action = frozenset(ACTIONS.values())
     assert found.locks == (
-        LockSettings("front_door", "54:D2:72:AA:BB:CC", pin=Secret("1234"), actions=every_action, states_every=600),
+        LockSettings(
+            "front_door", "54:D2:72:AA:BB:CC", "persistent", pin=Secret("1234"), actions=every_action, states_every=600
+        ),
     )
     assert (found.state_dir, found.log_level) == (config.DEFAULT_STATE_DIR, "info")
     assert found.warnings == ()

@@ -228,7 +228,7 @@ def test_states_and_keypads_speak_of_what_a_lock_can_do() -> None:
 def test_traits_are_the_actions_that_the_lock_has_and_mqtt_may_ask_for(
     allowed: set[Action] | None, missing: set[str]
 ) -> None:
-    traits = discovery.actions_of(SMART_LOCK, allowed)
+    traits = discovery.traits_of(SMART_LOCK, allowed)
     assert not traits & missing
     assert ("no_lock" in traits) == (allowed == set())
     assert traits - {"no_lock"} <= SMART_LOCK.names.by_name.keys()
@@ -236,9 +236,9 @@ def test_traits_are_the_actions_that_the_lock_has_and_mqtt_may_ask_for(
 
 def test_an_opener_is_no_lock_in_home_assistant() -> None:
     """`lock` would switch its RTO off, and nobody would know."""
-    facts = replace(FULL, traits=frozenset(discovery.actions_of(OPENER, None)))
+    facts = replace(FULL, traits=frozenset(discovery.traits_of(OPENER, None)))
     assert {"open", "activate_rto", "no_lock"} <= facts.traits
-    assert "state" in there(facts)
+    assert {"state", "ring"} <= there(facts)
     assert not there(facts) & {"lock", "lock_n_go"}
     assert b'"payload_lock"' not in b"".join(discovery.lock_messages(facts, DEVICE, "nuki", HERE).values())
 

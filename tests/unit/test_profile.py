@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.bridge.running_lock import connection_of
 from nuki_bridge.command_line import guest_commands, time_control_commands
+from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.changes import Events
@@ -348,3 +350,24 @@ async def test_only_what_leads_to_a_state_is_sent_again_if_the_log_proves_that_n
             found = error.code
         assert found == code
     assert len(opener.movements()) == (code == "success")
+
+
+# -- how it is kept in touch with -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "profile", "mode"),
+    [
+        (None, SMART_LOCK, "persistent"),
+        (LockSettings("front"), SMART_LOCK, "persistent"),
+        (LockSettings("front"), OPENER, "on-demand"),
+        (None, OPENER, "on-demand"),
+        (LockSettings("front", connection="on-demand"), SMART_LOCK, "on-demand"),
+        (LockSettings("front", connection="persistent"), OPENER, "persistent"),
+    ],
+)
+def test_the_kind_of_device_says_how_it_is_kept_in_touch_with_unless_the_configuration_does(
+    settings: LockSettings | None, profile: Profile, mode: str
+) -> None:
+    """An Opener takes one connection, and does not tell of a ring while that is held."""
+    assert connection_of(settings, profile).value == mode
