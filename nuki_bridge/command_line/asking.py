@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 
+BY_NAME = "name:"
+"""What stands before a name that would be taken for an ID."""
+ID_OR_NAME = f"ID or name; {BY_NAME}4711 if the name is a number"
+"""Help for an argument that names an entry."""
+
+
 async def ask(
     client: BridgeClient,
     arguments: argparse.Namespace,
@@ -41,7 +47,9 @@ def _flat(key: str, value: Any) -> Any:
 
 
 def by_id_or_name(text: str) -> dict[str, Any]:
-    """Return how a request names an entry: by its ID if `text` is a number, else by its name."""
+    """Return how a request names an entry: by its ID if `text` is a number, else by its name, also behind `name:`."""
+    if text.startswith(BY_NAME):
+        return {"name": text.removeprefix(BY_NAME)}
     return {"id": int(text)} if text.isascii() and text.isdigit() else {"name": text}
 
 

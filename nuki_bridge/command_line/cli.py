@@ -63,6 +63,9 @@ TALKING = (
 _USAGE_CODES = ("bad_arguments", "bad_broker_url", "bad_code", "bad_pin_file", "lock_missing")
 """Error codes of the command line itself that mean wrong usage rather than failure."""
 
+_EMPTY = re.compile(r"\s*|--[a-z-]+=\s*")
+"""An argument without a value, as a variable that is not set leaves it in a script."""
+
 _EPILOG = f"""\
 A command that talks to the daemon finds the broker in --broker, else in ${BROKER_VARIABLE}, else in the configuration.
 A password is better kept there or in the environment: a command line can be seen by other users of the machine until
@@ -208,7 +211,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments with their defaults; exits with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
     parser = _parser()
-    argv = lock_argument.in_place(sys.argv[1:] if argv is None else argv, parser)
+    argv = sys.argv[1:] if argv is None else argv
+    if any(_EMPTY.fullmatch(argument) for argument in argv):
+        parser.error("an argument is empty; give its value, or leave it out")  # it must not mean the only lock
+    argv = lock_argument.in_place(argv, parser)
     return parser.parse_args(argv, argparse.Namespace(config=None, broker=None, json=False))
 
 

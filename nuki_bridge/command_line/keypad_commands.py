@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.command_line import access_options, lock_argument
-from nuki_bridge.command_line.asking import ask, by_id_or_name, changed_access, given, progress, show
+from nuki_bridge.command_line.asking import ID_OR_NAME, ask, by_id_or_name, changed_access, given, progress, show
 from nuki_bridge.command_line.registration import Commands, add_switch
 from nuki_bridge.command_line.secret_input import first_line
 from nuki_bridge.errors import RequestError
@@ -34,7 +34,7 @@ def declare(commands: Commands) -> None:
     new.add_argument("name", metavar="NAME", help="whose it is; the lock's log shows this name")
     access_options.declare(new)
     update = add("update", "change a code; what is not named stays", update_code)
-    update.add_argument("which", metavar="CODE", help="its ID or its name")
+    update.add_argument("which", metavar="CODE", help=ID_OR_NAME)
     update.add_argument("--rename", metavar="NAME")
     update.add_argument("--new-digits", action="store_true", help="ask for other digits")
     add_switch(update, "enabled", "--enable", "--disable")
@@ -46,7 +46,7 @@ def declare(commands: Commands) -> None:
             "--code-file", metavar="FILE", help="file with the six digits, - for standard input; else you are asked"
         )
         digits.add_argument("--random", action="store_true", help="draw the digits by chance, and print them once")
-    add("remove", "delete a code", remove_code).add_argument("which", metavar="CODE", help="its ID or its name")
+    add("remove", "delete a code", remove_code).add_argument("which", metavar="CODE", help=ID_OR_NAME)
 
 
 async def list_codes(client: BridgeClient, arguments: argparse.Namespace) -> None:

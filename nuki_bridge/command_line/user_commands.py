@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.command_line import access_options, lock_argument
-from nuki_bridge.command_line.asking import ask, by_id_or_name, changed_access, given, progress, show
+from nuki_bridge.command_line.asking import ID_OR_NAME, ask, by_id_or_name, changed_access, given, progress, show
 from nuki_bridge.command_line.registration import Commands, add_switch
 from nuki_bridge.errors import RequestError
 
@@ -24,7 +24,7 @@ def declare(commands: Commands) -> None:
     add = commands.add_below(users, lock_argument.LIST)
     add("list", "the users, asked of the lock now (default)", list_users)
     update = add("update", "change a user; what is not named stays", update_user)
-    update.add_argument("user", metavar="USER", help="ID or name")
+    update.add_argument("user", metavar="USER", help=ID_OR_NAME)
     update.add_argument("--rename", metavar="NAME")
     add_switch(update, "enabled", "--enable", "--disable")
     add_switch(update, "remote", "--remote", "--no-remote")
@@ -32,7 +32,7 @@ def declare(commands: Commands) -> None:
     update.add_argument("--always", action="store_true", help="take all limits away")
     update.add_argument("--self", dest="own", action="store_true", help="even if that is the bridge itself")
     remove = add("remove", "delete a user", remove_user)
-    remove.add_argument("user", metavar="USER", help="ID or name")
+    remove.add_argument("user", metavar="USER", help=ID_OR_NAME)
     remove.add_argument("--self", dest="own", action="store_true", help="even if that is the bridge itself")
     new = add("add", "make a user without an invitation, for a device of your own", add_user)
     new.add_argument("name", metavar="NAME")

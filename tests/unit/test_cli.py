@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from nuki_bridge.command_line import (
     invite_commands,
     secret_input,
 )
+from nuki_bridge.command_line.asking import by_id_or_name
 from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.errors import RequestError
 from nuki_bridge.store import Store
@@ -212,6 +214,30 @@ class TestOwner:
     def test_the_lock_may_be_left_out_or_stand_behind(self, line: str, lock: str, what: str | None) -> None:
         arguments = cli.parse(line.split())
         assert (arguments.lock, arguments.what) == (lock, what)
+
+    @pytest.mark.parametrize("command", sorted(cli._parser()._actions[-1].choices or ()))
+    @pytest.mark.parametrize("empty", ["", " ", "--broker=", "--config="])
+    def test_an_empty_argument_is_not_taken_for_one_left_out(
+        self, command: str, empty: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A script's `reboot "$LOCK"` without LOCK must not move the only lock."""
+        assert run(command, empty) == 2
+        assert run(empty, command) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said == "nuki-bridge: error: an argument is empty; give its value, or leave it out"
+
+    @pytest.mark.parametrize(
+        ("text", "request_"),
+        [
+            ("7", {"id": 7}),
+            ("Anna", {"name": "Anna"}),
+            ("name:7", {"name": "7"}),
+            ("name:name:7", {"name": "name:7"}),
+            ("\u0667", {"name": "\u0667"}),
+        ],
+    )
+    def test_a_number_is_an_id_unless_it_is_said_to_be_a_name(self, text: str, request_: dict[str, Any]) -> None:
+        assert by_id_or_name(text) == request_
 
     @pytest.mark.parametrize(
         ("text", "setting"),
