@@ -12,19 +12,18 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from bleak import BleakClient
+from bleak.backends.device import BLEDevice
 from bleak.exc import BleakDeviceNotFoundError, BleakError
 
-from nuki_bridge.bluetooth.bluez import error_text
+from nuki_bridge.bluetooth.bluez import Bluez, error_text
 from nuki_bridge.bluetooth.link import Channel, OnData
+from nuki_bridge.bluetooth.scan import Scanner
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
 from nuki_bridge.protocol import codes
 from nuki_bridge.protocol.codes import Family
-
-if TYPE_CHECKING:
-    from nuki_bridge.bluetooth.radio import BluezRadio
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +48,28 @@ _CHANNELS = {
 """Characteristics of each channel; the first that a lock has counts."""
 
 
+class LinkRadio(Protocol):
+    """What a link needs of the radio that made it."""
+
+    bluez: Bluez
+    scanner: Scanner
+    links: dict[str, BluezLink]
+    """The links that are up or being connected, by address."""
+
+    async def settled(self, address: str, given_up_at: float, patience_s: float) -> None:
+        """Wait until an attempt to connect that was given up then (loop time) is over for the kernel, too."""
+
+    async def find(self, address: str) -> BLEDevice:
+        """Return the device once BlueZ knows it; raises `AdapterUnavailable`, `LinkError`."""
+
+    def close(self, client: BleakClient) -> None:
+        """Have bleak close the bus connection of a client whose device is gone."""
+
+
 class BluezLink:
     """A GATT connection through bleak; see `link.Link`."""
 
-    def __init__(self, radio: BluezRadio, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> None:
+    def __init__(self, radio: LinkRadio, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> None:
         self.address = address
         self._radio = radio
         self._on_data = on_data

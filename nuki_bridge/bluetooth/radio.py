@@ -48,7 +48,8 @@ class BluezRadio:
         self.links: dict[str, BluezLink] = {}
         """The links that are up or being connected, by address."""
         self._revival = Revival(self.bluez)
-        self.scanner = Scanner(self.bluez, self._wake.set, self.links)
+        self._on_sighting: Callable[[Sighting], None] = lambda _: None
+        self.scanner = Scanner(self.bluez, self._wake.set, self.links, self._sighted)
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -76,7 +77,7 @@ class BluezRadio:
             logging.getLogger(library).setLevel(logging.INFO)
         # Warns whenever an attempt to connect is given up.
         logging.getLogger("bleak.backends.bluezdbus.client").setLevel(logging.ERROR)
-        self.scanner.on_sighting = on_sighting
+        self._on_sighting = on_sighting
         reported = None
         try:
             while True:
@@ -108,6 +109,9 @@ class BluezRadio:
             self.bluez.close()
             if self._closing:
                 await asyncio.wait(self._closing)
+
+    def _sighted(self, sighting: Sighting) -> None:
+        self._on_sighting(sighting)
 
     async def _woken(self, timeout_s: float | None) -> bool:
         """Wait for a change; False if there was none for so long."""

@@ -80,14 +80,21 @@ class Scanner:
     Passive scanning costs the locks no energy, but BlueZ offers it only with its experimental interfaces switched on
     (`bluetoothd -E`).  Otherwise the scan is active and limited to what the known addresses have in common, so that the
     neighbours' devices wake nobody.  Either way a lock in range is reported at least once a minute, unless it is one of
-    `linked`.  `on_change` is called when `adjust` has something to do.
+    `linked`.  `on_change` is called when `adjust` has something to do,
+    `on_sighting` is told each advertisement.
     """
 
-    def __init__(self, bluez: Bluez, on_change: Callable[[], None], linked: Collection[str]) -> None:
+    def __init__(
+        self,
+        bluez: Bluez,
+        on_change: Callable[[], None],
+        linked: Collection[str],
+        on_sighting: Callable[[Sighting], None],
+    ) -> None:
         self._bluez = bluez
         self._on_change = on_change
         self._linked = linked
-        self.on_sighting: Callable[[Sighting], None] = lambda _: None
+        self._on_sighting = on_sighting
         self._addresses: set[str] = set()
         self._lookers = 0
         self._call_until = 0.0
@@ -294,7 +301,7 @@ class Scanner:
         if not new_service_data:
             service = {}
         if sighting := parse_advertisement(address, name, rssi, manufacturer, service, uuids):
-            self.on_sighting(sighting)
+            self._on_sighting(sighting)
 
 
 def _new_scanner(way: _Way, on_detection: Callable[[BLEDevice, Any], None]) -> BleakScanner:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nuki_bridge.errors import LinkError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.protocol.codes import name_of
-
-if TYPE_CHECKING:
-    from nuki_bridge.lock.action import ActionContext
+from nuki_bridge.protocol.messages import KeyturnerStates
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +21,28 @@ STATE_AGE_S = 5.0
 """Seconds after which a state is read again before an action that depends on it is sent."""
 
 
-async def nonce_if(lock: ActionContext, only_if: Collection[int] | None, deadline: float) -> bytes:
+class AskedLock(Protocol):
+    """The lock that is asked, over a link under this task's turn."""
+
+    name: str
+
+    def clock(self) -> float:
+        """Seconds, counting through suspend."""
+
+    async def link_up(self, deadline: float) -> None:
+        """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`."""
+
+    async def fresh_nonce(self, deadline: float) -> bytes:
+        """A challenge to send a command with; raises `TimedOut` at `deadline`."""
+
+    async def read_states(self) -> KeyturnerStates:
+        """Ask the lock for its states."""
+
+
+async def nonce_if(lock: AskedLock, only_if: Collection[int] | None, deadline: float) -> bytes:
     """A challenge to send an action with, to a lock that has just said that its state is one of `only_if` (None: any).
 
-    Raises `RequestError` in another state, and as `ActionContext.fresh_nonce`.
+    Raises `RequestError` in another state, and as `AskedLock.fresh_nonce`.
     """
     while True:
         if only_if is not None:
@@ -37,7 +53,7 @@ async def nonce_if(lock: ActionContext, only_if: Collection[int] | None, deadlin
             return nonce
 
 
-async def _check(lock: ActionContext, only_if: Collection[int], deadline: float) -> None:
+async def _check(lock: AskedLock, only_if: Collection[int], deadline: float) -> None:
     while True:
         await lock.link_up(deadline)
         try:

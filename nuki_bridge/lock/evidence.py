@@ -25,16 +25,16 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
+from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.known_pin import KnownPin
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LogType, Trigger, open_enum
 from nuki_bridge.protocol.log_entries import LogEntry, LogEntryCount, RequestLogEntries
-from nuki_bridge.protocol.messages import NAME_SIZE, Status
-
-if TYPE_CHECKING:
-    from nuki_bridge.lock.action import ActionContext
+from nuki_bridge.protocol.messages import NAME_SIZE, KeyturnerStates, Status
+from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +74,29 @@ class Finding:
     """Nobody has acted since."""
 
 
+class LoggingLock(Protocol):
+    """The lock whose log it is."""
+
+    name: str
+    paired: PairedLock
+    exchange: Exchange
+    states: KeyturnerStates | None
+
+    @property
+    def profile(self) -> Profile:
+        """What this kind of lock can do."""
+
+    def clock(self) -> float:
+        """Seconds, counting through suspend."""
+
+    async def read_states(self) -> KeyturnerStates:
+        """Ask the lock for its states, under this task's turn."""
+
+
 class Evidence:
     """The log of one lock, as far as it proves something; `pin` is what is known of the PIN that opens it."""
 
-    def __init__(self, lock: ActionContext, pin: KnownPin) -> None:
+    def __init__(self, lock: LoggingLock, pin: KnownPin) -> None:
         self._lock = lock
         self._pin = pin
         self._mark: LogEntry | None = None

@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
 from nuki_bridge.bluetooth.link import Channel, Radio
@@ -76,7 +76,7 @@ class Exchange:
         """A nonce that the lock issued on this connection and that nothing has used yet."""
         self.last_message_at = clock()
         """When the lock and we last exchanged anything, on `clock`."""
-        self.guests: Guests | None = None
+        self._guests: Guests | None = None
         self.reply_timeout_s = REPLY_TIMEOUT_S
         """How long one answer may take; more where others stand between us and the lock."""
         self.heartbeat = heartbeat or Heartbeat()
@@ -93,6 +93,15 @@ class Exchange:
         self._piece_at = 0.0
         self._nonces: deque[bytes] = deque(maxlen=NONCES)
         self._inbox: asyncio.Queue[Message | NukiError] = asyncio.Queue()
+
+    @contextmanager
+    def serving(self, guests: Guests) -> Iterator[None]:
+        """Give others' frames to `guests` during a block."""
+        self._guests = guests
+        try:
+            yield
+        finally:
+            self._guests = None
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
@@ -133,8 +142,8 @@ class Exchange:
     def _on_disconnect(self) -> None:
         self._forget()
         self._inbox.put_nowait(Disconnected("the lock dropped the Bluetooth link"))
-        if self.guests is not None:
-            self.guests.link_lost()
+        if self._guests is not None:
+            self._guests.link_lost()
         self._disconnected()
 
     def _on_data(self, channel: Channel, data: bytes) -> None:
@@ -151,11 +160,11 @@ class Exchange:
         plain = len(frame) == PLAIN_ERROR_SIZE
         if plain and (self._shared or self._answered):
             self.in_doubt |= not self._answered
-            if self.guests is None or not self.guests.take(frame):
+            if self._guests is None or not self._guests.take(frame):
                 log.debug("a plain error is for nobody")
             return
         if not plain and authorization_id(frame) != self.session.authorization_id:
-            if self.guests is None or not self.guests.take(frame):
+            if self._guests is None or not self._guests.take(frame):
                 log.debug("a frame of %d bytes for another authorization is for nobody", len(frame))
                 self._encrypted.clear()
             return

@@ -111,8 +111,7 @@ class Lock(Line):
         self._on_states = on_states
         self._tell = on_change
         self._advanced = reading.AdvancedReading(self.exchange, self.name, lambda: self.paired.family)
-        self.needed_until = -math.inf
-        """Until then (on `clock`) somebody needs the link: on demand it is not dropped before."""
+        self._needed_until = -math.inf  # on `clock`
         self.runs: set[ActionRun] = set()
         """The actions that have been sent and are not over."""
         self.pin = KnownPin(None, lambda: self.paired.family) if pin is None else pin
@@ -264,7 +263,7 @@ class Lock(Line):
         return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
 
     def _holds_link(self) -> bool:
-        return self.connection is ConnectionMode.PERSISTENT or self.clock() < self.needed_until
+        return self.connection is ConnectionMode.PERSISTENT or self.clock() < self._needed_until
 
     def _wants_link(self) -> bool:
         if self.connection is ConnectionMode.PERSISTENT or self._retry.is_worth_it:
@@ -277,8 +276,8 @@ class Lock(Line):
             return self.clock() + 3600.0
         if self.connected:
             due = [self._states_at(), self._due.config_at, self._due.advanced_at, self._link_at()]
-            if self.clock() < self.needed_until:
-                due.append(self.needed_until)
+            if self.clock() < self._needed_until:
+                due.append(self._needed_until)
             if not self.exchange.link.gdio_subscribed:
                 due.append(self.clock())
         else:
@@ -320,6 +319,10 @@ class Lock(Line):
         return self.advanced_config
 
     # -- requests -----------------------------------------------------------------------------------------------------
+
+    def need_link_until(self, when: float) -> None:
+        """Keep a link until then (on `clock`), also on demand: somebody needs it."""
+        self._needed_until = when
 
     def keep_in_touch(self, connection: ConnectionMode, states_every_s: float | None = None) -> None:
         """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""

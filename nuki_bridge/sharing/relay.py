@@ -227,34 +227,36 @@ class Relay:
 
     def _is_active(self, session: RelaySession) -> None:
         session.active_at = self._lock.clock()
-        self._lock.needed_until = max(each.active_at + each.idle_s for each in (session, *self._sessions))
+        self._lock.need_link_until(max(each.active_at + each.idle_s for each in (session, *self._sessions)))
 
     # -- to the lock --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Pass frames on until cancelled; those that still wait are answered with `stopped` then."""
         acting_for.set(Rank.GUEST)
-        self._lock.exchange.guests = self
-        try:
-            while True:
-                self._wake.clear()
-                session = self._next()
-                if session is None:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self._pause_left_s()):
-                            await self._wake.wait()
-                    continue
-                self._sessions.to_the_end(session)
-                self._served_now = session
-                await self._serve(session)
+        with self._lock.exchange.serving(self):
+            try:
+                await self._serve_all()
+            finally:
                 self._served_now = None
-        finally:
+                for session in self._sessions:
+                    for request in session.frames:
+                        self._refuse(request, RequestError("stopped", "the bridge stopped before it passed this on"))
+                self._sessions.clear()
+
+    async def _serve_all(self) -> None:
+        while True:
+            self._wake.clear()
+            session = self._next()
+            if session is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_left_s()):
+                        await self._wake.wait()
+                continue
+            self._sessions.to_the_end(session)
+            self._served_now = session
+            await self._serve(session)
             self._served_now = None
-            self._lock.exchange.guests = None
-            for session in self._sessions:
-                for request in session.frames:
-                    self._refuse(request, RequestError("stopped", "the bridge stopped before it passed this on"))
-            self._sessions.clear()
 
     def _next(self) -> RelaySession | None:
         """Whose turn it is; None if nothing waits, or nothing but what has to pause."""

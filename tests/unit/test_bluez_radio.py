@@ -107,9 +107,8 @@ class Reports:
         self.bluez = bluez = Bluez(None, lambda: None)
         if remembered:
             bluez.with_service_data = frozenset({ADDRESS})
-        self.scanner = Scanner(bluez, lambda: None, ())
         self.sightings: list[Sighting] = []
-        self.scanner.on_sighting = self.sightings.append
+        self.scanner = Scanner(bluez, lambda: None, (), self.sightings.append)
         self.properties: dict[str, Any] = {}
 
     def report(self, **changed: Any) -> Sighting | None:
@@ -199,7 +198,7 @@ async def test_waiting_for_a_report_ends_with_it_or_with_the_loss_of_the_adapter
 
 async def test_no_adapter_no_scan() -> None:
     bluez = Bluez(None, lambda: None)
-    scanner = Scanner(bluez, lambda: None, ())
+    scanner = Scanner(bluez, lambda: None, (), lambda _: None)
     assert scanner._wanted() is None
     assert await scanner.adjust() is None
 
@@ -207,7 +206,7 @@ async def test_no_adapter_no_scan() -> None:
 async def test_the_scan_is_limited_to_what_the_known_addresses_have_in_common() -> None:
     bluez = Bluez(None, lambda: None)
     bluez._choose(objects(hci0=True))
-    scanner = Scanner(bluez, lambda: None, ())
+    scanner = Scanner(bluez, lambda: None, (), lambda _: None)
     patterns = []
     for address in (None, ADDRESS, "54:D2:72:11:22:33", "F0:00:00:00:00:01"):
         if address is not None:
@@ -223,7 +222,7 @@ async def test_looking_around_lasts_as_long_as_somebody_does() -> None:
     bluez._choose(objects(hci0=True))
     bluez.passive = True
     wakes: list[None] = []
-    scanner = Scanner(bluez, lambda: wakes.append(None), ())
+    scanner = Scanner(bluez, lambda: wakes.append(None), (), lambda _: None)
     with scanner.look_around():
         with scanner.look_around():
             pass
