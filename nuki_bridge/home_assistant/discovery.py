@@ -77,7 +77,7 @@ def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[i
     the traits of what it has, `allowed` the actions that MQTT may ask for, None for all.
     """
     lock = owned.lock
-    if lock.states is None or lock.config is None or not lock.config_settled:
+    if lock.states is None or lock.config is None or not lock.config_is_complete:
         return None
     config = lock.config
     traits = set(equipment) | traits_of(lock.profile, allowed)

@@ -180,7 +180,7 @@ class ActionRun:
                     continue
                 if self._traces.waits:
                     return None
-                return await self._told(lost)
+                return await self._find_outcome(lost)
 
     async def _waiting(self) -> set[ActionRun]:
         """Which actions wait to lock again, by what the lock says now: this one may end them."""
@@ -261,7 +261,7 @@ class ActionRun:
                 states = await self._read_states()
                 if not lock.profile.is_passing(action, states):
                     try:
-                        return await self._told()
+                        return await self._find_outcome()
                     finally:
                         await exchange.drop()  # a late COMPLETE would pass for the next action's
                 quiet_at = lock.clock() + QUIET_S
@@ -351,7 +351,7 @@ class ActionRun:
             self._finding = await self._lock.evidence.find(self._sent)
         return self._finding
 
-    async def _told(self, lost: NukiError | None = None) -> Outcome:
+    async def _find_outcome(self, lost: NukiError | None = None) -> Outcome:
         """The outcome of an action that is over, by its states if the lock said that it took it, or else by the log.
 
         Raises as `Lock.perform`.
@@ -416,7 +416,7 @@ class ActionRun:
         raise self._still_moving()
 
     async def _after_watch(self) -> Outcome:
-        """As `_told`, with the turn if the log is needed."""
+        """As `_find_outcome`, with the turn if the log is needed."""
         last, lock = self._traces.last, self._lock
         assert last is not None
         name = name_of(self._action)
@@ -429,6 +429,6 @@ class ActionRun:
                 raise
         try:
             async with lock.linked(lock.clock() + RESOLVE_TIMEOUT_S):
-                return await self._told()
+                return await self._find_outcome()
         except LinkError as error:
             raise OutcomeUnknown(f"{name} waited to lock; the lock was {name_of(last.lock_state)} then") from error

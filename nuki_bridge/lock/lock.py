@@ -354,9 +354,9 @@ class Lock(Line):
         )
 
     @property
-    def config_settled(self) -> bool:
+    def config_is_complete(self) -> bool:
         """The configuration is known, as far as this lock tells it."""
-        return self.config is not None and self._due.advanced_settled
+        return self.config is not None and self._due.advanced_is_done
 
     async def read_battery(self, timeout_s: float) -> BatteryReport:
         """Read the battery report now."""

@@ -104,7 +104,7 @@ class Timetable:
     def states_read(self, states: KeyturnerStates, now: float, *, before: KeyturnerStates | None = None) -> None:
         """Decide from what the lock just said when its states are due again; `before` is what was known of them."""
         why, self._why = self._why, _Why.TIME
-        if before is not None and _essence(before) != _essence(states):
+        if before is not None and _without_time(before) != _without_time(states):
             self._requery_s = REQUERY_S[0]  # where something happens more may follow, and the bit cannot rise again
             if why is _Why.BIT:
                 self._has_told = True
@@ -128,7 +128,7 @@ class Timetable:
         return self._advanced_at if self.config_at == math.inf else max(self._advanced_at, self.config_at)
 
     @property
-    def advanced_settled(self) -> bool:
+    def advanced_is_done(self) -> bool:
         """It has been read, or there is none, or it was asked for in vain: whoever waits for it goes on without."""
         return self._advanced_at == math.inf or self._advanced_missed
 
@@ -161,7 +161,7 @@ class Timetable:
         self._advanced_missed = False
 
 
-def _essence(states: KeyturnerStates) -> tuple[object, ...]:
+def _without_time(states: KeyturnerStates) -> tuple[object, ...]:
     """What the lock, a hand or the door changes."""
     last = states.last_action, states.last_trigger, states.last_completion
     return states.lock_state, states.door_state, states.trigger, *last

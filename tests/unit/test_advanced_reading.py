@@ -65,9 +65,9 @@ def test_it_is_due_once_the_basic_one_is_read() -> None:
     due.config_read()
     assert due.advanced_at == 5.0
     due.advanced_read()
-    assert (due.advanced_at, due.advanced_settled) == (math.inf, True)
+    assert (due.advanced_at, due.advanced_is_done) == (math.inf, True)
     due.config_changed(9.0)
-    assert (due.config_at, due.advanced_at, due.advanced_settled) == (9.0, 9.0, False)
+    assert (due.config_at, due.advanced_at, due.advanced_is_done) == (9.0, 9.0, False)
 
 
 def test_it_is_asked_for_in_vain_a_few_times() -> None:
@@ -77,9 +77,9 @@ def test_it_is_asked_for_in_vain_a_few_times() -> None:
         due.advanced_asked(1.0)
         assert due.advanced_at == 1.0 + CONFIG_RETRY_S
     due.advanced_asked(1.0)
-    assert due.advanced_settled
+    assert due.advanced_is_done
     due.config_changed(2.0)
-    assert not due.advanced_settled
+    assert not due.advanced_is_done
 
 
 # -- read -------------------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ async def test_it_is_read_after_connecting_and_not_again(
         assert lock.config is not None
         assert lock.advanced_config is not None
         assert (lock.advanced_config.motor_speed is not None) == (family is Family.ULTRA)
-        assert (asked.times, lock.config_settled, lock.reconnects) == (1, True, 1)
+        assert (asked.times, lock.config_is_complete, lock.reconnects) == (1, True, 1)
         for action in (Action.UNLOCK, Action.LOCK):
             await lock.perform(action, 15.0)
         await asyncio.sleep(7200)
@@ -116,7 +116,7 @@ async def test_it_is_read_again_when_the_configuration_has_changed(asked: Asked)
 async def test_firmware_that_refuses_it_is_not_asked_again(asked: Asked) -> None:
     rig = Rig(advanced_config_size=0)
     async with rig.running() as lock:
-        assert (lock.advanced_config, lock.config_settled, lock.reconnects) == (None, True, 1)
+        assert (lock.advanced_config, lock.config_is_complete, lock.reconnects) == (None, True, 1)
         for _ in range(5):
             rig.virtual.config_changed()
             await asyncio.sleep(60)
@@ -142,7 +142,7 @@ async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: C
         await asyncio.sleep(20)
         assert lock.states is not None
         assert lock.config is not None
-        assert (lock.reachable, lock.config_settled, lock.advanced_config) == (True, True, None)
+        assert (lock.reachable, lock.config_is_complete, lock.advanced_config) == (True, True, None)
         assert asked.times == 1, "whoever waits for it goes on without it"
         await lock.perform(Action.UNLOCK, 15.0)
         for _ in range(40):
@@ -150,7 +150,7 @@ async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: C
             await asyncio.sleep(90)
             await lock.refresh(15.0)
         assert lock.reachable
-        assert lock.config_settled
+        assert lock.config_is_complete
         assert asked.times == ADVANCED_TRIES
         before = lock.reconnects
         if connection is ConnectionMode.PERSISTENT:

@@ -68,4 +68,4 @@ async def test_what_the_bridge_reads_by_itself_gets_over_it_too(house: House) ->
         await asyncio.sleep(30.0)
         assert refusals(house) == 1
         assert lock.reconnects == reconnects
-        assert lock.config_settled
+        assert lock.config_is_complete
