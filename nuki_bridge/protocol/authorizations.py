@@ -37,7 +37,7 @@ class RequestAuthorizationEntries(OwnerRequest):
 
     offset: int = wire(u16)
     count: int = wire(u16)
-    id_type: IdType | int | None = wire(enum8(IdType), optional=True)
+    id_type: IdType | int | None = wire(enum8(IdType), default=None)
 
 
 @message(Command.AUTHORIZATION_ENTRY)
@@ -53,7 +53,7 @@ class AuthorizationEntry(Message):
     last_active: datetime | None = wire(date_time)
     lock_count: int = wire(u16)
     time_limited: bool = wire(kept_flag)
-    limit: TimeLimit | None = wire(time_limit, optional=True)
+    limit: TimeLimit | None = wire(time_limit, default=None)
 
 
 @message(Command.AUTHORIZATION_ENTRY_COUNT)

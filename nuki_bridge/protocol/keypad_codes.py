@@ -64,7 +64,7 @@ class KeypadCode(Message):
     last_active: datetime | None = wire(date_time)
     lock_count: int = wire(u16)
     time_limited: bool = wire(kept_flag)
-    limit: TimeLimit | None = wire(time_limit, optional=True)
+    limit: TimeLimit | None = wire(time_limit, default=None)
 
 
 @message(Command.ADD_KEYPAD_CODE)

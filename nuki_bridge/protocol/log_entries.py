@@ -49,8 +49,8 @@ class LogEntryCount(Message):
 
     logging_enabled: bool = wire(flag)
     count: int = wire(u16)
-    door_sensor_enabled: bool | None = wire(flag, optional=True)
-    door_sensor_logging_enabled: bool | None = wire(flag, optional=True)
+    door_sensor_enabled: bool | None = wire(flag, default=None)
+    door_sensor_logging_enabled: bool | None = wire(flag, default=None)
 
 
 @message(Command.LOG_ENTRY, *_MODERN)
@@ -66,8 +66,8 @@ class LogEntry(Message):
     authorization_id: int = wire(u32)
     name: str = wire(text(NAME_SIZE))
     kind: LogType | int = wire(enum8(LogType))
-    data_0: int | None = wire(u8, optional=True)
-    data_1: int | None = wire(u8, optional=True)
-    data_2: int | None = wire(u8, optional=True)
-    data_3: int | None = wire(u8, optional=True)
-    data_4: int | None = wire(u8, optional=True)
+    data_0: int | None = wire(u8, default=None)
+    data_1: int | None = wire(u8, default=None)
+    data_2: int | None = wire(u8, default=None)
+    data_3: int | None = wire(u8, default=None)
+    data_4: int | None = wire(u8, default=None)

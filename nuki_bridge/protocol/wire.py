@@ -245,12 +245,13 @@ M = TypeVar("M", bound=Message)
 _CLASSES: dict[tuple[int, Family], type[Message]] = {}
 
 
-def wire(kind: FieldKind, *, optional: bool = False, secret: bool = False, signed: bool = False) -> Any:
-    """One field of a message: `optional` ones may be absent (None), `secret` ones stay out of the repr.
+def wire(kind: FieldKind, *, default: Any = dataclasses.MISSING, secret: bool = False, signed: bool = False) -> Any:
+    """One field of a message: those with the `default` None may be absent, `secret` ones stay out of the repr.
 
     `signed` ones stand behind all others, and may stay open (None) until the message is sent.
     """
-    default: Any = None if optional or signed else dataclasses.MISSING
+    optional = default is None
+    default = None if signed else default
     metadata = {"kind": kind, "optional": optional, "signed": signed}
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
