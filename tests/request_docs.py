@@ -80,7 +80,7 @@ def _replace(lines: list[str], place: tuple[str, ...], new: list[str]) -> None:
 def asyncapi(text: str) -> str:
     """The description with the requests' schemas as they are declared."""
     lines = text.splitlines()
-    shared = {}
+    shared: dict[str, Any] = {}
     for topic, takes in declared():
         address = topic.replace("<lock>", "{lock}")
         place = (f"    address: '{{base}}/{address}'", "      request:", "        payload:")

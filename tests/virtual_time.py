@@ -7,7 +7,7 @@ import selectors
 from typing import Any
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     """Polls the real file descriptors; instead of waiting it moves the loop's clock."""
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
 from tests.vm import rig
+from tests.vm.kernel import RigError
 
 PYNUKIBT = rig.PROJECT / ".venv-pynukibt" / "bin" / "python"
 
@@ -70,7 +71,7 @@ def main() -> int:
                 kind=options.machine,
                 skip_time=False,
             )
-        except rig.RigError as error:
+        except RigError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

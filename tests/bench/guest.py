@@ -165,7 +165,9 @@ class Contender(Protocol):
     """`Daemon` or `Client`."""
 
     wait_for: str
-    process: Any
+
+    @property
+    def process(self) -> Any: ...
 
     def start(self) -> None: ...
     def until_reachable(self) -> None: ...

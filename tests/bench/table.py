@@ -38,7 +38,7 @@ def render(results: dict[str, Any]) -> str:
 
 def _table(results: dict[str, Any]) -> list[str]:
     floor = results["floor_echo_ms"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("", "actions", "ms until accepted", "ms until COMPLETE", "ms until the end", "writes", "ATT", "CPU s", "MiB"),
         ("bare write", "", _ms(results["floor_write_ms"], floor), "", "", "1", "1", "", ""),
         ("bare write + indication", "", _ms(floor, floor), "", "", "1", "2", "", ""),

@@ -22,8 +22,8 @@ from nuki_bridge.guest.credential_file import load as load_credential
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump, read_object
-from nuki_bridge.protocol.advertisement import APPLE, INITIALIZATION_SERVICE, parse_advertisement
-from nuki_bridge.protocol.codes import PAIRING_SERVICE, Family
+from nuki_bridge.protocol.advertisement import APPLE, parse_advertisement
+from nuki_bridge.protocol.codes import INITIALIZATION_SERVICE, PAIRING_SERVICE, Family
 from nuki_bridge.protocol.frames import MAX_FRAME_SIZE, Reassembler, open_frame, open_plain, seal
 from nuki_bridge.protocol.session import Session
 from nuki_bridge.protocol.wire import UnknownMessage, decode, encode

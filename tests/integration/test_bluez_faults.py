@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,7 +245,7 @@ async def test_a_passive_scan_calls_the_roll_of_locks_that_are_quiet(monkeypatch
     async with rig(monitors=True) as r:
         await r.seen()
         for rounds in (1, 2):
-            await until(lambda rounds=rounds: r.bluez.calls["StartDiscovery"] == rounds)
+            await until(partial(lambda rounds: r.bluez.calls["StartDiscovery"] == rounds, rounds))
             await until(lambda: not r.radio.scanner.passive)
             await r.beacon()
             await until(lambda: r.radio.scanner.passive)

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ async def test_response_topic_and_correlation_data_are_honoured(broker: Broker, 
             home.peer.publish(
                 f"nuki/{request}", '{"transaction":7}', ResponseTopic="me/inbox", CorrelationData=b"\0%d" % number
             )
-            await home.until(lambda number=number: len(home.on("me/inbox")) > number)
+            await home.until(partial(lambda number: len(home.on("me/inbox")) > number, number))
             assert json.loads(home.on("me/inbox")[-1])["transaction"] == 7
             assert home.heard[-1][2] == b"\0%d" % number
             assert home.on(answer) == []
@@ -129,7 +130,7 @@ async def test_lost_retained_topic_comes_back(broker: Broker, tmp_path: Path) ->
         for topic in ("front/state", "bridge/info", "bridge/state"):
             before = home.last(topic)
             home.peer.publish(f"nuki/{topic}", b"", retain=True)
-            await home.until(lambda topic=topic, before=before: home.last(topic) == before)
+            await home.until(partial(lambda topic, before: home.last(topic) == before, topic, before))
 
 
 async def test_sigterm_says_goodbye_in_time(broker: Broker, tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ async def test_renamed_lock_leaves_nothing_behind(broker: Broker, tmp_path: Path
         home.daemon.start()
         await home.until(lambda: home.last("new/state") == "locked")
         for kind in ("availability", "state", "door", "battery", "status"):
-            await home.until(lambda kind=kind: home.last(f"old/{kind}") == "")
+            await home.until(partial(lambda kind: home.last(f"old/{kind}") == "", kind))
 
 
 async def test_unpair_clears_the_topics(broker: Broker, tmp_path: Path) -> None:

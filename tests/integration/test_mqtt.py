@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import logging
 import os
+import random
 import signal
 import socket
 import ssl
@@ -22,7 +23,7 @@ import pytest
 from paho.mqtt.client import Client as Paho
 
 from nuki_bridge.config import MqttSettings, Secret, TlsSettings
-from nuki_bridge.mqtt import connection, freshness, mqtt, tcp
+from nuki_bridge.mqtt import connection, freshness, mqtt
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.mqtt.mqtt import Client
 from tests import patience
@@ -519,7 +520,12 @@ async def test_back_off_grows_and_has_a_ceiling(monkeypatch: pytest.MonkeyPatch)
     waits: list[tuple[float, float]] = []
     monkeypatch.setattr(mqtt, "RETRY_MIN_S", 1.0)
     monkeypatch.setattr(mqtt, "RETRY_MAX_S", 60.0)
-    monkeypatch.setattr(mqtt.random, "uniform", lambda low, high: waits.append((low, high)) or 0.0)
+
+    def at_once(low: float, high: float) -> float:
+        waits.append((low, high))
+        return 0.0
+
+    monkeypatch.setattr(random, "uniform", at_once)
     async with running(free_port()):
         await eventually(lambda: len(waits) >= 8)
     assert waits[:7] == [(1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (30, 60), (30, 60)]
@@ -614,13 +620,13 @@ async def test_cancel_is_quick_while_the_name_is_resolved(monkeypatch: pytest.Mo
     real = socket.getaddrinfo
     release = threading.Event()
 
-    def hang(host: str, *arguments: Any, flags: int = 0, **more: Any) -> Any:
-        if flags == socket.AI_NUMERICHOST:
-            return real(host, *arguments, flags=flags, **more)
+    def hang(host: str, *arguments: Any, **more: Any) -> Any:
+        if more.get("flags") == socket.AI_NUMERICHOST:
+            return real(host, *arguments, **more)
         release.wait(30)
         return []
 
-    monkeypatch.setattr(tcp.socket, "getaddrinfo", hang)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     async with running(0, settings=MqttSettings(host="broker.invalid")) as run:
         await asyncio.sleep(0.05)
         started = patience.now()
@@ -825,8 +831,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield broker
 
 
-def tls_settings(broker: Broker, host: str = "localhost", **tls: Path | None) -> MqttSettings:
-    files = {"ca": broker.ca, "cert": broker.certificate, "key": broker.key} | tls
+def tls_settings(broker: Broker, host: str = "localhost", **tls: Any) -> MqttSettings:
+    files: dict[str, Any] = {"ca": broker.ca, "cert": broker.certificate, "key": broker.key} | tls
     return MqttSettings(host=host, port=broker.port, tls=TlsSettings(**files))
 
 
@@ -886,7 +892,8 @@ def encrypted_copy(key: Path, copy: Path) -> Path:
 @pytest.mark.real_time
 async def test_tls_files_that_cannot_be_read_are_named(secured: Broker, tmp_path: Path) -> None:
     encrypted = encrypted_copy(secured.key, tmp_path / "encrypted.key")
-    for change in ({"ca": tmp_path / "none.pem"}, {"ca": secured.key}, {"key": encrypted}):
+    changes: list[dict[str, Any]] = [{"ca": tmp_path / "none.pem"}, {"ca": secured.key}, {"key": encrypted}]
+    for change in changes:
         async with running(secured, settings=tls_settings(secured, **change)) as run:
             reason = await run.until(False)
             assert reason is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ async def test_a_second_daemon_is_noticed_and_restarts_are_not(broker: Broker, t
             await daemon.ended(10.0)
             before = len(home.on("bridge/info"))
             daemon.start()
-            await home.until(lambda before=before: len(home.on("bridge/info")) > before)
+            await home.until(partial(lambda before: len(home.on("bridge/info")) > before, before))
             await home.online()
             assert (await home.ask("bridge/request/health"))["status"] == "ok"
         assert (told(home), WORDS in daemon.log) == ([], False)

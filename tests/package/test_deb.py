@@ -150,7 +150,11 @@ def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
         f"{SHARED}/examples/node-red/flows.json": "etc/node-red/flows.json",
     }.items():
         assert package.contents[name] == (ROOT / source).read_bytes(), name
-    others = ("etc/nuki-bridge/config.yaml", "usr/bin/nuki-bridge", "usr/share/man/man1/nuki-bridge.1.gz")
+    others: tuple[str, ...] = (
+        "etc/nuki-bridge/config.yaml",
+        "usr/bin/nuki-bridge",
+        "usr/share/man/man1/nuki-bridge.1.gz",
+    )
     others += ("usr/share/lintian/overrides/nuki-bridge",)
     places = (LIBRARY, SHARED, "usr/lib/systemd/system/", "usr/lib/sysusers.d/", "usr/share/dbus-1/system.d/")
     assert [name for name in package.contents if not name.startswith(places) and name not in others] == []

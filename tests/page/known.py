@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nuki_bridge.protocol.codes import ErrorCode, LockState, name_of, open_enum
-from nuki_bridge.sharing.invitation_code import key, lookup, make_code, seal, shown
+from nuki_bridge.sharing.invitation_code import grouped, key, lookup, make_code, seal
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "nuki_bridge" / "web" / "page"
@@ -28,20 +28,20 @@ def known() -> dict[str, Any]:
     for number in range(8):
         code = make_code(bytes((number * 37 + place * 11) & 255 for place in range(10)))
         typed = [
-            shown(code),
+            grouped(code),
             code.lower(),
             f" {code[:8]} {code[8:]}\n",
-            f"https://door.example.net/#code={shown(code)}",
-            f"nuki-bridge:invite?code={shown(code)}",
+            f"https://door.example.net/#code={grouped(code)}",
+            f"nuki-bridge:invite?code={grouped(code)}",
             code.replace("0", "o").replace("1", "l"),
-            shown(code).replace("-", "–"),
+            grouped(code).replace("-", "–"),
             f"link:#code={code}",
         ][number]
         codes.append(
             {
                 "code": code,
                 "typed": typed,
-                "shown": shown(code),
+                "shown": grouped(code),
                 "lookup": lookup(code),
                 "key": key(code).hex(),
                 "nonce": nonce.hex(),

@@ -98,7 +98,7 @@ class Demo:
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         with self._new:
-            self._raw.append((message.topic, message.payload))
+            self._raw.append((message.topic, bytes(message.payload)))
             self.heard.append((message.topic.removeprefix("nuki/"), message.payload.decode(errors="replace")))
             self._new.notify_all()
 

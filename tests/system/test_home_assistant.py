@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -261,7 +262,7 @@ async def test_a_keypad_that_is_added_brings_its_events(house: House) -> None:
             await home.ask("front_door/request/refresh")
             await asyncio.to_thread(
                 until,
-                lambda kind=kind: house.ha.attributes("event.front_door_keypad")["event_type"] == kind,
+                partial(lambda kind: house.ha.attributes("event.front_door_keypad")["event_type"] == kind, kind),
                 90.0,
                 or_say=lambda: f"{house.ha.attributes('event.front_door_keypad')}\n{home.on('front_door/event')}",
             )
@@ -371,7 +372,8 @@ async def test_from_one_form_to_the_other_and_back_the_entities_stay(house: Hous
         async with house.watching() as home:
             legacy = "homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config"
             new, old = (legacy, DISCOVERY) if style == "legacy" else (DISCOVERY, legacy)
-            await home.until(lambda new=new, old=old: home.last(new) and home.last(old) in ("", None), 60.0)
+            came = partial(lambda new, old: home.last(new) and home.last(old) in ("", None), new, old)
+            await home.until(came, 60.0)
             await asyncio.to_thread(house.ha.until, LOCK, "unlocked", timeout_s=60.0)
             await until_async(lambda: set(house.ha.entities()) == before, lambda: set(house.ha.entities()) ^ before)
             assert house.ha.template(f"device_id('{LOCK}')") == device

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -373,9 +374,9 @@ async def test_with_the_accounts_of_the_access_list(tmp_path: Path, node_red: No
         for user in ("home", "owner"):
             await deploy_as(user)
             for action, state in (("unlock", "unlocked"), ("lock", "locked")):
-                assert (await asyncio.to_thread(lambda action=action: node_red.ask(do=action)))[0] == 202
+                assert (await asyncio.to_thread(partial(node_red.ask, do=action)))[0] == 202
                 assert (await asyncio.to_thread(done, node_red))["ok"]
-                await house.until(lambda state=state: house.last("front/state") == state)
+                await house.until(partial(lambda state: house.last("front/state") == state, state))
         status, made = await asyncio.to_thread(lambda: node_red.ask(do="invite", name="Anna"))
         assert (status, made["user"]) == (200, "Anna")
         heard = await house.until(lambda: [topic for topic, payload, _ in house.heard if made["code"] in payload])

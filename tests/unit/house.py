@@ -14,6 +14,7 @@ import pytest
 from nuki_bridge.bridge.bridge import Bridge
 from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.simulator.authorizations import Authorization
@@ -155,6 +156,13 @@ class House:
         await asyncio.sleep(1.0)
         data: dict[str, Any] = answer["data"]
         return data
+
+    def lock(self, name: str = "front") -> Lock:
+        """A lock that is paired and in use."""
+        member = self.bridge.members.get(name)
+        assert member is not None
+        assert member.lock is not None
+        return member.lock
 
     def on(self, below: str) -> list[str]:
         """Everything published on a topic so far."""

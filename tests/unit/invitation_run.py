@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nuki_bridge.database import Database
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.radio import VirtualRadio
-from nuki_bridge.store import Store
 from nuki_bridge.topics.topics import Publication
 from tests.unit.house import House
 from tests.unit.invited import Guest, invite
@@ -77,16 +77,16 @@ class Recording(House):
 
 def doom(doomed: Doomed) -> None:
     """Have every transaction of every store pass by `doomed`."""
-    original = Store.transaction
+    original = Database.transaction
 
     @contextlib.contextmanager
-    def transaction(self: Store) -> Iterator[sqlite3.Connection]:
+    def transaction(self: Database) -> Iterator[sqlite3.Connection]:
         with original(self) as db:
             yield db
             doomed.at("commit")
         doomed.at("done")
 
-    Store.transaction = transaction  # type: ignore[method-assign]
+    Database.transaction = transaction  # type: ignore[method-assign]
 
 
 async def life(directory: Path, end: str, doomed: Doomed) -> None:

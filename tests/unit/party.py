@@ -124,7 +124,7 @@ async def party(directory: Path, *, pin: str | None = "1234", connection: str = 
     async with house.running():
         await house.pair()
         await asyncio.sleep(5.0)
-        yield house  # type: ignore[misc]
+        yield house
 
 
 def stranger(house: Party, number: int) -> Guest:

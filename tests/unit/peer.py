@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from nuki_bridge.bluetooth.link import Channel, Link
 from nuki_bridge.protocol.codes import Action, Command, Family, IdType
@@ -20,7 +21,7 @@ PIN = 123456
 """A lock has it, whichever family it is."""
 
 
-def make_radio(family: Family = Family.CLASSIC, mtu: int = 247, **behaviour: float) -> tuple[VirtualRadio, VirtualLock]:
+def make_radio(family: Family = Family.CLASSIC, mtu: int = 247, **behaviour: Any) -> tuple[VirtualRadio, VirtualLock]:
     lock = VirtualLock(
         ADDRESS, NUKI_ID, family=family, pin=PIN, behaviour=Behaviour(**behaviour), random=seeded(1), factory_new=True
     )

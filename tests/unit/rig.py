@@ -98,7 +98,7 @@ class Rig:
             results = await asyncio.gather(run, radio, return_exceptions=True)
             for result in results:
                 if not isinstance(result, asyncio.CancelledError):
-                    raise RuntimeError("a background task ended by itself") from result  # type: ignore[misc]
+                    raise RuntimeError("a background task ended by itself") from result
 
     def movements(self) -> list[str]:
         """What the motor was started for, e.g. `unlock: unlocking`."""

@@ -13,7 +13,7 @@ import pytest
 
 from nuki_bridge.config import DiscoverySettings, LockSettings, MqttSettings
 from nuki_bridge.errors import StoreError, TimedOut
-from nuki_bridge.home_assistant import announcer
+from nuki_bridge.home_assistant import announcer, discovery
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
 from nuki_bridge.lock.reading import AdvancedReading
 from nuki_bridge.mqtt.message import Incoming
@@ -303,7 +303,7 @@ async def test_under_another_prefix_the_old_topics_are_cleared(home: Home) -> No
     async with after.running():
         await asyncio.sleep(5.0)
         assert after.announced() == {each.replace("homeassistant", "ha") for each in (LOCK, after.bridge_topic())}
-        assert announcer.discovery.MIGRATE.decode() not in after.told()
+        assert discovery.MIGRATE.decode() not in after.told()
 
 
 # -- the other form ---------------------------------------------------------------------------------------------------

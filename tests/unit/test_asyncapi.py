@@ -27,7 +27,7 @@ COMMANDS = {"bridge": REQUESTS.bridge, "<lock>": REQUESTS.lock}
 
 def expected() -> set[tuple[str, str, bool]]:
     """Pattern, direction and retained of every topic, with each request on its own."""
-    found = set()
+    found: set[tuple[str, str, bool]] = set()
     for each in topics.TABLE:
         scope = each.pattern.partition("/")[0]
         patterns = [each.pattern]

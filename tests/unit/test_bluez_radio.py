@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -184,7 +185,8 @@ async def test_strangers_are_ignored_and_not_remembered() -> None:
 async def test_waiting_for_a_report_ends_with_it_or_with_the_loss_of_the_adapter() -> None:
     reports = Reports()
     with reports.scanner.expecting(ADDRESS) as event:
-        for wake in (lambda: reports.report(RSSI=-60), reports.scanner.forget):
+        wakes: tuple[Callable[[], object], ...] = (lambda: reports.report(RSSI=-60), reports.scanner.forget)
+        for wake in wakes:
             event.clear()
             wake()
             assert event.is_set()

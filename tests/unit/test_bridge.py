@@ -65,7 +65,7 @@ async def test_what_changed_while_the_broker_was_away_is_published_afterwards(ho
         await house.pair(name="front")
         house.online = False
         house.bridge.connection_changed(False)
-        await house.bridge.members.get("front").lock.perform(Action.UNLOCK, 10.0)
+        await house.lock().perform(Action.UNLOCK, 10.0)
         assert house.retained["nuki/front/state"] == "locked"
         house.online = True
         house.bridge.connection_changed(True)
@@ -382,7 +382,7 @@ async def test_battery_report_has_units(house: House) -> None:
 async def test_mistake_in_the_program_is_answered(house: House, caplog: pytest.LogCaptureFixture) -> None:
     async with house.running():
         await house.pair(name="front")
-        house.bridge.members.get("front").lock.perform = None
+        house.lock().perform = None  # type: ignore[method-assign, assignment]
         answer = await house.ask("front/set", "unlock")
         assert answer["error"] == "internal"
         assert "Traceback" in caplog.text
@@ -448,7 +448,9 @@ async def test_pair_waits_for_the_button_and_is_durable_before_the_answer(house:
         }
         [paired] = house.store.locks()
         assert (paired.name, paired.address, paired.id_type.name) == ("front", CLASSIC, "BRIDGE")
-        assert house.classic.authorizations.get(1).name == "nuki-bridge pi"
+        entry = house.classic.authorizations.get(1)
+        assert entry is not None
+        assert entry.name == "nuki-bridge pi"
         [event] = house.events("bridge/event")
         assert (event["type"], event["name"]) == ("paired", "front")
 

@@ -436,7 +436,10 @@ class TestPin:
 
 class TestConsole:
     def test_a_table_is_aligned_and_leaves_empty_columns_out(self) -> None:
-        rows = [{"name": "door", "rssi": -60, "door": None}, {"name": "front_door", "rssi": None, "door": None}]
+        rows: list[dict[str, Any]] = [
+            {"name": "door", "rssi": -60, "door": None},
+            {"name": "front_door", "rssi": None, "door": None},
+        ]
         assert console.table(rows).splitlines() == ["NAME        RSSI", "door        -60", "front_door  -"]
 
     def test_a_table_can_show_some_columns_only(self) -> None:

@@ -198,7 +198,9 @@ def test_actions_take_every_spelling_that_a_command_takes(tmp_path: Path, spelli
     heard = Incoming("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0)
     asked = topics.parse("nuki", heard, REQUESTS)
     assert asked is not None
-    assert loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0].actions == {asked.action}
+    assert loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0].actions == frozenset(
+        [asked.action]
+    )
 
 
 def test_empty_list_of_actions_allows_none(tmp_path: Path) -> None:

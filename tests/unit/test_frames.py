@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki_bridge.errors import BadFrame
-from nuki_bridge.protocol import frames
+from nuki_bridge.protocol import crypto, frames
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.frames import Reassembler
 from nuki_bridge.protocol.messages import ErrorReport
@@ -67,14 +67,14 @@ def test_ultra_reply_without_prefix_is_read() -> None:
     """The published example has no authorization ID in front and a CRC over just the rest."""
     published = frame = unhex(VECTORS["pairing"]["ultra_2_3_0"]["steps"][-1]["message_as_published"])
     key = bytes(range(32))
-    box = frames.e1(published, bytes(24), key)
+    box = crypto.e1(published, bytes(24), key)
     frame = bytes(24) + b"\xff\xff\xff\x7f" + len(box).to_bytes(2, "little") + box
     assert frames.open_frame(frame, key) == (7, published[2:-2])
 
 
 def test_zero_crc_inside_an_authentic_frame_passes() -> None:
     key = bytes(range(32))
-    box = frames.e1(bytes(4) + b"\x0e\x00\x00" + b"\0\0", bytes(24), key)
+    box = crypto.e1(bytes(4) + b"\x0e\x00\x00" + b"\0\0", bytes(24), key)
     frame = bytes(28) + len(box).to_bytes(2, "little") + box
     assert frames.open_frame(frame, key) == (0x0E, b"\0")
 
@@ -92,7 +92,7 @@ def test_a_damaged_encrypted_frame_is_a_bad_frame(wrong: str) -> None:
     elif wrong == "short":
         del frame[-1]
     else:
-        box = frames.e1(b"\x02\0\0\0\x0e\x00\x00\x12\x34", bytes(24), bytes(key))
+        box = crypto.e1(b"\x02\0\0\0\x0e\x00\x00\x12\x34", bytes(24), bytes(key))
         frame[:] = bytes(24) + b"\x02\0\0\0" + len(box).to_bytes(2, "little") + box
     with pytest.raises(BadFrame):
         frames.open_frame(bytes(frame), bytes(key))

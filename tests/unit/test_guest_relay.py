@@ -18,6 +18,7 @@ from nuki_bridge.guest.relay_link import GuestConnection
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.lock.outcome import Outcome, OutcomeUnknown
 from nuki_bridge.lock.profile import SMART_LOCK
+from nuki_bridge.mqtt import mqtt
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.protocol.codes import Action, LockState
 from tests.unit.party import Guest, Party, motor, party
@@ -69,7 +70,7 @@ async def act(
         house.member.paired, "nuki", authorization_id=anna.number, shared_key=anna.key, user=anna.name, remote=True
     )
     monkeypatch.setattr(guest, "GuestConnection", lambda settings: Connection(settings, house, before))
-    monkeypatch.setattr(guest.mqtt, "boottime", clock)
+    monkeypatch.setattr(mqtt, "boottime", clock)
     return await guest.over_relay(
         MqttSettings(),
         credential_file.read_credential(json.loads(json.dumps(made))),

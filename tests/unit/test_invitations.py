@@ -120,7 +120,7 @@ async def test_the_guest_gets_the_credential_that_the_lock_knows(house: House) -
 
 
 async def test_access_reaches_the_lock_and_is_shown(house: House) -> None:
-    access = {
+    access: dict[str, Any] = {
         "from": "2026-12-02T00:00:00+01:00",
         "until": "2027-01-01T00:00:00+01:00",
         "weekdays": ["mo", "fr"],
@@ -254,7 +254,7 @@ async def test_in_the_end_no_secret_is_left_in_any_file(house: House) -> None:
         secrets: set[bytes] = set()
         made = []
         for number in range(30):
-            limits = {"access": {"weekdays": ["mo"]}} if number % 2 else {}
+            limits: dict[str, Any] = {"access": {"weekdays": ["mo"]}} if number % 2 else {}
             made.append(await invite(house, name=f"Guest {number}", expires_in="1h", **limits))
             entry = house.classic.authorizations.get(made[-1]["id"])
             assert entry is not None

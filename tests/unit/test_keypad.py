@@ -153,7 +153,7 @@ async def test_a_lost_answer_makes_no_second_code(house: House) -> None:
             house.classic.drop_links()
             return code
 
-        house.classic.codes.add = add_and_lose  # type: ignore[method-assign]
+        house.classic.codes.add = add_and_lose  # type: ignore[method-assign, assignment]
         made = await ask(house, "keypad/add", name="Lisa", code="345678")
         assert (made["id"], made["name"]) == (1, "Lisa")
         assert [each.what for each in house.classic.audit].count("code_added") == 1

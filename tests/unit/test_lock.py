@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -190,7 +191,7 @@ async def test_an_uncalibrated_lock_refuses() -> None:
     ids=lambda b: "-".join(f"{k}={v}" for k, v in b.items()),
 )
 @pytest.mark.parametrize("action", [Action.UNLOCK, Action.LOCK, Action.UNLATCH, Action.LOCK_N_GO])
-async def test_every_variant_of_an_answer_leads_to_success(behaviour: dict[str, object], action: Action) -> None:
+async def test_every_variant_of_an_answer_leads_to_success(behaviour: dict[str, Any], action: Action) -> None:
     rig = Rig(**behaviour)
     async with rig.running() as lock:
         assert (await lock.perform(action, 15.0)).completion == "success"

@@ -263,7 +263,7 @@ async def test_odd_flags_and_times_of_the_advanced_configuration_are_written_bac
         assert [packed(getattr(advanced, each)) for each in names] == [byte] * len(names)
         assert advanced.night_mode_start == advanced.night_mode_end == NoTime(b"\x18\0")
         assert (await _set(house, night_mode_end="06:00"))["night_mode_end"] == "06:00"
-        assert (advanced.night_mode_start, advanced.night_mode_end) == (NoTime(b"\x18\0"), time(6))
+        assert [advanced.night_mode_start, advanced.night_mode_end] == [NoTime(b"\x18\0"), time(6)]
 
 
 SWITCHES = ("auto_lock_enabled", "immediate_auto_lock", "auto_update", "slow_speed_in_night_mode")

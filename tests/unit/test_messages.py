@@ -13,7 +13,7 @@ from nuki_bridge.protocol import authorizations as a
 from nuki_bridge.protocol import log_entries as e
 from nuki_bridge.protocol import messages as m
 from nuki_bridge.protocol.codes import Action, Command, Completion, DoorState, Family, LockState, Trigger, name_of
-from nuki_bridge.protocol.wire import TimeLimit, UnknownMessage, decode, encode
+from nuki_bridge.protocol.wire import Message, TimeLimit, UnknownMessage, decode, encode
 from tests.unit.vectors import VECTORS, unhex
 
 NONCE = bytes(range(32))
@@ -148,7 +148,7 @@ def test_published_lock_action() -> None:
         (m.SetSecurityPin(new_pin=1, nonce=NONCE, security_pin=2), 36, 40),
         (e.EnableLogging(enabled=True, nonce=NONCE, security_pin=1), 35, 37),
         (m.RequestReboot(nonce=NONCE, security_pin=1), 34, 36),
-        (m.UpdateTime(time=LIMIT.until, nonce=NONCE, security_pin=2), 41, 43),
+        (m.UpdateTime(time=datetime(2026, 12, 24, 18, 0, tzinfo=UTC), nonce=NONCE, security_pin=2), 41, 43),
         (
             e.RequestLogEntries(start=0, count=5, descending=True, total_count=False, nonce=NONCE, security_pin=1),
             42,
@@ -181,7 +181,7 @@ def test_published_lock_action() -> None:
     ],
     ids=lambda v: type(v).__name__ if not isinstance(v, int) else str(v),
 )
-def test_requests_have_the_documented_sizes(message: m.Message, classic: int, ultra: int) -> None:
+def test_requests_have_the_documented_sizes(message: Message, classic: int, ultra: int) -> None:
     for family, size in ((Family.CLASSIC, classic), (Family.ULTRA, ultra)):
         payload = encode(message, family)
         assert len(payload) == size

@@ -439,7 +439,7 @@ async def test_an_unlatch_whose_link_breaks_while_the_latch_is_held_has_succeede
     rig = Rig()
     async with rig.running() as lock:
         task = perform(lock, Action.UNLATCH)
-        while rig.virtual.motor.state != LockState.UNLATCHED:
+        while rig.virtual.motor.state.name != "UNLATCHED":
             await asyncio.sleep(0.01)
         rig.virtual.drop_links()
         assert await word(task) == "success"

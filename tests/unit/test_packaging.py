@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,9 +61,9 @@ def test_the_manual_page_tells_of_every_command_and_option() -> None:
     ).stdout
     assert page.startswith(".TH NUKI-BRIDGE 1 2025-11-25 ")
     words = page.replace(r"\-", "-")
-    commands = next(each for each in cli._parser()._actions if each.dest == "command").choices
+    commands: Any = next(each for each in cli._parser()._actions if each.dest == "command").choices
     assert commands
-    for name, parser in commands.items():  # type: ignore[union-attr]
+    for name, parser in commands.items():
         assert f"\n.SS {name}\n" in words
         for option in parser._option_string_actions:
             assert option in words, f"{name} {option}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -73,7 +74,7 @@ def numbers(value: Any) -> set[int]:
 
 @BOTH
 def test_the_tables_speak_of_states_and_actions_that_there_are(profile: Profile) -> None:
-    states, actions = set(profile.states.values()), set(profile.names.kind)
+    states, actions = set(profile.states.values()), set(cast(Iterable[int], profile.names.kind))
     for name in ("moving", "measuring", "held", "waiting", "nowhere", "undefined", "uncalibrated", "springs_back"):
         assert numbers(getattr(profile, name)) <= states, name
     for name in ("no_actions", "waits", "opens", "sent_once", "configured", "planned"):

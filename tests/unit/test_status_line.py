@@ -70,7 +70,8 @@ def test_it_is_one_printable_line() -> None:
 
 
 async def test_a_change_is_told_at_once_and_the_next_after_a_pause() -> None:
-    text, told = "one", []
+    text = "one"
+    told: list[str] = []
     line = StatusLine(lambda: text, told.append)
     line.schedule()
     await asyncio.sleep(0.01)

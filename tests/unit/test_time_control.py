@@ -26,7 +26,7 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path / "state", PIN)
 
 
-def on_lock(house: House) -> list[tuple[int, int, time, Action, bool]]:
+def on_lock(house: House) -> list[tuple[int, int, object, Action, bool]]:
     return [(each.entry_id, each.weekdays, each.at, each.action, each.enabled) for each in house.classic.time_control]
 
 
@@ -152,7 +152,7 @@ async def test_a_lost_answer_makes_no_second_entry(house: House) -> None:
             house.classic.drop_links()
             return entry
 
-        house.classic.time_control.add = add_and_lose  # type: ignore[method-assign]
+        house.classic.time_control.add = add_and_lose  # type: ignore[method-assign, assignment]
         made = await ask(house, "timecontrol/add", time="22:00", action="lock")
         assert made["id"] == 1
         assert len(on_lock(house)) == [each.what for each in house.classic.audit].count("time_control_added") == 1

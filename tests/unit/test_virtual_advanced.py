@@ -14,7 +14,7 @@ from nuki_bridge.protocol.codes import Action, Command, DoorState, ErrorCode, Fa
 from nuki_bridge.protocol.messages import KeyturnerStates, UpdateTime
 from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message, NoTime, encode
 from nuki_bridge.simulator.lock import VirtualLock
-from tests.unit.virtual_client import COMPLETE, START, STATES, Client, HandClock, error_of, make_lock
+from tests.unit.virtual_client import COMPLETE, START, STATES, Client, HandClock, error_of, make_lock, state_of
 
 GENERATIONS = pytest.mark.parametrize(
     ("family", "size"),
@@ -63,7 +63,11 @@ def test_it_has_the_length_of_its_generation(family: Family, size: int | None) -
 def test_settings_are_written_noted_and_counted(family: Family, size: int | None) -> None:
     lock, _, client = rig(family, advanced_config_size=size)
     counted, before = lock.config_update_count, advanced_of(client)
-    changes = {"lock_n_go_timeout": 60, "night_mode_start": time(23, 15), "unlocked_position_offset": -90}
+    changes: dict[str, Any] = {
+        "lock_n_go_timeout": 60,
+        "night_mode_start": time(23, 15),
+        "unlocked_position_offset": -90,
+    }
     assert write(client, **changes) == [COMPLETE]
     after = advanced_of(client)
     assert {name for name, _, _ in AdvancedConfig.layout if getattr(before, name) != getattr(after, name)} == set(
@@ -159,13 +163,13 @@ def test_the_latch_and_lock_n_go_take_the_times_that_are_set() -> None:
     write(client, unlatch_duration=10, lock_n_go_timeout=30)
     client.act(Action.LOCK_N_GO_UNLATCH)
     clock.advance(10.9)
-    assert lock.motor.state is LockState.UNLATCHED
+    assert state_of(lock) is LockState.UNLATCHED
     clock.advance(0.2)
-    assert lock.motor.state is LockState.UNLOCKED_LOCK_N_GO
+    assert state_of(lock) is LockState.UNLOCKED_LOCK_N_GO
     clock.advance(29.8)
-    assert lock.motor.state is LockState.UNLOCKED_LOCK_N_GO
+    assert state_of(lock) is LockState.UNLOCKED_LOCK_N_GO
     clock.advance(1.3)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def unlocked(lock: VirtualLock, clock: HandClock, client: Client) -> None:
     client.received()
     client.act(Action.UNLOCK)
     client.after(lock.behaviour.motor_s)
-    assert lock.motor.state is LockState.UNLOCKED
+    assert state_of(lock) is LockState.UNLOCKED
 
 
 def test_auto_lock_is_off_at_first() -> None:
@@ -192,7 +196,7 @@ def test_auto_lock_is_off_at_first() -> None:
         lock, clock, client = rig(advanced_config_size=size)
         unlocked(lock, clock, client)
         clock.advance(86400)
-        assert lock.motor.state is LockState.UNLOCKED
+        assert state_of(lock) is LockState.UNLOCKED
 
 
 @pytest.mark.parametrize(
@@ -203,13 +207,13 @@ def test_auto_lock_locks_when_its_time_is_over(size: int, changes: dict[str, Any
     write(client, **changes)
     unlocked(lock, clock, client)
     clock.advance(59.9)
-    assert lock.motor.state is LockState.UNLOCKED
+    assert state_of(lock) is LockState.UNLOCKED
     clock.advance(3)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
     assert lock.motor.trigger is Trigger.AUTO_LOCK
     lock.turn_by_hand(LockState.UNLOCKED)
     clock.advance(63)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
 
 
 def test_auto_lock_is_switched_on_for_a_lock_that_is_unlocked() -> None:
@@ -217,7 +221,7 @@ def test_auto_lock_is_switched_on_for_a_lock_that_is_unlocked() -> None:
     unlocked(lock, clock, client)
     write(client, auto_lock_enabled=True, auto_lock_timeout=30)
     clock.advance(33)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
 
 
 @pytest.mark.parametrize(("immediate", "after_s"), [(True, 3), (False, 63)])
@@ -227,12 +231,12 @@ def test_an_open_door_is_not_locked_until_it_closes(immediate: bool, after_s: fl
     unlocked(lock, clock, client)
     lock.set_door(DoorState.OPEN)
     clock.advance(600)
-    assert lock.motor.state is LockState.UNLOCKED
+    assert state_of(lock) is LockState.UNLOCKED
     lock.set_door(DoorState.CLOSED)
     clock.advance(after_s - 3)
-    assert lock.motor.state in (LockState.UNLOCKED, LockState.LOCKING)
+    assert state_of(lock) in (LockState.UNLOCKED, LockState.LOCKING)
     clock.advance(3)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
 
 
 def night(client: Client) -> bool | None:
@@ -270,16 +274,16 @@ def test_the_night_locks_at_its_start_and_has_an_auto_lock_of_its_own() -> None:
     )
     unlocked(lock, clock, client)
     clock.advance((START.replace(hour=21) - clock.now()).total_seconds() - 1)
-    assert lock.motor.state is LockState.UNLOCKED
+    assert state_of(lock) is LockState.UNLOCKED
     clock.advance(5)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
     unlocked(lock, clock, client)
     clock.advance(63)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
     clock.advance(10 * 3600)
     unlocked(lock, clock, client)
     clock.advance(3600)
-    assert lock.motor.state is LockState.UNLOCKED
+    assert state_of(lock) is LockState.UNLOCKED
 
 
 def by_the_owner(client: Client, now: datetime) -> None:
@@ -297,9 +301,9 @@ def test_a_clock_that_is_set_moves_the_beginning_of_the_night(set_clock: Callabl
     unlocked(lock, clock, client)
     set_clock(client, START.replace(hour=20, minute=59))  # 21:59 on the wall
     clock.advance(50)
-    assert lock.motor.state is LockState.UNLOCKED
+    assert state_of(lock) is LockState.UNLOCKED
     clock.advance(15)
-    assert lock.motor.state is LockState.LOCKED
+    assert state_of(lock) is LockState.LOCKED
 
 
 def test_a_lock_that_starts_again_unlocked_locks_by_itself_too() -> None:

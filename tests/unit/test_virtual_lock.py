@@ -628,13 +628,14 @@ def test_its_own_action_leaves_the_flag_up_until_the_bridge_asks() -> None:
 def test_everything_that_changes_the_states_raises_the_flag() -> None:
     lock, clock = make_lock()
     client = Client(lock, clock)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: lock.turn_by_hand(LockState.UNLOCKED),
         lambda: lock.set_door(DoorState.OPEN),
         lambda: lock.set_battery(50),
         lambda: lock.set_enabled(client.id, True),
         lambda: lock.press_button(1),
-    ):
+    )
+    for change in changes:
         lock.device.state_changed = False
         before = clock.advertised
         change()

@@ -443,9 +443,14 @@ async def test_a_directory_that_is_gone_is_an_error_of_the_store(tmp_path: Path)
 
 async def test_a_bunch_of_changes_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     radio = VirtualRadio(default_locks(tmp_path), state_file=tmp_path / STATE_FILE)
-    saves = []
+    saves: list[int] = []
     save = radio.save
-    monkeypatch.setattr(radio, "save", lambda: (saves.append(1), save()))
+
+    def counted() -> None:
+        saves.append(1)
+        save()
+
+    monkeypatch.setattr(radio, "save", counted)
     for percent in range(50):
         radio.locks[0].set_battery(percent)
     await asyncio.sleep(0.01)

@@ -89,6 +89,11 @@ def make_lock(
     return lock, clock
 
 
+def state_of(lock: VirtualLock) -> LockState:
+    """Where the motor is now."""
+    return lock.motor.state
+
+
 class Client:
     """One authorization on one link, connected at once."""
 

@@ -94,6 +94,7 @@ class Agent:
 
     async def _serve(self, request: dict[str, Any]) -> None:
         number = request.pop("id")
+        answer: dict[str, Any]
         try:
             if "lock" in request:
                 answer = {"lock": self._door.lock.control(request["lock"])}

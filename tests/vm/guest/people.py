@@ -52,7 +52,7 @@ class Device:
         }
         url = {"NUKI_BRIDGE_BROKER": self._url} if broker else {}
         process = await asyncio.create_subprocess_exec(
-            *(PROGRAM, *words),
+            *(str(PROGRAM), *words),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -106,7 +106,7 @@ class RawGuest:
     async def act(self, action: Action, nonce: bytes) -> list[str]:
         """A lock action with a challenge; the names of what the lock said until it was over."""
         self.write(LockAction(action=action, app_id=0, flags=0, name_suffix=None, nonce=nonce))
-        said = []
+        said: list[str] = []
         while True:
             answer = await self.next()
             if isinstance(answer, ErrorReport):

@@ -177,7 +177,7 @@ async def test_an_independent_client_pairs_reads_acts_and_hears_the_beacon(famil
 
         lock.set_door(DoorState.OPEN)
         assert await client.get("act", action="UNLOCK") == {"status": "COMPLETED", "lock_state": "UNLOCKED"}
-        assert lock.motor.state is LockState.UNLOCKED
+        assert lock.motor.state.name == "UNLOCKED"
         assert await client.get("act", action="LOCK") == {"status": "COMPLETED", "lock_state": "LOCKED"}
         assert lock.motor.state is LockState.LOCKED
         assert trail(lock, "action_received", "motor", "completed", "action_refused") == [

@@ -90,7 +90,7 @@ class World:
         """Anna calls `nuki-bridge guest`."""
         return await self.anna.run("guest", *words, broker=broker)
 
-    async def both_ways(self, action: str) -> list[Spoken]:
+    async def both_ways(self, action: str) -> tuple[Spoken, Spoken]:
         """Anna tries from elsewhere and near the door, at once."""
         return await asyncio.gather(self.guest(action), self.nearby(action))
 
@@ -276,9 +276,9 @@ async def test_a_door_is_shared_from_pairing_to_removal(tmp_path: Path) -> None:
         assert await world.guest("unlock") == NOT_NOW
         assert await world.nearby("unlock") == NOT_NOW
         await world.ask("users/update", name="Anna", enabled=False)
-        assert await world.both_ways("unlock") == [DISABLED] * 2
+        assert await world.both_ways("unlock") == (DISABLED, DISABLED)
         await world.ask("users/remove", name="Anna")
-        assert await world.both_ways("unlock") == [REVOKED] * 2
+        assert await world.both_ways("unlock") == (REVOKED, REVOKED)
         assert world.movements() == before
 
         anna, ben, bridge = 2, 3, 1
