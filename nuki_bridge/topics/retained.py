@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from nuki_bridge.topics.topics import Publication
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 REPAIR_S = 60.0
 """Shortest interval in seconds between repairs of a topic that somebody else changes: two bridges on one base topic
 must not fight."""
+WARN_S = 3600.0
+"""Shortest interval in seconds between two warnings of that about one topic; what comes between is counted."""
 ECHO_S = 5.0
 """Seconds for which a difference may be an echo: before MQTT 5 a client hears what it published itself."""
 
@@ -41,6 +44,8 @@ class Retained:
         self._unsent: set[str] = set()
         self._sent_at: dict[str, float] = {}
         self._repaired_at: dict[str, float] = {}
+        self._warned_at: dict[str, float] = {}
+        self._unwarned: Counter[str] = Counter()
         self._repairs: dict[str, asyncio.TimerHandle] = {}
 
     def get(self, topic: str) -> bytes | None:
@@ -65,6 +70,8 @@ class Retained:
         self._wanted = {rename(topic): payload for topic, payload in self._wanted.items() if payload}
         self._sent_at.clear()
         self._repaired_at.clear()
+        self._warned_at.clear()
+        self._unwarned.clear()
 
     def connected(self) -> None:
         """Publish everything, cleared topics as well: the broker may have lost it, or missed it while we were away."""
@@ -116,9 +123,19 @@ class Retained:
             if is_past:
                 log.info("the broker shows what an earlier connection has left on %s; publishing it again", topic)
             else:
-                log.warning("somebody else published to %s, which is the bridge's own; publishing it again", topic)
+                self._warn(topic)
             self._repaired_at[topic] = self._clock()
             self._send(topic)
+
+    def _warn(self, topic: str) -> None:
+        now = self._clock()
+        if now - self._warned_at.get(topic, -WARN_S) < WARN_S:
+            self._unwarned[topic] += 1
+            return
+        self._warned_at[topic] = now
+        count = self._unwarned.pop(topic, 0)
+        more = f" ({count} times more since this was last said)" if count else ""
+        log.warning("somebody else published to %s, which is the bridge's own; publishing it again%s", topic, more)
 
     def _send(self, topic: str) -> None:
         if timer := self._repairs.pop(topic, None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 
 import pytest
 
@@ -34,3 +35,18 @@ async def test_whoever_else_publishes_there_is_named_as_such(house: House, caplo
             "somebody else published to nuki/front/availability",
             "somebody else published to nuki/bridge/info",
         ]
+
+
+async def test_who_goes_on_publishing_there_is_named_once_an_hour(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a second bridge on the same base topic: each puts its topics right once a minute."""
+    async with house.running():
+        await house.pair(name="front")
+        house.published.clear()
+        for _ in range(125):
+            house.send("front/availability", "offline", retain=True)
+            await asyncio.sleep(60.0)
+        assert len(house.on("front/availability")) == 125
+        said = [each.getMessage().partition("again")[2] for each in caplog.records if each.levelno >= logging.WARNING]
+        assert [re.sub("59|60", "N", each) for each in said] == ["", *2 * [" (N times more since this was last said)"]]
