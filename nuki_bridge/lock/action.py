@@ -198,8 +198,7 @@ class ActionRun:
         self._ends, self._has_word = waiting, False
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
-        is_moving = states is not None and states.lock_state in lock.profile.unsettled
-        crowded = is_moving or self._was_busy
+        crowded = self._was_busy or (states is not None and lock.profile.is_unsettled(states))
         opens = lock.config is not None and lock.config.auto_unlatch
         alias = lock.profile.auto_unlatch.get(self._action) if opens else None
         self._traces = Traces(lock.profile, self._action, crowded=crowded, alias=alias)

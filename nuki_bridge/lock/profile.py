@@ -137,6 +137,11 @@ class Profile:
         """States in which an action has not come to an end that can be told of."""
         return self.moving | self.waiting
 
+    def is_unsettled(self, states: KeyturnerStates) -> bool:
+        """Whether the device leaves this state by itself before long."""
+        is_held_by_hand = states.lock_state in self.held and states.trigger == Trigger.MANUAL
+        return states.lock_state in self.unsettled and not is_held_by_hand
+
     def is_passing(self, action: int, states: KeyturnerStates) -> bool:
         """Whether the device leaves this state by itself before long, as far as that matters to `action`."""
         state = states.lock_state

@@ -268,6 +268,15 @@ async def test_a_lock_n_go_that_had_locked_when_the_next_command_came_was_not_en
         assert words == ("outcome_unknown", "success")
 
 
+async def test_a_hand_on_the_knob_is_no_action_of_somebody_else() -> None:
+    """So the movement of ours that follows counts; this firmware says nothing else of it."""
+    rig = Rig(accepted_times=0, complete_missing=True)
+    async with rig.running() as lock:
+        rig.virtual.turn_by_hand(LockState.UNLATCHED)
+        assert (await lock.refresh(15.0)).lock_state == LockState.UNLATCHED
+        assert await word(perform(lock, Action.LOCK)) == "success"
+
+
 # -- the log as proof -------------------------------------------------------------------------------------------------
 
 
