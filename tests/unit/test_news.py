@@ -76,7 +76,7 @@ async def test_strangers_and_those_who_may_no_longer_are_not_told(tmp_path: Path
 
 async def test_listeners_are_bounded_and_one_authorization_cannot_push_the_others_out(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
-        listening = house.member.relay.news
+        listening = house.member.running.relay.news
         listening.listen("nuki/front/relay/a/news", 1)
         for number in range(500):
             listening.listen(f"nuki/front/relay/{number}/news", 2)
