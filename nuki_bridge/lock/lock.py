@@ -110,7 +110,7 @@ class Lock(Line):
         self._now = now
         self._on_states = on_states
         self._tell = on_change
-        self._advanced = reading.AdvancedReading(self.exchange, self.name, lambda: self.paired.family)
+        self._advanced = reading.AdvancedReading(self.exchange, self.name, self.profile)
         self._needed_until = -math.inf  # on `clock`
         self.runs: set[ActionRun] = set()
         """The actions that have been sent and are not over."""

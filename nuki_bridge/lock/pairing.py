@@ -24,6 +24,7 @@ from nuki_bridge.errors import (
     TimedOut,
 )
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange
+from nuki_bridge.lock.profile import profile_of
 from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType
 from nuki_bridge.protocol.frames import Reassembler
@@ -79,8 +80,9 @@ async def pair(
     await _connect(lambda left: handshake.link.connect(left, pairing=True), deadline, clock)
     try:
         family = handshake.link.family or family
-        if family is Family.OPENER:
-            raise RequestError("unsupported_device", "this is an Opener; so far only Smart Locks can be paired")
+        profile = profile_of(family)
+        if not profile.can_be_paired:
+            raise RequestError("unsupported_device", f"this is {profile.kind}; so far only Smart Locks can be paired")
         if family is Family.ULTRA and options.pin is None:
             raise RequestError(
                 "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"

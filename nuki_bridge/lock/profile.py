@@ -37,10 +37,7 @@ Numbers = frozenset[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One kind of device.
-
-    A state is "final" if the device may stay in it; all others it leaves by itself before long.
-    """
+    """One kind of device; what is absent it does not have."""
 
     # -- words --------------------------------------------------------------------------------------------------------
 
@@ -107,8 +104,14 @@ class Profile:
 
     # -- what else there is of it -----------------------------------------------------------------------------------
 
+    kind: str
+    """What people call it, with its article."""
+    can_be_paired: bool = True
+    """This program speaks all that it takes to pair with it and to use it."""
+    has_advanced_config: bool = True
+    """It has an advanced configuration whose layout this program knows."""
     rings: bool = False
-    """It tells of a doorbell."""
+    """It announces that the doorbell was rung."""
 
     # -- defaults -----------------------------------------------------------------------------------------------------
 
@@ -252,6 +255,7 @@ SMART_LOCK: Final = Profile(
         LockState.UNLOCKED: Action.UNLOCK,
         LockState.UNLATCHED: Action.UNLATCH,
     },
+    kind="a Smart Lock",
     connection="persistent",
 )
 """Every Smart Lock (1.0 to 5th generation, Ultra, Go) and the Smart Door."""
@@ -291,6 +295,9 @@ OPENER: Final = Profile(
         0: frozenset({OpenerAction.ACTIVATE_RTO, OpenerAction.DEACTIVATE_RTO}),
         2: frozenset({OpenerAction.OPEN}),
     },
+    kind="an Opener",
+    can_be_paired=False,
+    has_advanced_config=False,
     rings=True,
     connection="on-demand",
 )

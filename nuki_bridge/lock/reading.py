@@ -6,13 +6,13 @@ Over a link that is up, under this task's turn; everything here raises as `Excha
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from nuki_bridge.errors import LockError, ProtocolError
 from nuki_bridge.lock.exchange import Exchange
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig
-from nuki_bridge.protocol.codes import Command, ErrorCode, Family
+from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.protocol.messages import BatteryReport, Config, RequestConfig, RequestData
 from nuki_bridge.store import UNKNOWN_NUKI_ID
 
@@ -38,15 +38,15 @@ async def battery_report(exchange: Exchange) -> BatteryReport:
 class AdvancedReading:
     """Reads the advanced configuration; firmware that has once refused that is not asked again."""
 
-    def __init__(self, exchange: Exchange, name: str, family: Callable[[], Family]) -> None:
+    def __init__(self, exchange: Exchange, name: str, profile: Profile) -> None:
         self._exchange = exchange
         self._name = name
-        self._family = family
+        self._profile = profile
         self._refused_by: bytes | None = None  # the version of that firmware
 
     def has_none(self, basic: Config | None) -> bool:
         """The lock has none that we know; `basic` tells its firmware."""
-        if self._family() is Family.OPENER:
+        if not self._profile.has_advanced_config:
             return True
         return self._refused_by is not None and basic is not None and basic.firmware_version == self._refused_by
 

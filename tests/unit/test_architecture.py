@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -220,13 +220,13 @@ KNOW_THEM = {"lock/profile.py"}
 """Beside `protocol` and `simulator`, who may name their members."""
 
 
-def members_named(code: str) -> set[str]:
+def members_named(code: str, kinds: Collection[str] = KINDS_OF_DEVICES) -> set[str]:
     """Every `LockState.LOCKED` in `code`, under any name that it is imported by, also by index."""
     tree = ast.parse(code)
-    known = {each: each for each in KINDS_OF_DEVICES}
+    known = {each: each for each in kinds}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            known |= {each.asname or each.name: each.name for each in node.names if each.name in KINDS_OF_DEVICES}
+            known |= {each.asname or each.name: each.name for each in node.names if each.name in kinds}
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute | ast.Subscript):
@@ -250,6 +250,14 @@ def members_named(code: str) -> set[str]:
 )
 def test_a_member_is_found_wherever_it_is_named(code: str, found: set[str]) -> None:
     assert members_named(code) == found
+
+
+def test_only_its_profile_and_the_radio_ask_whether_it_is_an_opener() -> None:
+    """Families of Smart Locks differ in bytes; what only an Opener can do stands in its profile."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        path = file.relative_to(PACKAGE)
+        if path.parts[0] not in ("protocol", "simulator", "bluetooth") and str(path) not in KNOW_THEM:
+            assert "Family.OPENER" not in members_named(file.read_text(), {"Family"}), path
 
 
 def test_only_the_profile_knows_what_a_kind_of_device_can_do() -> None:
