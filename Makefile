@@ -11,6 +11,7 @@ PYTHON = $(shell $(call newest_enough,python3 python3.13 python3.12 python3.11,(
 PYTHON13 = $(or $(shell $(call newest_enough,python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python),(3$(comma) 13))),$(PYTHON))
 comma := ,
 VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' nuki_bridge/__init__.py)
+NACL = nuki_bridge/web/page/vendor/nacl-fast.js
 DEB = build/nuki-bridge_$(VERSION)_all.deb
 
 .PHONY: help run check test vm bench lint deb install uninstall deps clean packages-interpreter packages-python \
@@ -19,13 +20,13 @@ DEB = build/nuki-bridge_$(VERSION)_all.deb
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 28
 
-run: .venv/.program packages-broker ## the demo: a private broker, a virtual lock and the daemon, until Ctrl-C
+run: .venv/.program $(NACL) packages-broker ## the demo: a private broker, a virtual lock, the daemon and the phone page, until Ctrl-C
 	@.venv/bin/nuki-bridge demo
 
-check: .venv/.complete lint ## lint and unit tests: seconds, no root, no broker
+check: .venv/.complete $(NACL) lint ## lint and unit tests: seconds, no root, no broker
 	@.venv/bin/python -m pytest -q tests/unit
 
-test: deps ## everything: lint, unit and integration tests, the Debian package, virtual machines, with both sets of dependencies
+test: deps $(NACL) ## everything: lint, unit and integration tests, the Debian package, virtual machines, with both sets of dependencies
 	@.ci/test lint unit package integration vm
 
 vm: deps ## only the virtual machines with a real bluetoothd
@@ -71,7 +72,7 @@ deb: $(DEB) ## the Debian package; VERSION=... gives it another version than the
 
 # The service cannot see into anybody's home, where other Pythons may live.
 install uninstall: PYTHON = $(shell $(call newest_enough,/usr/bin/python3 python3 python3.13 python3.12 python3.11,(3$(comma) 11)))
-install: packages-python packages-bluez ## program and service on systems without the Debian package; as root
+install: packages-python packages-bluez $(NACL) ## program and service on systems without the Debian package; as root
 	@PYTHON='$(PYTHON)' systemd/install.sh install
 
 uninstall: ## takes away what install has put there, but configuration and paired locks
@@ -84,7 +85,7 @@ clean: ## remove everything that make has made here
 
 # The folders are among them, because their time changes when a file is gone.
 $(DEB): .ci/deb CHANGELOG.md LICENSE README.md pyproject.toml setup.cfg \
-        $(shell find debian docs etc nuki_bridge systemd -not -name '*.pyc' -not -name __pycache__) | packages-deb
+        $(shell find debian docs etc nuki_bridge systemd -not -name '*.pyc' -not -name __pycache__) $(NACL) | packages-deb
 	@.ci/deb '$(VERSION)'
 
 # -- virtual environments; a stamp says what is inside ----------------------------------------------------------------
@@ -118,6 +119,14 @@ endef
 .venv-fuzz/.complete: setup.cfg pyproject.toml tests/requirements-fuzz.txt | packages-python
 	$(call venv,.venv-fuzz,$(PYTHON),-r tests/requirements-fuzz.txt -e .)
 	@touch $@
+
+# -- the page's cryptography, which is no part of these sources ------------------------------------------------------
+
+.PHONY: nacl
+nacl: $(NACL) ## fetch tweetnacl's nacl-fast.js for the phone page, from Debian or npm, by its SHA-256
+
+$(NACL): .ci/nacl
+	@.ci/nacl $@
 
 # -- programs from npm, in the versions that package.json there names -------------------------------------------------
 

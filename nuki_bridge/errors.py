@@ -1,9 +1,9 @@
 """Every exception of nuki-bridge, in one tree.
 
 The class says whose fault it is: ours (`ProtocolError`), the lock's (`LockError`), the radio's (`LinkError`), the
-asker's (`RequestError`), the operator's (`ConfigError`, `StoreError`) or the broker's (`BrokerError`).  `code` is the
-lower-snake-case word that MQTT answers carry in `error`; `str()` is the sentence for `message`.  Neither ever holds a
-secret.
+asker's (`RequestError`), the operator's (`ConfigError`, `StoreError`, `PageError`) or the broker's (`BrokerError`).
+`code` is the lower-snake-case word that MQTT answers carry in `error`; `str()` is the sentence for `message`.  Neither
+ever holds a secret.
 """
 
 from __future__ import annotations
@@ -113,6 +113,12 @@ class StoreError(NukiError):
 
 class UnusableState(StoreError):
     """The state directory cannot be used as it is, and that does not mend itself: the operator has to."""
+
+
+class PageError(NukiError):
+    """The phone page cannot be served: its files, its port or its certificate are not as they have to be."""
+
+    code = "page_error"
 
 
 class BrokerError(NukiError):

@@ -30,6 +30,7 @@ from nuki_bridge.command_line import (
     pin_commands,
     time_control_commands,
     user_commands,
+    web_commands,
 )
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import ConfigError, NukiError, UnusableState
@@ -230,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"nuki-bridge {__version__}")
     parsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     daemon_commands.declare(Commands(parsers, _run_here, file))
+    web_commands.declare(Commands(parsers, _run_here, _config_option("/etc/nuki-bridge/web.yaml")))
     daemon_commands.declare_demo(Commands(parsers, _run_here, None))
     for module in TALKING:
         module.declare(Commands(parsers, _talk, common))
@@ -243,13 +245,17 @@ def _common_options() -> tuple[_Parser, _Parser]:
     They may stand before or after the command; suppressed defaults keep the second place from undoing the first.
     """
     absent: Any = argparse.SUPPRESS
-    file = _Parser(add_help=False)
-    file.add_argument(
-        "--config", type=Path, default=absent, metavar="FILE", help="default: /etc/nuki-bridge/config.yaml"
-    )
+    file = _config_option("/etc/nuki-bridge/config.yaml")
     common = _Parser(add_help=False, parents=[file])
     common.add_argument(
         "--broker", default=absent, metavar="URL", help="mqtt[s]://user:password@host:port/base_topic[?ca=FILE]"
     )
     common.add_argument("--json", action="store_true", default=absent, help="print JSON")
     return file, common
+
+
+def _config_option(default: str) -> _Parser:
+    file = _Parser(add_help=False)
+    absent: Any = argparse.SUPPRESS
+    file.add_argument("--config", type=Path, default=absent, metavar="FILE", help=f"default: {default}")
+    return file

@@ -1,7 +1,7 @@
 """`nuki-bridge demo`: everything on this machine and nothing left behind.
 
-A private mosquitto on a loopback port, the daemon with its virtual locks in this process, one of them paired over MQTT
-like a real one, and then its states as they change.  All files are in one temporary directory.
+A private mosquitto on a loopback port, the daemon with its virtual locks and the phone page in this process, one lock
+paired over MQTT like a real one, and then its states as they change.  All files are in one temporary directory.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ from tempfile import TemporaryDirectory
 
 from nuki_bridge.command_line import lock_commands
 from nuki_bridge.command_line.client import BridgeClient, BridgeOffline
-from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
+from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings, WebSettings
 from nuki_bridge.daemon import daemon
-from nuki_bridge.errors import BrokerError
+from nuki_bridge.errors import BrokerError, PageError
 from nuki_bridge.simulator.backend import default_locks
+from nuki_bridge.web import process
+from nuki_bridge.web.settings import BrokerSettings, GuestSettings
+from nuki_bridge.web.settings import WebSettings as PageSettings
 
 HOST = "127.0.0.1"
 LOCK = "front_door"
@@ -32,8 +35,14 @@ PIN = "1234"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 1.0
 
+_PAGE = """\
+The phone page: http://{host}:{port}/
+  As the owner: log in as owner with the password demo (this broker lets everybody in).
+  As a guest: invite somebody there, and open the link in a private window."""
 _GUIDE = """\
 nuki-bridge demo: broker {url}, virtual lock {lock}
+
+{page}
 
 Paste into a second terminal:
   {program} status
@@ -69,12 +78,18 @@ async def run(port: int | None) -> int:
 
 
 async def _play(broker: MqttSettings, state_dir: Path, interrupted: asyncio.Event) -> int:
-    settings = Settings(
-        mqtt=broker, bluetooth=BluetoothSettings(backend="virtual"), state_dir=state_dir, log_level="warning"
-    )
     stop = asyncio.Event()
+    port, serving = await _serve_page(broker, stop)
+    settings = Settings(
+        mqtt=broker,
+        bluetooth=BluetoothSettings(backend="virtual"),
+        state_dir=state_dir,
+        web=WebSettings(None if port is None else f"http://{HOST}:{port}"),
+        log_level="warning",
+    )
     running = asyncio.create_task(daemon.run(settings, stop=stop), name="daemon")
-    showing = asyncio.create_task(_show(broker, default_locks(state_dir)[0].address), name="show")
+    page = await _about_page(port, serving)
+    showing = asyncio.create_task(_show(broker, default_locks(state_dir)[0].address, page), name="show")
     waiting = asyncio.create_task(interrupted.wait(), name="interrupted")
     try:
         await asyncio.wait((running, showing, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -87,17 +102,44 @@ async def _play(broker: MqttSettings, state_dir: Path, interrupted: asyncio.Even
         await asyncio.wait((showing, waiting))
         stop.set()
         status = await running
+        await asyncio.wait((serving,))
     return status
 
 
-async def _show(broker: MqttSettings, address: str) -> None:
+async def _serve_page(broker: MqttSettings, stop: asyncio.Event) -> tuple[int | None, asyncio.Task[int]]:
+    """Serve the phone page until `stop`; gives its port, None if it cannot be served."""
+    settings = PageSettings(
+        listen=(HOST,),
+        port=0,
+        broker=BrokerSettings(broker.host, broker.port),
+        guest=GuestSettings("guest"),
+        log_level="warning",
+    )
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(process.run(settings, stop=stop, ready=ready), name="page")
+    await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)
+    return ready.result() if ready.done() else None, serving
+
+
+async def _about_page(port: int | None, serving: asyncio.Task[int]) -> str:
+    """What the guide says of the page."""
+    if port is not None:
+        return _PAGE.format(host=HOST, port=port)
+    try:
+        await serving
+    except PageError as error:
+        return f"The phone page is not served: {error}."
+    return "The phone page is not served."
+
+
+async def _show(broker: MqttSettings, address: str, page: str) -> None:
     """Pair the lock, say what can be tried, and print what changes."""
     client = await _connected(broker)
     try:
         await client.ask("bridge", "pair", {"name": LOCK, "address": address, "pin": PIN})
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
-        print(_GUIDE.format(url=url, lock=LOCK, port=broker.port, program=program), flush=True)
+        print(_GUIDE.format(url=url, lock=LOCK, port=broker.port, program=program, page=page), flush=True)
         await lock_commands.watch(client, argparse.Namespace(lock=None, json=False))
     finally:
         await client.close()

@@ -1,0 +1,101 @@
+"""The page's files, read once and served from memory, with a tag of their content, compressed where that helps."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+from nuki_bridge.errors import PageError
+from nuki_bridge.web.http import Head, answer
+from nuki_bridge.web.lean import lean
+
+PAGE = Path(__file__).parent / "page"
+TWEETNACL = "/vendor/nacl-fast.js"
+TWEETNACL_SHA256 = "6bcd37a3b20dce913f82d4b23e4e2b661058b4b953df8a3f8c45d56ac4f72447"
+"""Of version 1.0.3, the same bytes in npm and in Debian's node-tweetnacl."""
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""Files of other kinds are not served."""
+_COMPRESSED_ALREADY = (".png", ".ico")
+_TO_COMPRESS = 512
+"""Bytes; less does not become smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file as it is served; `packed` is None if it does not get smaller."""
+
+    content_type: str
+    plain: bytes
+    packed: bytes | None
+    tag: str
+
+    def respond(self, head: Head, *, closes: bool) -> bytes:
+        """The answer to whoever asks for it: what they have still holds, or the whole file."""
+        packs = self.packed is not None and head.names("accept-encoding", "gzip")
+        tag = f'"{self.tag}-gz"' if packs else f'"{self.tag}"'
+        fields = {"ETag": tag, "Vary": "Accept-Encoding"}
+        known = {each.strip().removeprefix("W/") for each in head.fields.get("if-none-match", "").split(",")}
+        if known & {f'"{self.tag}"', f'"{self.tag}-gz"', "*"}:
+            return answer(HTTPStatus.NOT_MODIFIED, fields=fields, closes=closes)
+        if packs:
+            fields["Content-Encoding"] = "gzip"
+        body = self.packed if packs and self.packed is not None else self.plain
+        head_only = head.method == "HEAD"
+        return answer(HTTPStatus.OK, body, fields, content_type=self.content_type, head_only=head_only, closes=closes)
+
+
+def made(content: bytes, suffix: str) -> File:
+    """A file with this content; scripts of ours travel without their comments."""
+    if suffix == ".js" and sha256(content).hexdigest() != TWEETNACL_SHA256:
+        content = lean(content.decode()).encode()
+    packed = None
+    if len(content) >= _TO_COMPRESS and suffix not in _COMPRESSED_ALREADY:
+        packed = gzip.compress(content, 9, mtime=0)
+        packed = packed if len(packed) < len(content) else None
+    return File(TYPES[suffix], content, packed, sha256(content).hexdigest()[:20])
+
+
+def load(directory: Path = PAGE) -> dict[str, File]:
+    """Every file by its path; raises `PageError` if the page is not whole."""
+    found: Mapping[str, Path] = {
+        f"/{each.relative_to(directory)}": each
+        for each in sorted(directory.rglob("*"))
+        if each.suffix in TYPES and each.is_file()
+    }
+    if "/index.html" not in found:
+        raise PageError(f"the page's files are not in {directory}; install nuki-bridge again")
+    check_tweetnacl(directory / TWEETNACL[1:])
+    files = {path: made(each.read_bytes(), each.suffix) for path, each in found.items()}
+    files["/"] = files["/index.html"]
+    return files
+
+
+def check_tweetnacl(file: Path) -> None:
+    """Raise `PageError` unless the page's cryptography is there, byte for byte."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        raise PageError(
+            f"the page's cryptography, tweetnacl's nacl-fast.js, is not in {file.parent}; in a clone `make nacl`"
+            " fetches it, else install nuki-bridge again"
+        ) from None
+    if sha256(content).hexdigest() != TWEETNACL_SHA256:
+        raise PageError(
+            f"{file} is not nacl-fast.js of tweetnacl 1.0.3 (SHA-256 {TWEETNACL_SHA256[:16]}…); remove it, and in a"
+            " clone `make nacl` fetches it, else install nuki-bridge again"
+        )

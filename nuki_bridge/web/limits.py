@@ -1,0 +1,175 @@
+"""How much of this process one phone, one address and all together may have.
+
+What phones reach shall bear whatever a network sends: connections are counted before anything is read from them, and
+who was promised a place keeps it.  A reverse proxy's connections all come from this machine; they count only in all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MAX_CONNECTIONS = 256
+"""In all; every one costs memory, and a tunnel a connection at the broker, too."""
+MAX_OF_ONE = 40
+"""From one address: a family behind one router, each phone with its tunnel and the six connections of a first visit."""
+NEW_OF_ONE = (60, 5.0)
+"""New connections from one address: so many at once, then so many in a second."""
+MAX_ADDRESSES = 2000
+"""Addresses that are remembered."""
+PACKETS = (100, 20.0)
+"""MQTT packets that a phone sends over one tunnel, likewise,"""
+PACKETS_OF_ONE = (300, 60.0)
+"""that all of one address send,"""
+PACKETS_OF_GUESTS = (400, 120.0)
+"""and that all without an account send: the bridge shuts guests out at 1000 in 5 s."""
+LOGINS = (10, 1 / 30)
+"""Logins from one address that the broker refuses, likewise."""
+
+
+@dataclass(slots=True)
+class Allowance:
+    """So many at once, then so many in a second."""
+
+    burst: float
+    rate: float
+    clock: Callable[[], float]
+    left: float = field(init=False)
+    at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left, self.at = self.burst, self.clock()
+
+    def _fill(self) -> None:
+        now = self.clock()
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
+        self.at = now
+
+    def take(self) -> bool:
+        """Take one, if there is one."""
+        self._fill()
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+    def owe(self, count: float) -> float:
+        """Take `count` in any case; gives the seconds to wait until they are paid for."""
+        self._fill()
+        self.left -= count
+        return max(0.0, -self.left / self.rate)
+
+    @property
+    def empty(self) -> bool:
+        """There is none left."""
+        self._fill()
+        return self.left < 1
+
+    @property
+    def full(self) -> bool:
+        """Nothing was taken for a while."""
+        self._fill()
+        return self.left >= self.burst
+
+
+@dataclass(slots=True)
+class Client:
+    """One address and what it has used."""
+
+    new: Allowance
+    packets: Allowance
+    logins: Allowance
+    connections: int = 0
+    counted: bool = True
+
+    @property
+    def forgettable(self) -> bool:
+        return not self.connections and self.new.full and self.packets.full and self.logins.full
+
+
+class Place:
+    """One connection's place; `established` once a broker has accepted who uses it, `give_way` ends it."""
+
+    __slots__ = ("client", "established", "give_way")
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.established = False
+        self.give_way: Callable[[], object] = lambda: None
+
+
+class Limits:
+    """All connections' places."""
+
+    def __init__(self, clock: Callable[[], float], *, in_all: int = MAX_CONNECTIONS, of_one: int = MAX_OF_ONE) -> None:
+        self._clock = clock
+        self._in_all = in_all
+        self._of_one = of_one
+        self._clients: dict[str, Client] = {}
+        self._places: dict[Place, None] = {}  # the oldest first
+        self.guests = Allowance(*PACKETS_OF_GUESTS, clock)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def place(self, address: str) -> Place | None:
+        """A place for a new connection from this IP address; None if there is none.
+
+        When all are taken, the oldest connection that no broker has accepted gives way.
+        """
+        key = _key(address)
+        client = self._clients.get(key) or self._remember(key)
+        if client.counted and (client.connections >= self._of_one or not client.new.take()):
+            return None
+        if len(self._places) >= self._in_all:
+            other = next((each for each in self._places if not each.established), None)
+            if other is None:
+                return None
+            other.give_way()
+            self.leave(other)
+        place = Place(client)
+        client.connections += 1
+        self._places[place] = None
+        return place
+
+    def leave(self, place: Place) -> None:
+        """The connection is gone."""
+        if place in self._places:
+            del self._places[place]
+            place.client.connections -= 1
+
+    def wait_s(self, place: Place, tunnel: Allowance, packets: int, *, guest: bool) -> float:
+        """How long a tunnel must pause that has just sent so many packets."""
+        waits = [tunnel.owe(packets)]
+        if place.client.counted:
+            waits.append(place.client.packets.owe(packets))
+        if guest:
+            waits.append(self.guests.owe(packets))
+        return max(waits)
+
+    def tunnel(self) -> Allowance:
+        """For one tunnel."""
+        return Allowance(*PACKETS, self._clock)
+
+    def _remember(self, key: str) -> Client:
+        if len(self._clients) >= MAX_ADDRESSES:
+            self._clients = {name: each for name, each in self._clients.items() if not each.forgettable}
+        while len(self._clients) >= MAX_ADDRESSES:
+            oldest = next((name for name, each in self._clients.items() if not each.connections), None)
+            if oldest is None:
+                break
+            del self._clients[oldest]
+        new, packets, logins = (Allowance(*each, self._clock) for each in (NEW_OF_ONE, PACKETS_OF_ONE, LOGINS))
+        client = self._clients[key] = Client(new, packets, logins, counted=key != "this machine")
+        return client
+
+
+def _key(address: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 that a home has of IPv6."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_loopback:
+        return "this machine"
+    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))

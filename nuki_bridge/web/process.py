@@ -1,0 +1,118 @@
+"""The process of `nuki-bridge web`: builds the server, obeys signals, tells systemd.
+
+A broker that is away ends nothing: the page tells phones, and goes on when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from nuki_bridge import __version__, logs
+from nuki_bridge.daemon.service import feed_watchdog, notifier, watchdog_interval_s
+from nuki_bridge.errors import BrokerError
+from nuki_bridge.watchdog import Watchdog
+from nuki_bridge.web import files
+from nuki_bridge.web.broker import REFUSED, Broker, try_account
+from nuki_bridge.web.limits import Limits
+from nuki_bridge.web.server import Server
+from nuki_bridge.web.settings import WebSettings
+from nuki_bridge.web.tunnel import Way
+
+log = logging.getLogger(__name__)
+
+STOP_S = 2.8
+"""After so long the process ends whatever hangs."""
+
+
+class _Guests:
+    """Whether the broker takes the guests' account; told once when that changes."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._username = settings.guest.username if settings.guest else ""
+        self._refused = False
+
+    def refused(self, refused: bool) -> None:
+        if refused and not self._refused:
+            log.error("%s", REFUSED.format(self._username))
+        self._refused = refused
+
+
+async def run(
+    settings: WebSettings,
+    *,
+    page: Path = files.PAGE,
+    stop: asyncio.Event | None = None,
+    ready: asyncio.Future[int] | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT; with `stop` until that is set, and signals are the caller's business.
+
+    `page` has the page's files.  `ready` gets the port, once phones may come.  Returns the exit status; raises
+    `PageError` if the page cannot be served.
+    """
+    logs.set_up(settings.log_level)
+    for warning in settings.warnings:
+        log.warning("%s", warning)
+    owns_process, stop = stop is None, stop or asyncio.Event()
+    notify = notifier()
+    guests, broker = _Guests(settings), Broker(settings.broker)
+    way = Way(settings.guest, broker.connect, Limits(time.monotonic), guests.refused)
+    server = Server(files.load(page), way, secure=settings.secure, names=_names(settings))
+    port = server.open(settings.listen, settings.port)
+    if owns_process:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
+    log.info("nuki-bridge web %s serves on port %d", __version__, port)
+    tasks = [
+        asyncio.create_task(server.run(), name="server"),
+        asyncio.create_task(_look(broker, settings), name="look"),
+        asyncio.create_task(feed_watchdog(notify, Watchdog(time.monotonic), watchdog_interval_s()), name="watchdog"),
+        asyncio.create_task(stop.wait(), name="stop"),
+    ]
+    gc.collect()
+    gc.freeze()
+    try:
+        notify(f"READY=1\nSTATUS=serving on port {port}")
+        if ready is not None:
+            ready.set_result(port)
+        await asyncio.wait((tasks[0], tasks[3]), return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()
+    finally:
+        notify("STOPPING=1\nSTATUS=stopping")
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return 0
+
+
+def _stop(stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        guard = threading.Timer(STOP_S, os._exit, (0,))
+        guard.daemon = True
+        guard.start()
+    stop.set()
+
+
+def _names(settings: WebSettings) -> frozenset[str]:
+    """Under which a page is ours, beside plain addresses."""
+    here = os.uname().nodename.lower()
+    return frozenset({*settings.names, *settings.own_ca, here, f"{here.partition('.')[0]}.local"})
+
+
+async def _look(broker: Broker, settings: WebSettings) -> None:
+    """Tell at the start what phones would find out: the broker is away, or refuses the guests."""
+    if settings.guest is None:
+        log.warning("web.yaml names no guest account: only whoever has an account at the broker can use the page")
+        return
+    try:
+        await try_account(broker, settings.guest)
+    except BrokerError as error:
+        if broker.away is None:
+            log.error("%s", error)

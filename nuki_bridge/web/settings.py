@@ -1,0 +1,227 @@
+"""The phone page's configuration file, `web.yaml`, as typed, frozen settings.
+
+Like `config`, every mistake is told with its line.  What phones reach has a file of its own: it holds no lock's PIN and
+names no state of the bridge.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nuki_bridge.errors import ConfigError
+from nuki_bridge.kinds import (
+    MQTT_TLS_PORT,
+    Secret,
+    TlsSettings,
+    file,
+    fold_file,
+    host,
+    password,
+    password_file,
+    port,
+    private_file,
+    tls,
+)
+from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, text
+
+if TYPE_CHECKING:
+    from nuki_bridge.yamlpage import Node
+
+DEFAULT_PATH = Path("/etc/nuki-bridge/web.yaml")
+DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge-web")
+TLS_PORT = 443
+PLAIN_PORT = 8080
+MAX_NAMES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """A certificate with its chain, and its key; read again when they change."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """The broker's ordinary TCP port."""
+
+    host: str = "localhost"
+    port: int = 1883
+    tls: TlsSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSettings:
+    """The broker account of whoever has none."""
+
+    username: str
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The whole of it.
+
+    `listen` has the addresses to listen on.  `tls` or `own_ca` (names and IP addresses of the certificate) or none of
+    both; `names` are others under which phones find the page, through a proxy for example.  `guest` None: only whoever
+    has an account of their own gets to the broker.
+    """
+
+    listen: tuple[str, ...] = ("127.0.0.1", "::1")
+    port: int = PLAIN_PORT
+    tls: CertificateFiles | None = None
+    own_ca: tuple[str, ...] = ()
+    insecure: bool = False
+    names: tuple[str, ...] = ()
+    broker: BrokerSettings = BrokerSettings()
+    guest: GuestSettings | None = None
+    state_dir: Path = DEFAULT_STATE_DIR
+    log_level: str = "info"
+    path: Path | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def secure(self) -> bool:
+        """Phones come over TLS that ends here."""
+        return self.tls is not None or bool(self.own_ca)
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> WebSettings:
+    """Read the file at `path`, or the default one; raises `ConfigError` with every mistake."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None)
+    try:
+        root = page.compose()
+    except FileNotFoundError:
+        page.mistake(1, "", "there is no such file; `nuki-bridge web setup` writes it")
+        root = None
+    values, nodes = page.section(root, "", _WEB) if root is not None else ({}, {})
+    _check(page, values, nodes)
+    if page.mistakes:
+        raise ConfigError([line for _, line in sorted(page.mistakes, key=lambda mistake: mistake[0])])
+    page.warn_of_inline_secret()
+    secure = bool(values.get("tls") or values.get("own_ca"))
+    values.setdefault("port", TLS_PORT if secure else PLAIN_PORT)
+    if secure or values.get("insecure"):
+        values.setdefault("listen", ("0.0.0.0", "::"))
+    state_dir = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    values.setdefault("state_dir", Path(state_dir) if state_dir else DEFAULT_STATE_DIR)
+    return WebSettings(**values, path=page.path, warnings=tuple(page.warnings))
+
+
+def _check(page: Page, values: dict[str, Any], nodes: Mapping[str, Node]) -> None:
+    """What no key shows by itself."""
+    if "tls" in nodes and "own_ca" in nodes:
+        page.mistake(line_of(nodes["own_ca"]), "own_ca", "give either tls or own_ca, not both")
+    if "tls" in nodes or "own_ca" in nodes:
+        if values.get("insecure"):
+            page.mistake(
+                line_of(nodes["insecure"]), "insecure", "has no meaning with tls or own_ca; remove one of them"
+            )
+        return
+    if not values.get("insecure") and not all(
+        ipaddress.ip_address(each).is_loopback for each in values.get("listen", ())
+    ):
+        page.mistake(
+            line_of(nodes["listen"]),
+            "listen",
+            "must be a loopback address such as 127.0.0.1 without tls or own_ca; `insecure: true` says that a VPN"
+            " protects what phones send",
+        )
+
+
+# -- kinds of values --------------------------------------------------------------------------------------------------
+
+
+def _listen(page: Page, node: Node, path: str) -> tuple[str, ...]:
+    address = text(page, node, path)
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    try:
+        return (str(ipaddress.ip_address(address)),)
+    except ValueError:
+        raise Wrong("must be an IP address of this machine, such as 127.0.0.1, 0.0.0.0 for all, or 10.8.0.1") from None
+
+
+def _files(page: Page, node: Node, path: str) -> CertificateFiles | None:
+    if not is_mapping(node):
+        raise Wrong("must be a mapping of cert and key")
+    values, nodes = page.section(node, path, _FILES)
+    missing = [each for each in _FILES if each not in nodes]
+    for each in missing:
+        page.mistake(line_of(node), f"{path}.{each}", "is missing; cert and key belong together")
+    return None if missing or len(values) < len(_FILES) else CertificateFiles(**values)
+
+
+def _name(page: Page, node: Node, path: str) -> str:
+    name = text(page, node, path).lower().rstrip(".")
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        label = "(?!-)[a-z0-9-]{1,63}(?<!-)"
+        if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name) or re.fullmatch(r"[0-9.]+", name):
+            raise Wrong(
+                "must be a host name such as door.example.net or an IP address, without https:// and port"
+            ) from None
+        return name
+
+
+def _names(page: Page, node: Node, path: str) -> tuple[str, ...]:
+    if node.id != "sequence":
+        return (_name(page, node, path),)
+    found = []
+    for index, item in enumerate(node.value):
+        try:
+            found.append(_name(page, item, path))
+        except Wrong as wrong:
+            page.mistake(line_of(item), f"{path}[{index}]", str(wrong))
+    if not 1 <= len(node.value) <= MAX_NAMES:
+        raise Wrong(f"must be a list of 1 to {MAX_NAMES} names or IP addresses")
+    return tuple(dict.fromkeys(found))
+
+
+def _broker(page: Page, node: Node, path: str) -> BrokerSettings:
+    values, nodes = page.section(node, path, _BROKER)
+    if values.get("tls") and "port" not in nodes:
+        values["port"] = MQTT_TLS_PORT
+    return BrokerSettings(**values)
+
+
+def _guest(page: Page, node: Node, path: str) -> GuestSettings | None:
+    if is_a(node, "null"):
+        return None
+    values, nodes = page.section(node, path, _GUEST)
+    fold_file(page, path, values, nodes, "password")
+    if "username" not in nodes and is_mapping(node):
+        page.mistake(line_of(node), f"{path}.username", "is missing; it is the guests' account at the broker")
+    return GuestSettings(**{"username": "", **values})
+
+
+def _path(page: Page, node: Node, path: str) -> Path:
+    return page.directory / text(page, node, path)
+
+
+_FILES: dict[str, Kind] = {"cert": file, "key": private_file}
+_BROKER: dict[str, Kind] = {"host": host, "port": port, "tls": tls}
+_GUEST: dict[str, Kind] = {"username": text, "password": password, "password_file": password_file}
+_WEB: dict[str, Kind] = {
+    "listen": _listen,
+    "port": port,
+    "tls": _files,
+    "own_ca": _names,
+    "insecure": boolean,
+    "names": _names,
+    "broker": _broker,
+    "guest": _guest,
+    "state_dir": _path,
+    "log_level": choice("debug", "info", "warning", "error", any_case=True),
+}

@@ -1,0 +1,131 @@
+"""The phone page's configuration: what it says, and what is said about its mistakes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nuki_bridge.errors import ConfigError
+from nuki_bridge.kinds import Secret, TlsSettings
+from nuki_bridge.web.settings import BrokerSettings, CertificateFiles, GuestSettings, WebSettings, load
+
+
+def loaded(directory: Path, text: str, environ: dict[str, str] | None = None) -> WebSettings:
+    file = directory / "web.yaml"
+    file.write_text(text)
+    file.chmod(0o600)
+    return load(file, environ or {})
+
+
+def mistakes(directory: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        loaded(directory, text)
+    return [each.removeprefix(f"{directory}/web.yaml:") for each in error.value.mistakes]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name in ("cert.pem", "key.pem", "guest"):
+        (tmp_path / name).write_text("secret\n")
+        (tmp_path / name).chmod(0o600)
+    return tmp_path
+
+
+def test_without_tls_it_listens_on_this_machine_alone(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "")
+    assert (found.listen, found.port, found.secure) == (("127.0.0.1", "::1"), 8080, False)
+    assert loaded(tmp_path, "insecure: true").listen == ("0.0.0.0", "::")
+    assert loaded(tmp_path, "insecure: true\nlisten: 10.8.0.1").listen == ("10.8.0.1",)
+    assert loaded(tmp_path, "listen: '[::1]'").listen == ("::1",)
+
+
+def test_with_a_certificate_it_listens_everywhere(files: Path) -> None:
+    found = loaded(files, "tls: {cert: cert.pem, key: key.pem}")
+    assert (found.listen, found.port) == (("0.0.0.0", "::"), 443)
+    assert found.tls == CertificateFiles(files / "cert.pem", files / "key.pem")
+    found = loaded(files, "own_ca: [Door.lan, 192.168.1.5, 'fd00::1', door.lan]\nport: 8443")
+    assert (found.own_ca, found.port) == (("door.lan", "192.168.1.5", "fd00::1"), 8443)
+
+
+def test_broker_and_guests(files: Path) -> None:
+    found = loaded(files, "broker: {host: broker.lan, tls: true}\nguest: {username: guest, password_file: guest}")
+    assert found.broker == BrokerSettings("broker.lan", 8883, TlsSettings())
+    assert found.guest == GuestSettings("guest", Secret("secret"))
+    assert "secret" not in repr(found)
+
+
+def test_a_secret_may_come_from_systemd(files: Path) -> None:
+    credentials = files / "credentials"
+    credentials.mkdir()
+    (credentials / "guest").write_text("from systemd\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials), "STATE_DIRECTORY": "/var/lib/page"}
+    found = loaded(files, "guest: {username: guest, password_file: guest}", environ)
+    assert found.guest == GuestSettings("guest", Secret("from systemd"))
+    assert found.state_dir == Path("/var/lib/page")
+
+
+KEYS = "listen, port, tls, own_ca, insecure, names, broker, guest, state_dir, log_level"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("prot: 1", [f"1: prot: unknown key, did you mean port? allowed here: {KEYS}"]),
+        ("port: '80'", ["1: port: must be a whole number from 1 to 65535, without quotes"]),
+        (
+            "\nlisten: 0.0.0.0",
+            [
+                "2: listen: must be a loopback address such as 127.0.0.1 without tls or own_ca; `insecure: true` says"
+                " that a VPN protects what phones send"
+            ],
+        ),
+        (
+            "listen: door.lan",
+            ["1: listen: must be an IP address of this machine, such as 127.0.0.1, 0.0.0.0 for all, or 10.8.0.1"],
+        ),
+        ("tls: true", ["1: tls: must be a mapping of cert and key"]),
+        ("tls: {cert: cert.pem}", ["1: tls.key: is missing; cert and key belong together"]),
+        (
+            "own_ca: [https://door.lan]",
+            ["1: own_ca[0]: must be a host name such as door.example.net or an IP address, without https:// and port"],
+        ),
+        ("own_ca: []", ["1: own_ca: must be a list of 1 to 20 names or IP addresses"]),
+        (
+            "tls: {cert: cert.pem, key: key.pem}\nown_ca: [a]\ninsecure: true",
+            [
+                "2: own_ca: give either tls or own_ca, not both",
+                "3: insecure: has no meaning with tls or own_ca; remove one of them",
+            ],
+        ),
+        ("guest: {password: x}", ["1: guest.username: is missing; it is the guests' account at the broker"]),
+        (
+            "guest: {username: g, password: a, password_file: guest}",
+            ["1: guest.password_file: give either password or password_file, not both"],
+        ),
+        ("log_level: loud", ["1: log_level: must be debug, info, warning or error"]),
+    ],
+)
+def test_mistakes_are_told_with_their_line(files: Path, text: str, expected: list[str]) -> None:
+    assert mistakes(files, text) == expected
+
+
+def test_an_unreadable_secret_is_told_without_its_name(files: Path) -> None:
+    [told] = mistakes(files, "guest: {username: guest, password_file: hunter2}")
+    assert told.startswith("1: guest.password_file: cannot read this file: No such file or directory")
+    assert "hunter2" not in told
+
+
+def test_without_a_file_it_is_said_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no such file; `nuki-bridge web setup` writes it"):
+        load(tmp_path / "web.yaml", {})
+
+
+def test_a_password_that_everybody_can_read_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text("guest: {username: guest, password: s3cret}")
+    os.chmod(file, 0o644)
+    [warning] = load(file, {}).warnings
+    assert "every user can read this secret" in warning
+    assert "s3cret" not in warning
