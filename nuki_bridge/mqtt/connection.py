@@ -13,23 +13,23 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from nuki_bridge.errors import BrokerError
+from nuki_bridge.mqtt import reasons
 from nuki_bridge.mqtt.echo import Echo
 from nuki_bridge.mqtt.freshness import Freshness
-from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription, is_topic_name
+from nuki_bridge.mqtt.in_flight import InFlight
+from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription
+from nuki_bridge.mqtt.paho_loop import PahoLoop, guarded
 from nuki_bridge.mqtt.size import SizeLimit
-from nuki_bridge.mqtt.tcp import acknowledge
 
 if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
-    from paho.mqtt.subscribeoptions import SubscribeOptions
 
     from nuki_bridge.config import MqttSettings
-    from nuki_bridge.mqtt.paho import PahoOnSocket
     from nuki_bridge.watchdog import Heartbeat
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,15 +47,6 @@ MAX_INFLIGHT = 20  # messages that the broker need not have acknowledged, unless
 ACKNOWLEDGED_S = 20.0
 """Seconds without an acknowledgement after which a connection is given up: a broker whose queues overflowed forgets
 what it owes and answers pings, and nothing more would go out."""
-MAX_PENDING = 1000  # messages, and
-MAX_PENDING_SIZE = 1024 * 1024  # bytes of payload that wait for the broker before `publish` refuses more
-
-_UNSUPPORTED_VERSION = 0x84
-_BAD_CREDENTIALS = 0x86
-_NOT_AUTHORIZED = 0x87
-_KEEPALIVE_TIMEOUT = 0x8D
-_PACKET_TOO_LARGE = 0x95
-
 
 Version = Literal["5", "3.1.1"]
 
@@ -88,6 +79,10 @@ class Connection:
     """One socket with its paho client; `run` owns it, everything else may be called at any time."""
 
     def __init__(self, setup: Setup, version: Version, *, keepalive_s: int, probe: bool) -> None:
+        from nuki_bridge.mqtt import paho
+
+        self._packing = paho
+        self._is_five = version == "5"
         self._size = setup.size
         self.version = version
         self.probe = probe  # end as soon as the broker has accepted
@@ -103,15 +98,11 @@ class Connection:
         self._hearing = f"hearing from the broker at {setup.where}"
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[str] = self._loop.create_future()
-        self._closed = asyncio.Event()  # paho let go of the socket
         self._trouble = ""  # paho's last complaint about the socket
         self._subscribing: dict[int, tuple[Subscription, ...]] = {}
-        self._pending: dict[int, Outgoing] = {}  # by message id, in the order in which they were published
-        self._pending_size = 0
-        self._drained = asyncio.Event()
-        self._drained.set()
+        self._in_flight = InFlight()
         self._warned_of: set[str] = set()
-        self._heard_at = self._answer_by = self._acknowledged_at = self._loop.time()
+        self._heard_at = self._answer_by = self._loop.time()
         self._probe_number: int | None = None
         self._fences: dict[int, asyncio.Future[None]] = {}
         self._ticker: asyncio.TimerHandle | None = None
@@ -137,8 +128,9 @@ class Connection:
 
     async def run(self, sock: socket.socket) -> None:
         """Own `sock` until the connection ends, which raises `BrokerError`, or until cancelled."""
-        self._sock = sock
-        self._paho = self._new_paho(sock)
+        setup = self._setup
+        self._paho = self._packing.new(sock, setup.settings, setup.client_id, setup.will, five=self._is_five)
+        self._on_socket = PahoLoop(self._paho, sock, self._heard, self._lost)
         try:
             self._start()
             self._answer_by = self._loop.time() + ANSWER_TIMEOUT_S
@@ -161,14 +153,12 @@ class Connection:
     def publish(self, message: Outgoing) -> bool:
         """See `Client.publish`."""
         topic, size = message.topic, len(message.payload)
-        if len(self._pending) >= MAX_PENDING or self._pending_size + size > MAX_PENDING_SIZE:
+        if not self._in_flight.has_room(size):
             self._warn_once("the broker takes messages too slowly, some are dropped")
             return False
         packed = None
-        if self.version == "5" and message.properties:
-            packed = self._properties("PUBLISH")
-            for name, value in message.properties.items():
-                setattr(packed, name, value)
+        if self._is_five and message.properties:
+            packed = self._packing.properties("PUBLISH", message.properties)
         extra = len(packed.pack()) if packed is not None else 0  # type: ignore[no-untyped-call]
         if not self._size.fits(topic, size, extra):
             self._size.left_out(topic, size)
@@ -176,42 +166,27 @@ class Connection:
         info = self._paho.publish(topic, message.payload, message.qos, message.retain, packed)
         if info.rc != 0:
             return False
-        if not self._pending:
-            self._acknowledged_at = self._loop.time()
-        self._pending[info.mid] = message
-        self._pending_size += size
-        self._drained.clear()
+        self._in_flight.add(info.mid, message)
         return True
 
     def unacknowledged(self) -> list[Outgoing]:
         """What the broker has not acknowledged yet, in the order in which it was published."""
-        return list(self._pending.values())
+        return self._in_flight.messages
 
     async def drain(self, timeout_s: float) -> None:
         """See `Client.drain`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._drained.wait()
+                await self._in_flight.drain()
 
     def subscribe(self, subscriptions: tuple[Subscription, ...]) -> None:
         """Ask for these in one SUBSCRIBE."""
-        from paho.mqtt.subscribeoptions import SubscribeOptions
-
         if not subscriptions:
             return
-        filters: Any = [(each.topic, each.qos) for each in subscriptions]
-        if self.version == "5":
-            # Retain As Published: a command sent with the retain flag is seen as such at once, not first at the next
-            # connection.  Stored ones are delivered on subscribing, to be refused, unless that is not wanted.
-            filters = [(each.topic, self._options(SubscribeOptions, each)) for each in subscriptions]
+        filters = self._packing.filters(subscriptions, five=self._is_five)
         _, mid = self._paho.subscribe(filters)
         if mid is not None:
             self._subscribing[mid] = subscriptions
-
-    @staticmethod
-    def _options(options: type[SubscribeOptions], wanted: Subscription) -> SubscribeOptions:
-        when = options.RETAIN_SEND_ON_SUBSCRIBE if wanted.stored else options.RETAIN_DO_NOT_SEND
-        return options(qos=wanted.qos, noLocal=wanted.no_local, retainAsPublished=True, retainHandling=when)
 
     async def fence(self) -> None:
         """Wait until the broker has answered what it was asked so far, or the connection has ended.
@@ -236,36 +211,19 @@ class Connection:
 
     # -- start and end
 
-    def _new_paho(self, sock: socket.socket) -> PahoOnSocket:
-        from nuki_bridge.mqtt.paho import PahoOnSocket
-
-        settings = self._setup.settings
-        paho = PahoOnSocket(sock, client_id=self._setup.client_id, five=self.version == "5")
-        if settings.username is not None:
-            paho.username_pw_set(settings.username, settings.password.reveal() if settings.password else None)
-        if self._setup.will is not None:
-            topic, payload = self._setup.will
-            paho.will_set(topic, payload, qos=1, retain=True)
-        paho.max_queued_messages_set(MAX_PENDING)
-        return paho
-
     def _start(self) -> None:
         paho, settings = self._paho, self._setup.settings
-        paho.on_connect = self._guarded(self._on_connect)
-        paho.on_disconnect = self._guarded(self._on_disconnect)
-        paho.on_subscribe = self._guarded(self._on_subscribe)
-        paho.on_unsubscribe = self._guarded(self._on_unsubscribe)
-        paho.on_publish = self._guarded(self._on_publish)
-        paho.on_message = self._guarded(self._on_message)
-        paho.on_log = self._guarded(self._on_log)
-        paho.on_socket_close = self._guarded(self._on_socket_close)
-        paho.on_socket_register_write = self._guarded(self._on_want_write)
-        paho.on_socket_unregister_write = self._guarded(self._on_written)
-        self._loop.add_reader(self._sock, self._readable)
-        if self.version == "5":
-            properties = self._properties("CONNECT")
-            properties.SessionExpiryInterval = 0
-            properties.MaximumPacketSize = self._setup.max_packet_size
+        paho.on_connect = guarded(self._on_connect)
+        paho.on_disconnect = guarded(self._on_disconnect)
+        paho.on_subscribe = guarded(self._on_subscribe)
+        paho.on_unsubscribe = guarded(self._on_unsubscribe)
+        paho.on_publish = guarded(self._on_publish)
+        paho.on_message = guarded(self._on_message)
+        paho.on_log = guarded(self._on_log)
+        self._on_socket.start()
+        if self._is_five:
+            wanted = {"SessionExpiryInterval": 0, "MaximumPacketSize": self._setup.max_packet_size}
+            properties = self._packing.properties("CONNECT", wanted)
             paho.connect(settings.host, settings.port, self.keepalive_s, clean_start=True, properties=properties)
         else:
             paho.connect(settings.host, settings.port, self.keepalive_s)
@@ -273,15 +231,15 @@ class Connection:
     async def _disconnect(self) -> None:
         """Send what waits and DISCONNECT, which keeps the will from being published."""
         self._paho.disconnect()
-        self._writable()
+        self._on_socket.write()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._closed.wait()
+                await self._on_socket.closed.wait()
 
     def _end(self, reason: str) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
-        self._drained.set()
+        self._in_flight.give_up()
 
     def _close(self) -> None:
         self._end("closed")
@@ -289,22 +247,13 @@ class Connection:
             self._ticker.cancel()
         paho = self._paho
         paho.on_connect = paho.on_disconnect = paho.on_subscribe = paho.on_unsubscribe = paho.on_publish = None
-        paho.on_message = paho.on_log = paho.on_socket_close = None
-        paho.on_socket_register_write = paho.on_socket_unregister_write = None
-        self._on_socket_close(self._sock)
-        self._sock.close()
+        paho.on_message = paho.on_log = None
+        self._on_socket.close()
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned_of and len(self._warned_of) < 100:
             self._warned_of.add(text)
             _LOGGER.warning("MQTT: %s", text)
-
-    @staticmethod
-    def _properties(packet: str) -> Properties:
-        from paho.mqtt.packettypes import PacketTypes
-        from paho.mqtt.properties import Properties
-
-        return Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]
 
     # -- time: what was published while we stood still
 
@@ -330,7 +279,7 @@ class Connection:
             self._probe_number = self._send_fence()
 
     def _await_acknowledgements(self) -> None:
-        if self._pending and self._loop.time() - self._acknowledged_at > ACKNOWLEDGED_S:
+        if self._in_flight.is_overdue(ACKNOWLEDGED_S):
             self._size.ended(self.unacknowledged(), as_too_large=False)
             self._lost(f"the broker at {self._setup.where} does not acknowledge what is published")
 
@@ -354,30 +303,13 @@ class Connection:
 
     # -- told by the loop: the socket
 
-    def _readable(self) -> None:
+    def _heard(self) -> None:
         now = self._loop.time()
         silent_s, self._heard_at = now - self._heard_at, now
         self._notice_stall()
         if silent_s > SILENT_S and self.ready:
             _LOGGER.debug("MQTT: nothing came for %.1f s", silent_s)
             self.freshness.doubt(self._clock() - silent_s)
-        try:
-            self._paho.loop_read()
-            # What TLS has decrypted already does not make the socket readable again.
-            while not self._closed.is_set() and getattr(self._sock, "pending", int)() > 0:
-                self._paho.loop_read()
-            if not self._closed.is_set():
-                acknowledge(self._sock)
-        except Exception:
-            _LOGGER.debug("MQTT: unreadable packet", exc_info=True)
-            self._lost("the broker sent something that is not MQTT")
-
-    def _writable(self) -> None:
-        try:
-            self._paho.loop_write()
-        except Exception:
-            _LOGGER.debug("MQTT: writing failed", exc_info=True)
-            self._lost("the connection broke while writing")
 
     def _lost(self, reason: str) -> None:
         if not self._ended.done():
@@ -385,28 +317,6 @@ class Connection:
         self._end(reason)
 
     # -- told by paho; nothing may be raised into it
-
-    @staticmethod
-    def _guarded(callback: Callable[..., None]) -> Callable[..., None]:
-        def call(_paho: Any, _userdata: Any, *arguments: Any) -> None:
-            try:
-                callback(*arguments)
-            except Exception:
-                _LOGGER.exception("MQTT: internal error in %s", callback.__name__)
-
-        return call
-
-    def _on_socket_close(self, _sock: object) -> None:
-        if not self._closed.is_set():
-            self._closed.set()
-            self._loop.remove_reader(self._sock)
-            self._loop.remove_writer(self._sock)
-
-    def _on_want_write(self, _sock: object) -> None:
-        self._loop.add_writer(self._sock, self._writable)
-
-    def _on_written(self, _sock: object) -> None:
-        self._loop.remove_writer(self._sock)
 
     def _on_log(self, level: int, text: str) -> None:
         if level == 0x08:  # MQTT_LOG_ERR, the only place where paho tells why a socket failed
@@ -417,8 +327,10 @@ class Connection:
             return
         self.answered = True
         if reason.is_failure:
-            self.version_refused = reason.value == _UNSUPPORTED_VERSION
-            self._end(self._refusal(reason))
+            self.version_refused = reason.value == reasons.UNSUPPORTED_VERSION
+            self._end(
+                reasons.refusal_text(reason, self._setup.where, has_name=self._setup.settings.username is not None)
+            )
             return
         self.accepted = True
         if self.probe:
@@ -436,27 +348,10 @@ class Connection:
         if not self._subscribing:
             self._became_ready()
 
-    def _refusal(self, reason: ReasonCode) -> str:
-        where = self._setup.where
-        if reason.value not in (_BAD_CREDENTIALS, _NOT_AUTHORIZED):
-            return f"the broker at {where} refused the connection: {reason.getName()}"
-        if self._setup.settings.username is None:
-            return f"the broker at {where} wants a user name and password"
-        return f"the broker at {where} refused user name or password"
-
     def _on_disconnect(self, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties) -> None:
-        where = self._setup.where
-        if self.answered and not self._ended.done() and reason.value != _KEEPALIVE_TIMEOUT:
-            self._size.ended(self.unacknowledged(), as_too_large=reason.value == _PACKET_TOO_LARGE)
-        if flags.is_disconnect_packet_from_server:
-            self._lost(f"the broker at {where} ended the connection: {reason.getName()}")
-        elif reason.value == _KEEPALIVE_TIMEOUT:
-            self._lost(f"the broker at {where} stopped answering")
-        elif self.answered:
-            self._lost(f"the broker at {where} closed the connection")
-        else:
-            why = self._trouble.rpartition("socket: ")[2]
-            self._lost(f"the broker at {where} closed the connection without an answer{why and f' ({why})'}")
+        if self.answered and not self._ended.done() and reason.value != reasons.KEEPALIVE_TIMEOUT:
+            self._size.ended(self.unacknowledged(), as_too_large=reason.value == reasons.PACKET_TOO_LARGE)
+        self._lost(reasons.end_text(flags, reason, self._setup.where, answered=self.answered, trouble=self._trouble))
 
     def _on_subscribe(self, mid: int, reasons: Sequence[ReasonCode], _properties: Properties) -> None:
         for each, reason in zip(self._subscribing.pop(mid, ()), reasons, strict=False):
@@ -478,13 +373,9 @@ class Connection:
         self.freshness.answered(mid)
 
     def _on_publish(self, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        message = self._pending.pop(mid, None)
-        self._acknowledged_at = self._loop.time()
-        self._pending_size -= len(message.payload) if message is not None else 0
-        if not self._pending:
-            self._drained.set()
+        message = self._in_flight.pop(mid)
         topic = message.topic if message is not None else ""
-        if message is not None and self._paho.reason == _PACKET_TOO_LARGE:
+        if message is not None and self._paho.reason == reasons.PACKET_TOO_LARGE:
             self._too_large(topic, len(message.payload))
         elif reason.is_failure:
             self._warn_once(f"the broker refused a message to {topic!r}: {reason.getName()}")
@@ -501,26 +392,13 @@ class Connection:
     def _on_message(self, received: MQTTMessage) -> None:
         self._notice_stall()
         received_at = self.freshness.message()
-        try:
-            topic = received.topic
-        except UnicodeDecodeError:
+        message = self._packing.incoming(received, received_at)
+        if message is None:
             return
-        if self._echo is not None and topic == self._echo.topic:
-            self._echo.heard(bytes(received.payload))
+        if self._echo is not None and message.topic == self._echo.topic:
+            self._echo.heard(message.payload)
             return
-        properties = vars(received.properties) if received.properties is not None else {}
-        response_topic = properties.get("ResponseTopic", "")
-        message = Incoming(
-            topic=topic,
-            payload=bytes(received.payload),
-            retain=bool(received.retain),
-            received_at=received_at,
-            response_topic=response_topic if is_topic_name(response_topic) else None,
-            correlation_data=properties.get("CorrelationData"),
-            message_expiry_s=properties.get("MessageExpiryInterval"),
-            again=bool(received.dup),
-        )
         try:
             self._setup.on_message(message)
         except Exception:
-            _LOGGER.exception("MQTT: handling a message on %r failed", topic)
+            _LOGGER.exception("MQTT: handling a message on %r failed", message.topic)

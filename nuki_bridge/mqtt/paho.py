@@ -6,12 +6,22 @@ It costs 4 MiB and is loaded by the first connection.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-PACKET_TOO_LARGE = 0x95
+from nuki_bridge.mqtt.in_flight import MAX_MESSAGES
+from nuki_bridge.mqtt.message import Incoming, Subscription, is_topic_name
+from nuki_bridge.mqtt.reasons import PACKET_TOO_LARGE
+
+if TYPE_CHECKING:
+    from nuki_bridge.config import MqttSettings
+
 _UNSPECIFIED = 0x80
 
 
@@ -58,3 +68,62 @@ class PahoOnSocket(Client):
         paho refuses that on a connection, on account of 0, which would mean without limit.
         """
         self._max_inflight_messages = count
+
+
+def new(
+    sock: socket.socket, settings: MqttSettings, client_id: str, will: tuple[str, bytes] | None, *, five: bool
+) -> PahoOnSocket:
+    """Return a client with its account and its `will` (topic, payload), if any; with MQTT 5 or (not `five`) 3.1.1."""
+    paho = PahoOnSocket(sock, client_id=client_id, five=five)
+    if settings.username is not None:
+        paho.username_pw_set(settings.username, settings.password.reveal() if settings.password else None)
+    if will is not None:
+        topic, payload = will
+        paho.will_set(topic, payload, qos=1, retain=True)
+    paho.max_queued_messages_set(MAX_MESSAGES)
+    return paho
+
+
+def properties(packet: str, values: Mapping[str, Any]) -> Properties:
+    """Return properties of MQTT 5 by paho's names, for a packet of this name."""
+    packed = Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(packed, name, value)
+    return packed
+
+
+def filters(subscriptions: tuple[Subscription, ...], *, five: bool) -> Any:
+    """Return topic filters as paho takes them; with MQTT 5 (`five`) with their options.
+
+    Retain As Published: a command sent with the retain flag is seen as such at once, not first at the next connection.
+    Stored ones are delivered on subscribing, to be refused, unless that is not wanted.
+    """
+    if not five:
+        return [(each.topic, each.qos) for each in subscriptions]
+    return [(each.topic, _options(each)) for each in subscriptions]
+
+
+def _options(wanted: Subscription) -> SubscribeOptions:
+    kind = SubscribeOptions
+    when = kind.RETAIN_SEND_ON_SUBSCRIBE if wanted.stored else kind.RETAIN_DO_NOT_SEND
+    return kind(qos=wanted.qos, noLocal=wanted.no_local, retainAsPublished=True, retainHandling=when)
+
+
+def incoming(received: MQTTMessage, received_at: float) -> Incoming | None:
+    """Return a message as this program has it; None if its topic is not UTF-8."""
+    try:
+        topic = received.topic
+    except UnicodeDecodeError:
+        return None
+    told = vars(received.properties) if received.properties is not None else {}
+    response_topic = told.get("ResponseTopic", "")
+    return Incoming(
+        topic=topic,
+        payload=bytes(received.payload),
+        retain=bool(received.retain),
+        received_at=received_at,
+        response_topic=response_topic if is_topic_name(response_topic) else None,
+        correlation_data=told.get("CorrelationData"),
+        message_expiry_s=told.get("MessageExpiryInterval"),
+        again=bool(received.dup),
+    )
