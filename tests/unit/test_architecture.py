@@ -101,6 +101,11 @@ def test_every_folder_and_module_has_its_layer() -> None:
     assert units - {"__init__", "__main__"} == set(LAYERS)
 
 
+def test_the_layers_are_documented_in_their_order() -> None:
+    text = " ".join((PACKAGE.parent / "docs" / "architecture.md").read_text().split())
+    assert f"The layers, the lowest first: {', '.join(f'`{each}`' for each in LAYERS)}." in text
+
+
 @pytest.mark.parametrize("unit", LAYERS)
 def test_imports_point_one_way(unit: str) -> None:
     before = {*LAYERS[: LAYERS.index(unit)], unit}
