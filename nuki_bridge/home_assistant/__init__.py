@@ -1,1 +1,1 @@
-"""What Home Assistant is told, so that it finds locks and bridge by itself."""
+"""What lets Home Assistant find locks and bridge by itself."""

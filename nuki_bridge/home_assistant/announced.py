@@ -1,6 +1,6 @@
-"""Which discovery topics hold a message of this installation, durably: only the daemon can take them back.
+"""Which discovery topics hold a message of this installation, kept durably: nobody else takes them back.
 
-A topic is written down before anything is published to it and struck off after it was cleared.
+A topic is written down before anything is published to it and removed after it was cleared.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Announced:
             self._topics.setdefault(device, set()).add(topic)
 
     def devices(self) -> list[str]:
-        """Every device that has a topic."""
+        """Return every device that has a topic."""
         return list(self._topics)
 
     def of(self, device: str) -> frozenset[str]:
-        """A device's topics."""
+        """Return a device's topics."""
         return frozenset(self._topics.get(device, ()))
 
     def add(self, device: str, topics: Iterable[str]) -> None:
-        """They are about to be published."""
+        """Add topics that are about to be published."""
         new = set(topics) - self.of(device)
         if new:
             with self._store.transaction() as db:
@@ -44,7 +44,7 @@ class Announced:
             self._topics.setdefault(device, set()).update(new)
 
     def remove(self, device: str, topics: Iterable[str]) -> None:
-        """They were cleared."""
+        """Remove topics that were cleared."""
         old = self.of(device).intersection(topics)
         if old:
             with self._store.transaction() as db:

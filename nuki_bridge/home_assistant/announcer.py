@@ -1,4 +1,4 @@
-"""Keeps Home Assistant's discovery topics right: published, brought from one form into the other, cleared.
+"""Home Assistant's discovery topics kept right: published, brought from one form into the other, cleared.
 
 A device (a lock, or the bridge) is announced once all is known of it, again when something of it changed, when the
 broker was away, and when Home Assistant says that it has started.  What this installation has published and nobody
@@ -88,7 +88,7 @@ class Announcer:
             self._bring(device)
 
     def too_large(self, topic: str) -> None:
-        """The broker does not take what was published on this topic: say it in smaller messages."""
+        """Publish in smaller messages what the broker did not take on this topic."""
         for device, facts in self._facts.items():
             if topic in self._wanted.get(device, ()):
                 self._want(device, self._lock_messages(facts))
@@ -112,7 +112,7 @@ class Announcer:
             self._want(device, self._lock_messages(facts))
 
     def _lock_messages(self, facts: LockFacts) -> Messages:
-        """A lock's messages; one for each entity if that for the device does not fit."""
+        """Return a lock's messages; one for each entity if that for the device does not fit."""
         given = (facts, self._settings, self._base, self._installation)
         messages = discovery.lock_messages(*given)
         if all(self._is_small(topic, payload) for topic, payload in messages.items()):
@@ -123,7 +123,7 @@ class Announcer:
         return discovery.lock_messages(*given, split=True)
 
     def only(self, nuki_ids: Collection[int]) -> None:
-        """These are all locks there are: take back every other one."""
+        """Take back every lock but these."""
         known = {discovery.lock_id(each) for each in nuki_ids} if self._settings.enabled else set()
         known.add(discovery.bridge_id(self._installation))
         for device in {*self._wanted, *self._announced.devices()} - known:
@@ -131,11 +131,11 @@ class Announcer:
             self._want(device, {})
 
     def birth_topic(self) -> str | None:
-        """The topic to subscribe to, if any."""
+        """Return the topic to subscribe to, if any."""
         return discovery.status_topic(self._settings) if self._settings.enabled else None
 
     def seen(self, message: Incoming) -> bool:
-        """Home Assistant has started: publish everything again, soon.  False if the message is about something else."""
+        """Publish everything again soon if Home Assistant has started; False for a message about something else."""
         if message.topic != self.birth_topic():
             return False
         if message.payload == b"online" and self._connected:
@@ -151,7 +151,7 @@ class Announcer:
                 self._bring(device)
 
     def _bring(self, device: str) -> None:
-        """Have the broker hold a device's messages and nothing else of it."""
+        """Make the broker hold a device's messages and nothing else of it."""
         if device in self._timers:
             return  # on its way from one form to the other, or to be tried again
         messages = self._wanted[device]
@@ -196,7 +196,7 @@ class Announcer:
             self._later(f"{device} cleared", CONFIRM_S, self._cleared, device)
 
     def _cleared(self, device: str) -> None:
-        """The broker has got it: the connection is still the same."""
+        """Take note that the broker has got it: the connection is still the same."""
         try:
             self._announced.remove(device, self._announced.of(device) - self._wanted[device].keys())
         except StoreError as error:

@@ -3,8 +3,8 @@
 There is one device for each lock and one for the bridge.  `style: device` puts a device into one message with all its
 entities (Home Assistant 2024.11 or newer), `legacy` each entity into a message of its own.  Unique IDs are made of the
 Nuki ID, so that a lock keeps its entities under another name, in another form and with another bridge.  Messages hold
-topics and names, no secrets.  What a message looks like is told in `entities.py`, when it goes out in
-`announcer`.
+topics and names, no secrets.  `entities.py` holds what is in a message, `announcer` when it goes
+out.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class LockFacts:
 
 
 def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[int] | None) -> LockFacts | None:
-    """The facts of a lock; None until it has told its states and configuration.
+    """Return the facts of a lock, None until its states and configuration are known.
 
     Before that nothing is known of what it can do, and a message with less would take entities away.  `equipment` are
     the traits of what it has, `allowed` the actions that MQTT may ask for, None for all.
@@ -110,8 +110,7 @@ def traits_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
 
 
 def label(name: str, name_in_lock: str, nuki_id: int) -> str:
-    """A name for people: the one that the lock has in its maker's app if the topics' name was made of it, else that
-    with spaces."""
+    """Return a name for people: that of the maker's app if the name in topics was made of it, else that with spaces."""
     told = " ".join("".join(each if each.isprintable() else " " for each in name_in_lock).split())
     if told and slug(told, nuki_id) == name:
         return told[:LABEL_SIZE]
@@ -123,19 +122,19 @@ def label(name: str, name_in_lock: str, nuki_id: int) -> str:
 
 
 def lock_id(nuki_id: int) -> str:
-    """What Home Assistant knows the lock by, also a part of its topics."""
+    """Return what Home Assistant knows the lock by; it is also a part of its topics."""
     return f"nuki_bridge_{nuki_id:08x}"
 
 
 def bridge_id(installation: str) -> str:
-    """The same for the bridge; `installation` has 16 hex digits."""
+    """Return the same for the bridge; `installation` has 16 hex digits."""
     return f"nuki_bridge_{installation}"
 
 
 def lock_messages(
     facts: LockFacts, settings: DiscoverySettings, base: str, installation: str, *, split: bool = False
 ) -> Messages:
-    """The messages of a lock; `split`: one for each entity in any style, for a broker that takes small ones only."""
+    """Return a lock's messages; `split`: one for each entity in any style, for a broker that takes only small ones."""
     device = {
         "identifiers": [lock_id(facts.nuki_id)],
         "name": facts.label,
@@ -155,7 +154,7 @@ def lock_messages(
 
 
 def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -> Messages:
-    """The messages of the bridge itself."""
+    """Return the messages of the bridge itself."""
     device = {
         "identifiers": [bridge_id(installation)],
         "name": "Nuki bridge",
@@ -176,7 +175,10 @@ def _messages(
     *,
     split: bool = False,
 ) -> Messages:
-    """`absent` entities are named, too, in one message: Home Assistant takes away only what it is told to."""
+    """Return the messages of a device.
+
+    A message for the whole device names `absent` entities, too: Home Assistant removes only those named without more.
+    """
     about = {"device": device, "origin": {"name": "nuki-bridge", "sw_version": __version__}}
     object_id = device["identifiers"][0]
     if split or settings.style == "legacy":
@@ -203,7 +205,7 @@ def _component(entity: Entity, object_id: str, base: str, name: str) -> dict[str
 
 
 def _availability(topics: tuple[str, ...], base: str, name: str) -> dict[str, Any]:
-    """`online` and `offline` are Home Assistant's own defaults."""
+    """Return the topics with `online` and `offline`, which are Home Assistant's own defaults."""
     if not topics:
         return {}
     return {"availability": [{"topic": _topic(each, base, name)} for each in topics], "availability_mode": "all"}
@@ -217,10 +219,10 @@ def _topic(pattern: str, base: str, name: str) -> str:
 
 
 def status_topic(settings: DiscoverySettings) -> str:
-    """Where Home Assistant says that it is there."""
+    """Return the topic where Home Assistant says that it is there."""
     return f"{settings.prefix}/status"
 
 
 def style_of(topic: str) -> Style:
-    """The form of a message by its topic."""
+    """Return the form of a message by its topic."""
     return "device" if topic.split("/")[-3:-2] == ["device"] else "legacy"

@@ -1,7 +1,7 @@
 """The entities that a lock and the bridge have in Home Assistant, in one table each; data and nothing else.
 
 Keys and templates are those of Home Assistant's MQTT integration (each platform's DISCOVERY_SCHEMA).  A value whose key
-ends in `topic` is one of `topics.TABLE`.  Templates render what the topic's payload tells: `value` is its text,
+ends in `topic` is one of `topics.TABLE`.  Templates render the topic's payload: `value` is its text,
 `value_json` its JSON; `None` makes the entity's state unknown.
 """
 
@@ -88,7 +88,10 @@ def _sensor(name: str, topic: str, template: str, **more: Any) -> dict[str, Any]
 
 
 def _if_json(template: str, otherwise: str = "") -> str:
-    """Topics are cleared when a lock goes, shortly before its entities are gone: then there is no JSON."""
+    """Return a template that renders nothing where there is no JSON.
+
+    Topics are cleared when a lock goes, shortly before its entities are gone.
+    """
     if "value_json" not in template:
         return template
     last = f"{{% else %}}{otherwise}" if otherwise else ""
@@ -101,7 +104,7 @@ def _binary(name: str, topic: str, expression: str, device_class: str, **more: A
 
 
 def _last(name: str, what: str, icon: str, **more: Any) -> dict[str, Any]:
-    """Of the last lock action, which the status holds so that it outlives a restart of Home Assistant."""
+    """Return a sensor for a part of the last lock action; the status holds it, so that it outlives a restart."""
     template = "{{ (value_json.last_lock_action | default({}, true))." + what + " | default('unknown', true) }}"
     return _sensor(name, STATUS, template, icon=icon, **more)
 
@@ -119,7 +122,7 @@ def _setting(name: str, key: str, icon: str, template: str, **more: Any) -> dict
 
 
 def _switch(name: str, key: str, icon: str, *, on: bool = True) -> dict[str, Any]:
-    """`on` is what the setting says when the switch is on."""
+    """Return a switch; `on` is the setting's value when the switch is on."""
     yes, no = ("true", "false") if on else ("false", "true")
     return _setting(
         name,

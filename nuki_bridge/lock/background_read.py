@@ -1,7 +1,7 @@
 """Something that the bridge reads of a lock by itself, with the security PIN: when it is due and the lock is there.
 
-It never has the lock connect for it: with a held link it runs over that one, on demand when the lock is in range.  What
-is read, and how often, is for `owner/users.py` and `owner/lock_log.py` to say.
+No lock is sought for it: it goes over the link where that is held, and otherwise connects while the lock is in range.
+What is read, and how often, is for `owner/users.py` and `owner/lock_log.py` to say.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ class BackgroundRead:
         self._wake = asyncio.Event()
 
     def schedule(self, delay_s: float = 0.0) -> None:
-        """It is due `delay_s` from now, if not earlier."""
+        """Make it due `delay_s` from now, if it is not due earlier."""
         self._due_at = min(self._due_at, self._lock.clock() + delay_s)
         self.wake()
 
     def wake(self) -> None:
-        """The lock may have come, or the PIN."""
+        """Look again: the lock may be there now, or the PIN known."""
         if self.possible:
             self._wake.set()
 
     @property
     def possible(self) -> bool:
-        """The lock is there, and the PIN is known."""
+        """Whether the lock is there and the PIN known."""
         lock = self._lock
         there = lock.connected or (lock.connection is ConnectionMode.ON_DEMAND and lock.reachable)
         return there and self._admin.has_pin
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Read whenever it is due, until cancelled."""
         acting_for.set(Rank.BRIDGE)
         while True:
             await self._until_due()

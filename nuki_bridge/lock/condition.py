@@ -1,6 +1,6 @@
-"""An action that is only to be sent if the lock is in one of some states: asked of the lock itself right before.
+"""An action that is to be sent only in some states of the lock, which is asked for its state right before.
 
-What was remembered may be old: somebody has turned the knob since, and the lock has not told of it yet.
+What was read earlier may be old: somebody has turned the knob since, and the lock has not reported it yet.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AskedLock(Protocol):
 
 
 async def nonce_if(lock: AskedLock, only_if: Collection[int] | None, deadline: float) -> bytes:
-    """A challenge to send an action with, to a lock that has just said that its state is one of `only_if` (None: any).
+    """Return a challenge for an action, from a lock that has just said that its state is one of `only_if` (None: any).
 
     Raises `RequestError` in another state, and as `AskedLock.fresh_nonce`.
     """

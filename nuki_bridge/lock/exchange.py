@@ -46,14 +46,14 @@ M = TypeVar("M", bound=Message)
 
 
 class Guests(Protocol):
-    """Whoever else's frames travel over the same link (`sharing/relay.py`)."""
+    """The others whose frames travel over the same link (`sharing/relay.py`)."""
 
     def take(self, frame: bytes) -> bool:
         """Look at a frame from the lock, which carries another authorization's ID or is a plain Error Report over a
         link that they have used; True if it is theirs."""
 
     def link_lost(self) -> None:
-        """The link is down."""
+        """Take note that the link is down."""
 
 
 class Exchange:
@@ -106,7 +106,7 @@ class Exchange:
     # -- the link -----------------------------------------------------------------------------------------------------
 
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, skip_gdio: bool = False) -> None:
-        """One attempt to connect, at most `timeout_s`; raises `LinkError`.
+        """Make one attempt to connect, at most `timeout_s`; raises `LinkError`.
 
         With `skip_gdio` the link does not hear the plain Error Report yet that a lock answers to somebody whose key it
         does not know (any more): one round trip less until a challenge, whose answer proves the key.
@@ -216,7 +216,7 @@ class Exchange:
 
     @asynccontextmanager
     async def _confirmed(self, doing: str, what: str) -> AsyncIterator[None]:
-        """One step, at most `REPLY_TIMEOUT_S`, that the lock's stack confirms; raises `TimedOut`."""
+        """Await one step, at most `REPLY_TIMEOUT_S`, that the lock's stack confirms; raises `TimedOut`."""
         self.heartbeat.step(REPLY_TIMEOUT_S, doing)
         try:
             async with asyncio.timeout(REPLY_TIMEOUT_S):
@@ -225,7 +225,7 @@ class Exchange:
             raise TimedOut(f"the lock's Bluetooth stack did not confirm {what}") from None
 
     async def receive(self, timeout_s: float | None = None) -> Message:
-        """The next message from the lock, by default within `reply_timeout_s`.
+        """Return the next message from the lock, by default within `reply_timeout_s`.
 
         Raises `LockError` for an Error Report, `ProtocolError` for an unreadable frame, `LinkError` when the link goes
         away or nothing comes within `timeout_s`.
@@ -259,13 +259,13 @@ class Exchange:
             raise
 
     async def ask_challenge(self) -> bytes:
-        """A fresh nonce (32 bytes) from the lock, kept in `challenge` until it is taken."""
+        """Return a fresh nonce (32 bytes) from the lock, kept in `challenge` until it is taken."""
         answer = await self.ask(RequestData(wanted=Command.CHALLENGE), Challenge)
         self.challenge = answer.nonce
         return answer.nonce
 
     async def take_challenge(self) -> bytes:
-        """The nonce in hand, or else a fresh one; it is not in hand any more."""
+        """Return the nonce in hand, or else a fresh one; it is not in hand any more."""
         nonce = self.challenge or await self.ask_challenge()
         self.challenge = None
         return nonce

@@ -71,25 +71,25 @@ class Line:
         raise NotImplementedError
 
     def _wants_link(self) -> bool:
-        """The link should be up now."""
+        """Return whether the link should be up now."""
         raise NotImplementedError
 
     def _is_linked(self, was_doubtful: bool) -> None:
-        """The link is up; `was_doubtful`: attempts had failed before."""
+        """React to a link that is up; `was_doubtful`: attempts had failed before."""
         raise NotImplementedError
 
     def _note_fault(self, error: LockError) -> None:
-        """The lock has refused something."""
+        """React to a refusal of the lock."""
         raise NotImplementedError
 
     def _changed(self) -> None:
-        """Something worth telling is not as it was."""
+        """React to a change that is worth publishing."""
         raise NotImplementedError
 
     # -- which lock it is ---------------------------------------------------------------------------------------------
 
     def use(self, paired: PairedLock) -> None:
-        """Hold `paired` from now on: the same authorization on the same lock, of which something else is known."""
+        """Hold `paired` from now on: the same authorization on the same lock, of which more is known."""
         before, self.paired = self.paired, paired
         self.exchange.session.family = paired.family
         if (paired.family, paired.nuki_id) != (before.family, before.nuki_id):
@@ -99,7 +99,7 @@ class Line:
 
     @property
     def connected(self) -> bool:
-        """The Bluetooth link is up."""
+        """Whether the Bluetooth link is up."""
         return self.exchange.link.connected
 
     @property
@@ -109,13 +109,13 @@ class Line:
 
     @property
     def reachable(self) -> bool:
-        """A command can reach the lock now: linked, or heard within the last minute without attempts failing since."""
+        """Whether a command can reach the lock now: linked, or heard within a minute without failed attempts since."""
         if not self._radio.status.available or isinstance(self.fault, LockError) or self._retry.is_doubtful:
             return False
         return self.connected or self._retry.is_near(self.clock())
 
     def radio_changed(self, status: RadioStatus) -> None:
-        """The adapter came or went."""
+        """Take note that the adapter came or went."""
         self._retry.at_once(self.clock())
         self._report_reachable()
         self._wake.set()
@@ -158,14 +158,14 @@ class Line:
         self._on_link()
 
     def _use_family(self, family: Family | None) -> None:
-        """Speak as the lock does now: the width of the PIN belongs to the family."""
+        """Speak as the lock does now; the width of the PIN depends on the family."""
         if family is not None and family is not self.paired.family:
             log.info("%s: the lock is of the %s family now", self.name, family.value)
             self.use(replace(self.paired, family=family))
 
     @asynccontextmanager
     async def linked(self, deadline: float, *, skip_gdio: bool = False) -> AsyncIterator[None]:
-        """This task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
+        """Hold this task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
 
         `skip_gdio` is for what begins with `fresh_nonce`; see `link_up`.
         """
@@ -186,7 +186,7 @@ class Line:
             self._wake.set()
 
     def _too_late(self) -> TimedOut:
-        """Why the turn did not come: it is not the earlier commands' fault if the lock was away all the time."""
+        """Return why the turn did not come: it is not the earlier commands' fault if the lock was away all the time."""
         if not self.connected:
             because = f" ({self._unreached})" if self._unreached else ""
             return TimedOut(f"the lock could not be reached within the deadline{because}")
@@ -197,7 +197,7 @@ class Line:
 
     @property
     def is_wanted(self) -> bool:
-        """Somebody, not the bridge itself, waits for the turn."""
+        """Whether somebody other than the bridge itself waits for the turn."""
         return self._turn.is_wanted_by_people
 
     async def link_up(self, deadline: float, *, skip_gdio: bool = False) -> None:
@@ -231,7 +231,7 @@ class Line:
                     raise self._too_late() from None
 
     async def fresh_nonce(self, deadline: float) -> bytes:
-        """A challenge to send a command with, over a link that is up, under this task's turn.
+        """Return a challenge to send a command with, over a link that is up, under this task's turn.
 
         Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.  Without an
         answer with `skip_gdio` the lock may have refused us in plain, which the next link hears.

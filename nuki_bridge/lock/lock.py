@@ -1,8 +1,8 @@
 """One lock: its actions with their deadlines and true outcomes, its states, and when to talk to it.
 
 `Lock` knows `Link` and messages, never BlueZ or MQTT.  Everything it publishes is what the lock itself reported.
-One exchange runs at a time (`line.py`); a command waits for its turn no longer than its deadline.  How a lock action
-goes is told in `action.py`.
+One exchange runs at a time (`line.py`); a command waits for its turn no longer than its deadline.  `action.py` carries
+out lock actions.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Lock(Line):
     for each report of the lock, `on_change(lock)` when something else worth publishing changed, `on_link` when the link
     came or went, `on_paired` when the lock has shown its Nuki ID or another family: `paired` has it then.
     `states_every_s` is how often the states are read at least, None for as often as the lock seems to need it.  `name`
-    is what it is called where that is not the name in `paired`.  `pin` is what is known of its security PIN; without it
-    that is nothing.
+    is what it is called where that is not the name in `paired`.  `pin` is what is known of its security PIN; by default
+    nothing is.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Lock(Line):
     # -- what is known ------------------------------------------------------------------------------------------------
 
     def sighted(self, sighting: Sighting) -> None:
-        """An advertisement of this lock was heard."""
+        """Note an advertisement of this lock."""
         now = self.clock()
         if self._retry.heard(now):
             self._wake.set()
@@ -223,7 +223,7 @@ class Lock(Line):
             await self._read_config(self.exchange.take_challenge, self.clock())
 
     async def _tend_advanced(self) -> None:
-        """Read the advanced configuration: without it everything else goes on as before."""
+        """Read the advanced configuration; a failure disturbs nothing else."""
         if self.clock() < self._due.advanced_at:
             return
         self._due.advanced_asked(self.clock())
@@ -248,7 +248,7 @@ class Lock(Line):
             await self.exchange.drop()
 
     def _link_at(self) -> float:
-        """When the link is to be tended, on `clock`."""
+        """Return when the link is to be tended, on `clock`."""
         if not self._holds_link():
             return self.exchange.last_message_at + LINGER_S
         if self.connection is not ConnectionMode.PERSISTENT:
@@ -256,7 +256,7 @@ class Lock(Line):
         return -math.inf if self.exchange.challenge is None else self._challenged_at + KEEPALIVE_S
 
     def _states_at(self) -> float:
-        """When the states are due, on `clock`: over a held link at each keep-alive, unless the beacon tells."""
+        """Return when the states are due, on `clock`: at each keep-alive of a held link if the beacon is no help."""
         heard = self.clock() - self._beacon_at <= BEACONS_WHILE_LINKED_S
         if not self._holds_link() or (heard and self._due.bit_tells):
             return self._due.states_at
@@ -271,7 +271,7 @@ class Lock(Line):
         return self.clock() >= self._due.states_at
 
     def _next_due(self) -> float:
-        """When `_tend` has something to do next, on `clock`."""
+        """Return when `_tend` has something to do next, on `clock`."""
         if not self._radio.status.available:
             return self.clock() + 3600.0
         if self.connected:
@@ -321,7 +321,7 @@ class Lock(Line):
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def need_link_until(self, when: float) -> None:
-        """Keep a link until then (on `clock`), also on demand: somebody needs it."""
+        """Keep a link until then (on `clock`), also in on-demand mode: somebody needs it."""
         self._needed_until = when
 
     def keep_in_touch(self, connection: ConnectionMode, states_every_s: float | None = None) -> None:
@@ -355,7 +355,7 @@ class Lock(Line):
 
     @property
     def config_is_complete(self) -> bool:
-        """The configuration is known, as far as this lock tells it."""
+        """Whether the configuration is known, as far as this lock reports it."""
         return self.config is not None and self._due.advanced_is_done
 
     async def read_battery(self, timeout_s: float) -> BatteryReport:

@@ -53,7 +53,7 @@ class Profile:
     moving: Numbers
     """The motor turns, or the strike is about to act."""
     measuring: Numbers
-    """Those of them in which the device finds out where its bolt is; that is no action."""
+    """States in which the device finds out where its bolt is, which is no action; they are among `moving`."""
     held: Numbers
     """The door can be pulled open; this ends by itself, unless a hand holds the knob."""
     waiting: Numbers
@@ -61,20 +61,20 @@ class Profile:
     blocked: int | None
     """The motor met an obstacle; None if there is no such state."""
     undefined: int
-    """Where the bolt is is not known."""
+    """The device does not know where its bolt is."""
     uncalibrated: int
     """It has to be calibrated, or trained, before it can do anything."""
     nowhere: Numbers
     """States of a device that has not got to where an action leads."""
     springs_back: frozenset[tuple[int, int]]
-    """From the first of these states to the second it comes by itself, at the end of an action."""
+    """Pairs of states: the device goes from the first to the second by itself, at the end of an action."""
 
     # -- actions ------------------------------------------------------------------------------------------------------
 
     targets: Mapping[int, Numbers]
-    """Actions that only lead to a state, and the states: to send one again does no harm."""
+    """Actions that only lead to a state, and the states; sending one again does no harm."""
     modes: Mapping[int, int] = field(default_factory=dict)
-    """The same for actions that lead to a Nuki state (the operating mode beside the lock state)."""
+    """Actions that only lead to a Nuki state (the operating mode beside the lock state), and that state."""
     waits: Numbers = frozenset()
     """Actions that wait, unlocked, before they lock."""
     opens: Numbers = frozenset()
@@ -84,21 +84,21 @@ class Profile:
     rests: Mapping[int, Numbers] = field(default_factory=dict)
     """Where the actions of `waits` and `opens` come to rest."""
     leads_to_state: Mapping[int, int]
-    """The state that tells best what an action of the log did, if it succeeded."""
+    """The state that best says what an action of the log did, if it succeeded."""
     turns: Mapping[int, Numbers]
     """Passing states of a lock while it carries out an action."""
     phases: Mapping[int, int] = field(default_factory=dict)
     """The order in which an action of `waits` passes through its states; those that are missing come before them."""
     other_names: Mapping[int, Numbers] = field(default_factory=dict)
-    """As what else the device may report an action: with fewer turns, or with auto unlatch."""
+    """Actions as which the device may report one: with fewer turns, or with auto unlatch."""
     auto_unlatch: Mapping[int, int] = field(default_factory=dict)
-    """What it makes of an action if its configuration says "auto unlatch"."""
+    """The action that it carries out instead if its configuration says "auto unlatch"."""
     configured: Numbers
-    """Actions of which its configuration says what they do: a fob's presses."""
+    """Actions whose meaning is set in its configuration: a fob's presses."""
     planned: Numbers = frozenset()
     """Actions that time control can carry out."""
     by_hand: Mapping[int, int] = field(default_factory=dict)
-    """What a hand at the device has done, by the state it left."""
+    """The action that a hand at the device has done, by the state in which it left the device."""
     wirings: Mapping[int, Numbers] = field(default_factory=dict)
     """Actions that are impossible with a wiring, by the number of its configuration."""
 
@@ -121,7 +121,7 @@ class Profile:
     # -- words for numbers --------------------------------------------------------------------------------------------
 
     def state_word(self, state: int) -> str:
-        """Return a state's word of the topics; that of `undefined` for one that this program does not know."""
+        """Return the word of a state in topics, `undefined` for one that this program does not know."""
         return next((word for word, each in self.states.items() if each == state), "undefined")
 
     def action_word(self, action: int) -> str:
@@ -137,7 +137,7 @@ class Profile:
 
     @property
     def under_way(self) -> Numbers:
-        """States in which an action has not come to an end that can be told of."""
+        """States in which an action has not come to an end that makes an event."""
         return self.moving | self.waiting
 
     def is_unsettled(self, states: KeyturnerStates) -> bool:

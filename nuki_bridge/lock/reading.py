@@ -1,6 +1,6 @@
-"""What is read of a lock beside its states: its configuration, basic and advanced, and its battery.
+"""What is read from a lock beside its states: its configuration, basic and advanced, and its battery.
 
-Over a link that is up, under this task's turn; everything here raises as `Exchange.ask`.
+Everything here goes over a link that is up, under this task's turn, and raises as `Exchange.ask`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_NOW: Final = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED, ErrorC
 
 
 async def config(exchange: Exchange, nuki_id: int, nonce: bytes) -> Config:
-    """The basic configuration; `ProtocolError` if it is that of a lock with another Nuki ID."""
+    """Return the basic configuration; raises `ProtocolError` if it is that of a lock with another Nuki ID."""
     found = await exchange.ask(RequestConfig(nonce=nonce), Config)
     if nuki_id not in (UNKNOWN_NUKI_ID, found.nuki_id):
         raise ProtocolError("the lock answered with another lock's configuration")
@@ -31,12 +31,12 @@ async def config(exchange: Exchange, nuki_id: int, nonce: bytes) -> Config:
 
 
 async def battery_report(exchange: Exchange) -> BatteryReport:
-    """The battery during the last action."""
+    """Return the battery report, which is about the last action."""
     return await exchange.ask(RequestData(wanted=Command.BATTERY_REPORT), BatteryReport)
 
 
 class AdvancedReading:
-    """Reads the advanced configuration; firmware that has once refused that is not asked again."""
+    """Read the advanced configuration; firmware that has once refused that is not asked again."""
 
     def __init__(self, exchange: Exchange, name: str, profile: Profile) -> None:
         self._exchange = exchange
@@ -45,18 +45,18 @@ class AdvancedReading:
         self._refused_by: bytes | None = None  # the version of that firmware
 
     def has_none(self, basic: Config | None) -> bool:
-        """The lock has none that we know; `basic` tells its firmware."""
+        """Return whether the lock has none that we know; `basic` has the version of its firmware."""
         if not self._profile.has_advanced_config:
             return True
         return self._refused_by is not None and basic is not None and basic.firmware_version == self._refused_by
 
     async def read(self, basic: Config | None, nonce: bytes) -> AdvancedConfig | None:
-        """The advanced configuration, None if the lock turns out to have none."""
+        """Return the advanced configuration, None if the lock turns out to have none."""
         try:
             return await self._exchange.ask(RequestAdvancedConfig(nonce=nonce), AdvancedConfig)
         except LockError as error:
             if error.number in NOT_NOW:
                 raise
-            log.info("%s does not tell its advanced configuration: %s", self._name, error)
+            log.info("%s has no advanced configuration to read: %s", self._name, error)
             self._refused_by = None if basic is None else basic.firmware_version
             return None

@@ -1,7 +1,7 @@
-"""Whether a lock is there, and when it is connected again whose link was lost or could not be had.
+"""Whether a lock is in range, and when to connect again after a link was lost or could not be had.
 
-Soon, then less and less often; at once when it is heard again after it was not.  No I/O and no clock: every `now` is
-handed in, in seconds on the clock of the lock.  Commands do not wait for it.
+Soon, then less and less often; at once when it is heard again after silence.  No I/O and no clock: every `now` is
+passed in, in seconds on the clock of the lock.  Commands do not wait for it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DOUBTFUL_ATTEMPTS = 3
 
 
 class Retry:
-    """The next attempt; due at the start.  `random` is for the jitter."""
+    """When the next attempt to connect is due; `random` is for the jitter."""
 
     def __init__(self, now: float, random: Random) -> None:
         self.at = now
@@ -45,21 +45,21 @@ class Retry:
     # -- is it there --------------------------------------------------------------------------------------------------
 
     def is_near(self, now: float) -> bool:
-        """It was heard a short time ago."""
+        """Return whether it was heard a short time ago."""
         return now - self.heard_at <= SEEN_FOR_S
 
     @property
     def is_doubtful(self) -> bool:
-        """Attempts to connect have failed, one after the other."""
+        """Whether attempts to connect have failed, one after the other."""
         return self._attempts >= DOUBTFUL_ATTEMPTS
 
     @property
     def is_worth_it(self) -> bool:
-        """Attempts have failed, but the lock was heard since: the next one may succeed."""
+        """Whether attempts have failed but the lock was heard since, so that the next one may succeed."""
         return self.is_doubtful and self.heard_at > self._failed_at
 
     def heard(self, now: float) -> bool:
-        """A beacon was heard; True if that is a reason to look whether a connection is due.
+        """Take a beacon; return True if that is a reason to see whether a connection is due.
 
         One that was not heard for a while is tried at once.  One that is heard all the time although no attempt
         succeeds is not: that would go on without end.
@@ -76,25 +76,25 @@ class Retry:
         return first and self.is_doubtful
 
     def worked(self) -> None:
-        """An exchange went well."""
+        """Note that an exchange went well."""
         self._attempts = 0
 
     # -- attempts -----------------------------------------------------------------------------------------------------
 
     def linked(self, now: float) -> None:
-        """The link is up, which alone does not prove that the lock answers."""
+        """Note that the link is up, which alone does not prove that the lock answers."""
         self._attempts += 1
         self.heard_at = self._linked_at = now
 
     def missed(self, now: float) -> None:
-        """An attempt to connect failed."""
+        """Note that an attempt to connect failed."""
         self._attempts += 1
         self._failed_at = now
 
     def lost(self, now: float) -> None:
-        """The link went away that should have stayed.
+        """Note the loss of a link that should have stayed.
 
-        A moment ago the lock was there: a short loss does not make it unreachable.
+        The lock was there a moment ago: a short loss does not make it unreachable.
         """
         self.heard_at = now
         if now - self._linked_at >= STEADY_S:
@@ -102,18 +102,18 @@ class Retry:
         self._postpone(now)
 
     def left(self, now: float) -> None:
-        """The link went away when its work was done."""
+        """Note that the link was dropped after its work was done."""
         self.heard_at = now
         self._failures = 0
 
     def failed(self, now: float) -> None:
-        """An attempt or an exchange failed; a link lost by it has been counted if `lost` was told before."""
+        """Note that an attempt or an exchange failed; if it cost the link, `lost` has counted that already."""
         self._failed_at = now
         if now >= self.at:
             self._postpone(now)
 
     def at_once(self, now: float) -> None:
-        """There is reason to hope again."""
+        """Make the next attempt due now: there is reason to hope again."""
         self.at = now
         self._failures = self._attempts = 0
 

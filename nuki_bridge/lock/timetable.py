@@ -1,6 +1,6 @@
 """When a lock's states and its configuration are to be read: a few moments and the rules that move them.
 
-No I/O and no clock: every `now` is handed in, in seconds on the clock of the lock.
+No I/O and no clock: every `now` is passed in, in seconds on the clock of the lock.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class _Why(enum.Enum):
 
 
 class Timetable:
-    """Everything is due at the start.
+    """When to read what; everything is due at the start.
 
     `profile` is that of the lock's kind.  `clears_bit` says that it is our reading of the states that clears the
     beacon's bit: we are the lock's Bridge.  `every_s` is how often the states are read at least, None for as often as
     seems right.
 
     Whether the bit can be relied on shows with time.  It can if a reading for its sake has found a change, and none has
-    ever found one that the bit had not told of; not while it is set, because nobody can see it rise again then.
+    ever found one that the bit had not announced; not while it is set, because nobody can see it rise again then.
     """
 
     def __init__(self, profile: Profile, now: float, *, clears_bit: bool, every_s: float | None = None) -> None:
@@ -70,7 +70,7 @@ class Timetable:
 
     @property
     def bit_tells(self) -> bool:
-        """As long as the beacon's bit stays clear nothing has changed."""
+        """Whether nothing has changed as long as the beacon's bit stays clear."""
         return self._clears_bit and self._has_told and not self._has_missed and not self._changed
 
     @property
@@ -79,17 +79,17 @@ class Timetable:
         return self.every_s or (TOLD_POLL_S if self.bit_tells else SAFETY_POLL_S)
 
     def schedule(self, now: float) -> None:
-        """There is a reason to read the states."""
+        """Have the states read at `now`, on account of something that happened."""
         self.states_at = now
         if self._why is _Why.TIME:
             self._why = _Why.ASKED
 
     def beacon(self, changed: bool | None, now: float) -> bool:
-        """A beacon was heard with the bit "state changed" (None: none that tells); True if it made the states due.
+        """Take a beacon with its bit "state changed" (None: it has none); return True if that made the states due.
 
         The bit is edge-triggered: it makes the states due once; while it stays set (an App authorization cannot clear
-        it) they become due again at growing intervals.  Once it is clear they do not, if we are who cleared it: then
-        nothing has changed since.
+        it) they become due again at growing intervals.  Once it is clear they do not, if only we can have cleared
+        it: nothing has changed since.
         """
         rose = changed is True and not self._changed
         if rose:
@@ -102,7 +102,7 @@ class Timetable:
         return rose
 
     def states_read(self, states: KeyturnerStates, now: float, *, before: KeyturnerStates | None = None) -> None:
-        """Decide from what the lock just said when its states are due again; `before` is what was known of them."""
+        """Decide from the states just read when they are due again; `before` are those known until then."""
         why, self._why = self._why, _Why.TIME
         if before is not None and _without_time(before) != _without_time(states):
             self._requery_s = REQUERY_S[0]  # where something happens more may follow, and the bit cannot rise again
@@ -129,39 +129,39 @@ class Timetable:
 
     @property
     def advanced_is_done(self) -> bool:
-        """It has been read, or there is none, or it was asked for in vain: whoever waits for it goes on without."""
+        """Whether it was read, is not there, or was asked for in vain: whoever waits for it goes on without."""
         return self._advanced_at == math.inf or self._advanced_missed
 
     def config_changed(self, now: float) -> None:
-        """The lock says that its configuration changed: both are due."""
+        """Have both configurations read: the lock says that something in them changed."""
         self.config_at = self._advanced_at = now
         self._advanced_tries = 0
 
     def config_asked(self, now: float) -> None:
-        """It is being read; should that fail, it is due again later."""
+        """Note that the basic one is being read; should that fail, it is due again later."""
         self.config_at = now + CONFIG_RETRY_S
 
     def config_read(self) -> None:
-        """It is known until the lock says that it changed."""
+        """Note that the basic one is known, until the lock says that it changed."""
         self.config_at = math.inf
 
     def advanced_asked(self, now: float) -> None:
-        """The advanced one is being read; should that fail, it is due again later, up to `ADVANCED_TRIES`."""
+        """Note that the advanced one is being read; should that fail, it is due again, up to `ADVANCED_TRIES` times."""
         self._advanced_tries += 1
         self._advanced_at = now + CONFIG_RETRY_S if self._advanced_tries < ADVANCED_TRIES else math.inf
 
     def advanced_missed(self) -> None:
-        """It was asked for in vain."""
+        """Note that the advanced one was asked for in vain."""
         self._advanced_missed = True
 
     def advanced_read(self) -> None:
-        """It is known, or known not to be there, until the lock says that something changed."""
+        """Note that the advanced one is known, or known not to be there, until the lock says that something changed."""
         self._advanced_at = math.inf
         self._advanced_tries = 0
         self._advanced_missed = False
 
 
 def _without_time(states: KeyturnerStates) -> tuple[object, ...]:
-    """What the lock, a hand or the door changes."""
+    """Return what the lock, a hand or the door changes."""
     last = states.last_action, states.last_trigger, states.last_completion
     return states.lock_state, states.door_state, states.trigger, *last

@@ -1,4 +1,4 @@
-"""Whose turn it is at a lock's one link, and sending again what the lock has not taken.
+"""Whose turn it is at a lock's one link, and sending again what the lock has refused.
 
 People come first: a command or request waits for whoever holds the turn at that moment and for those that people asked
 for before.  Then guests, whose frames the relay passes on one turn at a time.  What the bridge reads by itself comes
@@ -53,7 +53,7 @@ class _Waiting:
     called: asyncio.Future[None]
 
     def place(self, now: float) -> int:
-        """The rank that counts."""
+        """Return the rank that counts."""
         return max(self.rank - int((now - self.since) / PATIENCE_S), Rank.PERSON)
 
 
@@ -68,17 +68,17 @@ class Turn:
 
     @property
     def holder(self) -> Rank | None:
-        """Who has it; None if nobody does."""
+        """Who holds it, None if nobody does."""
         return self._holder
 
     @property
     def is_wanted(self) -> bool:
-        """Somebody waits who comes before the one that holds it."""
+        """Whether somebody waits who comes before the holder."""
         return self._holder is not None and any(each.rank < self._holder for each in self._line)
 
     @property
     def is_wanted_by_people(self) -> bool:
-        """Somebody waits, a guest or not."""
+        """Whether somebody other than the bridge waits, a guest or not."""
         return any(each.rank < Rank.BRIDGE for each in self._line)
 
     async def acquire(self, rank: Rank, timeout_s: float | None = None) -> None:
@@ -100,7 +100,7 @@ class Turn:
             raise
 
     def release(self) -> None:
-        """Leave it to whoever comes next; without effect for a task that does not hold it."""
+        """Leave it to whoever comes next; does nothing for a task that does not hold it."""
         if self._holder is None or self._task is not asyncio.current_task():
             return
         self._holder = self._task = None
