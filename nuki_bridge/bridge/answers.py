@@ -11,7 +11,8 @@ from nuki_bridge.errors import NukiError
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.topics import topics
-from nuki_bridge.topics.topics import Publication, Request, RequestKind
+from nuki_bridge.topics.topics import Publication, Request
+from nuki_bridge.topics.tree import RequestKind
 
 log = logging.getLogger(__name__)
 

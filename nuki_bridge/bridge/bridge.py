@@ -36,7 +36,7 @@ from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.sharing.invitations import Invitations
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.store import Store
-from nuki_bridge.topics import topics
+from nuki_bridge.topics import tree
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class Bridge:
     def filters(self) -> list[str]:
         """Topic filters to subscribe to at every connection; `ports.watch` is given more of them later."""
         base = self.publisher.base
-        commands = topics.command_filters(base, virtual=self.ports.simulate is not None)
+        commands = tree.command_filters(base, virtual=self.ports.simulate is not None)
         if not (self.floodgate.is_open and self.ports.protocol() == "5"):
             guests = guest_filters(base)
             commands = [each for each in commands if each not in guests]

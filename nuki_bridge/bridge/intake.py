@@ -27,7 +27,8 @@ from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
-from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, RequestKind, Requests
+from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requests
+from nuki_bridge.topics.tree import RequestKind
 
 log = logging.getLogger(__name__)
 

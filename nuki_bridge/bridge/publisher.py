@@ -20,7 +20,7 @@ from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump
-from nuki_bridge.topics import topics
+from nuki_bridge.topics import tree
 from nuki_bridge.topics.retained import Retained
 from nuki_bridge.topics.topics import Publication
 
@@ -137,7 +137,7 @@ class Publisher:
         """Take back everything retained of a lock that is gone."""
         if (gone := self._locks.pop(name, None)) is not None:
             gone.end()
-        for topic in topics.retained_topics(self.base, name):
+        for topic in tree.retained_topics(self.base, name):
             self._retained.put(topic, b"")
 
     def event(self, whose: str, event: dict[str, Any]) -> bool:
@@ -179,7 +179,7 @@ class Publisher:
         To be subscribed to after `connected`: what the broker delivers then is what it got just before.  `bridge/info`
         on the other hand must be seen before it is replaced.
         """
-        return [each for each in topics.retained_filters(self.base) if each != self._topic("bridge/info")]
+        return [each for each in tree.retained_filters(self.base) if each != self._topic("bridge/info")]
 
     def seen(self, message: Incoming, *, retain_is_kept: bool) -> None:
         """The broker shows a topic that we, or somebody else, published to.
@@ -200,14 +200,14 @@ class Publisher:
         if self._retained.seen(message.topic, message.payload, echoes=echoes, is_past=is_past) or not message.payload:
             return
         for name, lock in self._locks.items():
-            if message.topic in topics.retained_topics(self.base, name):
+            if message.topic in tree.retained_topics(self.base, name):
                 self._strays.add(message.topic)
                 if lock.may_be_swept:
                     self._sweep(name)
 
     def _sweep(self, name: str) -> None:
         """Clear what an earlier run left behind and the lock, now that it has reported, has nothing to say on."""
-        for topic in self._strays.intersection(topics.retained_topics(self.base, name)):
+        for topic in self._strays.intersection(tree.retained_topics(self.base, name)):
             if topic.endswith("/users") and self._locks[name].expects_users:
                 continue  # its turn comes when the list has been read
             self._strays.discard(topic)

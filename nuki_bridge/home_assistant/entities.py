@@ -1,7 +1,7 @@
 """The entities that a lock and the bridge have in Home Assistant, in one table each; data and nothing else.
 
 Keys and templates are those of Home Assistant's MQTT integration (each platform's DISCOVERY_SCHEMA).  A value whose key
-ends in `topic` is one of `topics.TABLE`.  Templates render the topic's payload: `value` is its text,
+ends in `topic` is one of `tree.TABLE`.  Templates render the topic's payload: `value` is its text,
 `value_json` its JSON; `None` makes the entity's state unknown.
 """
 

@@ -1,4 +1,4 @@
-"""The MQTT tree: every topic once, in one table, and what comes in on it as a `Request`; pure functions.
+"""What comes in on the MQTT tree (`tree.py`) as a `Request`, and the answers to that; pure functions.
 
 `parse` checks all that can be said of a message without knowing the locks; `done` and `refused` make the answers.
 Which requests there are is told by `Requests`, which whoever parses brings along.  What a request does is the bridge's
@@ -14,19 +14,18 @@ may publish.
 
 from __future__ import annotations
 
-import enum
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
 from nuki_bridge.protocol.action_names import ACTIONS, action_named
 from nuki_bridge.topics.set_arguments import SET
+from nuki_bridge.topics.tree import INBOX, INCOMING, RequestKind
 
 if TYPE_CHECKING:
     from nuki_bridge.arguments import Declaration
@@ -39,126 +38,6 @@ COMMAND_DEADLINE_S = 15.0
 """Seconds within which a command must have been sent to the lock; after that it fails."""
 KEEP_S = 60.0
 """Seconds for which an answer waits for a broker that is away."""
-
-
-# -- the tree ---------------------------------------------------------------------------------------------------------
-
-
-class RequestKind(enum.StrEnum):
-    """What a topic asks for."""
-
-    SET = "set"
-    REQUEST = "request"
-    SIMULATE = "simulate"
-    RELAY = "relay"
-    REDEEM = "redeem"
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One topic below the base topic; `<lock>` stands for a lock's name, `<command>` for the rest of the topic."""
-
-    pattern: str
-    direction: Literal["in", "out"]
-    retained: bool
-    meaning: str
-    virtual: bool = False
-    """Whether the topic exists only with `backend: virtual`."""
-
-
-def _in(pattern: str, meaning: str, *, virtual: bool = False) -> Topic:
-    return Topic(pattern, "in", False, meaning, virtual)
-
-
-def _out(pattern: str, meaning: str, *, retained: bool = False, virtual: bool = False) -> Topic:
-    return Topic(pattern, "out", retained, meaning, virtual)
-
-
-TABLE: Final = (
-    _out("bridge/state", "`online` or `offline` (last will): is the bridge there", retained=True),
-    _out("bridge/info", "JSON: version, adapter, locks, MQTT version", retained=True),
-    _out(
-        "bridge/event",
-        "JSON: lock paired or unpaired, Bluetooth adapter lost or found, guests not heard now, another bridge is there",
-    ),
-    _in("bridge/request/<command>", "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart"),
-    _out("bridge/response/<command>", "the answer to such a request, as JSON"),
-    _out("<lock>/availability", "`online` or `offline`: can a command reach the lock now", retained=True),
-    _out("<lock>/state", "what the lock itself reported: `locked`, `unlocking`, `unlocked` …", retained=True),
-    _out(
-        "<lock>/door",
-        "`closed`, `open`, `unknown`, `deactivated`, `unavailable`, `calibrating`, `uncalibrated`, `tampered`;"
-        " with a door sensor only",
-        retained=True,
-    ),
-    _out("<lock>/battery", "JSON: critical, charging, level in percent, accessories", retained=True),
-    _out("<lock>/status", "JSON: everything known about the lock", retained=True),
-    _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
-    _out(
-        "<lock>/event",
-        "JSON: a lock action ended, the door moved, a keypad was used, an invitation was redeemed; with who it was",
-    ),
-    _in(
-        "<lock>/set",
-        "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action`, `only_if`, `as` and `transaction`",
-    ),
-    _out("<lock>/result", "the outcome of a lock action, as JSON"),
-    _in("<lock>/request/<command>", "a request to the lock, as JSON"),
-    _out("<lock>/response/<command>", "the answer to such a request, as JSON"),
-    _in("<lock>/relay/<session>/write", "a guest's message to the lock, encrypted end to end (binary)"),
-    _out("<lock>/relay/<session>/indicate", "the lock's message to that guest, likewise"),
-    _out("<lock>/relay/<session>/news", "empty: the lock's state changed, an open page asks again"),
-    _out("<lock>/relay/<session>/error", "JSON: the guest's message was not passed on, or its answer is missing"),
-    _out("<lock>/invitations", "JSON: the lock's open invitations, never their codes", retained=True),
-    _in("invitation/<lookup>/redeem", "a guest's request for an invitation's credential, encrypted (binary)"),
-    _out("invitation/<lookup>/response", "the credential, encrypted, or JSON: why there is none"),
-    _in("<lock>/simulate", "a control for a virtual lock, as JSON", virtual=True),
-    _out("<lock>/simulate/response", "the answer to such a control, as JSON", virtual=True),
-)
-"""Every topic below the base topic."""
-
-
-def _regex(pattern: str) -> re.Pattern[str]:
-    parts = {"<lock>": "(?P<lock>[^/]*)", "<command>": "(?P<command>.*)", "<session>": "(?P<session>[^/]*)"}
-    parts["<lookup>"] = "(?P<lookup>[^/]*)"
-    return re.compile("/".join(parts.get(level, re.escape(level)) for level in pattern.split("/")), re.DOTALL)
-
-
-def _filter(topic: Topic) -> str:
-    return re.sub("<(lock|session|lookup)>", "+", topic.pattern).replace("<command>", "#")
-
-
-def _kind(topic: Topic) -> RequestKind:
-    return next(kind for kind in RequestKind if kind.value in topic.pattern.split("/"))
-
-
-_INCOMING = [(_kind(each), _regex(each.pattern)) for each in TABLE if each.direction == "in"]
-_INBOX = re.compile(r"bridge/response/([^/]+/)?[0-9A-Fa-f]{32}")
-"""Pattern of the topics to which answers may be sent: an inbox of the asker's own, below the name of its account if it
-has one."""
-_RETAINED_OF_LOCK = [each.pattern for each in TABLE if each.retained and each.pattern.startswith("<lock>")]
-
-
-def _without_overlaps(filters: list[str]) -> list[str]:
-    """Leave out what another filter covers: a broker may deliver a message once for each filter that fits it, and a
-    command that comes twice turns the motor twice."""
-    return [each for each in filters if not ("+" not in each and f"+/{each.partition('/')[2]}" in filters)]
-
-
-def command_filters(base: str, *, virtual: bool = False) -> list[str]:
-    """Topic filters for everything that the bridge is asked; no message fits two of them."""
-    chosen = [_filter(each) for each in TABLE if each.direction == "in" and (virtual or not each.virtual)]
-    return [f"{base}/{each}" for each in _without_overlaps(chosen)]
-
-
-def retained_filters(base: str) -> list[str]:
-    """Topic filters for what the bridge itself retains, to see what became of it at the broker."""
-    return [f"{base}/{each}" for each in _without_overlaps([_filter(each) for each in TABLE if each.retained])]
-
-
-def retained_topics(base: str, lock: str) -> list[str]:
-    """Every retained topic that a lock can have."""
-    return [f"{base}/{pattern.replace('<lock>', lock)}" for pattern in _RETAINED_OF_LOCK]
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------
@@ -260,7 +139,7 @@ def parse(base: str, message: Incoming, requests: Requests) -> Request | None:
     # a guest's answers have one topic, also those that refuse: no other of its choice
     if message.response_topic is not None and request.kind is not RequestKind.REDEEM:
         if not _may_answer_on(base, message.response_topic):
-            raise RefusedRequest(request, "bad_request", _NO_INBOX.format(base=base))
+            raise RefusedRequest(request, "bad_request", _NOINBOX.format(base=base))
         to = (message.response_topic,)
         request = replace(request, reply_to=request.reply_to + to if request.kind is RequestKind.SET else to)
     if len(message.payload) > MAX_PAYLOAD_SIZE:
@@ -282,7 +161,7 @@ def parse(base: str, message: Incoming, requests: Requests) -> Request | None:
     return request
 
 
-_NO_INBOX = (
+_NOINBOX = (
     "a response topic must be {base}/bridge/response/<account>/<32 random hex digits>, an inbox of the asker's own, "
     "or not below {base}"
 )
@@ -298,7 +177,7 @@ def addressed(base: str, message: Incoming) -> Request | None:
     below = message.topic.removeprefix(f"{base}/")
     if below == message.topic:
         return None
-    for kind, regex in _INCOMING:
+    for kind, regex in INCOMING:
         match = regex.fullmatch(below) or regex.fullmatch(f"{below}/")  # "+/request/#" fits "front_door/request", too
         if match is None:
             continue
@@ -333,7 +212,7 @@ def _may_answer_on(base: str, topic: str) -> bool:
         return False
     if below == topic:
         return True
-    return _INBOX.fullmatch(below) is not None
+    return INBOX.fullmatch(below) is not None
 
 
 # -- lock actions -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from nuki_bridge.lock import state_json
 from nuki_bridge.protocol.action_names import ACTIONS
 from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.simulator.control import CONTROLS
-from nuki_bridge.topics import topics
+from nuki_bridge.topics import tree
 from tests.documented import channels, document, mistake, validator
 
 COMMANDS = {"bridge": REQUESTS.bridge, "<lock>": REQUESTS.lock}
@@ -28,7 +28,7 @@ COMMANDS = {"bridge": REQUESTS.bridge, "<lock>": REQUESTS.lock}
 def expected() -> set[tuple[str, str, bool]]:
     """Pattern, direction and retained of every topic, with each request on its own."""
     found: set[tuple[str, str, bool]] = set()
-    for each in topics.TABLE:
+    for each in tree.TABLE:
         scope = each.pattern.partition("/")[0]
         patterns = [each.pattern]
         if "<command>" in each.pattern:

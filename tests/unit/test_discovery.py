@@ -23,7 +23,7 @@ from nuki_bridge.home_assistant.entities import (
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, LockState, name_of
-from nuki_bridge.topics import topics
+from nuki_bridge.topics import topics, tree
 
 ALL_ACTIONS = {*SMART_LOCK.names.by_name}
 EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}
@@ -69,7 +69,7 @@ def there(facts: LockFacts) -> set[str]:
 
 def test_every_topic_is_one_of_the_program() -> None:
     """States are retained, so that Home Assistant knows them after a restart; events are not, for the same reason."""
-    known = {each.pattern: each for each in topics.TABLE}
+    known = {each.pattern: each for each in tree.TABLE}
     configs = [LOCK, *(each.config for each in ENTITIES)]
     used = {(key, value, each is LOCK) for each in configs for key, value in each.items() if key.endswith("topic")}
     for key, pattern, _ in used:

@@ -22,7 +22,7 @@ from nuki_bridge.errors import NukiError
 from nuki_bridge.protocol.codes import Completion, ErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
-from nuki_bridge.topics import topics
+from nuki_bridge.topics import tree
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nuki_bridge"
@@ -71,7 +71,7 @@ def test_the_topic_table_is_that_of_the_program() -> None:
             "yes" if each.retained else "",
             each.meaning + (" (virtual locks only)" if each.virtual else ""),
         )
-        for each in topics.TABLE
+        for each in tree.TABLE
     ]
 
 

@@ -17,7 +17,7 @@ from nuki_bridge.config import MqttSettings
 from nuki_bridge.daemon.broker import Broker
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.message import Incoming
-from nuki_bridge.topics.topics import command_filters
+from nuki_bridge.topics.tree import command_filters
 from nuki_bridge.watchdog import Watchdog
 from tests.unit.party import Guest, Party, party
 from tests.unit.rig import clock

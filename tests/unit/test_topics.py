@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, LockState
-from nuki_bridge.topics import topics
-from nuki_bridge.topics.topics import RefusedRequest, Request, RequestKind
+from nuki_bridge.topics import topics, tree
+from nuki_bridge.topics.topics import RefusedRequest, Request
+from nuki_bridge.topics.tree import RequestKind
 
 
 def parse(base: str, heard: Incoming) -> Request | None:
@@ -399,25 +400,25 @@ def test_any_object_is_read_or_refused_with_its_transaction(values: dict[str, An
 
 
 def test_command_filters_do_not_overlap() -> None:
-    filters = topics.command_filters("nuki")
+    filters = tree.command_filters("nuki")
     assert sorted(filters) == ["nuki/+/relay/+/write", "nuki/+/request/#", "nuki/+/set", "nuki/invitation/+/redeem"]
-    assert topics.command_filters("nuki", virtual=True) == [*filters, "nuki/+/simulate"]
+    assert tree.command_filters("nuki", virtual=True) == [*filters, "nuki/+/simulate"]
 
 
 def test_retained_filters_and_topics() -> None:
     kinds = ["availability", "state", "door", "battery", "status", "users", "invitations"]
-    assert topics.retained_topics("nuki", "a") == [f"nuki/a/{kind}" for kind in kinds]
-    assert topics.retained_filters("nuki") == ["nuki/bridge/info"] + [f"nuki/+/{kind}" for kind in kinds]
+    assert tree.retained_topics("nuki", "a") == [f"nuki/a/{kind}" for kind in kinds]
+    assert tree.retained_filters("nuki") == ["nuki/bridge/info"] + [f"nuki/+/{kind}" for kind in kinds]
 
 
 def test_no_filter_of_retained_topics_fits_a_command() -> None:
     """Otherwise a broker might deliver a command twice."""
-    leaves = {each.rpartition("/")[2] for each in topics.retained_filters("nuki")}
+    leaves = {each.rpartition("/")[2] for each in tree.retained_filters("nuki")}
     assert not leaves & {"set", "simulate", "#"}
 
 
 def test_each_topic_stands_once_in_the_table() -> None:
-    patterns = [each.pattern for each in topics.TABLE]
+    patterns = [each.pattern for each in tree.TABLE]
     assert len(set(patterns)) == len(patterns)
 
 
