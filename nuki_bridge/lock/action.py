@@ -139,6 +139,7 @@ class ActionRun:
         self._ends_until = -math.inf
         """Until when they surely wait, on the lock's clock."""
         self._is_overtaken = self._was_busy = self._has_word = False
+        self._before_word: KeyturnerStates | None = None  # the last report before ACCEPTED
         self._finding: Finding | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
@@ -195,7 +196,7 @@ class ActionRun:
 
     def _begin(self, waiting: set[ActionRun], *, refused: bool) -> None:
         """Nothing that the lock showed before this moment counts."""
-        self._ends, self._has_word = waiting, False
+        self._ends, self._has_word, self._before_word = waiting, False, None
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
         crowded = self._was_busy or (states is not None and lock.profile.is_unsettled(states))
@@ -214,6 +215,8 @@ class ActionRun:
 
     def _is_accepted(self) -> None:
         """The lock says that it carries this action out."""
+        if not self._has_word:
+            self._before_word = self._traces.last
         self._traces.accepted = self._has_word = True
         self._overtake(self._ends)
 
@@ -249,7 +252,7 @@ class ActionRun:
             except LockError as error:
                 if error.command not in (Command.LOCK_ACTION, 0) or (self._has_word and error.number in NOTHING_MOVED):
                     continue  # not about this action, which the lock has taken
-                if error.number in ENDS and not traces.is_ours:
+                if error.number in ENDS and not traces.accepted:
                     raise UnexpectedMessage(f"the lock says of an action that it never took: {error}") from error
                 raise
             except TimedOut:
@@ -275,9 +278,9 @@ class ActionRun:
                 quiet_at = max(quiet_at, lock.clock() + QUIET_S)
             elif isinstance(answer, Status):
                 last = traces.last
-                outcome = traces.completed(
-                    await self._read_states() if last is None or lock.profile.is_passing(action, last) else last
-                )
+                if last is None or last is self._before_word or lock.profile.is_passing(action, last):
+                    last = await self._read_states()
+                outcome = traces.completed(last)
                 if outcome is not None:
                     self._overtake({run for run in self._ends if not run._waits})
                     return outcome

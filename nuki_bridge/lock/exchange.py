@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
 from nuki_bridge.bluetooth.link import Channel, Radio
-from nuki_bridge.errors import Disconnected, LinkError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.errors import Disconnected, LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.protocol.codes import Command
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, Reassembler, authorization_id
@@ -251,7 +251,12 @@ class Exchange:
         try:
             await self.send(message)
             while True:
-                answer = await self.receive()
+                try:
+                    answer = await self.receive()
+                except LockError as error:
+                    if error.command == Command.LOCK_ACTION != message.command:
+                        continue  # of an action that somebody with the same key has asked for over this link
+                    raise
                 if isinstance(answer, wanted):
                     return answer
         except (LinkError, ProtocolError):

@@ -426,7 +426,7 @@ class House:
             until = clock() + ANSWER_S
             while command.answered_at is None and clock() < until:
                 await asyncio.sleep(1.0)
-            self._stage.last_word(command)
+            self._stage.last_word(command, is_guest=who != "owner")
 
 
 def _created(answer: dict[str, Any], name: str) -> bool:

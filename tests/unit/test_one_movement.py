@@ -16,6 +16,8 @@ from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import log_entries
 from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, IdType, LockState, LogType
 from nuki_bridge.protocol.crypto import KEY_SIZE
+from nuki_bridge.protocol.messages import ErrorReport
+from nuki_bridge.protocol.wire import Message
 from tests.unit.rig import Rig, clock
 
 WITH_PIN = pytest.mark.parametrize("pin", [False, True], ids=["without PIN", "with PIN"])
@@ -225,6 +227,48 @@ async def test_a_refusal_is_believed_while_somebody_elses_of_a_like_name_moves_t
         assert await word(task) == "busy"
         await asyncio.sleep(30.0)
     assert [entry.authorization_id for entry in rig.virtual.audit if entry.what == "motor"] == [2]
+
+
+def told_to_us(rig: Rig, message: Message, *, after_s: float = 0.0) -> None:
+    """The lock sends this over our link, for another device that has the same key."""
+    ours = rig.virtual.authorizations.get(1)
+    assert ours is not None
+
+    def send() -> None:
+        for connection_id in range(1, 20):
+            rig.virtual.connections.send_encrypted(connection_id, ours, message)
+
+    asyncio.get_running_loop().call_later(after_s, send)
+
+
+CANCELED = ErrorReport(error=ErrorCode.CANCELED, failed_command=Command.LOCK_ACTION)
+
+
+@pytest.mark.parametrize("after_s", [0.01, 0.2])
+async def test_how_an_action_of_another_device_with_our_key_failed_is_not_told_of_ours(after_s: float) -> None:
+    """As of two phones that share a credential; it comes before the lock has looked at ours."""
+    rig = Rig(lock_n_go_s=5.0)
+    rig.radio.write_s, rig.radio.latency_s = 0.5, 0.1
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
+        task = perform(lock, Action.LOCK_N_GO)
+        while not lock.connected:
+            await asyncio.sleep(0.01)
+        told_to_us(rig, CANCELED, after_s=after_s)
+        assert await word(task) == "success"
+        assert await lock.refresh(15.0)
+
+
+async def test_a_report_from_before_the_lock_took_an_action_does_not_tell_how_it_ended() -> None:
+    """A hand has just stopped another phone's unlatch, and the knob is held where our unlock leads."""
+    rig = Rig(accepts_nothing_to_do=True, pushes_states_of_others=True)
+    rig.radio.write_s, rig.radio.latency_s = 0.3, 0.1
+    async with rig.running() as lock:
+        by_phone(rig, Action.UNLATCH)
+        await asyncio.sleep(1.0)
+        task = perform(lock, Action.UNLOCK)
+        await asyncio.sleep(0.01)
+        rig.virtual.turn_by_hand(LockState.UNLATCHED)
+        assert await word(task) == "success"
 
 
 async def test_another_lock_n_go_is_told_apart_by_how_long_it_waits() -> None:
