@@ -25,6 +25,7 @@ from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.lock.turn import exclusive
 from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.entry_selector import EntrySelector
+from nuki_bridge.owner.list_age import SETTLE_S, SYNC_S, ListAge, Marks
 from nuki_bridge.owner.user_words import limit_of, to_json, type_word
 from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.codes import ErrorCode, IdType
@@ -37,21 +38,9 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.owner.access import Access
 
-SYNC_S = 3600.0
-"""Longest interval in seconds between readings of the whole list."""
 PROBE_S = 300.0
 """Seconds between checks, over a held link, whether the list has become longer or shorter."""
 READ_TIMEOUT_S = 30.0
-SETTLE_S = 2.0
-"""Seconds after the last change of our own until the list is read: changes seldom come alone.  Somebody who needs it
-has it read at once."""
-SETTLE_TIMES = 15
-"""Most times that further changes put that reading off."""
-RELIABLE_S = 300.0
-"""Oldest list in seconds that lets a guest in."""
-RELIABLE_UNKNOWN_S = 5.0
-"""Oldest list in seconds that turns an unknown ID away: the first time, then twice as old each time, because whoever
-may write to the relay can make up IDs and keys, and a long list takes seconds on the air."""
 
 
 class Invited(Protocol):
@@ -94,13 +83,8 @@ class Users:
         self._entries: dict[int, AuthorizationEntry] | None = None
         self._order: list[int] = []  # their IDs in the lock's order
         self._kinds: dict[int, str] = {}  # also of users that are gone: the log names them, and IDs are not given anew
-        self._read_at = -math.inf
         self._probed_at = -math.inf
-        self._put_off = (0, 0)  # our own changes when the reading was put off last, and how many times it was
-        self._stale_at = math.inf
-        self._believed_after_s = RELIABLE_UNKNOWN_S
-        """How old the list must be for somebody's word against it to have it read again."""
-        self._seen: tuple[int | None, int] | None = None
+        self._age = ListAge()
         self._reading = asyncio.Lock()
         self._changing = asyncio.Lock()
         self._background = BackgroundRead("list of users", lock, admin, self._sync)
@@ -133,39 +117,27 @@ class Users:
 
     def wake(self) -> None:
         """The lock has reported, or it has come or gone."""
-        if self._seen is not None and self._seen != self._marks():
+        if self._age.is_outdated(self._marks()):
             self._background.schedule(SETTLE_S if self._are_ours() else 0.0)
         self._background.wake()
 
     def doubt(self) -> None:
         """The lock did not know somebody who is in the list, or who said so had another key."""
-        now = self._lock.clock()
-        self._stale_at = min(self._stale_at, max(now, self._read_at + self._believed_after_s))
-        self._believe_less()
-        self._background.schedule(self._stale_at - now)
+        self._background.schedule(self._age.doubt(self._lock.clock()))
 
     def is_stale(self, authorization_id: int) -> bool:
         """The list must be read before it tells whether this user may do anything."""
-        if self._entries is None or self._seen != self._marks() or self._lock.clock() >= self._stale_at:
-            return True
-        known = authorization_id in self._entries
-        return self._lock.clock() - self._read_at > (RELIABLE_S if known else self._believed_after_s)
+        is_listed = authorization_id in (self._entries or {})
+        return self._age.is_stale(self._lock.clock(), self._marks(), is_listed=is_listed)
 
-    def _believe_less(self) -> None:
-        """Somebody's word has the list read; unless that shows a change, the next one has to wait for longer."""
-        self._believed_after_s = min(self._believed_after_s * 2, RELIABLE_S)
-
-    def _marks(self) -> tuple[int | None, int]:
+    def _marks(self) -> Marks:
         """What changes when the list may have changed."""
         states = self._lock.states
         return None if states is None else states.config_update_count, self._admin.edits
 
     def _are_ours(self) -> bool:
         """All that has changed since the list was read, as far as the lock counts it, are changes of our own."""
-        if self._seen is None:
-            return False
-        (before, ours_before), (count, ours) = self._seen, self._marks()
-        return ours > ours_before and (before == count or ((count or 0) - (before or 0)) % 256 <= ours - ours_before)
+        return self._age.are_ours(self._marks())
 
     def _to_json(self, entries: Iterable[AuthorizationEntry]) -> list[dict[str, Any]]:
         if self._lock.config is None:
@@ -178,24 +150,16 @@ class Users:
 
     async def _sync(self) -> float:
         """Read what may have changed; gives the seconds until the next time."""
-        if self._still_changing():
+        if self._age.may_wait(self._marks()):
             return SETTLE_S
-        due_at = self._read_at + SYNC_S
+        due_at = self._age.read_at + SYNC_S
         now = self._lock.clock()
-        due = self._entries is None or self._seen != self._marks() or now >= min(due_at, self._stale_at)
+        due = self._age.is_due(now, self._marks())
         probe = self._lock.connected and now >= self._probed_at + PROBE_S
         if due or (probe and await self._has_other_length()):
             await self.read(READ_TIMEOUT_S)
             due_at = self._lock.clock() + SYNC_S
         return min(PROBE_S, due_at - self._lock.clock()) if self._lock.connected else due_at - self._lock.clock()
-
-    def _still_changing(self) -> bool:
-        """Nothing but our own changes calls for a reading, and another one has come since that was looked at last."""
-        edits, (known, times) = self._admin.edits, self._put_off
-        if not self._are_ours() or edits == known:
-            return False
-        self._put_off = edits, times + 1
-        return times < SETTLE_TIMES
 
     async def _has_other_length(self) -> bool:
         """Ask for the last entry and one more: cheap, and it finds what firmware may not count as a change."""
@@ -213,7 +177,7 @@ class Users:
             async with self._exclusive(self._reading, deadline, "the lock's list of users was being read"):
                 if self.is_stale(authorization_id):
                     if authorization_id not in (self._entries or {}):
-                        self._believe_less()
+                        self._age.believe_less()
                     await self._read(deadline)
 
     async def read(self, timeout_s: float) -> dict[int, AuthorizationEntry]:
@@ -225,7 +189,7 @@ class Users:
         begun = self._lock.clock()
         deadline = begun + max(timeout_s, LIST_S)
         async with self._exclusive(self._reading, deadline, "the lock's list of users was being read"):
-            if self._entries is not None and self._read_at > begun and self._seen == self._marks():
+            if self._entries is not None and self._age.read_at > begun and self._age.is_current(self._marks()):
                 return self._entries
             return await self._read(self._lock.clock() + timeout_s)
 
@@ -236,15 +200,13 @@ class Users:
         self._order = [each.authorization_id for each in entries]
         by_id = sorted(entries, key=lambda each: each.authorization_id)
         before, self._entries = self._entries, {each.authorization_id: each for each in by_id}
-        self._read_at, self._seen, self._stale_at = self._lock.clock(), seen, math.inf
-        self._probed_at = self._read_at
-        self._put_off = seen[1], 0
+        has_news = before is None or _who_may(before) != _who_may(self._entries)
+        self._age.was_read(self._lock.clock(), seen, has_news=has_news)
+        self._probed_at = self._age.read_at
         self._kinds.update((number, type_word(each.id_type)) for number, each in self._entries.items())
-        if before is None or _who_may(before) != _who_may(self._entries):
-            self._believed_after_s = RELIABLE_UNKNOWN_S
         self.show()
         if seen == self._marks() and self._invited.listed(self._entries):
-            self._stale_at = self._read_at
+            self._age.must_be_read()
             self._background.schedule()
         return self._entries
 
@@ -267,7 +229,7 @@ class Users:
         except RequestError:
             return None  # the lock may know better
         await self._lock.refresh(deadline - self._lock.clock())
-        if number not in self._order or not (self._seen == self._marks() or self._are_ours()):
+        if number not in self._order or not (self._age.is_current(self._marks()) or self._are_ours()):
             return None
         found = await authorizations.page(self._admin, self._order.index(number), 1, deadline - self._lock.clock())
         same = [each for each in found if each.authorization_id == number and each.name == known[number].name]
@@ -353,7 +315,7 @@ class Users:
         deadline = self._lock.clock() + timeout_s
         async with self._one_change(deadline):
             known = self._entries
-            if known is None or not (self._seen == self._marks() or self._are_ours()):
+            if known is None or not (self._age.is_current(self._marks()) or self._are_ours()):
                 known = await self.read(timeout_s)
             self.check_free(name)
             limit = limit_of(wanted, await self.zone(timeout_s), self._now())
