@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from nuki_bridge.command_line.registration import Commands
-from nuki_bridge.errors import UnusableState
+from nuki_bridge.errors import ConfigError, UnusableState
 
 
 def declare(commands: Commands) -> None:
@@ -45,10 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_config(arguments: argparse.Namespace) -> int:
-    """Print every mistake and warning of the configuration; raises `ConfigError` or `UnusableState`."""
+    """Print every mistake and warning of the configuration, and of the phone page's beside it.
+
+    Raises `ConfigError` or `UnusableState`.
+    """
     from nuki_bridge import config
 
-    settings = config.load(arguments.config)
+    page = _page_mistakes((arguments.config or config.DEFAULT_PATH).with_name("web.yaml"))
+    try:
+        settings = config.load(arguments.config)
+    except ConfigError as error:
+        raise ConfigError(error.mistakes + page) from None
     if (wrong := _state_dir_mistake(settings.state_dir)) is not None:
         raise UnusableState(f"{settings.state_dir_place}{settings.state_dir} {wrong}")
     for warning in settings.warnings:
@@ -57,7 +64,31 @@ def check_config(arguments: argparse.Namespace) -> int:
         print(f"there is no {config.DEFAULT_PATH}; that is fine, every key has a default")
     else:
         print(f"{settings.path} is valid")
+    if page:
+        raise ConfigError(page)
     return 0
+
+
+def _page_mistakes(file: Path) -> list[str]:
+    """What is wrong with the phone page's configuration, if there is one; prints its warnings."""
+    if not file.exists():
+        return []
+    if not os.access(file, os.R_OK):
+        print(f"{file} is not checked: this user cannot read it")
+        return []
+    from nuki_bridge.web import certificate
+    from nuki_bridge.web import settings as web_settings
+
+    try:
+        settings = web_settings.load(file)
+    except ConfigError as error:
+        return error.mistakes
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if mistake := certificate.check(settings):
+        return [f"{file}:1: tls: {mistake}"]
+    print(f"{file} is valid")
+    return []
 
 
 def _state_dir_mistake(directory: Path) -> str | None:

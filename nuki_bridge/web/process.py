@@ -18,8 +18,9 @@ from nuki_bridge import __version__, logs
 from nuki_bridge.daemon.service import feed_watchdog, notifier, watchdog_interval_s
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.watchdog import Watchdog
-from nuki_bridge.web import files
+from nuki_bridge.web import authority_page, files
 from nuki_bridge.web.broker import REFUSED, Broker, try_account
+from nuki_bridge.web.certificate import Certificates
 from nuki_bridge.web.limits import Limits
 from nuki_bridge.web.server import Server
 from nuki_bridge.web.settings import WebSettings
@@ -63,7 +64,12 @@ async def run(
     notify = notifier()
     guests, broker = _Guests(settings), Broker(settings.broker)
     way = Way(settings.guest, broker.connect, Limits(time.monotonic), guests.refused)
-    server = Server(files.load(page), way, secure=settings.secure, names=_names(settings))
+    certificates = Certificates(settings)
+    content = files.load(page)
+    certificates.load()
+    if certificates.authority is not None:
+        content |= authority_page.files(certificates.authority, settings.own_ca)
+    server = Server(content, way, secure=settings.secure, names=_names(settings), tls=certificates.context)
     port = server.open(settings.listen, settings.port)
     if owns_process:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,6 +77,7 @@ async def run(
     log.info("nuki-bridge web %s serves on port %d", __version__, port)
     tasks = [
         asyncio.create_task(server.run(), name="server"),
+        asyncio.create_task(certificates.run(), name="certificates"),
         asyncio.create_task(_look(broker, settings), name="look"),
         asyncio.create_task(feed_watchdog(notify, Watchdog(time.monotonic), watchdog_interval_s()), name="watchdog"),
         asyncio.create_task(stop.wait(), name="stop"),
@@ -81,7 +88,7 @@ async def run(
         notify(f"READY=1\nSTATUS=serving on port {port}")
         if ready is not None:
             ready.set_result(port)
-        await asyncio.wait((tasks[0], tasks[3]), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((tasks[0], tasks[-1]), return_when=asyncio.FIRST_COMPLETED)
         if tasks[0].done():
             tasks[0].result()
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nuki_bridge.command_line.cli import main
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.kinds import Secret, TlsSettings
 from nuki_bridge.web.settings import BrokerSettings, CertificateFiles, GuestSettings, WebSettings, load
@@ -129,3 +130,19 @@ def test_a_password_that_everybody_can_read_is_warned_of(tmp_path: Path) -> None
     [warning] = load(file, {}).warnings
     assert "every user can read this secret" in warning
     assert "s3cret" not in warning
+
+
+def test_check_config_checks_the_page_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").write_text("log_level: info\n")
+    (tmp_path / "web.yaml").write_text("\nprot: 1\n")
+    assert main(["check-config", "--config", str(tmp_path / "config.yaml")]) == 2
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path}/config.yaml is valid\n"
+    assert err == f"{tmp_path}/web.yaml:2: prot: unknown key, did you mean port? allowed here: {KEYS}\n"
+    (tmp_path / "config.yaml").write_text("lgo_level: info\n")
+    assert main(["check-config", "--config", str(tmp_path / "config.yaml")]) == 2
+    assert capsys.readouterr().err.count("unknown key") == 2
+    (tmp_path / "config.yaml").write_text("")
+    (tmp_path / "web.yaml").write_text("port: 8080\n")
+    assert main(["check-config", "--config", str(tmp_path / "config.yaml")]) == 0
+    assert f"{tmp_path}/web.yaml is valid" in capsys.readouterr().out
