@@ -43,6 +43,8 @@ class Broker:
         """All that the bridge has published."""
         self.written: dict[str, list[tuple[str, bytes]]] = {}
         """What each client has published, for whoever listens in."""
+        self.heard: set[bytes] = set()
+        """What has reached the bridge."""
         self._tampered = tampered
         self._filters: set[str] = set()
         self._readers: dict[str, list[tuple[Reader, Context]]] = {}
@@ -147,6 +149,7 @@ class Broker:
         if only not in (None, self.connections):
             return
         if self.bridge is not None and self.connected and any(_fits(each, topic) for each in self._filters):
+            self.heard.add(payload)
             self.bridge.handle(Incoming(topic, payload, retain, clock(), message_expiry_s=expiry_s))
 
 

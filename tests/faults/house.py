@@ -137,6 +137,7 @@ class House:
             wrong = mistake(publication.topic, publication.payload, retained=publication.retain, base="nuki")
             if wrong is not None:
                 stage.add("documented", wrong)
+        self._look_for_unheard()
         return stage.report({stage.trouble.ours, *(each.authorization_id for each in self._guests.values())})
 
     # -- the bridge ---------------------------------------------------------------------------------------------------
@@ -254,9 +255,14 @@ class House:
         self._open[command.suffix] = command
         if self._running is None or not self._broker.connected:
             command.answer(clock(), RequestError("not_heard", "nobody hears it"))
-        payload = json.dumps({"action": command.action, "transaction": command.suffix})
-        self._broker.send("owner", "nuki/front/set", payload.encode())
+        self._broker.send("owner", "nuki/front/set", _set(command))
         return command
+
+    def _look_for_unheard(self) -> None:
+        """A command that was on its way just when the bridge left the broker reached nobody."""
+        for command in self._open.values():
+            if command.answered_at is None and _set(command) not in self._broker.heard:
+                command.answer(command.asked_at, RequestError("not_heard", "nobody heard it"))
 
     def _result(self, payload: bytes) -> None:
         answer = json.loads(payload)
@@ -291,6 +297,9 @@ class House:
     def _guest_acts(self, who: str, action: Action) -> tuple[Command, asyncio.Task[None]]:
         command = self._new_command(f"{who[0]}", action)
         command.slack_s = LATE_S
+        others = [each for each in self._stage.commands if each.suffix[0] == who[0] and each.answered_at is None]
+        for each in others if len(others) > 1 else ():
+            each.tampered = True  # the lock answers to the key, which several devices have
         return command, self._stage.start(self._act(who, command, action))
 
     async def _act(self, who: str, command: Command, action: Action) -> None:
@@ -303,6 +312,8 @@ class House:
             await guest.over_relay(settings, self._guests[who], work, lambda states: None)
         except Exception as error:
             command.answer(clock(), error)
+            # where the lock does not say how many users it has, a list passes for whole from which one got lost
+            command.tampered |= command.word == "not_authorized" and not self._stage.plan.behaviour.tells_entry_count
         else:
             command.answer(clock())
         self._stage.trace.add("answer", f"{command.suffix}: {command.word} {command.message}")
@@ -427,6 +438,11 @@ class House:
             while command.answered_at is None and clock() < until:
                 await asyncio.sleep(1.0)
             self._stage.last_word(command, is_guest=who != "owner")
+
+
+def _set(command: Command) -> bytes:
+    """What the owner publishes to give a command."""
+    return json.dumps({"action": command.action, "transaction": command.suffix}).encode()
 
 
 def _created(answer: dict[str, Any], name: str) -> bool:

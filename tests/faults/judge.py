@@ -70,7 +70,8 @@ class Command:
     kept: bool = False
     """The answer has waited for the broker."""
     tampered: bool = False
-    """Somebody had his hands on its messages: what its asker believes may be wrong then."""
+    """Somebody had his hands on its messages, or another device with the same key asked for something meanwhile: what
+    its asker believes may be wrong then."""
 
     def answer(self, now: float, error: BaseException | None = None) -> None:
         """Take the answer."""
