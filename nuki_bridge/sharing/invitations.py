@@ -31,22 +31,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from nuki_bridge.errors import BadFrame, NukiError, RequestError, StoreError
-from nuki_bridge.lock.credential import credential
+from nuki_bridge.errors import NukiError, RequestError, StoreError
+from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import Rank, acting_for
-from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.authorizations import AuthorizationEntry
-from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE
+from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.protocol.wire import TimeLimit
 from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, seconds
-from nuki_bridge.sharing.invitation_code import RANDOM_SIZE, client_of, key, lookup, make_code, seal, unseal
+from nuki_bridge.sharing.invitation_code import RANDOM_SIZE, key, lookup, make_code
 from nuki_bridge.sharing.invitation_store import Invitation, Records, Stage
+from nuki_bridge.sharing.redemption import client_in, redeemed, sealed_credential
 from nuki_bridge.sharing.shared_lock import SharedLock
 
 log = logging.getLogger(__name__)
@@ -195,9 +195,16 @@ class Invitations:
         self._ends[row.number] = self._clock() + lifetime_s
         self._asking.add(row.number)
         self._put(row)
+        opened = await self._open(admin, row, timeout_s)
+        self._put(opened)
+        return code, opened
+
+    async def _open(self, admin: Admin, row: Invitation, timeout_s: float) -> Invitation:
+        """Make the authorization of one that has been ASKED; gives it as it is then, durably."""
+        assert row.shared_key is not None
         try:
             made = await authorizations.invite(
-                admin, user, shared_key, remote_allowed=remote, limit=limit, timeout_s=timeout_s
+                admin, row.user, row.shared_key, remote_allowed=row.remote, limit=row.limit, timeout_s=timeout_s
             )
             opened = replace(
                 row,
@@ -207,6 +214,7 @@ class Invitations:
                 on_lock=False,
             )
             self._records.open(opened)
+            return opened
         except (OutcomeUnknown, StoreError):
             raise
         except NukiError:
@@ -215,8 +223,6 @@ class Invitations:
         finally:
             self._asking.discard(row.number)  # `run` goes on with what is still ASKED
             self._wake.set()
-        self._put(opened)
-        return code, opened
 
     async def revoke(self, owned: OwnedLock, row: Invitation, timeout_s: float) -> bool:
         """End an open invitation; gives whether its authorization is gone from the lock already."""
@@ -285,48 +291,23 @@ class Invitations:
         if row is not None and row.stage is Stage.OPEN and self._is_over(row):
             self._end(row, Stage.EXPIRED)
             row = self._rows[lookup]
-        if row is None or row.stage in (Stage.ASKED, Stage.LOST):
-            raise RequestError("unknown", "there is no such invitation")
-        if row.stage is Stage.EXPIRED:
-            raise RequestError("expired", "the invitation has expired")
-        if row.stage is Stage.REVOKED:
-            raise RequestError("revoked", "the invitation was revoked")
-        if row.key is None or (row.stage is Stage.REDEEMED and self._is_over(row)):
-            raise RequestError("redeemed", "the invitation was redeemed")
-        try:
-            client = client_of(unseal(row.key, data))
-        except (BadFrame, ValueError):
-            # Not from somebody who has the code: they learn nothing, and nothing changes.
-            raise RequestError("unknown", "there is no such invitation") from None
+        client = client_in(data, row, is_over=row is not None and self._is_over(row))
+        assert row is not None
         lock = self._lock_of(row.nuki_id)
         if lock is None or lock.paired is None:
             raise RequestError("unknown", "the invitation's lock is not there")
         if row.stage is Stage.OPEN:
             now = self._time()
             if not self._records.redeem(row.number, client, now):
-                raise RequestError("redeemed", "the invitation was redeemed")
+                raise redeemed()
             self._ends[row.number] = self._clock() + REPEAT_S
             row = replace(row, stage=Stage.REDEEMED, client=client, ended=now)
             self._put(row)
             log.info("%s: the invitation for authorization %s was redeemed", lock.name, row.authorization_id)
         elif row.client != client:
-            raise RequestError("redeemed", "the invitation was redeemed")
-        assert row.key is not None
-        assert row.shared_key is not None
-        assert row.authorization_id is not None
-        entry = self.entry(row)
-        told = credential(
-            replace(lock.paired, name=lock.name),
-            self._base(),
-            authorization_id=row.authorization_id,
-            shared_key=row.shared_key,
-            user=row.user if entry is None else entry.name,
-            remote=row.remote if entry is None else bool(entry.remote_allowed),
-        )
-        nonce = self._random(BOX_NONCE_SIZE)
-        while nonce.startswith(b"{"):  # a guest may tell an error, which is JSON in clear, by its first byte
-            nonce = self._random(BOX_NONCE_SIZE)
-        return seal(row.key, dump(told), nonce)
+            raise redeemed()
+        paired = replace(lock.paired, name=lock.name)
+        return sealed_credential(row, self.entry(row), paired, self._base(), self._random)
 
     # -- what time brings ---------------------------------------------------------------------------------------------
 
