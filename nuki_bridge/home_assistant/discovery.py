@@ -16,15 +16,8 @@ from typing import Any, Final, Literal
 
 from nuki_bridge import __version__
 from nuki_bridge.config import DiscoverySettings
-from nuki_bridge.home_assistant.entities import (
-    BRIDGE_ENTITIES,
-    LOCK_COMMANDS,
-    LOCK_ENTITIES,
-    LOCK_KEY,
-    REACHABLE,
-    Entity,
-    lock_entity,
-)
+from nuki_bridge.home_assistant.components import REACHABLE, Entity
+from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_COMMANDS, LOCK_ENTITIES, LOCK_KEY, lock_entity
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump

@@ -1,43 +1,29 @@
-"""The entities that a lock and the bridge have in Home Assistant, in one table each; data and nothing else.
-
-Keys and templates are those of Home Assistant's MQTT integration (each platform's DISCOVERY_SCHEMA).  A value whose key
-ends in `topic` is one of `tree.TABLE`.  Templates render the topic's payload: `value` is its text,
-`value_json` its JSON; `None` makes the entity's state unknown.
-"""
+"""The entities that a lock and the bridge have in Home Assistant, in one table each; see `components.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from typing import Any, Final
 
+from nuki_bridge.home_assistant.components import (
+    BATTERY,
+    BRIDGE_ONLINE,
+    EVENT,
+    SECONDS,
+    SET,
+    STATE,
+    STATUS,
+    Entity,
+    binary,
+    choice,
+    if_json,
+    last,
+    number,
+    sensor,
+    switch,
+)
 from nuki_bridge.owner.advanced_config import AUTO_LOCK_S, LOCK_N_GO_S, UNLATCH_S
 from nuki_bridge.owner.lock_config import ADVERTISING_MODES, FOB_ACTIONS
-
-SET: Final = "<lock>/set"
-STATE: Final = "<lock>/state"
-STATUS: Final = "<lock>/status"
-BATTERY: Final = "<lock>/battery"
-EVENT: Final = "<lock>/event"
-CONFIG_SET: Final = "<lock>/request/config/set"
-REACHABLE: Final = ("bridge/state", "<lock>/availability")
-BRIDGE_ONLINE: Final = ("bridge/state",)
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """One entity: `key` is its part of the unique ID and never changes, nor does its `platform`.
-
-    `needs` are the traits (see `discovery.LockFacts`) without which it is not there.  It is available while all of
-    `available` are `online`.
-    """
-
-    key: str
-    platform: str
-    config: Mapping[str, Any]
-    needs: tuple[str, ...] = ()
-    available: tuple[str, ...] = field(default=REACHABLE)
-
 
 # -- the lock itself --------------------------------------------------------------------------------------------------
 
@@ -82,88 +68,6 @@ LOCK_KEY: Final = "lock"
 
 # -- what else there is of it -----------------------------------------------------------------------------------------
 
-
-def _sensor(name: str, topic: str, template: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "state_topic": topic, "value_template": _if_json(template), **more}
-
-
-def _if_json(template: str, otherwise: str = "") -> str:
-    """Return a template that renders nothing where there is no JSON.
-
-    Topics are cleared when a lock goes, shortly before its entities are gone.
-    """
-    if "value_json" not in template:
-        return template
-    last = f"{{% else %}}{otherwise}" if otherwise else ""
-    return f"{{% if value_json is defined %}}{template}{last}{{% endif %}}"
-
-
-def _binary(name: str, topic: str, expression: str, device_class: str, **more: Any) -> dict[str, Any]:
-    template = f"{{{{ {{true: 'ON', false: 'OFF'}}.get({expression}, 'None') }}}}"
-    return _sensor(name, topic, template, device_class=device_class, **more)
-
-
-def _last(name: str, what: str, icon: str, **more: Any) -> dict[str, Any]:
-    """Return a sensor for a part of the last lock action; the status holds it, so that it outlives a restart."""
-    template = "{{ (value_json.last_lock_action | default({}, true))." + what + " | default('unknown', true) }}"
-    return _sensor(name, STATUS, template, icon=icon, **more)
-
-
-def _setting(name: str, key: str, icon: str, template: str, **more: Any) -> dict[str, Any]:
-    topics = {"state_topic": STATUS, "command_topic": CONFIG_SET}
-    return {
-        "name": name,
-        "icon": icon,
-        "entity_category": "config",
-        **topics,
-        "value_template": _if_json(template),
-        **more,
-    }
-
-
-def _switch(name: str, key: str, icon: str, *, on: bool = True) -> dict[str, Any]:
-    """Return a switch; `on` is the setting's value when the switch is on."""
-    yes, no = ("true", "false") if on else ("false", "true")
-    return _setting(
-        name,
-        key,
-        icon,
-        f"{{{{ {{{yes}: 'ON', {no}: 'OFF'}}.get((value_json.config | default({{}})).{key}, 'None') }}}}",
-        payload_on=f'{{"{key}":{yes}}}',
-        payload_off=f'{{"{key}":{no}}}',
-        state_on="ON",
-        state_off="OFF",
-    )
-
-
-def _number(name: str, key: str, icon: str, between: tuple[int, int], **more: str) -> dict[str, Any]:
-    return _setting(
-        name,
-        key,
-        icon,
-        f"{{{{ (value_json.config | default({{}})).{key} | default('None') }}}}",
-        min=between[0],
-        max=between[1],
-        step=1,
-        command_template=f"{{{{ {{'{key}': value | int}} | to_json }}}}",
-        **more,
-    )
-
-
-_SECONDS: Final[Mapping[str, str]] = {"mode": "box", "unit_of_measurement": "s", "device_class": "duration"}
-
-
-def _choice(name: str, key: str, icon: str, options: tuple[str, ...]) -> dict[str, Any]:
-    return _setting(
-        name,
-        key,
-        icon,
-        f"{{% set now = (value_json.config | default({{}})).{key} %}}{{{{ now if now in {options!r} else 'None' }}}}",
-        options=list(options),
-        command_template=f"{{{{ {{'{key}': value}} | to_json }}}}",
-    )
-
-
 DOOR_WORDS: Final = (
     "closed",
     "open",
@@ -189,17 +93,17 @@ _KEYPAD_TEMPLATE: Final = (
 _RING_TEMPLATE: Final = "{% if value_json.type == 'ring' %}{{ {'event_type': 'ring'} | to_json }}{% endif %}"
 
 LOCK_ENTITIES: Final = (
-    Entity("state", "sensor", _sensor("State", STATE, "{{ value }}", icon="mdi:lock"), ("no_lock",)),
+    Entity("state", "sensor", sensor("State", STATE, "{{ value }}", icon="mdi:lock"), ("no_lock",)),
     Entity(
         "door",
         "binary_sensor",
-        _sensor("Door", "<lock>/door", "{{ {'open': 'ON', 'closed': 'OFF'}.get(value, 'None') }}", device_class="door"),
+        sensor("Door", "<lock>/door", "{{ {'open': 'ON', 'closed': 'OFF'}.get(value, 'None') }}", device_class="door"),
         ("door",),
     ),
     Entity(
         "door_sensor",
         "sensor",
-        _sensor(
+        sensor(
             "Door sensor",
             "<lock>/door",
             "{{ value if value in " + repr(DOOR_WORDS) + " else 'None' }}",
@@ -213,7 +117,7 @@ LOCK_ENTITIES: Final = (
     Entity(
         "battery",
         "sensor",
-        _sensor(
+        sensor(
             "Battery",
             BATTERY,
             "{{ value_json.level }}",
@@ -227,23 +131,23 @@ LOCK_ENTITIES: Final = (
     Entity(
         "battery_critical",
         "binary_sensor",
-        _binary("Battery critical", BATTERY, "value_json.critical", "battery", entity_category="diagnostic"),
+        binary("Battery critical", BATTERY, "value_json.critical", "battery", entity_category="diagnostic"),
     ),
     Entity(
         "charging",
         "binary_sensor",
-        _binary("Charging", BATTERY, "value_json.charging", "battery_charging", entity_category="diagnostic"),
+        binary("Charging", BATTERY, "value_json.charging", "battery_charging", entity_category="diagnostic"),
     ),
     Entity(
         "keypad_battery_critical",
         "binary_sensor",
-        _binary("Keypad battery", BATTERY, "value_json.keypad_critical", "battery", entity_category="diagnostic"),
+        binary("Keypad battery", BATTERY, "value_json.keypad_critical", "battery", entity_category="diagnostic"),
         ("keypad_battery",),
     ),
     Entity(
         "door_sensor_battery_critical",
         "binary_sensor",
-        _binary(
+        binary(
             "Door sensor battery", BATTERY, "value_json.door_sensor_critical", "battery", entity_category="diagnostic"
         ),
         ("door_sensor_battery",),
@@ -251,21 +155,21 @@ LOCK_ENTITIES: Final = (
     Entity(
         "last_action",
         "sensor",
-        _last(
+        last(
             "Last action",
             "action",
             "mdi:history",
             json_attributes_topic=STATUS,
-            json_attributes_template=_if_json("{{ value_json.last_lock_action | default({}, true) | to_json }}", "{}"),
+            json_attributes_template=if_json("{{ value_json.last_lock_action | default({}, true) | to_json }}", "{}"),
         ),
     ),
-    Entity("last_user", "sensor", _last("Last user", "user.name", "mdi:account"), ("pin",)),
-    Entity("last_trigger", "sensor", _last("Last trigger", "trigger", "mdi:gesture-tap")),
-    Entity("keypad", "event", _sensor("Keypad", EVENT, _KEYPAD_TEMPLATE, event_types=KEYPAD_EVENTS), ("keypad", "pin")),
+    Entity("last_user", "sensor", last("Last user", "user.name", "mdi:account"), ("pin",)),
+    Entity("last_trigger", "sensor", last("Last trigger", "trigger", "mdi:gesture-tap")),
+    Entity("keypad", "event", sensor("Keypad", EVENT, _KEYPAD_TEMPLATE, event_types=KEYPAD_EVENTS), ("keypad", "pin")),
     Entity(
         "ring",
         "event",
-        _sensor("Doorbell", EVENT, _RING_TEMPLATE, device_class="doorbell", event_types=("ring",)),
+        sensor("Doorbell", EVENT, _RING_TEMPLATE, device_class="doorbell", event_types=("ring",)),
         ("doorbell",),
     ),
     Entity(
@@ -288,7 +192,7 @@ LOCK_ENTITIES: Final = (
     Entity(
         "rssi",
         "sensor",
-        _sensor(
+        sensor(
             "Signal strength",
             STATUS,
             "{{ value_json.rssi }}",
@@ -311,22 +215,22 @@ LOCK_ENTITIES: Final = (
         },
         available=BRIDGE_ONLINE,
     ),
-    Entity("pairing", "switch", _switch("Bluetooth pairing", "pairing_enabled", "mdi:bluetooth"), ("pin",)),
-    Entity("auto_unlatch", "switch", _switch("Auto unlatch", "auto_unlatch", "mdi:door-open"), ("pin",)),
-    Entity("single_lock", "switch", _switch("Single lock", "single_lock", "mdi:lock-outline"), ("pin",)),
-    Entity("button", "switch", _switch("Button", "button_enabled", "mdi:radiobox-marked"), ("pin",)),
-    Entity("led", "switch", _switch("LED", "led_enabled", "mdi:led-on"), ("pin",)),
+    Entity("pairing", "switch", switch("Bluetooth pairing", "pairing_enabled", "mdi:bluetooth"), ("pin",)),
+    Entity("auto_unlatch", "switch", switch("Auto unlatch", "auto_unlatch", "mdi:door-open"), ("pin",)),
+    Entity("single_lock", "switch", switch("Single lock", "single_lock", "mdi:lock-outline"), ("pin",)),
+    Entity("button", "switch", switch("Button", "button_enabled", "mdi:radiobox-marked"), ("pin",)),
+    Entity("led", "switch", switch("LED", "led_enabled", "mdi:led-on"), ("pin",)),
     Entity(
         "led_brightness",
         "number",
-        _number("LED brightness", "led_brightness", "mdi:brightness-6", (0, 5), mode="slider"),
+        number("LED brightness", "led_brightness", "mdi:brightness-6", (0, 5), mode="slider"),
         ("pin",),
     ),
     *(
         Entity(
             f"fob_action_{presses}",
             "select",
-            _choice(f"Fob action {presses}", f"fob_action_{presses}", "mdi:key-wireless", FOB_ACTIONS),
+            choice(f"Fob action {presses}", f"fob_action_{presses}", "mdi:key-wireless", FOB_ACTIONS),
             ("pin", "fob"),
         )
         for presses in (1, 2, 3)
@@ -334,39 +238,39 @@ LOCK_ENTITIES: Final = (
     Entity(
         "advertising_mode",
         "select",
-        _choice("Advertising mode", "advertising_mode", "mdi:bluetooth-settings", ADVERTISING_MODES),
+        choice("Advertising mode", "advertising_mode", "mdi:bluetooth-settings", ADVERTISING_MODES),
         ("pin",),
     ),
-    Entity("auto_lock", "switch", _switch("Auto lock", "auto_lock_enabled", "mdi:lock-clock"), ("pin", "auto_lock")),
+    Entity("auto_lock", "switch", switch("Auto lock", "auto_lock_enabled", "mdi:lock-clock"), ("pin", "auto_lock")),
     Entity(
         "auto_lock_timeout",
         "number",
         # 0 is what firmware without the switch has for "off"
-        _number("Auto lock timeout", "auto_lock_timeout", "mdi:timer-lock", (0, AUTO_LOCK_S[1]), **_SECONDS),
+        number("Auto lock timeout", "auto_lock_timeout", "mdi:timer-lock", (0, AUTO_LOCK_S[1]), **SECONDS),
         ("pin", "advanced"),
     ),
     Entity(
         "auto_unlock",
         "switch",
-        _switch("Auto unlock", "auto_unlock_disabled", "mdi:lock-open-variant", on=False),
+        switch("Auto unlock", "auto_unlock_disabled", "mdi:lock-open-variant", on=False),
         ("pin", "advanced"),
     ),
     Entity(
         "night_mode",
         "switch",
-        _switch("Night mode", "night_mode_enabled", "mdi:weather-night"),
+        switch("Night mode", "night_mode_enabled", "mdi:weather-night"),
         ("pin", "advanced"),
     ),
     Entity(
         "lock_n_go_timeout",
         "number",
-        _number("Lock 'n' go timeout", "lock_n_go_timeout", "mdi:timer-outline", LOCK_N_GO_S, **_SECONDS),
+        number("Lock 'n' go timeout", "lock_n_go_timeout", "mdi:timer-outline", LOCK_N_GO_S, **SECONDS),
         ("pin", "advanced"),
     ),
     Entity(
         "unlatch_duration",
         "number",
-        _number("Unlatch duration", "unlatch_duration", "mdi:door-open", UNLATCH_S, **_SECONDS),
+        number("Unlatch duration", "unlatch_duration", "mdi:door-open", UNLATCH_S, **SECONDS),
         ("pin", "advanced"),
     ),
 )
@@ -392,7 +296,7 @@ BRIDGE_ENTITIES: Final = (
     Entity(
         "adapter",
         "binary_sensor",
-        _binary(
+        binary(
             "Bluetooth adapter",
             "bridge/info",
             "value_json.adapter.available",
@@ -404,7 +308,7 @@ BRIDGE_ENTITIES: Final = (
     Entity(
         "version",
         "sensor",
-        _sensor(
+        sensor(
             "Version", "bridge/info", "{{ value_json.version }}", icon="mdi:tag-outline", entity_category="diagnostic"
         ),
         available=BRIDGE_ONLINE,
