@@ -432,6 +432,24 @@ async def test_an_action_that_is_under_way_when_the_lock_is_asked_is_not_sent_ag
     assert starts(rig) == ["unlock"]
 
 
+@WITH_PIN
+@pytest.mark.parametrize(
+    "fault", ["disconnect_before_write", "disconnect_after_write", "write_fails_after_delivery", "lose_indication"]
+)
+@pytest.mark.parametrize("late_s", [0.0, 1.5])
+async def test_a_lost_full_lock_of_a_locked_door_is_told_by_the_log_alone(fault: str, late_s: float, pin: bool) -> None:
+    """Old firmware tells no last action, and the door was locked before: its states can never tell."""
+    rig = Rig(states_size=15, log_late_s=late_s)
+    async with rig.running() as lock:
+        if pin:
+            await owner_of(rig, lock)
+        setattr(rig.radio.faults, fault, 1)
+        assert await word(perform(lock, Action.FULL_LOCK)) == ("success" if pin else "outcome_unknown")
+        await asyncio.sleep(60.0)
+    received = [entry for entry in rig.virtual.audit if entry.what == "action_received"]
+    assert len(received) == (pin or fault != "disconnect_before_write")
+
+
 async def test_the_entry_of_an_earlier_action_of_the_same_name_proves_nothing() -> None:
     """Its entry comes after the log was read: what is above the mark then need not be of the second one."""
     rig = Rig(motor_s=0.2, log_late_s=3.0)
