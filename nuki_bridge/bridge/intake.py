@@ -15,7 +15,7 @@ from functools import partial
 from nuki_bridge.bridge.answered import Answered
 from nuki_bridge.bridge.answers import GUESTS, Answers, about, what
 from nuki_bridge.bridge.floodgate import Floodgate
-from nuki_bridge.bridge.lanes import MAX_COMMANDS, MAX_OF_LOCK, QUIET_S, Lane, Line
+from nuki_bridge.bridge.lanes import MAX_COMMANDS, MAX_OF_LOCK, QUIET_S, CommandQueue, Lane
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.bridge.running_lock import RunningLock
@@ -262,7 +262,7 @@ class Intake:
         log.info("%s: %s", what(request), said)
 
     async def _in_turn(
-        self, line: Line, lane: Lane, floods: int, request: Request, work: Callable[[], Awaitable[Answer]]
+        self, line: CommandQueue, lane: Lane, floods: int, request: Request, work: Callable[[], Awaitable[Answer]]
     ) -> Answer:
         async with line.turn(lane, floods, request.deadline - self._ports.clock()):
             return await work()

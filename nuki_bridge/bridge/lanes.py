@@ -126,7 +126,7 @@ def _given_up() -> RequestError:
     return RequestError("too_many_requests", "this command waited and was given up, because too many more came")
 
 
-class Line:
+class CommandQueue:
     """The commands of one lock that wait to be handed to it."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from nuki_bridge import logs
 from nuki_bridge.bluetooth.link import Radio
 from nuki_bridge.bridge.answers import Answers
 from nuki_bridge.bridge.equipment import Equipment
-from nuki_bridge.bridge.lanes import Line
+from nuki_bridge.bridge.lanes import CommandQueue
 from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.bridge.publisher import Publisher
 from nuki_bridge.bridge.tasks import Tasks
@@ -93,7 +93,7 @@ class RunningLock:
         self.topics = common.publisher.lock(given.name)
         self.commands: set[asyncio.Task[None]] = set()
         """Under way, or waiting for their turn."""
-        self.line = Line()
+        self.line = CommandQueue()
         """Where its commands wait to be handed to it."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False

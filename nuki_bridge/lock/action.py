@@ -33,7 +33,7 @@ from nuki_bridge.lock.outcome import (
 )
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock.retry import RECONNECT_S
-from nuki_bridge.lock.turn import Refusals
+from nuki_bridge.lock.turn import TurnRefusals
 from nuki_bridge.protocol.codes import (
     Action,
     Command,
@@ -66,7 +66,7 @@ GIVE_WAY_S = 0.5
 """Seconds between checks, while lock 'n' go waits, whether anybody else wants the lock's turn."""
 
 NOTHING_MOVED = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
-"""Refusals of a lock that has not begun what it was asked for."""
+"""TurnRefusals of a lock that has not begun what it was asked for."""
 ENDS = frozenset({ErrorCode.MOTOR_BLOCKED, ErrorCode.CANCELED, ErrorCode.MOTOR_TIMEOUT})
 """How an action ends for which the motor has started: before the lock has taken it, it is of an earlier one."""
 
@@ -153,7 +153,7 @@ class ActionRun:
         None if it waits, unlocked, to lock again and others want the turn: `watch` tells the outcome then.
         """
         lock, deadline = self._lock, self._deadline
-        refusals, is_again = Refusals(lock.clock, deadline), False
+        refusals, is_again = TurnRefusals(lock.clock, deadline), False
         while True:
             waiting = await self._waiting()
             nonce = await nonce_if(lock, self._only_if, deadline)

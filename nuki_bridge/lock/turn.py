@@ -125,7 +125,7 @@ class Turn:
             await self.acquire(rank, timeout_s)
 
 
-class Refusals:
+class TurnRefusals:
     """What the lock has refused of one command so far, which is to be sent by `deadline` (on `clock`, in seconds)."""
 
     def __init__(self, clock: Callable[[], float], deadline: float) -> None:
@@ -170,10 +170,10 @@ async def with_challenge(
 ) -> T:
     """Return what `send`, given a fresh challenge (32 bytes), gives.
 
-    What the lock has not taken is sent again as `Refusals` allow.  Other errors are raised, also those of `challenge`.
+    What the lock has not taken is sent again as `TurnRefusals` allow.  Others are raised, also those of `challenge`.
     An action does not go this way: before each sending it asks for more than a challenge, and it has to know of each.
     """
-    refusals = Refusals(clock, deadline)
+    refusals = TurnRefusals(clock, deadline)
     while True:
         nonce = await challenge()
         try:

@@ -18,7 +18,7 @@ from nuki_bridge.simulator.behaviour import Behaviour, Refused
 
 
 @dataclass(slots=True)
-class Authorization:
+class StoredEntry:
     """One entry of the user table."""
 
     authorization_id: int
@@ -93,21 +93,21 @@ class Authorizations:
 
     def __init__(self, next_id: int = 1) -> None:
         self.next_id = next_id
-        self._entries: dict[int, Authorization] = {}
+        self._entries: dict[int, StoredEntry] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Authorization]:
+    def __iter__(self) -> Iterator[StoredEntry]:
         return iter(list(self._entries.values()))
 
-    def get(self, authorization_id: int) -> Authorization | None:
+    def get(self, authorization_id: int) -> StoredEntry | None:
         """Return the entry with this ID, None if there is none."""
         return self._entries.get(authorization_id)
 
     def add(
         self, *, key: bytes, id_type: int, app_id: int, name: str, now: datetime, max_users: int, full: ErrorCode
-    ) -> tuple[Authorization, list[Authorization]]:
+    ) -> tuple[StoredEntry, list[StoredEntry]]:
         """Add an entry; return it and the entries that it replaces.
 
         It replaces the entry with the same App-ID (unless that is 0), whose authorization ID it gets, and as a Bridge
@@ -124,11 +124,11 @@ class Authorizations:
             self.next_id += 1
         else:
             number = same.authorization_id
-        entry = Authorization(number, key, id_type, app_id, name, created=now, last_active=now)
+        entry = StoredEntry(number, key, id_type, app_id, name, created=now, last_active=now)
         self._entries[number] = entry
         return entry, replaced
 
-    def remove(self, authorization_id: int) -> Authorization:
+    def remove(self, authorization_id: int) -> StoredEntry:
         """Delete an entry and return it; raise `Refused` if there is none."""
         try:
             return self._entries.pop(authorization_id)
@@ -158,7 +158,7 @@ class Authorizations:
         """Take over what `to_list` returned."""
         for data in entries:
             limit = None if data["limit"] is None else time_limit.unpack(bytes.fromhex(data["limit"]))
-            self._entries[data["authorization_id"]] = Authorization(
+            self._entries[data["authorization_id"]] = StoredEntry(
                 data["authorization_id"],
                 bytes.fromhex(data["key"]),
                 data["id_type"],

@@ -145,7 +145,7 @@ class Behaviour:
 
 
 @dataclass(slots=True, kw_only=True)
-class Settings:
+class DeviceSettings:
     """The settings of a Smart Lock that Config (0x0015) tells; an Opener has others."""
 
     name: str

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from nuki_bridge.protocol.codes import ErrorCode, StatusCode
 from nuki_bridge.protocol.messages import ErrorReport, Status
 from nuki_bridge.protocol.wire import Message
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.motion import Motion
@@ -23,7 +23,7 @@ from nuki_bridge.simulator.motion import Motion
 class Answering(Protocol):
     """The Bluetooth side of the lock, as far as a request needs it; `connections.Connections` is one."""
 
-    def send_encrypted(self, connection_id: int, to: Authorization, message: Message, size: int | None = None) -> None:
+    def send_encrypted(self, connection_id: int, to: StoredEntry, message: Message, size: int | None = None) -> None:
         """Send `message` encrypted for `to`, cut to `size` payload bytes."""
 
     def reboot(self) -> None:
@@ -39,7 +39,7 @@ class ClientRequest:
     auto_lock: AutoLockWatch
     answering: Answering
     connection_id: int
-    authorization: Authorization
+    authorization: StoredEntry
     command: int
     muted: bool = False
     """Whatever is sent in answer gets lost."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator import timezones
-from nuki_bridge.simulator.behaviour import Behaviour, Settings
+from nuki_bridge.simulator.behaviour import Behaviour, DeviceSettings
 from nuki_bridge.simulator.transport import Clock
 
 _CONFIG_SIZE_WITH_ZONE = 74
@@ -16,7 +16,7 @@ _CONFIG_SIZE_WITH_ZONE = 74
 class LockClock:
     """The clock of one lock; `source` tells the right time, `settings` hold the time zone."""
 
-    def __init__(self, source: Clock, settings: Settings, behaviour: Behaviour) -> None:
+    def __init__(self, source: Clock, settings: DeviceSettings, behaviour: Behaviour) -> None:
         self._source = source
         self._settings = settings
         self._behaviour = behaviour

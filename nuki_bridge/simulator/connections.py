@@ -19,7 +19,7 @@ from nuki_bridge.protocol.frames import HEADER_SIZE, authorization_id, crc, fram
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.wire import Message, encode
 from nuki_bridge.simulator import requests
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest
@@ -145,7 +145,7 @@ class Connections:
 
     # -- requests and answers -----------------------------------------------------------------------------------------
 
-    def request(self, connection_id: int, authorization: Authorization, command: int) -> ClientRequest:
+    def request(self, connection_id: int, authorization: StoredEntry, command: int) -> ClientRequest:
         """Return a request of `authorization`, whose answers go over `connection_id`."""
         return ClientRequest(
             device=self._device,
@@ -173,7 +173,7 @@ class Connections:
                 if watcher is not None and not is_mover:
                     self.send_encrypted(connection_id, watcher, states, size)
 
-    def send_encrypted(self, connection_id: int, to: Authorization, message: Message, size: int | None = None) -> None:
+    def send_encrypted(self, connection_id: int, to: StoredEntry, message: Message, size: int | None = None) -> None:
         """Encrypt and send a message; do nothing if the connection is gone."""
         if connection_id not in self._connections:
             return
@@ -226,7 +226,7 @@ class Connections:
             if command != Command.REQUEST_DATA:
                 self._device.last_command = command
 
-    def _open(self, frame: bytes) -> tuple[Authorization, bytes] | None:
+    def _open(self, frame: bytes) -> tuple[StoredEntry, bytes] | None:
         """Return whose frame it is, and its plaintext with ID and CRC; None if that cannot be proved."""
         if len(frame) < HEADER_SIZE + TAG_SIZE + 8 or len(frame) != frame_size(frame):
             return None

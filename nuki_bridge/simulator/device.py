@@ -27,8 +27,8 @@ from nuki_bridge.protocol.codes import (
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator import advanced_config
-from nuki_bridge.simulator.authorizations import Authorization, Authorizations
-from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, PinGuard, Random, Settings
+from nuki_bridge.simulator.authorizations import Authorizations, StoredEntry
+from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, DeviceSettings, PinGuard, Random
 from nuki_bridge.simulator.clock import LockClock
 from nuki_bridge.simulator.handshake import KeyPair, SecretKey
 from nuki_bridge.simulator.keypad import Codes
@@ -75,7 +75,7 @@ class Device:
         self.uuid = uuid or random(16)
         self.transport = Attachment()
         self.pin_guard = PinGuard(pin)
-        self.settings = Settings(name=self.name, device_type=5 if family is Family.ULTRA else 4)
+        self.settings = DeviceSettings(name=self.name, device_type=5 if family is Family.ULTRA else 4)
         self.advanced = advanced_config.initial(family, self.behaviour)
         self.clock = LockClock(self.transport, self.settings, self.behaviour)
         self.authorizations = Authorizations(next_authorization_id)
@@ -159,7 +159,7 @@ class Device:
             if before != (self.pin_guard.wrong, self.pin_guard.banned_until):
                 self.on_memory_changed()
 
-    def add_user(self, key: bytes, id_type: int, app_id: int, name: str, *, full: ErrorCode) -> Authorization:
+    def add_user(self, key: bytes, id_type: int, app_id: int, name: str, *, full: ErrorCode) -> StoredEntry:
         """Add an entry to the user table and return it; raise `Refused(full)` when there is no room."""
         entry, replaced = self.authorizations.add(
             key=key,
@@ -243,7 +243,7 @@ class Device:
         else:
             self.on_memory_changed()
 
-    def states_read(self, authorization: Authorization) -> None:
+    def states_read(self, authorization: StoredEntry) -> None:
         """Take the beacon's flag down when a Bridge has read Keyturner States; other clients do not clear it."""
         clears = authorization.id_type == IdType.BRIDGE and not self.behaviour.beacon_bit_stays
         if self.state_changed and clears:
@@ -266,7 +266,7 @@ class Device:
     def note(
         self,
         what: str,
-        authorization: Authorization | None = None,
+        authorization: StoredEntry | None = None,
         *,
         command: int = 0,
         detail: str | None = None,
@@ -285,7 +285,7 @@ class Device:
         trigger: int,
         completion: int,
         *,
-        by: Authorization | None = None,
+        by: StoredEntry | None = None,
         suffix: str | None = None,
         flags: int = 0,
     ) -> None:
@@ -301,7 +301,7 @@ class Device:
         self,
         kind: LogType,
         *data: int,
-        by: Authorization | None = None,
+        by: StoredEntry | None = None,
         name: str | None = None,
         suffix: str | None = None,
     ) -> None:

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LockState, LogType, Trigger, name_of
 from nuki_bridge.protocol.wire import Message
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import Refused, after
 from nuki_bridge.simulator.device import Device
-from nuki_bridge.simulator.motor import Motor, Turn, plan
+from nuki_bridge.simulator.motor import Motor, MotorTurn, plan
 
 ERRORS_BY_COMPLETION = {Completion.MOTOR_BLOCKED: ErrorCode.MOTOR_BLOCKED, Completion.CANCELED: ErrorCode.CANCELED}
 """The error that a client gets for an action that failed in this way."""
@@ -34,7 +34,7 @@ class Asker(Protocol):
         """The connection that the request came over."""
 
     @property
-    def authorization(self) -> Authorization:
+    def authorization(self) -> StoredEntry:
         """The user who has asked."""
 
     @property
@@ -75,7 +75,7 @@ class Motion:
         )
         self.mover: Asker | None = None
         """The request behind the action under way; None if nobody has asked over Bluetooth."""
-        self._actor: Authorization | None = None
+        self._actor: StoredEntry | None = None
         """The fob or keypad behind the action under way."""
         self._queued = False
         self._busy_until: datetime | None = None
@@ -175,7 +175,7 @@ class Motion:
 
     # -- for people, and for the lock itself --------------------------------------------------------------------------
 
-    def start(self, action: Action, trigger: Trigger, over: Over, who: Authorization | None = None) -> None:
+    def start(self, action: Action, trigger: Trigger, over: Over, who: StoredEntry | None = None) -> None:
         """Start the motor without a client; a lock 'n' go that waits ends first."""
         if action is Action.UNLOCK and self._device.settings.auto_unlatch:
             action = Action.UNLATCH
@@ -201,7 +201,7 @@ class Motion:
         self._device.changed()
         self._notify_state()
 
-    def _on_turn(self, action: Action, turn: Turn, blocked: bool) -> None:
+    def _on_turn(self, action: Action, turn: MotorTurn, blocked: bool) -> None:
         detail = f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}"
         if self.mover is None:
             self._device.note("motor", self._actor, detail=detail)

@@ -20,7 +20,7 @@ Done = Callable[[Completion], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class MotorTurn:
     """The motor turns: `moving` is reported at the start, `final` at the end."""
 
     moving: LockState
@@ -37,11 +37,11 @@ class Wait:
     """Lock 'n' go waits, unlocked, before it locks."""
 
 
-_UNLOCK = Turn(LockState.UNLOCKING, LockState.UNLOCKED)
-_LOCK = Turn(LockState.LOCKING, LockState.LOCKED)
-_CALIBRATE = Turn(LockState.CALIBRATING, LockState.UNLOCKED)
-_UNLATCH = Turn(LockState.UNLATCHING, LockState.UNLATCHED)
-Phase = Turn | Hold | Wait
+_UNLOCK = MotorTurn(LockState.UNLOCKING, LockState.UNLOCKED)
+_LOCK = MotorTurn(LockState.LOCKING, LockState.LOCKED)
+_CALIBRATE = MotorTurn(LockState.CALIBRATING, LockState.UNLOCKED)
+_UNLATCH = MotorTurn(LockState.UNLATCHING, LockState.UNLATCHED)
+Phase = MotorTurn | Hold | Wait
 
 REACHABLE_BY_HAND = (LockState.LOCKED, LockState.UNLOCKED, LockState.UNLATCHED)
 
@@ -86,7 +86,7 @@ class Motor:
         clock: Clock,
         *,
         on_state: Callable[[], None],
-        on_turn: Callable[[Action, Turn, bool], None],
+        on_turn: Callable[[Action, MotorTurn, bool], None],
         on_rest: Callable[[], None],
     ) -> None:
         """Call `on_state` at every state worth reporting, `on_turn` at every start, with whether the motor is blocked.
@@ -140,7 +140,7 @@ class Motor:
         """Return the state in which the action under way ends, for a memory that outlives the process."""
         state = self.state
         for phase in self._phases:
-            state = phase.final if isinstance(phase, Turn) else LockState.UNLOCKED
+            state = phase.final if isinstance(phase, MotorTurn) else LockState.UNLOCKED
         return state
 
     def start(self, action: Action, trigger: Trigger, done: Done) -> bool:
@@ -173,7 +173,7 @@ class Motor:
         """End the action under way at once: a motor that was turning stops in an undefined state."""
         if not self._phases:
             return
-        turning = isinstance(self._phases[0], Turn)
+        turning = isinstance(self._phases[0], MotorTurn)
         self.put(LockState.UNDEFINED if turning else LockState.UNLOCKED, self.trigger)
 
     def put(self, state: LockState, trigger: Trigger) -> None:
@@ -188,7 +188,7 @@ class Motor:
     def _enter(self) -> None:
         phase = self._phases[0]
         behaviour = self._behaviour
-        if isinstance(phase, Turn):
+        if isinstance(phase, MotorTurn):
             self._on_turn(self.last_action, phase, self.blocked)
             self.state = phase.moving
             self._later(behaviour.motor_s / 2 if self.blocked else behaviour.motor_s)
@@ -216,18 +216,18 @@ class Motor:
         phase = self._phases[0]
         self._timer = None
         self._waits_until = None
-        if isinstance(phase, Turn) and self.blocked:
+        if isinstance(phase, MotorTurn) and self.blocked:
             self.state = LockState.MOTOR_BLOCKED
             self.last_completion = Completion.MOTOR_BLOCKED
             self._on_state()
             self._finish(Completion.MOTOR_BLOCKED)
             return
-        if isinstance(phase, Turn) and self.fails is not None:
+        if isinstance(phase, MotorTurn) and self.fails is not None:
             (self.last_completion, self.state), self.fails = self.fails, None
             self._on_state()
             self._finish(self.last_completion)
             return
-        if isinstance(phase, Turn):
+        if isinstance(phase, MotorTurn):
             self.state = phase.final
             self.openings += phase.final is not LockState.LOCKED
             self.closings += phase.final is LockState.LOCKED

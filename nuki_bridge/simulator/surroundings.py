@@ -19,7 +19,7 @@ from nuki_bridge.protocol.codes import (
     name_of,
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.simulator.authorizations import Authorization, allows
+from nuki_bridge.simulator.authorizations import StoredEntry, allows
 from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.device import Device
@@ -190,14 +190,14 @@ class Surroundings:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _entry(self, authorization_id: int) -> Authorization:
+    def _entry(self, authorization_id: int) -> StoredEntry:
         entry = self._device.authorizations.get(authorization_id)
         if entry is None:
             known = ", ".join(str(e.authorization_id) for e in self._device.authorizations) or "none"
             raise ValueError(f"the lock has no authorization {authorization_id}; it has: {known}")
         return entry
 
-    def _accessory(self, id_type: IdType, name: str, authorization_id: int | None) -> Authorization:
+    def _accessory(self, id_type: IdType, name: str, authorization_id: int | None) -> StoredEntry:
         """Return the fob or keypad with this ID, or the first one, which is paired if the lock has none yet."""
         if authorization_id is not None:
             entry = self._entry(authorization_id)
@@ -219,7 +219,7 @@ class Surroundings:
         self._device.config_changed()
         return entry
 
-    def _act_for(self, who: Authorization, action: Action, trigger: Trigger, over: Over) -> None:
+    def _act_for(self, who: StoredEntry, action: Action, trigger: Trigger, over: Over) -> None:
         """Start the action of an accessory, if its authorization and the lock allow it now."""
         who.last_active = self._device.now()
         refusal = None

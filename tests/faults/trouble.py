@@ -8,7 +8,7 @@ from typing import Any
 
 from nuki_bridge.protocol.codes import Action, Command, Completion, DoorState, ErrorCode, IdType, LockState
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.faults import Faults
 from nuki_bridge.simulator.lock import VirtualLock
@@ -27,7 +27,7 @@ class Trouble:
         self._radio = radio
         self._lock = lock
         self.ours = 0
-        self._phone: Authorization | None = None
+        self._phone: StoredEntry | None = None
         self._links = _NOBODYS_LINK
 
     def do(self, what: str, values: dict[str, Any]) -> None:

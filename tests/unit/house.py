@@ -17,7 +17,7 @@ from nuki_bridge.config import LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Family, IdType
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
@@ -186,7 +186,7 @@ def lose_after_handshake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house.store, "save_unproven", save_and_lose)
 
 
-def add(house: House, name: str, id_type: IdType = IdType.APP) -> Authorization:
+def add(house: House, name: str, id_type: IdType = IdType.APP) -> StoredEntry:
     """A user that somebody else has made."""
     lock = house.classic
     entry, _ = lock.authorizations.add(

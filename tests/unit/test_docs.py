@@ -288,6 +288,23 @@ def test_the_readme_links_every_page() -> None:
     assert {str(page.relative_to(ROOT)) for page in OURS if page.parent.name == "docs"} - linked == set()
 
 
+def test_the_glossary_names_classes_that_exist_once() -> None:
+    glossary = (ROOT / "docs/architecture.md").read_text().partition("## Glossary")[2].partition("\n## ")[0]
+    named = [
+        word.partition(".")[0]
+        for row in glossary.splitlines()
+        for word in re.findall(r"`(\w[\w.]*)`", row.rpartition("| `")[1] + row.rpartition("| `")[2])
+    ]
+    assert len(named) > 20
+    classes = [
+        node.name
+        for file in (ROOT / "nuki_bridge").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert {name: classes.count(name) for name in named if classes.count(name) != 1} == {}
+
+
 def test_the_architecture_names_every_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     files = [each for each in PACKAGE.rglob("*.py") if each.stem not in ("__init__", "__main__")]

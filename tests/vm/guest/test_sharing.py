@@ -26,7 +26,7 @@ if not os.environ.get("VM_RESULTS"):
 
 from nuki_bridge.protocol.codes import Action
 from nuki_bridge.sharing.invitation_code import read_code
-from nuki_bridge.simulator.authorizations import Authorization
+from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.integration.guarded import GuardedBroker, password
@@ -77,7 +77,7 @@ class World:
         assert answer["status"] == "ok", answer
         return answer.get("data")
 
-    def entry(self, name: str) -> Authorization:
+    def entry(self, name: str) -> StoredEntry:
         """A user as the lock has it."""
         [found] = [each for each in self.lock.authorizations if each.name.startswith(name)]
         return found
