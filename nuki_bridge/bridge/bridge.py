@@ -54,16 +54,7 @@ class Bridge:
         self.announcer = Announcer(
             settings.mqtt.discovery, base, installation, Announced(store), ports.publish, ports.fits
         )
-        self.publisher = Publisher(
-            base,
-            installation,
-            secrets.token_hex(8),
-            ports.publish,
-            ports.clock,
-            ports.now,
-            self.announcer,
-            ports.fits,
-        )
+        self.publisher = Publisher(base, installation, secrets.token_hex(8), ports, self.announcer)
         for member in self.members:
             self.publisher.lock(member.name)  # what an earlier run retained of others is cleared
         self.invitations = Invitations(

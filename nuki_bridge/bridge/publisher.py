@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable
+from datetime import UTC
 from typing import Any
 
 from nuki_bridge.bridge.lock_topics import LockTopics
 from nuki_bridge.bridge.neighbour import Neighbour
+from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.bridge.report import OFFLINE, ONLINE
 from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.lock import wall_clock
@@ -37,27 +38,17 @@ class Publisher:
     topics are its own to clear, `run` this process from others.  `announcer` tells Home Assistant of the same locks.
     """
 
-    def __init__(
-        self,
-        base: str,
-        installation: str,
-        run: str,
-        publish: Callable[[Publication], bool],
-        clock: Callable[[], float],
-        now: Callable[[], datetime],
-        announcer: Announcer,
-        fits: Callable[[Publication], bool] = lambda publication: True,
-    ) -> None:
+    def __init__(self, base: str, installation: str, run: str, ports: Ports, announcer: Announcer) -> None:
         self.base = base
         self._installation = installation
         self._run = run
         self._neighbour = Neighbour(installation, run, lambda event: self.event("bridge", event))
         self._announcer = announcer
         self._locks: dict[str, LockTopics] = {}
-        self._publish = publish
-        self._clock = clock
-        self._now = now
-        self._retained = Retained(publish, clock, fits)
+        self._publish = ports.publish
+        self._clock = ports.clock
+        self._now = ports.now
+        self._retained = Retained(ports.publish, ports.clock, ports.fits)
         self._strays: set[str] = set()
         self._news: deque[tuple[str, dict[str, Any]]] = deque(maxlen=MAX_NEWS)
         self._left = False
