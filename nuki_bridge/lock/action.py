@@ -2,11 +2,11 @@
 
 A nonce serves once, and an action whose answer got lost is never repeated blindly: it is sent again only if the lock's
 log proves that it did nothing (`evidence.py`), and only if it merely leads to a state.  Otherwise the lock is asked for
-its states, and `outcome.py` tells what they say of it: perhaps nothing.
+its states, and `outcome.py` judges what they say of it: perhaps nothing.
 
 Lock 'n' go stands unlocked for up to a minute before it locks.  It does not keep the lock's turn for that long: once
 somebody wants it the link is dropped, so that no late word of this action passes for an answer to another, and the
-states that come in from then on tell its end.
+states that come in from then on show its end.
 """
 
 from __future__ import annotations
@@ -143,14 +143,14 @@ class ActionRun:
         self._finding: Finding | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
-        """The lock has reported."""
+        """Take a report of the lock."""
         self._traces.saw(states)
         self._news.set()
 
     async def run(self) -> Outcome | None:
         """Carry the action out, under the lock's turn; raises as `Lock.perform`.
 
-        None if it waits, unlocked, to lock again and others want the turn: `watch` tells the outcome then.
+        None if it waits, unlocked, to lock again and others want the turn: `watch` finds the outcome then.
         """
         lock, deadline = self._lock, self._deadline
         refusals, is_again = TurnRefusals(lock.clock, deadline), False
@@ -184,7 +184,7 @@ class ActionRun:
                 return await self._find_outcome(lost)
 
     async def _waiting(self) -> set[ActionRun]:
-        """Which actions wait to lock again, by what the lock says now: this one may end them."""
+        """Return the actions that wait to lock again, by what the lock says now: this one may end them."""
         watched = self._lock.runs - {self}
         if watched:
             asked_at = self._lock.clock()
@@ -195,7 +195,7 @@ class ActionRun:
         return set()
 
     def _begin(self, waiting: set[ActionRun], *, refused: bool) -> None:
-        """Nothing that the lock showed before this moment counts."""
+        """Begin the account of this action: nothing that the lock showed before counts."""
         self._ends, self._has_word, self._before_word = waiting, False, None
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
@@ -348,13 +348,13 @@ class ActionRun:
         return self._give_up_at - ACTION_TIMEOUT_S
 
     async def _find(self) -> Finding | None:
-        """What the log proves, asked once."""
+        """Return what the log proves, asked once."""
         if self._finding is None and self._sent is not None:
             self._finding = await self._lock.evidence.find(self._sent)
         return self._finding
 
     async def _find_outcome(self, lost: NukiError | None = None) -> Outcome:
-        """The outcome of an action that is over, by its states if the lock said that it took it, or else by the log.
+        """Return the outcome of an action that is over: by its states if the lock has taken it, or else by the log.
 
         Raises as `Lock.perform`.
         """
@@ -390,7 +390,7 @@ class ActionRun:
 
     @property
     def _waits(self) -> bool:
-        """The lock stands unlocked and is going to lock again, for this action."""
+        """Whether the lock stands unlocked and is going to lock again, for this action."""
         last, profile = self._traces.last, self._lock.profile
         return self._action in profile.waits and last is not None and last.lock_state in profile.waiting
 

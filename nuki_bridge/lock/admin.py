@@ -2,8 +2,8 @@
 
 The PIN is tried once: after the lock has refused it every such command is refused here with `bad_pin`, until the PIN
 is changed, because the lock bans its owner after several wrong ones.  A refusal may get lost on its way: a command
-whose answer stayed away is sent again only with a PIN that the lock has accepted before.  Which commands there are, and
-what they are good for, is told in `owner/`.
+whose answer stayed away is sent again only with a PIN that the lock has accepted before.  The commands and
+what they are good for are the subject of `owner/`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Admin:
 
     @property
     def has_pin(self) -> bool:
-        """A PIN is known and the lock has not refused it."""
+        """Whether a PIN is known and the lock has not refused it."""
         return self.pin.is_usable
 
     # -- exchanges ----------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ class Admin:
         repeat: bool = True,
         given: str | None = None,
     ) -> M:
-        """One command with challenge and PIN; gives its answer of class `wanted`.
+        """Send one command with challenge and PIN; return its answer of class `wanted`.
 
         `repeat` says that doing it twice does no harm when its answer gets lost; otherwise, or while the lock has not
         yet accepted our PIN, that raises `OutcomeUnknown`.  `given` is a PIN of somebody's that stands in `request`:
@@ -142,7 +142,7 @@ class Admin:
         number: Callable[[M], int],
         deadline: float,
     ) -> dict[int, M]:
-        """Every entry of a long list by its `number`, however many pages it takes; others get their turn in between.
+        """Return every entry of a long list by its `number`, page by page; others get their turn in between.
 
         `request(offset, count)` asks for a page.  Each begins with the last entry of the one before: an
         answer that is empty because there are no more could not be told from one that got lost, with firmware that
@@ -165,7 +165,7 @@ class Admin:
 
     @property
     def page_size(self) -> int:
-        """How many entries of a list to ask for at a time."""
+        """Number of entries of a list to ask for at a time."""
         if self._entry_s is None:
             return FIRST_PAGE
         least, most = PAGES
@@ -178,7 +178,7 @@ class Admin:
         count: type[Counting],
         deadline: float,
     ) -> list[M]:
-        """Every message of class `entry` that the lock sends for one request, again from the start if the link broke.
+        """Return every message of class `entry` sent for one request, again from the start if the link broke.
 
         `count` is the class of the message that may come first.  Raises `TimedOut` at the deadline, and `LinkError` or
         `ProtocolError` if the first answer to a PIN that is not proven got lost.
@@ -214,7 +214,7 @@ class Admin:
                     log.debug("%s: %s; asking again", lock.name, error)
 
     async def _collect(self, request: Message, entry: type[M], count: type[Counting], pin: int) -> list[M]:
-        """Entries up to the Status behind them; without a Status, up to a silence.  Any of them proves the PIN.
+        """Return the entries up to the Status behind them, or up to a silence.  Any of them proves the PIN.
 
         The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
         lock has told how many there are and falls silent before that.
@@ -263,7 +263,7 @@ class Admin:
     # -- the PIN ------------------------------------------------------------------------------------------------------
 
     async def verify_pin(self, pin: str, timeout_s: float) -> None:
-        """Is this the security PIN?  It is used from now on if so; `LockError` `bad_pin` if not, after one try.
+        """Use this security PIN from now on if the lock takes it; raises `LockError` `bad_pin` if not, after one try.
 
         This is the way to try a refused PIN once more; whoever calls it sees to it that this is done rarely.
         """
@@ -277,7 +277,7 @@ class Admin:
         self.pin.is_right(pin)
 
     async def is_pin(self, pin: str, timeout_s: float) -> bool:
-        """Whether the lock takes this security PIN, asked once; nothing else comes of it.  Raises as `ask`."""
+        """Return whether the lock takes this security PIN, asked once; nothing else comes of it.  Raises as `ask`."""
 
         try:
             await self._verify(pin, timeout_s, repeat=False)
@@ -300,7 +300,7 @@ class Admin:
         self.pin.is_right(pin)
 
     def note_refusal(self, error: LockError, *, own_pin: bool = True) -> None:
-        """The lock refused a command with our PIN: keep in mind whether that was on account of the PIN."""
+        """Take note of a refusal: it may have been on account of our PIN."""
         if not own_pin or error.number not in (ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS):
             return
         log.warning("%s: %s", self._lock.name, error)
@@ -308,7 +308,7 @@ class Admin:
             self.pin.was_refused(error)
 
     async def be_sure(self, deadline: float) -> None:
-        """Clear up which PIN the lock has if a change was cut off; raises as `KnownPin.to_send`, and what that asks."""
+        """Find out which PIN the lock has if a change was cut off; raises as `KnownPin.to_send`, and what that asks."""
         if self.pin.in_doubt:
             await self.pin.settle(deadline)
         self.pin.to_send()

@@ -13,7 +13,7 @@ VERSION = 1
 def credential(
     paired: PairedLock, base: str, *, authorization_id: int, shared_key: bytes, user: str, remote: bool
 ) -> dict[str, Any]:
-    """What makes somebody a user of a lock: a secret, for one person's device alone."""
+    """Return what makes somebody a user of a lock: a secret, for one person's device alone."""
     return {
         "version": VERSION,
         "lock": {

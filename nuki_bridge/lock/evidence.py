@@ -107,22 +107,22 @@ class Evidence:
     # -- the mark -----------------------------------------------------------------------------------------------------
 
     def sends(self, action: Action, suffix: str | None) -> Sent:
-        """An action is about to be sent: from now on the mark is its own alone."""
+        """Begin with an action that is about to be sent: from now on the mark is its own alone."""
         self._last = Sent(action, suffix, self._lock.clock(), self._mark if self._is_fresh else None)
         self._is_fresh = False
         return self._last
 
     def sends_again(self, sent: Sent, *, refused: bool) -> Sent:
-        """The same action is about to be sent again, because it was `refused` or the lock did nothing."""
+        """Begin again with the same action, because it was `refused` or the lock did nothing."""
         self._last = replace(sent, at=self._lock.clock(), refusals=sent.refusals + refused)
         return self._last
 
     def over(self) -> None:
-        """The last action has ended."""
+        """Note that the last action has ended."""
         self._over_at = self._lock.clock()
 
     def read(self, entries: Sequence[LogEntry]) -> None:
-        """These are the newest entries of the log, read while nothing of ours was on its way."""
+        """Take the newest entries of the log, read while nothing of ours was on its way."""
         newest, last, states = max(entries, key=_index, default=None), self._last, self._lock.states
         if newest is None:
             self._is_fresh = False
@@ -138,7 +138,7 @@ class Evidence:
         self._mark, self._is_fresh = newest, known and accounted and at_rest
 
     def _own(self, sent: Sent, entries: Sequence[LogEntry]) -> list[LogEntry]:
-        """The entries above the mark that are ours and can be of this action."""
+        """Return the entries above the mark that are ours and can be of this action."""
         assert sent.mark is not None
         number = self._lock.paired.authorization_id
         return [
@@ -155,7 +155,7 @@ class Evidence:
     # -- the proof ----------------------------------------------------------------------------------------------------
 
     def may_tell(self, sent: Sent) -> bool:
-        """The log can be asked, with a PIN that the lock has accepted."""
+        """Return whether the log can be asked, with a PIN that the lock has accepted."""
         return sent.mark is not None and self._pin.is_usable and self._pin.is_proven
 
     async def find(self, sent: Sent) -> Finding | None:
@@ -189,7 +189,7 @@ class Evidence:
         return Finding(None) if is_whole and not self._lock.profile.is_passing(sent.action, after) else None
 
     async def _newest(self) -> tuple[list[LogEntry], bool]:
-        """The newest entries, and whether they are all that the lock has written; raises as `Exchange.ask`.
+        """Return the newest entries, and whether they are all that the lock has written; raises as `Exchange.ask`.
 
         They are not if logging is switched off or a message got lost.
         """
@@ -228,5 +228,5 @@ def _completion(entry: LogEntry) -> Completion | int:
 
 
 def _bears(name: str, suffix: str | None) -> bool:
-    """The name in a log entry ends with this suffix, as far as there was room for it."""
+    """Return whether the name in a log entry ends with this suffix, as far as there was room for it."""
     return suffix is None or name.endswith(suffix) or len(name.encode()) >= NAME_SIZE - 3

@@ -1,6 +1,6 @@
-"""What is known of a lock's security PIN: which it is, whether the lock has accepted or refused it, or was not heard.
+"""What is known of a lock's security PIN: which it is, and whether the lock has accepted, refused or ignored it.
 
-A lock bans its owner for a few wrong PINs; whoever sends one asks here first, and tells here what came of it.
+A lock bans its owner for a few wrong PINs; whoever sends one asks here first, and reports here what came of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ async def _nothing(_deadline: float) -> None:
 class KnownPin:
     """`digits` is None while none is known, `refused` says that it has been tried in vain before.
 
-    `on_refused` is told each PIN that the lock refuses.  `family` gives the family of the lock as it is now: an update
+    `on_refused` gets each PIN that the lock refuses.  `family` gives the family of the lock as it is now: an update
     of its firmware may change it, and with it how many digits a PIN has.  `settle` is awaited with a deadline before a
     PIN that is `in_doubt` is used.
     """
@@ -40,7 +40,7 @@ class KnownPin:
         self.use(digits, refused=refused)
 
     def use(self, digits: str | None, *, refused: bool = False) -> None:
-        """Take this PIN from now on, of which nothing else is known."""
+        """Take this PIN from now on; nothing else is known of it."""
         self.digits = digits
         self.unheard = 0
         """How often it was sent, before the lock had ever accepted it, and the answer got lost: it may be refused."""
@@ -51,16 +51,16 @@ class KnownPin:
         self._refusal: LockError | None = _bad_pin() if refused else None
 
     def doubt(self) -> None:
-        """A change of this PIN was cut off."""
+        """Doubt this PIN: a change of it was cut off."""
         self.in_doubt = True
 
     @property
     def is_usable(self) -> bool:
-        """It is known, it can be this lock's, and the lock has not refused it."""
+        """Whether it is known, can be this lock's, and has not been refused by the lock."""
         return self.digits is not None and self._fits(self.digits) and self._refusal is None
 
     def to_send(self) -> int:
-        """As it goes into a message; raises `RequestError` if none is known that can be right, or its refusal."""
+        """Return it as it goes into a message; raises `RequestError` if no possible one is known, or its refusal."""
         if self.digits is None:
             raise RequestError(
                 "pin_required",
@@ -92,27 +92,27 @@ class KnownPin:
         return len(digits) == self._family().pin_digits
 
     def proves(self, number: int) -> bool:
-        """The PIN of this number is the one in use, and proven."""
+        """Return whether the PIN of this number is the one in use, and proven."""
         return self.is_proven and self.digits is not None and int(self.digits) == number
 
     def accepted(self, number: int) -> None:
-        """The lock has accepted a command with the PIN of this number; it may be another one by now."""
+        """Note that the lock accepted a command with the PIN of this number; another may be in use by now."""
         if self.digits is not None and int(self.digits) == number:
             self.is_proven, self.unheard = True, 0
 
     def is_right(self, digits: str) -> None:
-        """The lock says that this is its PIN: it is used from now on."""
+        """Use this PIN from now on: the lock says that it is its own."""
         self.use(digits)
         self.is_proven = True
 
     def was_refused(self, error: LockError) -> None:
-        """The lock has refused it with this error."""
+        """Note that the lock has refused it with this error."""
         self._refusal, self.is_proven = error, False
         if self.digits is not None:
             self._on_refused(self.digits)
 
     def was_unheard(self, number: int) -> None:
-        """A command with the PIN of this number got no answer."""
+        """Note that a command with the PIN of this number got no answer."""
         if not self.proves(number):
             self.unheard += 1
 

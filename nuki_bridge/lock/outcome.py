@@ -1,4 +1,4 @@
-"""What became of a lock action, told from what the lock showed of it since it was sent.
+"""What became of a lock action, by what the lock showed of it since it was sent.
 
 Pure, and cautious: an action counts as carried out, or as failed, only if the lock said so of this action or moved on
 account of it.  Two reports that are alike prove nothing: the same motor may have met the same obstacle twice, a lock
@@ -47,7 +47,7 @@ SUCCESS = name_of(Completion.SUCCESS)
 
 
 def failure(completion: int) -> LockError:
-    """The error under a completion status's name."""
+    """Return the error under a completion status's name."""
     code = name_of(completion)
     if completion == Completion.MOTOR_BLOCKED:
         return LockError(code, "the motor is blocked; check the door and the bolt")
@@ -90,7 +90,7 @@ class Traces:
         self._name: int | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
-        """The lock reports."""
+        """Take a report of the lock."""
         self.last = states
         profile, state = self.profile, states.lock_state
         self.restless |= state in profile.moving or state in profile.held
@@ -149,25 +149,25 @@ class Traces:
 
     @property
     def is_ours(self) -> bool:
-        """The lock has the action: what it does is done on its account."""
+        """Whether the lock has the action: what it does is done on its account."""
         return self.accepted or self.moved
 
     @property
     def waits(self) -> bool:
-        """The lock stands unlocked and is going to lock again, on account of this action."""
+        """Whether the lock stands unlocked and is going to lock again, on account of this action."""
         last = self.last
         if last is None or last.lock_state not in self.profile.waiting or self.is_over or not self.is_ours:
             return False
         return last.last_action is None or self.names_it(last)
 
     def shows_it_begun(self, states: KeyturnerStates) -> bool:
-        """Whether a report that came unasked on the link of this action says that the lock carries it out."""
+        """Return whether a report that came unasked on the link of this action says that the lock carries it out."""
         by_command = states.trigger == Trigger.SYSTEM and states.last_trigger in (Trigger.SYSTEM, None)
         named = states.last_action is None or self.profile.reported_as(self.action, states.last_action)
         return self.moved and states.lock_state in self.profile.moving and by_command and named
 
     def names_it(self, states: KeyturnerStates) -> bool:
-        """`states` tell of this action, and how it ended: a command over Bluetooth, by its own or a related name."""
+        """Return whether `states` name this action, a command over Bluetooth, as itself or a relative, and its end."""
         return (
             self.is_ours
             and not self.is_over
@@ -183,7 +183,7 @@ class Traces:
         return (told in (self.action, self._alias) or related) and self._name in (None, told)
 
     def completed(self, states: KeyturnerStates) -> Outcome | None:
-        """The outcome of an action of which the lock has said COMPLETE; None if that was not the end of it.
+        """Return the outcome of an action of which the lock has said COMPLETE, None if that was not the end of it.
 
         Some firmware says it while the latch is held or lock 'n' go waits.  Raises `LockError` if the action failed.
         """
@@ -202,9 +202,9 @@ class Traces:
         return Outcome(SUCCESS, states)
 
     def ended(self, states: KeyturnerStates) -> Outcome:
-        """The outcome of an action that is over, of which no COMPLETE was heard: what `states`, at rest, tell of it.
+        """Return the outcome of an action that is over without COMPLETE, by `states`, in which the lock rests.
 
-        Raises `LockError` if it failed, `OutcomeUnknown` if they do not tell.
+        Raises `LockError` if it failed, `OutcomeUnknown` if they do not say.
         """
         if self._succeeded(states):
             return Outcome(SUCCESS, states)
@@ -229,7 +229,7 @@ class Traces:
         return OutcomeUnknown(f"{name_of(self.action)} was sent; the lock is {name_of(states.lock_state)} now")
 
     def _succeeded(self, states: KeyturnerStates) -> bool:
-        """Whether these states, at rest, tell that the action was carried out.
+        """Return whether these states, at rest, say that the action was carried out.
 
         Not of one that the lock may never have got: somebody else's, or an earlier one, looks the same.
         """

@@ -1,7 +1,7 @@
-"""Pairing with one lock over its link: drives `protocol.pairing` and proves the new authorization.
+"""Pair with one lock over its link: drive `protocol.pairing` and prove the new authorization.
 
 Which lock, with whose permission, and where the result is stored is the bridge's business; when it has to be stored is
-told from here.
+said here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONNECT_PAUSE_S = 0.3
 
 
 class NotKept(LinkError):
-    """The lock told an authorization and does not know it afterwards: whatever was stored of it is worthless."""
+    """The lock gave an authorization and does not know it afterwards: whatever was stored of it is worthless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def pair(
     """Pair with the lock at `address`, which is in pairing mode; returns what to store (without a name) and its Config.
 
     The handshake runs once: it is not repeated on a refusal, least of all on a wrong PIN.  The lock stores the
-    authorization, in place of an older one of ours, before it tells it: `keep` is called at that very moment, with
+    authorization, in place of an older one of ours, before it sends it: `keep` is called at that very moment, with
     `nuki_id` as it was advertised, and has to make it durable.  Afterwards it is proved by reading states and
     configuration over an encrypted link; where that does not succeed the lock is paired all the same and the Config is
     None.  Only the lock itself can deny it: raises `NotKept` then, and before `keep` was called `LockError`,
@@ -169,7 +169,7 @@ class _Handshake:
         paired_with: Callable[[Authorization], PairedLock],
         keep: Callable[[PairedLock], None],
     ) -> PairedLock:
-        """Carry the handshake through; whatever fails after the lock has told the authorization is not yet a failure.
+        """Carry the handshake through; whatever fails after the lock has sent the authorization is not yet a failure.
 
         That is kept before anything else is awaited.
         """

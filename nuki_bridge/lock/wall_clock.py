@@ -1,7 +1,7 @@
 """A lock's wall clock: its time zone with daylight saving, and moments as that shows them.
 
-A lock tells and takes moments in UTC, and times of day as its wall clock shows them.  Which zone that goes by it tells
-as a timezone ID.  The offset beside one is not the offset in force: firmware 2.6 and 3.10 tells 0 for Berlin in August.
+A lock gives and takes moments in UTC, and times of day as its wall clock shows them.  The zone of that clock it gives
+as a timezone ID.  The offset beside one is not the offset in force: firmware 2.6 and 3.10 says 0 for Berlin in August.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ _HOUR: Final = timedelta(hours=1)
 
 
 def timezone_name(timezone_id: int | None) -> str | None:
-    """The name of a timezone ID, None if the lock has none or one that is not known here."""
+    """Return the name of a timezone ID, None if the lock has none or one that is not known here."""
     return _ZONES[timezone_id][0] if timezone_id is not None and timezone_id in _ZONES else None
 
 
 def zone_of(config: Config) -> tzinfo:
-    """The lock's time zone with its daylight saving.
+    """Return the lock's time zone with its daylight saving.
 
     A timezone ID decides alone; without one, or with one that is not known here, the offset and the DST mode do.
     """
@@ -99,14 +99,14 @@ def zone_of(config: Config) -> tzinfo:
 
 
 def zone_in(lock: Lock) -> tzinfo:
-    """The lock's time zone as far as it has told."""
+    """Return the lock's time zone as far as it is known."""
     if lock.config is not None:
         return zone_of(lock.config)
     return UTC if lock.states is None else _fixed(timedelta(minutes=lock.states.timezone_offset_min))
 
 
 def rfc3339(moment: datetime | None, zone: tzinfo) -> str | None:
-    """`moment` to the second with the offset that the lock's zone has then."""
+    """Return `moment` to the second, with the offset that the lock's zone has then."""
     if moment is None:
         return None
     try:
@@ -117,7 +117,7 @@ def rfc3339(moment: datetime | None, zone: tzinfo) -> str | None:
 
 @cache
 def _zone(timezone_id: int) -> tzinfo:
-    """The zone of an ID in the table; on a system without time zone data only the European summer is known."""
+    """Return the zone of an ID in the table; on a system without time zone data only the European summer is known."""
     from zoneinfo import ZoneInfo
 
     name, standard_min, has_summer = _ZONES[timezone_id]
@@ -138,7 +138,7 @@ def _fixed(offset: timedelta) -> tzinfo:
 
 
 def _change(year: int, month: int) -> datetime:
-    """When the European summer begins (March) or ends (October): the last Sunday, 1:00 UTC."""
+    """Return when the European summer begins (March) or ends (October): the last Sunday, 1:00 UTC."""
     last = datetime(year, month, 31, 1)
     return last - timedelta(days=(last.weekday() + 1) % 7)
 
@@ -154,11 +154,11 @@ class _EuropeanSummer(tzinfo):
         self._standard = standard if abs(standard) < timedelta(hours=23) else timedelta()
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        """Time from UTC to the wall clock that shows `moment`."""
+        """Return the time from UTC to the wall clock that shows `moment`."""
         return None if moment is None else self._standard + self._added(moment)
 
     def dst(self, moment: datetime | None) -> timedelta | None:
-        """What daylight saving adds."""
+        """Return what daylight saving adds."""
         return None if moment is None else self._added(moment)
 
     def _added(self, moment: datetime) -> timedelta:
@@ -169,10 +169,10 @@ class _EuropeanSummer(tzinfo):
         return _HOUR if is_summer else timedelta()
 
     def tzname(self, moment: datetime | None) -> None:
-        """It has no name."""
+        """Return no name: it has none."""
 
     def fromutc(self, moment: datetime) -> datetime:
-        """The wall clock at a moment in UTC."""
+        """Return the wall clock at a moment in UTC."""
         utc = moment.replace(tzinfo=None)
         ended = utc - _change(utc.year, 10)
         shown = utc + self._standard + (_HOUR if _is_summer(utc) else timedelta())
