@@ -9,7 +9,7 @@ what they are good for are the subject of `owner/`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -43,8 +43,22 @@ LIST_QUIET_S = 3.0
 END_QUIET_S = 0.5
 """Seconds to wait for the Status behind the last expected entry."""
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
 """Messages that tell how many entries follow."""
+
+
+class _Lost(Exception):
+    """A request was sent and its answer got lost, by `error`; `pin` went with it, None if it brought one."""
+
+    def __init__(self, error: NukiError, pin: int | None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.pin = pin
+
+
+def _unknown(lost: NukiError) -> OutcomeUnknown:
+    return OutcomeUnknown(f"the lock may have carried it out, but its answer got lost: {lost}")
 
 
 class Admin:
@@ -83,44 +97,62 @@ class Admin:
         lock, deadline, own_pin = self._lock, self._lock.clock() + timeout_s, not request.brings_pin
         if own_pin:
             await self.be_sure(deadline)
+
+        async def asked(message: OwnerRequest) -> M:
+            answer = await lock.exchange.ask(message, wanted)
+            if own_pin:
+                self.pin.accepted(message.security_pin)
+            return answer
+
         async with lock.linked(deadline):
             self.edits += 1
-            pin = 0
             lost: NukiError | None = None
-
-            async def send(nonce: bytes) -> M:
-                nonlocal lost, pin
-                # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
-                pin = self.pin.to_send() if own_pin else 0
-                if given is not None:
-                    self.pin.check_given(given)
-                try:
-                    return await lock.exchange.ask(request.signed(nonce, pin), wanted)
-                except (LinkError, ProtocolError) as error:
-                    lost = error
-                    raise
-
             while True:
                 try:
-                    answer = await with_challenge(send, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
-                except LockError as error:
-                    self.note_refusal(error, own_pin=own_pin)
-                    raise
-                except (LinkError, ProtocolError) as error:
+                    return await self.send_signed(request, asked, deadline, given=given)
+                except _Lost as latest:
+                    lost = latest.error
+                    is_harmless = latest.pin is None or self.pin.proves(latest.pin)
+                    if not repeat or not is_harmless or lock.clock() >= deadline:
+                        raise _unknown(lost) from lost
+                    log.debug("%s: %s; sending it again", lock.name, lost)
+                except (LinkError, ProtocolError):
                     if lost is None:
                         raise  # nothing has been sent
-                    if own_pin and error is lost:
-                        self.pin.was_unheard(pin)
-                    proven = not own_pin or self.pin.proves(pin)
-                    if error is not lost or not repeat or not proven or lock.clock() >= deadline:
-                        raise OutcomeUnknown(
-                            f"the lock may have carried it out, but its answer got lost: {lost}"
-                        ) from lost
-                    log.debug("%s: %s; sending it again", lock.name, lost)
-                else:
-                    if own_pin:
-                        self.pin.accepted(pin)
-                    return answer
+                    raise _unknown(lost) from lost
+
+    async def send_signed(
+        self,
+        request: OwnerRequest,
+        send: Callable[[OwnerRequest], Awaitable[T]],
+        deadline: float,
+        *,
+        given: str | None = None,
+    ) -> T:
+        """Return what `send` gives for `request` with challenge and PIN, over the link that is up, in this task's turn.
+
+        It is sent again if the lock has not taken it, as `with_challenge` tells; `given` is as for `ask`.  What `send`
+        does not catch itself of a broken link is for this class alone.
+        """
+        lock, own_pin = self._lock, not request.brings_pin
+
+        async def sign_and_send(nonce: bytes) -> T:
+            # while we waited it may have been refused, or a new link shows that the lock's PINs have more digits
+            pin = self.pin.to_send() if own_pin else 0
+            if given is not None:
+                self.pin.check_given(given)
+            try:
+                return await send(request.signed(nonce, pin))
+            except (LinkError, ProtocolError) as error:
+                if own_pin:
+                    self.pin.was_unheard(pin)
+                raise _Lost(error, pin if own_pin else None) from None
+
+        try:
+            return await with_challenge(sign_and_send, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
+        except LockError as error:
+            self.note_refusal(error, own_pin=own_pin)
+            raise
 
     async def remove(self, request: OwnerRequest, timeout_s: float) -> None:
         """Delete an entry of a list.
@@ -185,35 +217,27 @@ class Admin:
         """
         lock = self._lock
         await self.be_sure(deadline)
+
+        async def collect(message: OwnerRequest) -> list[M]:
+            try:
+                return await self._collect(message, entry, count)
+            except (LinkError, ProtocolError):
+                await lock.exchange.drop()
+                raise
+
         async with lock.linked(deadline):
-            pin = 0
-            lost: NukiError | None = None
-
-            async def collect(nonce: bytes) -> list[M]:
-                nonlocal lost, pin
-                pin = self.pin.to_send()  # as in `ask`
-                try:
-                    return await self._collect(request.signed(nonce, pin), entry, count, pin)
-                except (LinkError, ProtocolError) as error:
-                    lost = error
-                    await lock.exchange.drop()
-                    self.pin.was_unheard(pin)
-                    raise
-
             while True:
                 try:
-                    return await with_challenge(collect, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
-                except LockError as error:
-                    self.note_refusal(error)
-                    raise
-                except (LinkError, ProtocolError) as error:
-                    if error is not lost or not self.pin.proves(pin):
-                        raise
-                    if lock.clock() >= deadline:
-                        raise TimedOut("the lock did not send its list within the deadline") from error
-                    log.debug("%s: %s; asking again", lock.name, error)
+                    return await self.send_signed(request, collect, deadline)
+                except _Lost as latest:
+                    lost = latest
+                if lost.pin is None or not self.pin.proves(lost.pin):
+                    raise lost.error
+                if lock.clock() >= deadline:
+                    raise TimedOut("the lock did not send its list within the deadline") from lost.error
+                log.debug("%s: %s; asking again", lock.name, lost.error)
 
-    async def _collect(self, request: Message, entry: type[M], count: type[Counting], pin: int) -> list[M]:
+    async def _collect(self, request: OwnerRequest, entry: type[M], count: type[Counting]) -> list[M]:
         """Return the entries up to the Status behind them, or up to a silence.  Any of them proves the PIN.
 
         The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
@@ -242,7 +266,7 @@ class Admin:
                     raise TimedOut("the lock's list broke off") from None
                 return found
             if isinstance(answer, Status | entry | count):
-                self.pin.accepted(pin)
+                self.pin.accepted(request.security_pin)
             if isinstance(answer, Status):
                 return found
             if isinstance(answer, entry):

@@ -13,14 +13,13 @@ from nuki_bridge.arguments import Arguments, Declaration
 from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, TimedOut
 from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
-from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.codes import StatusCode
 from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
 
 if TYPE_CHECKING:
-    from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
+    from nuki_bridge.protocol.wire import OwnerRequest
 
 
 async def _calibrate(call: Call) -> Answer:
@@ -29,12 +28,7 @@ async def _calibrate(call: Call) -> Answer:
     deadline = lock.clock() + call.left_s()
     await admin.be_sure(deadline)
     async with lock.linked(deadline):
-        follow = partial(_follow, lock, admin)
-        try:
-            states = await with_challenge(follow, partial(lock.fresh_nonce, deadline), lock.clock, deadline)
-        except LockError as error:
-            admin.note_refusal(error)
-            raise
+        states = await admin.send_signed(RequestCalibration(), partial(_follow, lock), deadline)
     if states.lock_state == lock.profile.blocked:
         raise LockError("motor_blocked", "the motor is blocked; check the door and the bolt")
     if states.lock_state == lock.profile.uncalibrated:
@@ -42,10 +36,10 @@ async def _calibrate(call: Call) -> Answer:
     return {"data": {"state": lock.profile.state_word(states.lock_state)}}
 
 
-async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
+async def _follow(lock: Lock, request: OwnerRequest) -> KeyturnerStates:
     """Send the request and follow it to its end; raises `OutcomeUnknown` if the link breaks."""
     try:
-        return await _send_and_follow(lock, admin, nonce)
+        return await _send_and_follow(lock, request)
     except (LinkError, ProtocolError) as lost:
         await lock.exchange.drop()
         lock.schedule_states()
@@ -54,10 +48,10 @@ async def _follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
         ) from lost
 
 
-async def _send_and_follow(lock: Lock, admin: Admin, nonce: bytes) -> KeyturnerStates:
+async def _send_and_follow(lock: Lock, request: OwnerRequest) -> KeyturnerStates:
     """To the end: COMPLETE, or a lock that reports no movement any more."""
     exchange = lock.exchange
-    await exchange.send(RequestCalibration(nonce=nonce, security_pin=admin.pin.to_send()))
+    await exchange.send(request)
     answered = False
     give_up_at = lock.clock() + ACTION_TIMEOUT_S
     while lock.clock() < give_up_at:
