@@ -11,7 +11,9 @@ cd "$(dirname "$0")/.."
 
 venv=${VENV:-/opt/nuki-bridge}
 command=${PREFIX:-/usr/local}/bin/nuki-bridge
-unit=/etc/systemd/system/nuki-bridge.service
+units=/etc/systemd/system
+unit=$units/nuki-bridge.service
+web_unit=$units/nuki-bridge-web.service
 drop_in=/etc/systemd/system/bluetooth.service.d/nuki-bridge.conf
 policy=/etc/dbus-1/system.d/nuki-bridge.conf
 config=/etc/nuki-bridge/config.yaml
@@ -73,8 +75,10 @@ install_service() {
     install -D -m 644 systemd/dbus-1/nuki-bridge.conf "$root$policy"
     install -D -m 644 systemd/bluetooth.service.d/nuki-bridge.conf "$root$drop_in"
     install -d "$root${unit%/*}" "$root${config%/*}"
-    sed "s,/usr/bin/nuki-bridge,$venv/bin/nuki-bridge," systemd/nuki-bridge.service >"$root$unit"
-    chmod 644 "$root$unit"
+    for each in "$unit" "$web_unit"; do
+        sed "s,/usr/bin/nuki-bridge,$venv/bin/nuki-bridge," "systemd/${each##*/}" >"$root$each"
+        chmod 644 "$root$each"
+    done
     [ -n "$root" ] || systemd-sysusers "$PWD/systemd/sysusers.d/nuki-bridge.conf"
     if [ ! -e "$root$config" ] && [ ! -L "$root$config" ]; then
         install -m 640 etc/config.yaml "$root$config"
@@ -83,23 +87,23 @@ install_service() {
     reload_dbus
     if systemd_runs; then
         systemctl daemon-reload
-        systemctl enable --quiet nuki-bridge
-        systemctl restart nuki-bridge
+        systemctl enable --quiet nuki-bridge nuki-bridge-web
+        systemctl restart nuki-bridge nuki-bridge-web
     fi
 }
 
 uninstall() {
     if systemd_runs && [ -e "$unit" ]; then
-        systemctl disable --quiet --now nuki-bridge
+        systemctl disable --quiet --now nuki-bridge nuki-bridge-web
     fi
     [ "$(readlink "$root$command")" != "$venv/bin/nuki-bridge" ] || rm "$root$command"
     rm -rf "$root${venv:?}"
-    rm -f "$root$unit" "$root$policy" "$root$drop_in"
+    rm -f "$root$unit" "$root$web_unit" "$root$policy" "$root$drop_in"
     rmdir --ignore-fail-on-non-empty "$root${drop_in%/*}" 2>/dev/null || true
     reload_dbus
     ! systemd_runs || systemctl daemon-reload
     echo "nuki-bridge is gone. What is left: /etc/nuki-bridge (configuration), /var/lib/nuki-bridge (paired locks and"
-    echo "their keys) and the user nuki-bridge."
+    echo "their keys), /var/lib/nuki-bridge-web (the page's certificates) and the users nuki-bridge and nuki-bridge-web."
 }
 
 check "${1:-}"
@@ -107,7 +111,8 @@ case ${1:-} in
 install)
     install_program
     install_service
-    echo "nuki-bridge is installed: $command, $config, nuki-bridge.service"
+    echo "nuki-bridge is installed: $command, $config, nuki-bridge.service;"
+    echo "\`sudo $command web setup\` sets the phone page up"
     ;;
 uninstall)
     uninstall

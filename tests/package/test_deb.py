@@ -132,6 +132,9 @@ def test_all_belongs_to_root_and_only_root_can_write(package: Package) -> None:
 
 def test_the_program_is_there_whole_and_nothing_else(package: Package) -> None:
     modules = {str(each.relative_to(ROOT)) for each in (ROOT / "nuki_bridge").rglob("*.py")}
+    page = (ROOT / "nuki_bridge" / "web" / "page").rglob("*")
+    modules |= {str(each.relative_to(ROOT)) for each in page if each.is_file()} | {"nuki_bridge/web/authority.html"}
+    assert "nuki_bridge/web/page/vendor/nacl-fast.js" in modules
     unpacked = {name.removeprefix(f"{LIBRARY}/") for name in package.contents if name.startswith(LIBRARY)}
     assert {each for each in unpacked if ".dist-info/" not in each} == {*modules, "nuki_bridge/py.typed"}
     assert re.match(rb"#! ?/usr/bin/python3\n", package.contents["usr/bin/nuki-bridge"])
@@ -140,6 +143,7 @@ def test_the_program_is_there_whole_and_nothing_else(package: Package) -> None:
 def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
     for name, source in {
         "usr/lib/systemd/system/nuki-bridge.service": "systemd/nuki-bridge.service",
+        "usr/lib/systemd/system/nuki-bridge-web.service": "systemd/nuki-bridge-web.service",
         "usr/lib/systemd/system/bluetooth.service.d/nuki-bridge.conf": "systemd/bluetooth.service.d/nuki-bridge.conf",
         "usr/lib/sysusers.d/nuki-bridge.conf": "systemd/sysusers.d/nuki-bridge.conf",
         "usr/share/dbus-1/system.d/nuki-bridge.conf": "systemd/dbus-1/nuki-bridge.conf",

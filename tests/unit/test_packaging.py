@@ -86,6 +86,11 @@ def test_unit_policy_and_scripts_name_the_same_user_and_paths() -> None:
     assert f"userdel {user} " in postrm
     state = f"/var/lib/{re.findall(r'^StateDirectory=(.*)$', unit, re.MULTILINE)[0]}"
     assert f"rm -rf {state} " in postrm
+    page = (ROOT / "systemd" / "nuki-bridge-web.service").read_text()
+    users = (ROOT / "systemd" / "sysusers.d" / "nuki-bridge.conf").read_text()
+    assert re.findall(r"^User=(.*)$", page, re.MULTILINE) == re.findall(r"^u (nuki-bridge-web) ", users, re.MULTILINE)
+    assert "userdel nuki-bridge-web " in postrm
+    assert "/var/lib/nuki-bridge-web" in postrm
     # What `make install` replaces by the path in the virtual environment.
     assert len(re.findall(r"^ExecStart=/usr/bin/nuki-bridge run", unit, re.MULTILINE)) == 1
     assert "s,/usr/bin/nuki-bridge," in (ROOT / "systemd" / "install.sh").read_text()
