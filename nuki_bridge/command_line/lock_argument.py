@@ -30,8 +30,9 @@ def in_place(argv: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
     """
     places = [place for place in range(len(argv)) if _is_word(argv, place)]
     command = argv[places[0]] if places else ""
-    what = _choices(_parser_of(command, parser), "what")
-    if not what:
+    below = _parser_of(command, parser)
+    what = _choices(below, "what")
+    if below is None or not what or all(action.dest != "lock" for action in below._actions):
         return list(argv)
     behind = places[1:3]
     said = [argv[place] for place in behind]

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import argparse
 
+from nuki_bridge.command_line import web_setup
 from nuki_bridge.command_line.registration import Commands
 
 
 def declare(commands: Commands) -> None:
     """Add the command with its arguments."""
-    commands.add("web", "serve the page with which people open the door by phone", serve)
+    parser = commands.add("web", "serve the page with which people open the door by phone", serve)
+    add = commands.add_below(parser, "setup")
+    web_setup.declare(add("setup", "ask three questions, write the configuration and show the page's address", _setup))
+
+
+def _setup(arguments: argparse.Namespace) -> int:
+    return web_setup.setup(arguments)
 
 
 def serve(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import pytest
 from nuki_bridge.command_line.cli import main
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.kinds import Secret, TlsSettings
+from nuki_bridge.web import settings as web_settings
 from nuki_bridge.web.settings import BrokerSettings, CertificateFiles, GuestSettings, WebSettings, load
 
 
@@ -146,3 +147,34 @@ def test_check_config_checks_the_page_beside_it(tmp_path: Path, capsys: pytest.C
     (tmp_path / "web.yaml").write_text("port: 8080\n")
     assert main(["check-config", "--config", str(tmp_path / "config.yaml")]) == 0
     assert f"{tmp_path}/web.yaml is valid" in capsys.readouterr().out
+
+
+def test_the_example_and_the_documentation_name_every_key() -> None:
+    root = Path(__file__).parents[2]
+    example, page = (root / "etc" / "web.yaml").read_text(), (root / "docs" / "page.md").read_text()
+    below = {"tls": web_settings._FILES, "broker": web_settings._BROKER, "guest": web_settings._GUEST}
+    for key in web_settings._WEB:
+        assert f"#{key}:" in example, key
+        for each in [f"{key}.{inner}" for inner in below.get(key, ())] or [key]:
+            assert f"`{each}`" in page, each
+
+
+def test_the_example_is_valid_without_its_comment_signs(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    lines = (root / "etc" / "web.yaml").read_text().splitlines()
+    left_out = ("#tls:", "#insecure", "#  password_file")
+    text = "\n".join(
+        each[1:]
+        for each in lines
+        if each.startswith("#")
+        and ":" in each
+        and (each[1] != " " or each[1:3] == "  ")
+        and not each.startswith(left_out)
+    )
+    found = loaded(tmp_path, text)
+    assert (found.port, found.own_ca, found.broker, found.guest) == (
+        443,
+        ("door.lan", "192.168.1.5"),
+        BrokerSettings(),
+        GuestSettings("guest"),
+    )
