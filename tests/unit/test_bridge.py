@@ -847,3 +847,18 @@ async def test_stale_door_is_cleared_when_the_lock_has_no_sensor(house: House) -
         house.retained["nuki/front/door"] = "open"
         house.send("front/door", b"open", retain=True)
         assert "nuki/front/door" not in house.retained
+
+
+async def test_the_last_action_of_a_lock_is_not_told_of_the_next_one_of_its_name(tmp_path: Path) -> None:
+    house = House(tmp_path / "state", LockSettings("front"))
+    async with house.running():
+        await house.pair(name="front")
+        assert (await house.ask("front/set", "lock"))["status"] == "ok"
+        await asyncio.sleep(5.0)
+        assert json.loads(house.retained["nuki/front/status"])["last_lock_action"]["action"] == "lock"
+        assert (await house.ask("bridge/request/unpair", {"name": "front"}))["status"] == "ok"
+        await house.pair(ULTRA, name="front", pin="123456")
+        await asyncio.sleep(5.0)
+        status = json.loads(house.retained["nuki/front/status"])
+        assert status["address"] == ULTRA
+        assert status["last_lock_action"] is None or status["last_lock_action"]["action"] != "lock"
