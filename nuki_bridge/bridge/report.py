@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nuki_bridge.lock import changes, state_json
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import advanced_config, lock_config
+from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import DoorState, name_of
-
-if TYPE_CHECKING:
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.lock.profile import Profile
-    from nuki_bridge.protocol.advanced_config import AdvancedConfig
-    from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
-    from nuki_bridge.store import PairedLock
+from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
+from nuki_bridge.store import PairedLock
 
 ONLINE = b"online"
 OFFLINE = b"offline"

@@ -9,19 +9,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError
+from nuki_bridge.lock.admin import Admin
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner.pin_change import CutOff
 from nuki_bridge.owner.refused_pins import Attempt, Refusals, RefusedPins
 from nuki_bridge.owner.setting import READ_BACK_S
 from nuki_bridge.protocol.codes import ErrorCode, Family
-
-if TYPE_CHECKING:
-    from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.store import PairedLock, Store
+from nuki_bridge.store import PairedLock, Store
 
 log = logging.getLogger(__name__)
 

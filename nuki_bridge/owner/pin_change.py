@@ -8,16 +8,12 @@ So nothing is tried that somebody may have made up, and there is one wrong try a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nuki_bridge.errors import LockError, NukiError
+from nuki_bridge.lock.admin import Admin
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.owner.refused_pins import Attempt, Refusals
 from nuki_bridge.protocol.codes import ErrorCode
-
-if TYPE_CHECKING:
-    from nuki_bridge.lock.admin import Admin
-    from nuki_bridge.lock.lock import Lock
 
 _ATTEMPTS = Attempt.DOUBT, Attempt.DOUBT_AGAIN
 

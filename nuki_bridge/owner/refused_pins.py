@@ -11,11 +11,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.store import PairedLock, Store
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.store import PairedLock, Store
 
 REFUSED_FOR_S = 3600.0
 """Seconds for which a PIN that the lock has refused is not tried again."""

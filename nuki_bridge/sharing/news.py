@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from nuki_bridge.lock import state_json
+from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.topics.topics import Publication
-
-if TYPE_CHECKING:
-    from nuki_bridge.protocol.messages import KeyturnerStates
 
 PAUSE_S = 2.0
 """Between two messages about one lock: a turn changes its state several times, and each message makes guests ask."""
