@@ -83,6 +83,7 @@ class Traces:
         self._phase = 0
         self._has_waited = False
         self._has_failed = False
+        self._failed: int | None = None  # how it ended, at the first rest after its movement
         self._wait_s = 0
         self._waited_at: datetime | None = None  # lock 'n' go was last seen waiting, by the lock's clock
         self._locks_at: datetime | None = None
@@ -92,6 +93,7 @@ class Traces:
     def saw(self, states: KeyturnerStates) -> None:
         """Take a report of the lock."""
         self.last = states
+        self.is_over |= self._failed is not None
         profile, state = self.profile, states.lock_state
         self.restless |= state in profile.moving or state in profile.held
         if state in profile.passes_through(self.action) and states.trigger == Trigger.SYSTEM:
@@ -114,6 +116,13 @@ class Traces:
         may_count = self.moved or (self.accepted and profile.is_repeatable(self.action))
         if may_count and not profile.is_passing(self.action, states) and self._succeeded(states):
             self._reached = states
+        elif self._reached is None and self._rests_failed(states):
+            self._failed = states.last_completion
+
+    def _rests_failed(self, states: KeyturnerStates) -> bool:
+        """The lock took the action, moved, and rests now because it failed."""
+        rests = self.accepted and self.moved and not self.profile.is_passing(self.action, states)
+        return rests and not self.is_blind and self.names_it(states) and states.last_completion != Completion.SUCCESS
 
     def link_lost(self) -> None:
         """Nothing of it may be told over the link any more.
@@ -189,6 +198,8 @@ class Traces:
         """
         if not self.is_ours:
             return Outcome(SUCCESS, states) if self.profile.leads_to(self.action, states) else None
+        if self._failed is not None:
+            raise failure(self._failed)
         named = self.names_it(states)
         if states.lock_state in self.profile.moving:  # on account of another one
             return None if self.action in self.profile.waits else Outcome(SUCCESS, states)
@@ -214,6 +225,8 @@ class Traces:
             if failed and not self.is_blind:
                 raise self._unknown(states)  # it got there, and then failed? or somebody else's did
             return Outcome(SUCCESS, self._reached)  # it got there, and was turned on since
+        if self._failed is not None:
+            raise failure(self._failed)
         if self.is_over or self.is_blind or self._may_be_another(states):
             raise self._unknown(states)
         if failed:

@@ -182,6 +182,22 @@ def test_after_its_link_was_lost_what_the_lock_does_may_be_anothers(
     assert word_of_end(found) == told
 
 
+@pytest.mark.parametrize("lost_after", [2, 3, 4])
+@pytest.mark.parametrize("later", [(JAMMED,), (STOPPED,), (LOCKING, LOCKED), (LOCKED,)])
+def test_what_the_lock_has_accepted_ends_where_it_first_rests(
+    later: tuple[KeyturnerStates, ...], lost_after: int
+) -> None:
+    """What comes after is of another one, whether the link lives on or not."""
+    found = Traces(SMART_LOCK, A.LOCK)
+    found.accepted = True
+    for number, each in enumerate((LOCKING, JAMMED, *later)):
+        if number == lost_after:
+            found.link_lost()
+        found.saw(each)
+    assert word_of_end(found) == "motor_blocked"
+    assert word_of_complete(found, later[-1]) == "motor_blocked"
+
+
 def test_a_lock_n_go_that_failed_and_waits_again_is_another() -> None:
     failed = report(S.UNLOCKED, (A.LOCK_N_GO, SYSTEM, Completion.INCOMPLETE))
     assert word(A.LOCK_N_GO, failed, accepted=True) == "incomplete"
