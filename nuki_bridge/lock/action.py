@@ -66,7 +66,7 @@ GIVE_WAY_S = 0.5
 """Seconds between checks, while lock 'n' go waits, whether anybody else wants the lock's turn."""
 
 NOTHING_MOVED = frozenset({ErrorCode.BAD_NONCE, ErrorCode.BUSY})
-"""TurnRefusals of a lock that has not begun what it was asked for."""
+"""Refusals of a lock that has not begun what it was asked for."""
 ENDS = frozenset({ErrorCode.MOTOR_BLOCKED, ErrorCode.CANCELED, ErrorCode.MOTOR_TIMEOUT})
 """How an action ends for which the motor has started: before the lock has taken it, it is of an earlier one."""
 
@@ -250,8 +250,8 @@ class ActionRun:
             try:
                 answer = await exchange.receive(min(left_s, GIVE_WAY_S) if self._waits else left_s)
             except LockError as error:
-                if error.command not in (Command.LOCK_ACTION, 0) or (self._has_word and error.number in NOTHING_MOVED):
-                    continue  # not about this action, which the lock has taken
+                if self._is_of_another(error):
+                    continue
                 if error.number in ENDS and not traces.accepted:
                     raise UnexpectedMessage(f"the lock says of an action that it never took: {error}") from error
                 raise
@@ -260,12 +260,9 @@ class ActionRun:
                     continue
                 if not traces.is_ours:
                     raise
-                states = await self._read_states()
-                if not lock.profile.is_passing(action, states):
-                    try:
-                        return await self._find_outcome()
-                    finally:
-                        await exchange.drop()  # a late COMPLETE would pass for the next action's
+                outcome = await self._ended_silently()
+                if outcome is not None:
+                    return outcome
                 quiet_at = lock.clock() + QUIET_S
                 continue
             if isinstance(answer, KeyturnerStates):
@@ -277,14 +274,34 @@ class ActionRun:
                 self._is_accepted()
                 quiet_at = max(quiet_at, lock.clock() + QUIET_S)
             elif isinstance(answer, Status):
-                last = traces.last
-                if last is None or last is self._before_word or lock.profile.is_passing(action, last):
-                    last = await self._read_states()
-                outcome = traces.completed(last)
+                outcome = await self._completed()
                 if outcome is not None:
-                    self._overtake({run for run in self._ends if not run._waits})
                     return outcome
         raise self._still_moving()
+
+    async def _ended_silently(self) -> Outcome | None:
+        """Ask for the states; return the outcome if the lock is at rest, None if it is still moving."""
+        states = await self._read_states()
+        if self._lock.profile.is_passing(self._action, states):
+            return None
+        try:
+            return await self._find_outcome()
+        finally:
+            await self._lock.exchange.drop()  # a late COMPLETE would pass for the next action's
+
+    async def _completed(self) -> Outcome | None:
+        """Return the outcome of an action that the lock calls complete; None if it is not over all the same."""
+        last = self._traces.last
+        if last is None or last is self._before_word or self._lock.profile.is_passing(self._action, last):
+            last = await self._read_states()
+        outcome = self._traces.completed(last)
+        if outcome is not None:
+            self._overtake({run for run in self._ends if not run._waits})
+        return outcome
+
+    def _is_of_another(self, error: LockError) -> bool:
+        """Return whether the lock says so of something else: of another command, or as it has taken this one."""
+        return error.command not in (Command.LOCK_ACTION, 0) or (self._has_word and error.number in NOTHING_MOVED)
 
     async def _read_states(self) -> KeyturnerStates:
         """Ask for the states over the link that is up; a refusal of that says nothing of the action.
