@@ -28,6 +28,7 @@ LAYERS = (
     "yamlpage",
     "kinds",
     "config",
+    "schema",
     "database",
     "store",
     "mqtt",
