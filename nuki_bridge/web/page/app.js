@@ -10,7 +10,7 @@ import { Door } from "./door.js";
 import { readCode } from "./invitation.js";
 import { Store } from "./store.js";
 import { language, speak, t } from "./texts.js";
-import { el, note, say } from "./ui.js";
+import { el, head, note, say } from "./ui.js";
 import { detailsView } from "./views/details.js";
 import { doorView } from "./views/door.js";
 import { doorsView } from "./views/doors.js";
@@ -18,7 +18,7 @@ import { invitationView } from "./views/invitation.js";
 import { redeemView } from "./views/redeem.js";
 
 /** @typedef {{node: HTMLElement, end?: () => void}} Shown what a view returns */
-/** @typedef {{view: string, id?: string, code?: string, problem?: string}} Place where the page is; only view and ID get into the history */
+/** @typedef {{view: string, id?: string, path?: string[], code?: string, problem?: string}} Place where the page is; only view, ID and path get into the history */
 
 export class Page {
   store = new Store();
@@ -33,7 +33,13 @@ export class Page {
   install = null;
 
   /** Views by name. @type {Record<string, (page: Page, place: Place) => Shown | Promise<Shown>>} */
-  views = { doors: doorsView, door: doorView, details: detailsView, redeem: redeemView, invitation: invitationView };
+  views = {
+    doors: doorsView, door: doorView, details: detailsView, redeem: redeemView, invitation: invitationView,
+    owner: async (page, place) => {
+      const part = await import("./owner/main.js").catch(() => null);
+      return part ? part.ownerView(page, place) : missingView();
+    },
+  };
 
   async start() {
     addEventListener("hashchange", () => this.arrive(takeFragment()));
@@ -57,6 +63,7 @@ export class Page {
 
   /** The first view: the only door, or the list of them, or where a code is entered. @returns {Place} */
   home() {
+    if (localStorage.getItem("owner")) return { view: "owner" };
     if (this.doors.size === 0) return { view: "redeem" };
     return this.doors.size === 1 ? { view: "door", id: [...this.doors.keys()][0] } : { view: "doors" };
   }
@@ -80,7 +87,7 @@ export class Page {
 
   /** Go to a view, which "back" leaves again. @param {Place} place */
   go(place) {
-    history.pushState({ view: place.view, id: place.id }, "");
+    history.pushState({ view: place.view, id: place.id, path: place.path }, "");
     return this.show(place);
   }
 
@@ -127,6 +134,12 @@ export class Page {
     return el("footer", {}, el("button", { type: "button", class: "plain", lang: other, onclick: change }, t("app.language")));
   }
 }
+
+/** In place of the owner's part, which could not be loaded. @returns {Shown} */
+const missingView = () => ({
+  node: el("div", { class: "view" }, head(t("app.owner"), null), note("failed", el("p", {}, t("error.offline"))),
+    el("button", { type: "button", class: "primary wide", onclick: () => location.reload() }, t("app.retry"))),
+});
 
 /** The fragment of the address, which is removed from it. */
 function takeFragment() {

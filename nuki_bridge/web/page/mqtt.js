@@ -129,15 +129,15 @@ export class Mqtt {
    * Ask by request and response (MQTT 5): the answer comes on `inbox`, which has to be subscribed to by nobody else.
    * Throws `Problem`, `timeout` among them.
    * @param {string} topic @param {Uint8Array | string} payload @param {string} inbox @param {number} timeoutMs
-   * @returns {Promise<MqttMessage>}
+   * @param {number} [expiryS] after which nobody gets it any more @returns {Promise<MqttMessage>}
    */
-  async request(topic, payload, inbox, timeoutMs) {
+  async request(topic, payload, inbox, timeoutMs, expiryS = Math.ceil(timeoutMs / 1000)) {
     const correlation = random(16);
     /** @type {Promise<MqttMessage>} */
     const answer = new Promise((resolve) => this.#requests.set(hex(correlation), resolve));
     try {
       if (!this.#readers.has(inbox)) await this.subscribe(inbox, (message) => this.#answered(message));
-      await this.publish(topic, payload, { responseTopic: inbox, correlation, expiry: Math.ceil(timeoutMs / 1000) });
+      await this.publish(topic, payload, { responseTopic: inbox, correlation, expiry: expiryS });
       return await within(Promise.race([answer, this.over]), timeoutMs);
     } finally {
       this.#requests.delete(hex(correlation));

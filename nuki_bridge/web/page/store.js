@@ -130,14 +130,14 @@ export class Store {
   /** Do what a `forget` without a network has left undone. @returns {Promise<boolean>} nothing is left undone */
   async sweep() {
     if (!localStorage.getItem("sweep")) return true;
-    const doors = await this.doors(), language = localStorage.getItem("language");
+    const doors = await this.doors(), kept = ["language", "owner"].map((name) => [name, localStorage.getItem(name)]);
     const notes = await this.#with("notes", "readonly", (store) => store.getAll());
     this.close();
     const answer = await fetch("forget", { method: "POST", cache: "no-store" }).catch(() => null);
     // Written again whatever came of it: the browser may have cleared the origin although the answer got lost.
     for (const door of doors) await this.#with("doors", "readwrite", (store) => store.put(door));
     for (const note of notes) await this.#with("notes", "readwrite", (store) => store.put(note));
-    if (language) localStorage.setItem("language", language);
+    for (const [name, value] of kept) if (name && value) localStorage.setItem(name, value);
     if (!answer?.ok) localStorage.setItem("sweep", "1");
     else localStorage.removeItem("sweep");
     return answer?.ok === true;

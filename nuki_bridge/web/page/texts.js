@@ -23,6 +23,7 @@ const TABLE = {
   "redeem.code": ["Code", "Code"],
   "redeem.hint": ["16 letters and digits", "16 Buchstaben und Ziffern"],
   "redeem.enter": ["Go on", "Weiter"],
+  "app.owner": ["I am the owner", "Ich bin der Besitzer"],
   "invitation.title": ["You are invited", "Du bist eingeladen"],
   "invitation.intro": [
     "You get a key to a door at {host}, on this phone, in this browser. The code works once.",
@@ -226,7 +227,7 @@ export function timeText(ms) {
 const WEEKDAYS = ["mo", "tu", "we", "th", "fr", "sa", "su"];
 
 /** @param {string} day `mo` to `su` */
-function weekdayText(day) {
+export function weekdayText(day) {
   const index = WEEKDAYS.indexOf(day);
   if (index < 0) return day;
   return new Intl.DateTimeFormat(language, { weekday: "short", timeZone: "UTC" }).format(new Date(Date.UTC(2024, 0, 1 + index)));

@@ -1,0 +1,242 @@
+/**
+ * What an owner's account sees and may do: the bridges and locks below the broker, requests to them, and lock actions.
+ * Nothing is ever repeated here. Views show it and listen to its event `change`.
+ */
+
+import { hex, text } from "../bytes.js";
+import { Connection } from "../connection.js";
+import { random } from "../crypto.js";
+import { Problem, codeOf, within } from "../problem.js";
+
+/** A request may wait for the bridge no longer than this, in s; it is gone then. */
+const EXPIRY_S = 15;
+/** How long an answer is waited for, in ms. */
+const ANSWER_MS = 25000;
+/** Lists are read a page at a time and may take so long, in ms. */
+export const LIST_MS = 310000;
+/** The end of an action is waited for so long, in ms; lock 'n' go pauses up to 60 s. */
+const ACTION_MS = 60000;
+const PAUSE_MS = 130000;
+
+/** How long the bridge's first word is waited for, in ms: it is retained at the broker. */
+const FIRST_WORD_MS = 3000;
+
+/**
+ * @typedef {object} OwnLock a lock as the bridge tells of it
+ * @property {string} key base topic and name, which is what places are named by
+ * @property {string} base
+ * @property {string} name
+ * @property {any} status
+ * @property {string | null} state
+ * @property {string | null} availability
+ * @property {any[] | null} users
+ * @property {any[] | null} invitations
+ * @property {any} battery
+ * @property {Doing | null} doing
+ */
+/** @typedef {{action: string, step: "asking" | "done" | "failed" | "unknown", code?: string, said?: string}} Doing */
+/** @typedef {{base: string, state: string, info: any}} Bridge */
+/** @typedef {{username: string, password: string}} Account */
+
+/** What a lock publishes, retained. */
+const KEPT = ["status", "state", "availability", "users", "invitations", "battery"];
+
+/** A refusal of the bridge: a code, and a sentence of its own in English. */
+export class Refusal extends Problem {
+  /** @param {string} code @param {string} said */
+  constructor(code, said) {
+    super(code, said);
+    this.said = said;
+  }
+}
+
+export class House extends EventTarget {
+  /** @type {Map<string, OwnLock>} */
+  locks = new Map();
+  /** @type {Map<string, Bridge>} */
+  bridges = new Map();
+  /** @type {import("../mqtt.js").Mqtt | null} */
+  #mqtt = null;
+  /** @type {Set<string>} */
+  #bases = new Set();
+  /** @type {Map<string, (answer: any) => void>} */
+  #results = new Map();
+  #telling = false;
+  #inbox = hex(random(16));
+  /** The broker does not take the account (any more). */
+  refused = false;
+
+  /** @param {Account} account @param {string} base the topic below which the server's bridge is */
+  constructor(account, base) {
+    super();
+    this.account = account;
+    this.base = base;
+    this.connection = new Connection(account);
+    this.connection.addEventListener("status", () => this.#changed());
+  }
+
+  /** Log in; throws `Problem`. */
+  async open() {
+    await this.connection.now();
+    this.connection.start();
+  }
+
+  close() {
+    this.connection.stop();
+  }
+
+  async #changed() {
+    const { status, reason } = this.connection;
+    if (status === "offline" && (reason === "bad_password" || reason === "not_allowed")) {
+      this.refused = true;
+      this.connection.stop();
+    }
+    this.#tell();
+    if (status !== "online") return;
+    const mqtt = await this.connection.now().catch(() => null);
+    if (!mqtt || mqtt === this.#mqtt) return;
+    this.#mqtt = mqtt;
+    this.#bases.clear();
+    const hear = (/** @type {import("../mqtt.js").MqttMessage} */ message) => this.#take(message);
+    await this.#listen(this.base);
+    for (const filter of ["+/bridge/info", "+/+/bridge/info"]) await mqtt.subscribe(filter, hear).catch(() => {}); // other bridges, if it may
+  }
+
+  /** @param {string} base */
+  async #listen(base) {
+    if (this.#bases.has(base)) return;
+    this.#bases.add(base);
+    await this.#mqtt?.subscribe(`${base}/+/+`, (message) => this.#take(message)).catch(() => {});
+  }
+
+  /** @param {import("../mqtt.js").MqttMessage} message */
+  #take({ topic, payload }) {
+    const levels = topic.split("/"), what = /** @type {string} */ (levels.pop()), name = /** @type {string} */ (levels.pop()), base = levels.join("/");
+    const words = text(payload);
+    if (name === "bridge") this.#takeBridge(base, what, words);
+    else if (what === "result") this.#result(words);
+    else if (what === "event") this.dispatchEvent(new CustomEvent("event", { detail: { key: `${base}/${name}`, event: parse(words) } }));
+    else if (KEPT.includes(what) && !/^[0-9A-Fa-f]{8}$/.test(name)) this.#takeLock(base, name, what, words);
+  }
+
+  /** @param {string} base @param {string} what @param {string} words */
+  #takeBridge(base, what, words) {
+    if (what !== "info" && what !== "state") return;
+    const bridge = this.bridges.get(base) ?? { base, state: "offline", info: null };
+    if (what === "state") bridge.state = words || "offline";
+    else bridge.info = parse(words);
+    if (bridge.info || words) this.bridges.set(base, bridge);
+    if (!bridge.info && !words) this.bridges.delete(base);
+    this.#listen(base);
+    this.#tell();
+  }
+
+  /** @param {string} base @param {string} name @param {string} what @param {string} words */
+  #takeLock(base, name, what, words) {
+    const key = `${base}/${name}`;
+    /** @type {OwnLock} */
+    const lock = this.locks.get(key)
+      ?? { key, base, name, status: null, state: null, availability: null, users: null, invitations: null, battery: null, doing: null };
+    const value = words === "" ? null : ["state", "availability"].includes(what) ? words : parse(words);
+    /** @type {any} */ (lock)[what] = value;
+    if (lock.status || lock.availability) this.locks.set(key, lock);
+    else this.locks.delete(key);
+    this.#tell();
+  }
+
+  /** Wait until something is known, a moment at most. @param {() => boolean} what @returns {Promise<void>} */
+  heard(what) {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.removeEventListener("change", look);
+        resolve();
+      };
+      const look = () => what() && done();
+      const timer = setTimeout(done, FIRST_WORD_MS);
+      this.addEventListener("change", look);
+      look();
+    });
+  }
+
+  /** Locks in the order of their names. @returns {OwnLock[]} */
+  all() {
+    return [...this.locks.values()].sort((a, b) => a.key.localeCompare(b.key));
+  }
+
+  /**
+   * Ask a bridge or a lock for something, once. Throws `Refusal` with what it refused, or `Problem`; after `timeout` or
+   * `offline` it may have been done.
+   * @param {string} where the topic in front of `/request`: `<base>/bridge` or a lock's key
+   * @param {string} command such as `users/list` @param {Record<string, any>} [asked] @param {number} [timeoutMs]
+   * @returns {Promise<any>} the answer's data
+   */
+  async request(where, command, asked = {}, timeoutMs = ANSWER_MS) {
+    const base = where.slice(0, where.lastIndexOf("/"));
+    if (this.bridges.get(base)?.state === "offline") throw new Problem("no_bridge");
+    const mqtt = await this.connection.now();
+    const inbox = `${base}/bridge/response/${this.account.username}/${this.#inbox}`;
+    const payload = JSON.stringify({ ...asked, transaction: hex(random(8)) });
+    const answer = parse(text((await mqtt.request(`${where}/request/${command}`, payload, inbox, timeoutMs, EXPIRY_S)).payload));
+    if (answer?.status !== "ok") throw new Refusal(answer?.error ?? "failed", answer?.message ?? "");
+    return answer.data;
+  }
+
+  /** Have a lock act, once; its `doing` tells how it goes. Nothing is done while it acts. @param {OwnLock} lock @param {string} action */
+  async act(lock, action) {
+    if (lock.doing?.step === "asking") return;
+    this.#step(lock, { action, step: "asking" });
+    let sent = false;
+    try {
+      if (this.bridges.get(lock.base)?.state === "offline") throw new Problem("no_bridge");
+      const mqtt = await this.connection.now();
+      const transaction = hex(random(8));
+      /** @type {Promise<any>} */
+      const ended = new Promise((resolve) => this.#results.set(transaction, resolve));
+      sent = true;
+      try {
+        await mqtt.publish(`${lock.key}/set`, JSON.stringify({ action, transaction }), { expiry: EXPIRY_S });
+        const result = await within(Promise.race([ended, mqtt.over]), action.startsWith("lock_n_go") ? PAUSE_MS : ACTION_MS);
+        if (result.status !== "ok") throw new Refusal(result.error ?? "failed", result.message ?? "");
+      } finally {
+        this.#results.delete(transaction);
+      }
+      this.#step(lock, { action, step: "done" });
+    } catch (error) {
+      const code = codeOf(error), isTold = error instanceof Refusal || code === "no_bridge" || code === "not_allowed";
+      const isUnknown = code === "outcome_unknown" || code === "stopped" || (sent && !isTold);
+      this.#step(lock, { action, step: isUnknown ? "unknown" : "failed", code, said: error instanceof Refusal ? error.said : "" });
+    }
+  }
+
+  /** @param {OwnLock} lock @param {Doing} doing */
+  #step(lock, doing) {
+    lock.doing = doing;
+    this.#tell();
+  }
+
+  /** @param {string} words */
+  #result(words) {
+    const result = parse(words);
+    this.#results.get(result?.transaction)?.(result);
+  }
+
+  /** Once for all that came at a time. */
+  #tell() {
+    if (this.#telling) return;
+    this.#telling = true;
+    setTimeout(() => {
+      this.#telling = false;
+      this.dispatchEvent(new Event("change"));
+    });
+  }
+}
+
+/** @param {string} words @returns {any} null if they are no JSON */
+function parse(words) {
+  try {
+    return JSON.parse(words);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,70 @@
+/** What the bridge tells of a lock, in words: state, door, battery, link, signal, faults. */
+
+import { language, stateText, t, has, timeText } from "../texts.js";
+import { errorWords } from "./form.js";
+
+/** States in which the lock moves. */
+const MOVING = new Set(["unlocking", "locking", "unlatching", "calibrating", "opening"]);
+
+/** @param {string | null} state @returns {string} the symbol of a lock's state */
+export function stateSymbol(state) {
+  if (!state) return "unknown";
+  if (MOVING.has(state)) return "turning";
+  if (state === "locked") return "locked";
+  if (state === "unlocked" || state === "unlocked_lock_n_go") return "unlocked";
+  if (state === "unlatched" || state === "open") return "open";
+  return state === "motor_blocked" ? "warning" : "unknown";
+}
+
+/** @param {import("./house.js").OwnLock} lock @returns {string} */
+export const stateWords = (lock) => (lock.state ? (has(`owner.state.${lock.state}`) ? t(`owner.state.${lock.state}`) : stateText(lock.state)) : t("state.none"));
+
+/** @param {import("./house.js").OwnLock} lock @returns {string} empty without a door sensor */
+export const doorWords = (lock) => (has(`door.${lock.status?.door}`) ? t(`door.${lock.status.door}`) : "");
+
+/** A number with its unit. @param {number} value @param {Intl.NumberFormatOptions} [options] */
+export const number = (value, options = {}) => new Intl.NumberFormat(language, options).format(value);
+
+/** @param {import("./house.js").OwnLock} lock @returns {string} */
+export function batteryWords(lock) {
+  const battery = lock.battery ?? lock.status?.battery;
+  if (!battery) return "";
+  const level = battery.level === null || battery.level === undefined ? "" : number(battery.level / 100, { style: "percent" });
+  return [level, battery.charging ? t("owner.battery.charging") : "", battery.critical ? t("details.critical") : "",
+    battery.keypad_critical ? t("owner.battery.keypad") : "", battery.door_sensor_critical ? t("owner.battery.sensor") : ""].filter(Boolean).join(", ");
+}
+
+/** Signal strength in words and dBm. @param {number | null | undefined} rssi @returns {string} */
+export function signalWords(rssi) {
+  if (rssi === null || rssi === undefined) return "";
+  const key = rssi >= -70 ? "good" : rssi >= -85 ? "fair" : "weak";
+  return `${t(`owner.signal.${key}`)} (${number(rssi)} dBm)`;
+}
+
+/** @param {import("./house.js").OwnLock} lock @returns {string} */
+export function linkWords(lock) {
+  if (lock.availability !== "online") return t("owner.link.away");
+  return t(lock.status?.connected ? "owner.link.held" : "owner.link.ready");
+}
+
+/** What is wrong with a lock, a line each. @param {import("./house.js").OwnLock} lock @param {import("./house.js").House} house @returns {string[]} */
+export function faults(lock, house) {
+  const found = [], bridge = house.bridges.get(lock.base);
+  if (bridge?.state === "offline") return [errorWords("no_bridge")];
+  if (bridge?.info?.adapter?.available === false) found.push(errorWords("adapter_unavailable"));
+  else if (lock.status?.fault) found.push(errorWords(lock.status.fault.code));
+  else if (lock.availability !== "online") found.push(t("owner.link.away.hint"));
+  const battery = lock.battery ?? lock.status?.battery;
+  if (battery?.critical) found.push(t("owner.battery.critical"));
+  if (lock.state === "motor_blocked") found.push(errorWords("motor_blocked"));
+  return found;
+}
+
+/** A lock's name as people write it. @param {string} name @returns {string} */
+export const pretty = (name) => name.replace(/[_-]+/g, " ").replace(/^./, (first) => first.toUpperCase());
+
+/** Its name, with the bridge's where there are several. @param {import("./house.js").OwnLock} lock @param {import("./house.js").House} house */
+export const nameOf = (lock, house) => (house.bridges.size > 1 ? `${pretty(lock.name)} (${lock.base})` : pretty(lock.name));
+
+/** @param {string | null | undefined} moment RFC 3339 @returns {string} */
+export const when = (moment) => (moment ? timeText(Date.parse(moment)) : "");
