@@ -14,7 +14,7 @@ VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' nuki_bridge/__init__.py
 NACL = nuki_bridge/web/page/vendor/nacl-fast.js
 DEB = build/nuki-bridge_$(VERSION)_all.deb
 
-.PHONY: help run check test vm bench lint deb install uninstall deps clean packages-interpreter packages-python \
+.PHONY: help run check unit coverage test vm bench lint deb install uninstall deps clean packages-interpreter packages-python \
     packages-broker packages-bluez packages-systemd packages-vm packages-deb packages-lintian packages-debian
 
 help: ## list the targets
@@ -23,8 +23,16 @@ help: ## list the targets
 run: .venv/.program $(NACL) packages-broker ## the demo: a private broker, a virtual lock, the daemon and the phone page, until Ctrl-C
 	@.venv/bin/nuki-bridge demo
 
-check: .venv/.complete $(NACL) lint ## lint and unit tests: seconds, no root, no broker
-	@.venv/bin/python -m pytest -q tests/unit
+check: .venv/.complete $(NACL) ## lint and unit tests side by side: under a minute on two cores, no root, no broker
+	@$(MAKE) -j 2 lint unit
+
+unit: export PYTEST_DEBUG_TEMPROOT = $(wildcard /dev/shm)
+unit: .venv/.complete $(NACL) ## unit tests in a process for each core, but for the long ones, which `make test` runs, too
+	@.venv/bin/python -m pytest -q -n auto -m 'not long' tests/unit
+
+coverage: export PYTEST_DEBUG_TEMPROOT = $(wildcard /dev/shm)
+coverage: .venv/.complete $(NACL) ## which lines and branches of the program all unit tests run; a page of each file in build/coverage
+	@.venv/bin/python -m pytest -q -n auto --cov --cov-report=term:skip-covered --cov-report=html tests/unit
 
 test: deps $(NACL) ## everything: lint, unit and integration tests, the Debian package, virtual machines, with both sets of dependencies
 	@.ci/test lint unit package integration vm

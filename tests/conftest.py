@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Whoever starts the tests in the background of a shell lets them ignore Ctrl-C, which programs under test inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "real_time: run this async test in real time")
+    config.addinivalue_line("markers", "long: takes a second of processor time and more; `make check` leaves it out")
     config.addinivalue_line("markers", "slow: mostly waits, and begins first, beside what other processes do meanwhile")
 
 

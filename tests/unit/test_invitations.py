@@ -247,6 +247,7 @@ async def test_ten_minutes_later_the_credential_is_wiped(house: House) -> None:
         assert names(house) == ["Anna"]
 
 
+@pytest.mark.long
 async def test_in_the_end_no_secret_is_left_in_any_file(house: House) -> None:
     """Not in replaced rows, split pages, or the write-ahead log either; not even in pieces."""
     async with house.running():
@@ -313,6 +314,7 @@ async def test_redeeming_needs_neither_the_lock_nor_its_link(house: House) -> No
         assert Guest(data["code"]).redeem(house)["authorization_id"] == data["id"]
 
 
+@pytest.mark.long
 async def test_outcomes_are_remembered_for_seven_days(house: House) -> None:
     async with house.running():
         await paired(house)
@@ -840,6 +842,7 @@ async def test_nothing_is_handed_out_that_could_not_be_made_durable(
         assert guest.redeem(house)["user"] == "Anna"
 
 
+@pytest.mark.long
 async def test_many_invitations(house: House) -> None:
     async with house.running():
         await paired(house)

@@ -45,6 +45,7 @@ def refusals(house: House, topic: str = "front/result") -> int:
     return [each.get("error") for each in house.events(topic)].count("too_many_requests")
 
 
+@pytest.mark.long
 async def test_what_is_no_part_of_a_flood_passes_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with home(tmp_path) as house:

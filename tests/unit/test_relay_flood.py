@@ -57,6 +57,7 @@ class Availability:
         return 1.0 - self.offline_s / (clock() - self.started)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("rate", "latency_s", "plain_error_s", "connection"),
     [

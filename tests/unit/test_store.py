@@ -858,6 +858,7 @@ def damage_told(directory: Path) -> str | None:
     return None
 
 
+@pytest.mark.long
 def test_damage_in_any_cell_is_told_in_our_words_or_does_no_harm(tmp_path: Path) -> None:
     full_house(tmp_path / "whole")
     cells = every_cell(tmp_path / "whole")

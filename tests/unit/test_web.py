@@ -273,6 +273,7 @@ def test_a_proxy_on_this_machine_counts_in_all_only() -> None:
     assert all(limits.place("127.0.0.1") for _ in range(100))
 
 
+@pytest.mark.long
 def test_what_is_remembered_of_addresses_is_bounded() -> None:
     limits = Limits(Clock())
     for number in range(3 * MAX_ADDRESSES):
