@@ -153,6 +153,23 @@ async def test_what_the_guide_says_works_as_it_stands(tmp_path: Path) -> None:
         assert err.endswith("(motor_blocked)\n")
 
 
+async def test_the_page_is_served_and_invitations_link_to_it(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        [address] = [found[1] for line in running.guide if (found := re.search(r"phone page: (http://\S+)", line))]
+        status, out, _ = await shell(running.command("invite --name Anna"))
+        assert status == 0
+        link = re.search(r"^ +(http://\S+)$", out, re.MULTILINE)
+        assert link
+        assert link[1].startswith(f"{address}#code=")
+        where = re.search(r"http://127\.0\.0\.1:(\d+)/", address)
+        assert where
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(where[1]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert b"app.js" in await reader.read()
+        writer.close()
+
+
 async def test_the_door_is_shared_as_the_guide_says(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await started(running)
