@@ -80,19 +80,7 @@ async def pair(
     await _connect(lambda left: handshake.link.connect(left, pairing=True), deadline, clock)
     try:
         family = handshake.link.family or family
-        profile = profile_of(family)
-        if not profile.can_be_paired:
-            raise RequestError("unsupported_device", f"this is {profile.kind}; so far only Smart Locks can be paired")
-        if family is Family.ULTRA and options.pin is None:
-            raise RequestError(
-                "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"
-            )
-        if options.pin is not None and len(options.pin) != family.pin_digits:
-            raise RequestError(
-                "bad_pin",
-                f"the security PIN given for it has {len(options.pin)} digits, this lock's has {family.pin_digits}; "
-                "correct it, in the request or in the configuration",
-            )
+        _check(family, options)
         id_type = IdType.APP if family is Family.ULTRA else options.id_type
         pairing = Pairing(
             family,
@@ -121,19 +109,28 @@ async def pair(
         paired = await handshake.run(pairing, paired_with, keep)
     finally:
         await handshake.link.disconnect()
-    config = None
-    try:
-        config = await _prove(radio, paired, random, deadline, clock)
-    except LockError as error:
-        if error.number == ErrorCode.NOT_AUTHORIZED:
-            raise NotKept("pairing broke off before the lock stored the authorization; try again") from None
-        log.warning("paired with %s, which then refused to tell its configuration: %s", address, error)
-    except (LinkError, ProtocolError) as error:
-        log.warning("paired with %s, but then it could not be asked for its configuration: %s", address, error)
+    config = await _proof(radio, paired, random, deadline, clock)
     if config is not None:
         paired = replace(paired, nuki_id=config.nuki_id)
     log.info("paired with %08X as authorization %d", paired.nuki_id, paired.authorization_id)
     return paired, config
+
+
+def _check(family: Family, options: PairOptions) -> None:
+    """Raise `RequestError` if a lock of this family cannot be paired with, or not with this PIN."""
+    profile = profile_of(family)
+    if not profile.can_be_paired:
+        raise RequestError("unsupported_device", f"this is {profile.kind}; so far only Smart Locks can be paired")
+    if family is Family.ULTRA and options.pin is None:
+        raise RequestError(
+            "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"
+        )
+    if options.pin is not None and len(options.pin) != family.pin_digits:
+        raise RequestError(
+            "bad_pin",
+            f"the security PIN given for it has {len(options.pin)} digits, this lock's has {family.pin_digits}; "
+            "correct it, in the request or in the configuration",
+        )
 
 
 async def _connect(attempt: Callable[[float], Awaitable[None]], deadline: float, clock: Callable[[], float]) -> None:
@@ -195,6 +192,21 @@ class _Handshake:
             log.debug("%s: the end of the handshake: %s", self.link.address, error)
         assert paired is not None
         return paired
+
+
+async def _proof(
+    radio: Radio, paired: PairedLock, random: Random, deadline: float, clock: Callable[[], float]
+) -> Config | None:
+    """Return the configuration as a proof of the new authorization, None if it is not to be had; raises `NotKept`."""
+    try:
+        return await _prove(radio, paired, random, deadline, clock)
+    except LockError as error:
+        if error.number == ErrorCode.NOT_AUTHORIZED:
+            raise NotKept("pairing broke off before the lock stored the authorization; try again") from None
+        log.warning("paired with %s, which then refused to tell its configuration: %s", paired.address, error)
+    except (LinkError, ProtocolError) as error:
+        log.warning("paired with %s, but then it could not be asked for its configuration: %s", paired.address, error)
+    return None
 
 
 async def _prove(
