@@ -89,7 +89,6 @@ class RunningLock:
         self._common = common
         self._on_paired = on_paired
         self._on_refused = on_refused
-        ports, store, settings = common.ports, common.store, given.settings()
         self.topics = common.publisher.lock(given.name)
         self.commands: set[asyncio.Task[None]] = set()
         """Under way, or waiting for their turn."""
@@ -97,9 +96,24 @@ class RunningLock:
         """Where its commands wait to be handed to it."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
-        given.pins.recall(store, given.paired, ports.clock, ports.now())
-        digits = pin_to_use(configured_pin(settings), given.paired, store)
-        lock = self._lock = Lock(
+        lock = self._lock = self._made(radio)
+        self._unproven = Unproven(common.store, lock)
+        self.equipment = Equipment(common.store, lock)
+        self.owned = self._owned(lock)
+        answers = common.answers
+        self.relay = Relay(
+            lock,
+            self.owned.users,
+            publish=common.ports.publish,
+            refuse=answers.refuse,
+            turn_away=answers.turn_away,
+        )
+
+    def _made(self, radio: Radio) -> Lock:
+        given, ports, settings = self._given, self._common.ports, self._given.settings()
+        given.pins.recall(self._common.store, given.paired, ports.clock, ports.now())
+        digits = pin_to_use(configured_pin(settings), given.paired, self._common.store)
+        return Lock(
             given.paired,
             radio,
             name=given.name,
@@ -121,11 +135,12 @@ class RunningLock:
                 settle=self._settle_pin,
             ),
         )
-        self._unproven = Unproven(store, lock)
-        self.equipment = Equipment(store, lock)
+
+    def _owned(self, lock: Lock) -> OwnedLock:
+        given, ports, store = self._given, self._common.ports, self._common.store
         admin = Admin(lock)
-        users = Users(lock, admin, self._users_changed, ports.now, InvitedUsers(common.invitations, lock))
-        self.owned = OwnedLock(
+        users = Users(lock, admin, self._users_changed, ports.now, InvitedUsers(self._common.invitations, lock))
+        return OwnedLock(
             lock=lock,
             admin=admin,
             users=users,
@@ -148,8 +163,6 @@ class RunningLock:
                 changed=self._pin_changed,
             ),
         )
-        answers = common.answers
-        self.relay = Relay(lock, users, publish=ports.publish, refuse=answers.refuse, turn_away=answers.turn_away)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
