@@ -27,7 +27,7 @@ from nuki_bridge.topics import tree
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nuki_bridge"
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OURS = [page for page in PAGES if page.parent.name != "protocol"]
 """Pages about this program; those in docs/protocol are about the lock."""
 
