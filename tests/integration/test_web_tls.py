@@ -123,11 +123,11 @@ def test_the_own_certificate_is_renewed_long_before_its_end(tmp_path: Path, monk
     assert not kept._is_due()
     now = time.time()
     day = 86400.0
-    monkeypatch.setattr(certificate.time, "time", lambda: now + (own_ca.SERVER_DAYS - own_ca.RENEW_DAYS + 1) * day)
+    monkeypatch.setattr(time, "time", lambda: now + (own_ca.SERVER_DAYS - own_ca.RENEW_DAYS + 1) * day)
     assert kept._is_due()
     kept._take()
     assert kept.context() is not first
-    monkeypatch.setattr(certificate.time, "time", lambda: now - day)  # a clock that was wrong when it was made
+    monkeypatch.setattr(time, "time", lambda: now - day)  # a clock that was wrong when it was made
     assert kept._is_due()
 
 

@@ -25,6 +25,7 @@ from nuki_bridge.errors import StoreError, UnusableState
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.owner.refused_pins import Attempt
 from nuki_bridge.protocol.codes import Family, IdType
+from nuki_bridge.schema import MIGRATIONS
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.store import Store
 from tests.unit.stored import KEY, LOCK
@@ -263,7 +264,7 @@ def test_a_name_that_another_lock_has_is_not_taken_from_it(directory: Path) -> N
 
 def test_schema_without_former_locks_is_upgraded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:4])
+        patch.setattr(database, "MIGRATIONS", MIGRATIONS[:4])
         saved(directory)
     with opened(directory) as store:
         assert (store.locks(), store.has_former("front_door")) == ([LOCK], False)
@@ -473,23 +474,23 @@ NEXT = ("CREATE TABLE extra (x INTEGER) STRICT", "INSERT INTO extra VALUES (7)")
 
 def test_older_database_is_upgraded_with_its_locks(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(directory)
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, NEXT))
     for _ in range(2):
         with opened(directory) as store:
             assert store.locks() == [LOCK]
             assert store.db.execute("SELECT x FROM extra").fetchall() == [(7,)]
-            assert store.db.execute("PRAGMA user_version").fetchone() == (len(database.MIGRATIONS),)
+            assert store.db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
 
 
 def test_new_database_runs_every_migration(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, NEXT))
     with opened(directory) as store:
         assert store.db.execute("SELECT x FROM extra").fetchall() == [(7,)]
 
 
 def test_upgrade_that_fails_changes_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(directory)
-    released = database.MIGRATIONS
+    released = MIGRATIONS
     monkeypatch.setattr(database, "MIGRATIONS", (*released, NEXT, ("INSERT INTO absent VALUES (1)",)))
     with pytest.raises(StoreError, match="no such table: absent"):
         Store(directory).open()
@@ -537,10 +538,10 @@ signal.pause()
         assert (directory / "nuki-bridge.db-wal").stat().st_size > 0
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, NEXT))
+            patch.setattr(database, "MIGRATIONS", (*MIGRATIONS, NEXT))
             saved(directory)
     told = refused(directory)
-    known = len(database.MIGRATIONS)
+    known = len(MIGRATIONS)
     assert f"was written by a newer nuki-bridge (schema {known + 1}, this one knows {known})" in told
 
 
@@ -760,7 +761,7 @@ def test_refused_pins_of_the_schema_with_one_for_each_lock_are_taken_over(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:4])
+        patch.setattr(database, "MIGRATIONS", MIGRATIONS[:4])
         with opened(directory) as store:
             store.save_lock(LOCK)
             store.db.execute("INSERT INTO refused_pin VALUES (?, '0012', 1000)", (LOCK.name,))
@@ -776,7 +777,7 @@ def test_what_a_refused_pin_was_sent_for_is_taken_over_from_behind_it(
     """It once stood there in words, as if it was a part of the PIN."""
     kept = ["0012", "0012 again", "271828 in doubt", "271828 in doubt again"]
     with monkeypatch.context() as patch:
-        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:9])
+        patch.setattr(database, "MIGRATIONS", MIGRATIONS[:9])
         with opened(directory) as store:
             store.save_lock(LOCK)
             rows = [(LOCK.nuki_id, pin, 1000 + number) for number, pin in enumerate(kept)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -318,7 +320,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A page with stand-ins for its files."""
     (tmp_path / "vendor").mkdir()
     (tmp_path / "vendor" / "nacl-fast.js").write_bytes(SCRIPT)
-    monkeypatch.setattr(files, "TWEETNACL_SHA256", files.sha256(SCRIPT).hexdigest())
+    monkeypatch.setattr(files, "TWEETNACL_SHA256", hashlib.sha256(SCRIPT).hexdigest())
     (tmp_path / "index.html").write_text("<!doctype html>")
     (tmp_path / "app.js").write_bytes(SCRIPT)
     (tmp_path / "jsconfig.ts").write_text("not served")
@@ -347,7 +349,7 @@ def test_files_are_served_with_their_kind_their_tag_and_packed(page: Path) -> No
 
 
 def test_every_answer_carries_the_pages_headers(page: Path) -> None:
-    for status in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND, http.HTTPStatus.FORBIDDEN):
+    for status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
         head = http.answer(status, b"x").decode()
         for name, value in http.HEADERS.items():
             assert f"\r\n{name}: {value}\r\n" in head
