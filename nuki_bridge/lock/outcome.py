@@ -135,7 +135,7 @@ class Traces:
         self._is_lost = True
         opens = self._opened and self.action not in self.profile.waits
         opened = opens and last is not None and bool(last.last_action)
-        self.is_blind |= not (self.is_ours and (opened or self._has_waited))
+        self.is_blind |= not (self.accepted and (opened or self._has_waited))
 
     def _follow_wait(self, states: KeyturnerStates) -> None:
         """The lock tells how long lock 'n' go still waits: another one of the same name waits longer."""
