@@ -97,6 +97,7 @@ class Redemption:
         self._lookup = lookup(code)
         self._key = key(code)
         self._note = directory() / f".redeem-{self._lookup}"
+        self._client = ""
         self._answer: asyncio.Future[Credential] | None = None
 
     def client(self) -> str:
@@ -128,7 +129,7 @@ class Redemption:
 
         Raises `RequestError` with the bridge's reason, `TimedOut` without an answer, or what ended `connection`.
         """
-        client = self.client()
+        client = self._client = self.client()
         self._answer = asyncio.get_running_loop().create_future()
         topic = f"{base}/invitation/{self._lookup}"
         connection.read(f"{topic}/response", self._answered)
@@ -149,7 +150,10 @@ class Redemption:
         if self._answer.done():
             return
         try:
-            self._answer.set_result(read_credential(json.loads(unseal(self._key, payload))))
+            told = json.loads(unseal(self._key, payload))
+            if isinstance(told, dict) and told.pop("client", self._client) != self._client:
+                return  # somebody else has the code, too, and was first
+            self._answer.set_result(read_credential(told))
         except BadFrame:
             error = for_guest(read_error(payload))
             if error.code != UNREADABLE:  # noise may come from anybody

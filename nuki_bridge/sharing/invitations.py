@@ -29,9 +29,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from nuki_bridge.errors import NukiError, RequestError, StoreError
+from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
@@ -277,6 +278,7 @@ class Invitations:
     def redeem(self, lookup: bytes, data: bytes) -> bytes | None:
         """The sealed credential for a guest's sealed request; None if there are too many to answer all.
 
+        It bears the request's client number: whoever else has the code hears it too, and knows that it is not theirs.
         Raises `RequestError` `expired`, `redeemed`, `revoked` or `unknown`, and `StoreError`.
         """
         try:
@@ -307,7 +309,8 @@ class Invitations:
         elif row.client != client:
             raise redeemed()
         paired = replace(lock.paired, name=lock.name)
-        return sealed_credential(row, self.entry(row), paired, self._base(), self._random)
+        zone = UTC if lock.owned is None else wall_clock.zone_in(lock.owned.lock)
+        return sealed_credential(row, self.entry(row), paired, self._base(), zone, self._random)
 
     # -- what time brings ---------------------------------------------------------------------------------------------
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from nuki_bridge.errors import BadFrame, RequestError
 from nuki_bridge.lock.credential import credential
 from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.owner import access
 from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.session import Random
@@ -45,13 +48,16 @@ def client_in(data: bytes, row: Invitation | None, *, is_over: bool) -> bytes:
 
 
 def sealed_credential(
-    row: Invitation, entry: AuthorizationEntry | None, lock: PairedLock, base: str, random: Random
+    row: Invitation, entry: AuthorizationEntry | None, lock: PairedLock, base: str, zone: tzinfo, random: Random
 ) -> bytes:
     """Return the credential of a redeemed invitation, sealed for its guest.
 
-    `entry` is what the lock's list last told of its authorization, `lock` bears the name that the bridge gives it.
+    `entry` is what the lock's list last told of its authorization, `lock` bears the name that the bridge gives it, and
+    `zone` is the lock's.  The answer bears the client number: whoever else has the code hears it, too, and shall know
+    that it is not theirs.
     """
     assert row.key is not None
+    assert row.client is not None
     assert row.shared_key is not None
     assert row.authorization_id is not None
     content = credential(
@@ -62,6 +68,8 @@ def sealed_credential(
         user=row.user if entry is None else entry.name,
         remote=row.remote if entry is None else bool(entry.remote_allowed),
     )
+    limit = row.limit if entry is None else entry.limit if entry.time_limited else None
+    content |= {"access": access.to_json(limit, zone), "client": row.client.hex()}
     nonce = random(BOX_NONCE_SIZE)
     while nonce.startswith(b"{"):  # a guest may tell an error, which is JSON in clear, by its first byte
         nonce = random(BOX_NONCE_SIZE)

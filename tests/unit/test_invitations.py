@@ -113,6 +113,8 @@ async def test_the_guest_gets_the_credential_that_the_lock_knows(house: House) -
             "user": "Anna",
             "remote": True,
             "base_topic": "nuki",
+            "access": None,
+            "client": guest.client,
         }
         assert open_ones(house) == []
         await settle()
@@ -303,6 +305,17 @@ async def test_an_open_invitation_survives_a_restart(house: House) -> None:
     async with restarted.running():
         assert [each["id"] for each in open_ones(restarted)] == [data["id"]]
         assert Guest(data["code"]).redeem(restarted)["authorization_id"] == data["id"]
+
+
+async def test_a_credential_says_whose_it_is_and_when_its_user_may(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house, access={"weekdays": ["mo"], "time_from": "08:00", "time_until": "20:00"})
+        guest = Guest(data["code"])
+        told = guest.redeem(house)
+        assert told["client"] == guest.client
+        assert told["access"]["weekdays"] == ["mo"]
+        assert (told["access"]["time_from"], told["access"]["time_until"]) == ("08:00", "20:00")
 
 
 async def test_redeeming_needs_neither_the_lock_nor_its_link(house: House) -> None:

@@ -109,3 +109,18 @@ async def test_client_numbers_of_codes_that_came_to_nothing_are_forgotten(home: 
     with pytest.raises(RequestError):
         await redeem(Mail(refusal("unknown")))
     assert notes(home) == [note]
+
+
+async def test_an_answer_to_somebody_else_who_has_the_code_is_none_for_us(home: Path) -> None:
+    theirs = sealed({**data(), "client": "0" * 32})
+    with pytest.raises(RequestError) as caught:
+        await redeem(Mail(theirs, refusal("redeemed")))
+    assert caught.value.code == "redeemed"
+
+
+async def test_an_answer_to_our_own_client_number_is_taken_and_the_number_not_kept(home: Path) -> None:
+    redemption = Redemption(CODE)
+    mail = Mail(sealed({**data(), "client": redemption.client()}))
+    credential = await redemption.ask(mail, "nuki")  # type: ignore[arg-type]
+    assert credential.user == data()["user"]
+    assert "client" not in credential.data

@@ -78,7 +78,7 @@ export class Page {
   async arrive(fragment) {
     if (!/[#&]code=/.test(fragment)) return false;
     try {
-      await this.show({ view: "invitation", code: readCode(`link:${fragment}`) });
+      await this.show({ view: "invitation", code: readCode(`link:${decodeURIComponent(fragment)}`.replace(/\s/g, "")) });
     } catch {
       await this.show({ view: "redeem", problem: "mistyped" });
     }

@@ -94,7 +94,7 @@ export class Connection extends EventTarget {
     this.reason = codeOf(problem);
     this.#tell("offline");
     clearTimeout(this.#timer);
-    if (!this.#wanted || document.hidden || this.reason === "bad_password") return;
+    if (!this.#wanted || document.hidden || ["bad_password", "no_account"].includes(this.reason)) return;
     const wait = PAUSES_MS[Math.min(this.#failed++, PAUSES_MS.length - 1)];
     this.#timer = setTimeout(() => this.#try(), wait * (0.75 + Math.random() / 2));
   }

@@ -84,7 +84,7 @@ export class Lock {
       } catch (error) {
         const code = error instanceof Problem ? error.code : "";
         // Only the broker's word that nobody got it tells that it was not sent on.
-        if (["timeout_here", "offline", "closed", "broker_unavailable", "failed", "quota", ""].includes(code)) {
+        if (["timeout_here", "offline", "closed", "broker_unavailable", "no_account", "too_many_logins", "failed", "quota", ""].includes(code)) {
           throw new Problem("outcome_unknown", code);
         }
         throw error;

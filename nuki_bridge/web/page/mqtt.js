@@ -10,12 +10,15 @@ import { Problem, within } from "./problem.js";
 /** Seconds without a packet of ours after which the broker takes us for lost; a ping goes out in time. */
 const KEEP_ALIVE_S = 30;
 /** How long the broker may take to answer a packet, in ms. */
-const ANSWER_MS = 10000;
+const ANSWER_MS = 6000;
 
 /** @typedef {{topic: string, payload: Uint8Array, retain: boolean, properties: packets.Properties}} MqttMessage */
 
 /** What reason codes mean for us. @type {Record<number, string>} */
 const REASONS = { 0x10: "no_bridge", 0x87: "not_allowed", 0x86: "bad_password", 0x88: "broker_unavailable", 0x97: "quota" };
+
+/** What close codes of the page's server mean. @type {Record<number, string>} */
+const CLOSED = { 4401: "no_account", 4429: "too_many_logins", 4502: "broker_unavailable", 4503: "broker_unavailable" };
 
 /** @param {number} reason @param {string} otherwise */
 const refusal = (reason, otherwise) => new Problem(REASONS[reason] ?? otherwise, `reason code ${reason}`);
@@ -59,14 +62,15 @@ export class Mqtt {
   }
 
   /**
-   * Connect; throws `Problem`: `offline` without an answer, `bad_password`, `not_allowed`, or `broker_unavailable`.
+   * Connect; throws `Problem`: `offline` without an answer, `bad_password`, `no_account`, `not_allowed`, or
+   * `broker_unavailable`.
    * @param {string} url `wss://…/mqtt` @param {{username?: string, password?: string}} [account]
    * @param {number} [timeoutMs]
    */
   async open(url, account, timeoutMs = ANSWER_MS) {
     const socket = (this.#socket = new WebSocket(url, ["mqtt"]));
     socket.binaryType = "arraybuffer";
-    socket.onclose = () => this.close(new Problem("offline", "the socket was closed"));
+    socket.onclose = ({ code }) => this.close(new Problem(CLOSED[code] ?? "offline", `the socket was closed: ${code}`));
     socket.onmessage = (event) => this.#received(new Uint8Array(event.data));
     const answered = new Promise((resolve) => this.#awaited.set(0, resolve));
     socket.onopen = () => socket.send(packets.connect(`page-${hex(random(8))}`, KEEP_ALIVE_S, account));
@@ -172,6 +176,9 @@ export class Mqtt {
     try {
       this.#send(make(id));
       return await within(Promise.race([answered, this.over]), ANSWER_MS, "offline");
+    } catch (error) {
+      this.close(/** @type {Problem} */ (error)); // a broker that does not answer is not there
+      throw error;
     } finally {
       this.#awaited.delete(id);
     }

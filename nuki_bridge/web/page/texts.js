@@ -144,6 +144,8 @@ const TABLE = {
   "error.offline": ["No connection to the bridge's network.", "Keine Verbindung zum Netz der Bridge."],
   "error.broker_unavailable": ["The server is there, but its message broker is not. Tell the owner.", "Der Server ist da, aber sein Nachrichtendienst nicht. Sag es dem Besitzer."],
   "error.bad_password": ["The server's guest account is not accepted. Tell the owner.", "Das Gästekonto des Servers wird nicht angenommen. Sag es dem Besitzer."],
+  "error.no_account": ["The server has no account for guests. Tell the owner.", "Der Server hat kein Konto für Gäste. Sag es dem Besitzer."],
+  "error.too_many_logins": ["Too many wrong logins from here. Try again in a few minutes.", "Zu viele falsche Anmeldungen von hier. Versuch es in ein paar Minuten noch einmal."],
   "error.not_allowed": ["The server does not allow this. Tell the owner.", "Der Server erlaubt das nicht. Sag es dem Besitzer."],
   "error.not_authorized": [
     "Your key is not valid any more: the owner has removed it, or the lock was reset.",

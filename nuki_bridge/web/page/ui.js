@@ -36,6 +36,7 @@ const PATHS = {
   back: "M15 5l-7 7 7 7",
   more: "M12 11v6M12 7v.5M12 2.500a9.500 9.500 0 1 0 0 19 9.500 9.500 0 0 0 0-19",
   add: "M12 5v14M5 12h14",
+  done: "M4 12.500l5.500 5.500L20 7",
   battery: "M3 8h15v8H3zM21 11v2M6 11v2",
   people: "M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7M2.500 20c0-4 3-6 6.500-6s6.500 2 6.500 6M15.500 4.500a3.300 3.300 0 0 1 0 6.300M18 14.500c2 .8 3.500 2.600 3.500 5.500",
   log: "M5 4h14v16H5zM8.500 9h7M8.500 13h7M8.500 17h4",
@@ -112,4 +113,4 @@ export function head(title, back, right = null) {
 
 /** A warning or a word of comfort, with a symbol. @param {string} kind `warning`, `failed` or `done` @param {...(Node | string | null | false)} children */
 export const note = (kind, ...children) =>
-  el("div", { class: `note ${kind}` }, symbol(kind === "done" ? "closed" : "warning"), el("div", {}, ...children));
+  el("div", { class: `note ${kind}` }, symbol(kind === "done" ? "done" : "warning"), el("div", {}, ...children));

@@ -119,7 +119,7 @@ function wordsOf(door, hint) {
     found.push(note("warning", el("p", {}, errorText("remote_not_allowed"))));
   }
   if (states?.critical) found.push(el("p", { class: "line" }, symbol("battery"), t("battery.critical")));
-  if (hint && !doing) found.push(el("p", { class: "doing" }, hint));
+  if (hint && !door.busy) found.push(el("p", { class: "doing" }, hint));
   return found;
 }
 

@@ -1,0 +1,201 @@
+"""A phone: Chromium (or WebKitGTK) with the page, driven as a hand would."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.actions import interaction
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests import patience
+from tests.page.known import NPM
+
+T = TypeVar("T")
+CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+
+
+class Phone:
+    """One browser with a profile of its own in `profile`; `quit` ends it, and another may go on with the profile."""
+
+    def __init__(self, driver: WebDriver, url: str, profile: Path) -> None:
+        self.driver, self.url, self.profile = driver, url, profile
+
+    def open(self, fragment: str = "") -> None:
+        """Open the page, anew."""
+        self.driver.get("about:blank")
+        self.driver.get(self.url + fragment)
+
+    def quit(self) -> None:
+        self.driver.quit()
+
+    # -- what can be seen ---------------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """All that the page shows."""
+        return str(self.driver.find_element(By.ID, "view").text)
+
+    def until(self, what: Callable[[], T], timeout_s: float = 30.0) -> T:
+        """Wait until something is so."""
+        deadline = patience.now() + timeout_s
+        while True:
+            try:
+                found = what()
+            except (NoSuchElementException, StaleElementReferenceException):
+                found = None  # type: ignore[assignment]
+            if found:
+                return found
+            assert patience.now() < deadline, f"the page shows:\n{self.text}\nand logged:\n{self.console()}"
+            time.sleep(0.03)
+
+    def shows(self, words: str, timeout_s: float = 30.0) -> None:
+        """Wait until the page shows these words."""
+        self.until(lambda: words in self.text, timeout_s)
+
+    def word(self) -> str:
+        """The lock's state in large letters."""
+        return str(self.find(".state .word").text)
+
+    def says(self, word: str, timeout_s: float = 30.0) -> None:
+        """Wait until that is so."""
+        self.until(lambda: self.word() == word, timeout_s)
+
+    def find(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def button(self, words: str) -> WebElement:
+        """The button with these words, as soon as it is there."""
+        return self.until(
+            lambda: next(
+                (each for each in self.driver.find_elements(By.TAG_NAME, "button") if words in each.text and each.is_displayed()), None
+            )
+        )
+
+    def console(self) -> list[str]:
+        """What the console has said since the last time."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[attr-defined]
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script with `await` gives."""
+        text = (
+            f"const done = arguments[arguments.length - 1]; (async (...args) => {{ {script} }})(...arguments)"
+            ".then((value) => done({ value }), (error) => done({ error: String(error && error.stack || error) }));"
+        )
+        answer = self.driver.execute_async_script(text, *arguments)
+        assert "error" not in answer, answer["error"]
+        return answer.get("value")
+
+    def axe(self) -> list[str]:
+        """What axe-core finds wrong with what is shown."""
+        self.driver.execute_script((NPM / "axe-core" / "axe.min.js").read_text())
+        found = self.run(
+            "return (await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}))"
+            ".violations.map((each) => each.id + ': ' + each.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | '))"
+        )
+        return list(found)
+
+    def overflow(self) -> list[str]:
+        """Elements that are wider than the page, or whose text does not fit."""
+        return list(
+            self.driver.execute_script(
+                "const found = []; const width = document.documentElement.clientWidth;"
+                "for (const each of document.querySelectorAll('body *')) {"
+                " if (each.closest('.unseen, svg') || !each.checkVisibility()) continue;"
+                " const box = each.getBoundingClientRect();"
+                " if (box.right > width + 0.5 || box.left < -0.5 || each.scrollWidth > each.clientWidth + 1 && each.clientWidth)"
+                "  found.push(each.outerHTML.slice(0, 120) + ' ' + [box.left, box.right, each.scrollWidth, each.clientWidth]); }"
+                "return found;"
+            )
+        )
+
+    # -- hands --------------------------------------------------------------------------------------------------------
+
+    def tap(self, target: str | WebElement, ms: int = 90) -> None:
+        """Touch a button, given by its words, for as long as a finger does."""
+        self.touch(self.button(target) if isinstance(target, str) else target, ms)
+
+    def touch(self, element: WebElement, ms: int) -> None:
+        """Hold a finger on an element."""
+        self.until(lambda: element.get_attribute("aria-disabled") != "true")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", element)
+        finger = PointerInput(interaction.POINTER_TOUCH, "finger")
+        actions = ActionBuilder(self.driver, mouse=finger, duration=0)
+        actions.pointer_action.move_to(element).pointer_down().pause(ms / 1000).pointer_up()
+        actions.perform()
+
+    def hold(self, kind: str, ms: int) -> None:
+        """Hold the button `unlock` or `unlatch`."""
+        self.touch(self.find(f".hold.{kind}"), ms)
+
+    def enter(self, code: str) -> None:
+        """Type a code and go on."""
+        field = self.until(lambda: self.find("#code"))
+        field.clear()
+        field.send_keys(code)
+        self.tap(self.find("form button"))
+
+    def redeem(self, code: str) -> None:
+        """Open the link of an invitation and take the key; what comes of it is to be seen."""
+        self.open(f"#code={code}")
+        self.tap(self.until(lambda: self.find("button.primary")))
+
+    def cdp(self, command: str, **arguments: Any) -> Any:
+        """A command of Chromium's own."""
+        return self.driver.execute_cdp_cmd(command, arguments)  # type: ignore[attr-defined]
+
+
+def chromium(
+    url: str, profile: Path, *, language: str = "en", width: int = 360, height: int = 740, dark: bool = False, offline: bool = False
+) -> Phone:
+    """Start Chromium as a phone."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={profile}", f"--lang={language}",
+        f"--accept-lang={language}", "--no-first-run", "--disable-background-networking", "--host-resolver-rules=MAP door.test 127.0.0.1", "--disable-component-update",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"intl.accept_languages": language})
+    options.add_experimental_option(
+        "mobileEmulation",
+        {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 2.0, "touch": True},
+         "userAgent": "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"},
+    )  # fmt: skip
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    driver.set_script_timeout(60)
+    if dark:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    if offline:
+        driver.execute_cdp_cmd("Network.enable", {})
+    return Phone(driver, url, profile)
+
+
+def secrets_on_disk(profile: Path, *secrets: bytes) -> list[str]:
+    """Files of a profile that hold any of these bytes."""
+    found = []
+    for path in profile.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            found += [str(path.relative_to(profile)) for each in secrets if each in content]
+    return found
+
+
+def credential_of(phone: Phone) -> dict[str, Any]:
+    """What the phone keeps of its first door."""
+    text = phone.run(
+        "const { Store } = await import('/store.js'); return JSON.stringify((await new Store().doors())[0]?.credential ?? null)"
+    )
+    found: dict[str, Any] = json.loads(text)
+    return found

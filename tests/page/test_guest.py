@@ -1,0 +1,457 @@
+"""A guest's whole story on a phone: real Chromium, `nuki-bridge web`, mosquitto with its access list, daemon, virtual lock."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.page.known import CHECKS, known, vectors
+from tests.page.phone import Phone, chromium, credential_of, secrets_on_disk
+from tests.page.stage import Stage
+
+HOLD_MS, LONG_MS, SHORT_MS = 750, 1400, 250
+NewPhone = Callable[..., Phone]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    running = Stage(tmp_path_factory.mktemp("stage"))
+    yield running
+    running.stop()
+    assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def new_phone(stage: Stage, tmp_path: Path) -> Iterator[NewPhone]:
+    """Starts phones; at the end none of them has met what the page's rules forbid, or a fault of a script."""
+    phones: list[Phone] = []
+
+    def start(name: str = "phone", **options: Any) -> Phone:
+        phones.append(chromium(options.pop("url", stage.url), tmp_path / name, **options))
+        return phones[-1]
+
+    yield start
+    heard = []
+    for phone in phones:
+        if phone.driver.session_id is not None:
+            heard += phone.console()
+            phone.quit()
+    assert not [line for line in heard if "Content Security Policy" in line or "Uncaught" in line or "TypeError" in line]
+
+
+@pytest.fixture
+def phone(stage: Stage, new_phone: NewPhone) -> Phone:
+    """A phone that has a key to the locked door, and shows it."""
+    started = new_phone()
+    started.redeem(stage.invite(f"Guest {next(_numbers)}")["code"])
+    started.until(lambda: started.word() in ("Locked", "Unlocked", "Latch pulled"))
+    if started.word() != "Locked":
+        started.tap("Lock")
+        started.says("Locked")
+    return started
+
+
+# -- the story --------------------------------------------------------------------------------------------------------
+
+
+def test_anna_opens_the_link_and_then_the_door(stage: Stage, new_phone: NewPhone) -> None:
+    code = stage.invite("Anna")["code"]
+    anna = new_phone()
+    anna.open(f"#code={code}")
+    anna.shows("You are invited")
+    assert anna.driver.current_url == stage.url
+    assert "localhost" in anna.text
+    anna.tap("Get the key")
+    anna.shows("You have the key: Front")
+    anna.says("Locked")
+    assert "as of" in anna.text
+    assert "Door closed" in anna.text
+
+    before = stage.movements()
+    anna.hold("unlock", SHORT_MS)
+    anna.shows("until the ring is full")
+    assert stage.movements() == before
+    anna.hold("unlock", HOLD_MS)
+    anna.says("Unlocked")
+    anna.tap("Lock")
+    anna.says("Locked")
+    anna.hold("unlatch", HOLD_MS)
+    anna.shows("until the ring is full")
+    anna.hold("unlatch", LONG_MS)
+    anna.until(lambda: stage.movements() >= before + 3)
+    anna.until(lambda: anna.word() in ("Latch pulled", "Unlocked"))
+    assert stage.movements() == before + 3
+    assert {entry["name"] for entry in stage.request("users/list")} >= {"Anna"}
+
+    anna.open()
+    anna.shows("Front")
+    assert code not in anna.driver.page_source
+    assert code not in stage.log
+
+
+def test_a_forgotten_door_leaves_no_key_on_the_disk(stage: Stage, new_phone: NewPhone, tmp_path: Path) -> None:
+    code = stage.invite("Ben")["code"]
+    ben = new_phone()
+    ben.redeem(code)
+    ben.shows("Front")
+    key = credential_of(ben)["shared_key"]
+    ben.quit()
+    assert secrets_on_disk(tmp_path / "phone", key.encode()), "it is kept, else there is nothing to forget"
+
+    ben = new_phone()
+    ben.open()
+    ben.tap(ben.until(lambda: ben.find("[aria-label=Details]")))
+    ben.shows("Ben")
+    ben.tap("Forget this door")
+    ben.tap(ben.until(lambda: ben.find("dialog .danger")))
+    ben.shows("Front is forgotten.")
+    ben.shows("Enter your code")
+    ben.quit()
+    # The browser's own history has the link that was opened; its code is of no use to anybody since it was redeemed.
+    assert secrets_on_disk(tmp_path / "phone", key.encode(), bytes.fromhex(key), key.encode("utf-16-le")) == []
+
+
+def test_two_doors_on_one_phone_and_one_of_them_forgotten(stage: Stage, phone: Phone) -> None:
+    stage.do(stage.house.pair("54:D2:72:3D:4E:5F", "shed", pin="123456"))
+    answer = stage.do(stage.house.ask("shed/request/invite/create", {"name": "Anna"}))
+    phone.open(f"#code={answer['data']['code']}")
+    phone.tap("Get the key")
+    phone.shows("You have the key: Shed")
+    phone.open()
+    phone.shows("Your doors")
+    phone.until(lambda: phone.text.count("as of") == 2)
+    phone.tap("Shed")
+    phone.tap(phone.until(lambda: phone.find("[aria-label=Details]")))
+    phone.tap("Forget this door")
+    phone.tap(phone.until(lambda: phone.find("dialog .danger")))
+    phone.shows("Shed is forgotten.")
+    phone.says("Locked")
+    phone.open()
+    phone.says("Locked")
+    phone.hold("unlock", HOLD_MS)
+    phone.says("Unlocked")
+
+
+# -- codes ------------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_codes_are_told_apart(stage: Stage, new_phone: NewPhone) -> None:
+    guest = new_phone()
+    guest.open()
+    guest.enter("ABCD-EFGH-JKMN-PQRU")
+    guest.shows("This code is mistyped")
+    guest.open("#code=ABCD")
+    guest.shows("This code is mistyped")
+    guest.enter("0000-0000-0000-0000")
+    guest.tap("Get the key")
+    guest.shows("does not know this code")
+    guest.tap("Another code")
+
+    revoked = stage.invite("Eve")
+    stage.request("invite/revoke", id=revoked["id"])
+    guest.enter(revoked["code"])
+    guest.tap("Get the key")
+    guest.shows("taken this invitation back")
+
+    expired = stage.invite("Late", expires_in="1s")
+    time.sleep(1.5)
+    guest.redeem(expired["code"])
+    guest.shows("has expired")
+
+    used = stage.invite("Mallory")["code"]
+    other = new_phone("other")
+    other.redeem(used)
+    other.shows("You have the key")
+    guest.redeem(used.lower().replace("-", " ").replace(" ", "%20"))
+    guest.shows("has been used already")
+
+
+def test_two_guests_race_for_one_code(stage: Stage, new_phone: NewPhone) -> None:
+    code = stage.invite("Twice")["code"]
+    racers = [new_phone("one"), new_phone("two")]
+    for each in racers:
+        each.open(f"#code={code}")
+        each.shows("You are invited")
+    for each in racers:
+        each.driver.execute_script("document.querySelector('button.primary').click()")
+    for each in racers:
+        each.until(lambda each=each: "You have the key" in each.text or "has been used already" in each.text)  # type: ignore[misc]
+    assert sorted("You have the key" in each.text for each in racers) == [False, True]
+
+
+def test_a_lost_answer_to_a_redemption_is_asked_for_again(stage: Stage, new_phone: NewPhone) -> None:
+    code = stage.invite("Lena")["code"]
+    stage.cable.mutes = lambda data: b"/redeem" in data
+    lena = new_phone()
+    lena.redeem(code)
+    lena.shows("You have the key: Front", 60)
+    assert stage.cable.muted
+    assert len([each for each in stage.request("users/list") if each["name"] == "Lena"]) == 1
+
+
+def test_a_redemption_goes_on_after_the_page_was_closed(stage: Stage, new_phone: NewPhone) -> None:
+    code = stage.invite("Tom")["code"]
+    stage.cable.mutes = lambda data: b"/redeem" in data
+    tom = new_phone()
+    tom.redeem(code)
+    tom.until(lambda: stage.cable.mutes(b"/redeem") is False)
+    tom.quit()
+    again = new_phone()
+    again.redeem(code)
+    again.shows("You have the key: Front")
+
+
+# -- what the lock or the bridge refuses ------------------------------------------------------------------------------
+
+
+def test_refusals_are_told_in_words_and_nothing_moves(stage: Stage, phone: Phone) -> None:
+    number = credential_of(phone)["authorization_id"]
+    before = stage.movements()
+    today = ("mo", "tu", "we", "th", "fr", "sa", "su")[time.localtime().tm_wday]
+    others = [day for day in ("mo", "tu", "we", "th", "fr", "sa", "su") if day != today][2:4]
+    stage.request("users/update", id=number, access={"weekdays": others})
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("Not on this day")
+    stage.request("users/update", id=number, access=None, enabled=False)
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("switched your key off")
+    stage.request("users/update", id=number, enabled=True, remote=False)
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("works only near the door")
+    stage.request("users/update", id=number, remote=True)
+    stage.simulate(busy=5)
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("busy with another action")
+    time.sleep(5)
+    assert stage.movements() == before
+    stage.simulate(block_motor=True)
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("met resistance")
+    stage.simulate(block_motor=False)
+    stage.request("users/remove", id=number)
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("not valid any more")
+
+
+def test_an_invitation_for_near_the_door_says_so(stage: Stage, new_phone: NewPhone) -> None:
+    near = new_phone()
+    near.redeem(stage.invite("Near", remote=False)["code"])
+    near.shows("works only near the door")
+
+
+# -- connections ------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_by_others_shows_within_five_seconds(stage: Stage, phone: Phone) -> None:
+    stage.do(stage.house.ask("front/set", "unlock"))
+    phone.says("Unlocked", 5)
+    stage.do(stage.house.ask("front/set", "lock"))
+    phone.says("Locked", 5)
+
+
+def test_the_page_starts_without_a_network_and_connects_by_itself(stage: Stage, phone: Phone, new_phone: NewPhone) -> None:
+    phone.until(lambda: phone.run("return (await caches.keys()).length && !!(await navigator.serviceWorker.ready).active"))
+    phone.quit()
+    stage.close_page()
+    try:
+        again = new_phone()
+        again.open()
+        again.says("Locked")
+        again.shows("No connection")
+        again.hold("unlock", HOLD_MS)
+        again.shows("did not work")
+    finally:
+        stage.serve()
+    again.until(lambda: "No connection" not in again.text, 30)
+    again.hold("unlock", HOLD_MS)
+    again.says("Unlocked")
+
+
+def test_broker_gone_and_back(stage: Stage, phone: Phone) -> None:
+    stage.call(stage.house.broker.stop)
+    phone.shows("No connection")
+    stage.call(lambda: stage.house.broker.run(stage.house.broker.directory / "etc" / "mosquitto.conf"))
+    phone.until(lambda: "No connection" not in phone.text, 40)
+    stage.do(stage.house.until(lambda: stage.house.peer and True))
+    phone.until(lambda: _acts(phone, "unlock", "Unlocked"), 60)
+
+
+def _acts(phone: Phone, kind: str, word: str) -> bool:
+    """Try once; the bridge may need some seconds to be at the broker again, and says so."""
+    phone.hold(kind, HOLD_MS)
+    phone.until(lambda: phone.word() == word or "did not work" in phone.text)
+    return phone.word() == word
+
+
+def test_bridge_gone(stage: Stage, phone: Phone) -> None:
+    before = stage.movements()
+    stage.call(stage.house.daemon.kill)
+    try:
+        phone.hold("unlock", HOLD_MS)
+        phone.shows("The bridge is not running", 5)
+    finally:
+        stage.call(stage.house.daemon.start)
+        stage.do(stage.house.until(lambda: stage.house.last("front/availability") == "online"))
+    phone.until(lambda: _acts(phone, "unlock", "Unlocked"), 60)
+    assert stage.movements() <= before + 1
+
+
+def test_a_lost_answer_is_told_and_nothing_is_repeated(stage: Stage, phone: Phone) -> None:
+    before = stage.movements()
+    stage.cable.mutes = lambda data: b"/write" in data and len(data) > 140
+    phone.hold("unlock", HOLD_MS)
+    phone.shows("It is not known what happened", 40)
+    phone.shows("It now says: Unlocked")
+    assert "Look at the door before you try again" in phone.text
+    phone.says("Unlocked")
+    time.sleep(3)
+    assert stage.movements() == before + 1
+
+
+def test_a_command_is_not_carried_out_late(stage: Stage, phone: Phone) -> None:
+    """The network stands still while the challenge is asked for, and comes back when nobody expects anything."""
+    before = stage.movements()
+    stage.cable.held = True
+    phone.hold("unlock", HOLD_MS)
+    time.sleep(20)
+    stage.cable.held = False
+    phone.shows("did not work", 30)
+    time.sleep(3)
+    assert stage.movements() == before
+    phone.says("Locked")
+
+
+def test_a_frozen_page_is_awake_again_at_once(stage: Stage, phone: Phone) -> None:
+    phone.cdp("Page.setWebLifecycleState", state="frozen")
+    stage.do(stage.house.ask("front/set", "unlock"))
+    stage.call(stage.cable.cut)
+    time.sleep(2)
+    phone.cdp("Page.setWebLifecycleState", state="active")
+    phone.says("Unlocked", 10)
+
+
+# -- everybody --------------------------------------------------------------------------------------------------------
+
+
+def test_keyboard_alone_asks_before_it_turns(stage: Stage, phone: Phone) -> None:
+    before = stage.movements()
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            phone.driver.switch_to.active_element.send_keys(key)
+
+    def at(selector: str) -> bool:
+        for _ in range(12):
+            if phone.driver.execute_script("return document.activeElement.matches(arguments[0])", selector):
+                return True
+            phone.cdp("Input.dispatchKeyEvent", type="rawKeyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+            phone.cdp("Input.dispatchKeyEvent", type="keyUp", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        return False
+
+    assert at(".hold.unlock")
+    press(Keys.ENTER)
+    phone.until(lambda: phone.find("dialog"))
+    assert "Unlock Front?" in phone.find("dialog").text
+    press(Keys.ESCAPE)
+    phone.until(lambda: not phone.driver.find_elements("css selector", "dialog"))
+    assert stage.movements() == before
+    assert at(".hold.unlock")
+    press(Keys.SPACE)
+    phone.until(lambda: phone.find("dialog"))
+    assert at("dialog .primary")
+    press(Keys.ENTER)
+    phone.says("Unlocked")
+    phone.until(lambda: phone.driver.find_element("id", "spoken").get_attribute("textContent") == "Unlocked")
+    assert at(".press")
+    press(Keys.ENTER)
+    phone.says("Locked")
+    assert stage.movements() == before + 2
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(("width", "dark"), [(320, False), (360, True)])
+def test_every_view_fits_and_is_accessible(
+    stage: Stage, new_phone: NewPhone, language: str, width: int, dark: bool
+) -> None:
+    guest = new_phone(language=language, width=width, height=568 if width == 320 else 740, dark=dark)
+    pictures = Path("build/page") / f"{language}-{width}"
+    pictures.mkdir(parents=True, exist_ok=True)
+    wrong: list[str] = []
+
+    def look(name: str) -> None:
+        guest.driver.save_screenshot(str(pictures / f"{name}.png"))
+        wrong.extend(f"{name}: {each}" for each in [*guest.axe(), *guest.overflow()])
+
+    def wait_for(selector: str) -> Any:
+        return guest.until(lambda: guest.find(selector))
+
+    access = {"until": "2030-12-24T18:00:00+01:00", "weekdays": ["mo", "tu", "we"], "time_from": "08:00", "time_until": "20:00"}
+    guest.open()
+    wait_for("#code")
+    look("code")
+    guest.enter("XXXX-UUUU")
+    wait_for("[aria-invalid=true]")
+    look("mistyped")
+    guest.redeem("0000-0000-0000-0000")
+    wait_for(".note.failed")
+    look("unknown")
+    guest.open(f"#code={stage.invite(f'Großmutter Hildegard {next(_numbers)}', access=access)['code']}")
+    wait_for("button.primary")
+    look("invitation")
+    guest.tap(guest.find("button.primary"))
+    wait_for(".note.done")
+    guest.until(lambda: "stale" not in str(guest.find(".state").get_attribute("class")))
+    look("door")
+    guest.hold("unlock", SHORT_MS)
+    look("hint")
+    guest.hold("unlock", HOLD_MS)
+    wait_for(".note.failed, .note.warning, .state.unlocked")
+    look("after")
+    stage.cable.mutes = lambda data: b"/write" in data and len(data) > 140
+    guest.tap(guest.find(".press"))
+    wait_for(".note.warning")
+    look("lost")
+    guest.driver.execute_script("document.querySelector('.hold.unlatch').click()")
+    wait_for("dialog")
+    look("question")
+    guest.tap(wait_for("dialog .plain"))
+    guest.tap(wait_for("header button.icon"))
+    wait_for("dl")
+    look("details")
+    guest.tap(wait_for(".danger"))
+    wait_for("dialog")
+    look("forget")
+    guest.tap(wait_for("dialog .danger"))
+    wait_for(".note.done")
+    look("forgotten")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_without_a_secure_context_redeem_unlock_and_lock_work(stage: Stage, new_phone: NewPhone) -> None:
+    plain = new_phone(url=f"http://door.test:{stage.port}/")
+    plain.redeem(stage.invite("Vpn")["code"])
+    plain.until(lambda: plain.word() in ("Locked", "Unlocked", "Latch pulled"))
+    assert plain.run("return isSecureContext") is False
+    plain.tap("Lock")
+    plain.says("Locked")
+    plain.hold("unlock", HOLD_MS)
+    plain.says("Unlocked")
+
+
+def test_modules_compute_the_known_answers_in_the_browser(stage: Stage, new_phone: NewPhone) -> None:
+    browser = new_phone()
+    browser.open()
+    count = browser.run(
+        f"const checks = {CHECKS}\nreturn await checks((name) => import('/' + name), args[0], args[1]);",
+        json.loads(json.dumps(vectors())),
+        known(),
+    )
+    assert count > 200
