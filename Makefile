@@ -44,9 +44,12 @@ vm: deps ## only the virtual machines with a real bluetoothd
 faults: .venv/.complete ## random schedules of faults by the thousand, judged by the lock's own record; COUNT=..., SEED=... shows one, HOUSE=1 the whole bridge
 	@.venv/bin/python -m tests.faults $(if $(HOUSE),--house) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
-.PHONY: test-system test-debian test-home-assistant test-node-red packages-node
-test-system: .venv/.complete packages-broker packages-deb packages-debian .cache/node-red/.complete ## with real programs of others
-	@.ci/test debian node-red home-assistant
+.PHONY: test-system test-page test-debian test-home-assistant test-node-red packages-node packages-browsers
+test-system: .venv/.complete packages-broker packages-browsers packages-deb packages-debian .cache/node-red/.complete .cache/page/.complete $(NACL) ## with real programs of others
+	@.ci/test page debian node-red home-assistant
+
+test-page: .venv/.complete packages-broker packages-browsers .cache/page/.complete $(NACL) ## the phone page in real browsers, with a real broker
+	@.ci/test page
 
 test-debian: .venv/.complete packages-deb packages-debian ## the package on Debian 13 in a virtual machine, from its installation to its purge
 	@.ci/test debian
@@ -145,6 +148,13 @@ $(NACL): .ci/nacl
 	    echo "npm could not install what .cache/node-red needs (see above)" >&2; exit 1; }
 	@touch $@
 
+.cache/page/.complete: tests/page/package.json | packages-node
+	@echo "== installing into .cache/page"
+	@rm -rf .cache/page && mkdir -p .cache/page && cp $< .cache/page
+	@npm install --prefix .cache/page --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error >/dev/null || { \
+	    echo "npm could not install what .cache/page needs (see above)" >&2; exit 1; }
+	@touch $@
+
 # -- packages of the system, installed only if what they bring is missing ---------------------------------------------
 
 packages-interpreter:
@@ -162,6 +172,10 @@ packages-broker: export PATH := $(PATH):/usr/sbin
 packages-broker:
 	@for program in mosquitto mosquitto_pub; do command -v $$program >/dev/null \
 	    || { .ci/packages mosquitto mosquitto-clients; break; }; done
+
+packages-browsers:
+	@for program in chromium chromedriver WebKitWebDriver Xvfb; do command -v $$program >/dev/null \
+	    || { .ci/packages chromium chromium-driver webkit2gtk-driver xvfb; break; }; done
 
 packages-debian: export PATH := $(PATH):/usr/sbin
 packages-debian: packages-vm

@@ -11,6 +11,8 @@ from nuki_bridge.sharing.invitation_code import grouped, key, lookup, make_code,
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "nuki_bridge" / "web" / "page"
+NACL = PAGE / "vendor" / "nacl-fast.js"
+"""The page's cryptography, which `make nacl` fetches."""
 NPM = ROOT / ".cache" / "page" / "node_modules"
 
 CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8").rstrip().removesuffix(";")

@@ -23,6 +23,9 @@ from tests.page.known import NPM
 
 T = TypeVar("T")
 CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+USER_AGENT = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
+)
 
 
 class Phone:
@@ -30,6 +33,9 @@ class Phone:
 
     def __init__(self, driver: WebDriver, url: str, profile: Path) -> None:
         self.driver, self.url, self.profile = driver, url, profile
+        self.heard: list[str] = []
+        """What its console has said until it ended."""
+        self.runs = True
 
     def open(self, fragment: str = "") -> None:
         """Open the page, anew."""
@@ -37,7 +43,11 @@ class Phone:
         self.driver.get(self.url + fragment)
 
     def quit(self) -> None:
-        self.driver.quit()
+        """End it; nothing happens if it has ended."""
+        if self.runs:
+            self.runs = False
+            self.console()
+            self.driver.quit()
 
     # -- what can be seen ---------------------------------------------------------------------------------------------
 
@@ -78,13 +88,20 @@ class Phone:
         """The button with these words, as soon as it is there."""
         return self.until(
             lambda: next(
-                (each for each in self.driver.find_elements(By.TAG_NAME, "button") if words in each.text and each.is_displayed()), None
+                (
+                    each
+                    for each in self.driver.find_elements(By.TAG_NAME, "button")
+                    if words in each.text and each.is_displayed()
+                ),
+                None,
             )
         )
 
     def console(self) -> list[str]:
         """What the console has said since the last time."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[attr-defined]
+        new = [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[attr-defined]
+        self.heard += new
+        return new
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script with `await` gives."""
@@ -100,8 +117,9 @@ class Phone:
         """What axe-core finds wrong with what is shown."""
         self.driver.execute_script((NPM / "axe-core" / "axe.min.js").read_text())
         found = self.run(
-            "return (await axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}))"
-            ".violations.map((each) => each.id + ': ' + each.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | '))"
+            "const kinds = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];"
+            "return (await axe.run(document, {runOnly: kinds})).violations.map((each) => each.id + ': '"
+            " + each.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | '))"
         )
         return list(found)
 
@@ -113,8 +131,9 @@ class Phone:
                 "for (const each of document.querySelectorAll('body *')) {"
                 " if (each.closest('.unseen, svg') || !each.checkVisibility()) continue;"
                 " const box = each.getBoundingClientRect();"
-                " if (box.right > width + 0.5 || box.left < -0.5 || each.scrollWidth > each.clientWidth + 1 && each.clientWidth)"
-                "  found.push(each.outerHTML.slice(0, 120) + ' ' + [box.left, box.right, each.scrollWidth, each.clientWidth]); }"
+                " const isCut = each.clientWidth && each.scrollWidth > each.clientWidth + 1;"
+                " if (box.right > width + 0.5 || box.left < -0.5 || isCut)"
+                "  found.push(each.outerHTML.slice(0, 120) + ' ' + [box.left, box.right, each.scrollWidth]); }"
                 "return found;"
             )
         )
@@ -156,29 +175,41 @@ class Phone:
 
 
 def chromium(
-    url: str, profile: Path, *, language: str = "en", width: int = 360, height: int = 740, dark: bool = False, offline: bool = False
+    url: str,
+    profile: Path,
+    *,
+    language: str = "en",
+    width: int = 360,
+    height: int = 740,
+    dark: bool = False,
+    offline: bool = False,
 ) -> Phone:
     """Start Chromium as a phone."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={profile}", f"--lang={language}",
-        f"--accept-lang={language}", "--no-first-run", "--disable-background-networking", "--host-resolver-rules=MAP door.test 127.0.0.1", "--disable-component-update",
-    ):  # fmt: skip
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--host-resolver-rules=MAP door.test 127.0.0.1",
+        f"--user-data-dir={profile}",
+        f"--lang={language}",
+        f"--accept-lang={language}",
+    ):
         options.add_argument(argument)
     options.add_experimental_option("prefs", {"intl.accept_languages": language})
-    options.add_experimental_option(
-        "mobileEmulation",
-        {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 2.0, "touch": True},
-         "userAgent": "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"},
-    )  # fmt: skip
+    metrics = {"width": width, "height": height, "pixelRatio": 2.0, "touch": True}
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics, "userAgent": USER_AGENT})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
     driver.set_script_timeout(60)
     if dark:
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
-    if offline:
-        driver.execute_cdp_cmd("Network.enable", {})
+        driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+        )
     return Phone(driver, url, profile)
 
 
@@ -195,7 +226,8 @@ def secrets_on_disk(profile: Path, *secrets: bytes) -> list[str]:
 def credential_of(phone: Phone) -> dict[str, Any]:
     """What the phone keeps of its first door."""
     text = phone.run(
-        "const { Store } = await import('/store.js'); return JSON.stringify((await new Store().doors())[0]?.credential ?? null)"
+        "const { Store } = await import('/store.js');"
+        "return JSON.stringify((await new Store().doors())[0]?.credential ?? null)"
     )
     found: dict[str, Any] = json.loads(text)
     return found

@@ -1,6 +1,7 @@
-"""Broker with the shipped access list, daemon with virtual locks, `nuki-bridge web`: all that a phone needs, in a thread.
+"""All that a phone needs: broker with the shipped access list, daemon with virtual locks, `nuki-bridge web`.
 
-Selenium's calls wait, so what plays beside the phone runs on an event loop of its own; `Stage` is how a test gets there.
+Selenium's calls wait, so what plays beside the phone runs on an event loop in a thread of its own; `Stage` is how a
+test gets there.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any, TypeVar
 
 from tests import patience
 from tests.integration.broker import free_port
+from tests.integration.relayed import Party, party
 from tests.integration.test_acl import password
-from tests.integration.test_relay import Party, party
 from tests.page.known import ROOT
 
 T = TypeVar("T")
@@ -52,7 +53,10 @@ class Cable:
             return
         silent = asyncio.Event()
         self._writers |= {writer, back}
-        tasks = [asyncio.create_task(self._up(reader, back, silent)), asyncio.create_task(self._down(there, writer, silent))]
+        tasks = [
+            asyncio.create_task(self._up(reader, back, silent)),
+            asyncio.create_task(self._down(there, writer, silent)),
+        ]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for each in (writer, back):
             self._writers.discard(each)
@@ -148,8 +152,8 @@ class Stage:
                 [sys.executable, "-m", "nuki_bridge", "web", "--config", str(self.directory / "web.yaml")],
                 stdout=log,
                 stderr=log,
-                cwd=os.environ.get("NUKI_SERVER_PATH", str(ROOT)),
-                env={**os.environ, "PYTHONPATH": os.environ.get("NUKI_SERVER_PATH", str(ROOT))},
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
         self.listens()
 

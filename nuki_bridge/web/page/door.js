@@ -102,7 +102,7 @@ export class Door extends EventTarget {
 
   async #read() {
     try {
-      await (await this.lock()).states();
+      await this.#asked((lock) => lock.states());
       return true;
     } catch (error) {
       this.problem = codeOf(error);
@@ -136,9 +136,21 @@ export class Door extends EventTarget {
     return prepared;
   }
 
-  async #prepare() {
-    const lock = await this.lock();
-    return { lock, challenge: await lock.challenge() };
+  #prepare() {
+    return this.#asked(async (lock) => ({ lock, challenge: await lock.challenge() }));
+  }
+
+  /**
+   * Ask the lock, over another session if the present one ends before the question is sent.
+   * @template T @param {(lock: Lock) => Promise<T>} question @returns {Promise<T>}
+   */
+  async #asked(question) {
+    try {
+      return await question(await this.lock());
+    } catch (error) {
+      if (codeOf(error) !== "link_over") throw error;
+      return await question(await this.lock());
+    }
   }
 
   /**

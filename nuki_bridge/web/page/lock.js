@@ -109,6 +109,7 @@ export class Lock {
 
   /** @param {number} command @param {Uint8Array} payload */
   async #write(command, payload) {
+    if (!this.link.alive()) throw new Problem("link_over"); // ended while we waited for our turn; nothing was sent
     await this.link.write(encryptedFrame(this.authorizationId, command, payload, this.key));
   }
 

@@ -67,7 +67,7 @@ const TABLE = {
 
   "action.unlock": ["Unlock", "Aufsperren"],
   "action.lock": ["Lock", "Verriegeln"],
-  "action.unlatch": ["Open the door", "Tür öffnen"],
+  "action.unlatch": ["Open door", "Tür öffnen"],
   "hold": ["hold", "halten"],
   "hold.longer": ["hold longer", "länger halten"],
   "hold.hint": ["Keep your finger on “{action}” until the ring is full.", "Finger auf „{action}“ lassen, bis der Ring voll ist."],
@@ -175,6 +175,7 @@ const TABLE = {
   "error.timeout": ["The lock cannot be reached; nothing was sent to it.", "Das Schloss ist nicht zu erreichen; es wurde nichts gesendet."],
   "error.timeout_here": ["The lock did not answer. Nothing was asked of it but its state.", "Das Schloss hat nicht geantwortet. Es wurde nur nach seinem Zustand gefragt."],
   "error.disconnected": ["The link to the lock was lost.", "Die Verbindung zum Schloss ging verloren."],
+  "error.link_over": ["The link to the lock ended; nothing was sent to it. Try again.", "Die Verbindung zum Schloss endete; es wurde nichts gesendet. Versuch es noch einmal."],
   "error.outcome_unknown": ["The lock has not answered.", "Das Schloss hat nicht geantwortet."],
   "error.stopped": ["The bridge was stopped; nothing was sent to the lock.", "Die Bridge wurde beendet; es wurde nichts ans Schloss gesendet."],
   "error.not_found": ["The bridge does not find the lock just now.", "Die Bridge findet das Schloss gerade nicht."],
