@@ -14,6 +14,9 @@ MAX_CONNECT_SIZE = 4096
 """Bytes of a CONNECT."""
 MAX_PACKET_SIZE = 20480
 """Bytes of any other packet: the 16 KiB that the bridge takes, with topic and properties."""
+MAX_GUEST_PACKET_SIZE = 1200
+"""Bytes of a guest's: a message for the lock has 512 at most, and all guests' stay below what the bridge takes for a
+flood, 1000 KiB in 5 s."""
 
 _CONNECT = 0x10
 _KEPT_PROPERTIES = {0x21: 2, 0x22: 2, 0x27: 4, 0x17: 1, 0x19: 1}
@@ -29,7 +32,8 @@ class BadPacket(Exception):
 class Packets:
     """Counts packets in a stream, which may be cut anywhere; feed it with what passes."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = MAX_PACKET_SIZE) -> None:
+        self._largest = largest
         self._left = 0  # bytes of the packet under way
         self._header = bytearray()
 
@@ -48,8 +52,8 @@ class Packets:
                 self._left = _length(self._header)[0]
                 count += 1
                 self._header.clear()
-                if self._left > MAX_PACKET_SIZE:
-                    raise BadPacket(f"a packet of {self._left} bytes; {MAX_PACKET_SIZE} are allowed")
+                if self._left > self._largest:
+                    raise BadPacket(f"a packet of {self._left} bytes; {self._largest} are allowed")
             elif len(self._header) > 4:
                 raise BadPacket("a packet's length cannot be read")
         return count

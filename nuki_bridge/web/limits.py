@@ -22,8 +22,8 @@ PACKETS = (100, 20.0)
 """MQTT packets that a phone sends over one tunnel, likewise,"""
 PACKETS_OF_ONE = (300, 60.0)
 """that all of one address send,"""
-PACKETS_OF_GUESTS = (400, 120.0)
-"""and that all without an account send: the bridge shuts guests out at 1000 in 5 s."""
+PACKETS_OF_GUESTS = (300, 100.0)
+"""and that all without an account send: the bridge shuts guests out at over 1000 in 5 s."""
 LOGINS = (10, 1 / 30)
 """Logins from one address that the broker refuses, likewise."""
 

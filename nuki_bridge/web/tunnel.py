@@ -23,7 +23,15 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from nuki_bridge.errors import BrokerError
-from nuki_bridge.web.first_packet import BadPacket, Connect, Packets, find_connect, is_accepted, read_connect
+from nuki_bridge.web.first_packet import (
+    MAX_GUEST_PACKET_SIZE,
+    BadPacket,
+    Connect,
+    Packets,
+    find_connect,
+    is_accepted,
+    read_connect,
+)
 from nuki_bridge.web.http import HEADERS
 from nuki_bridge.web.limits import Limits, Place
 from nuki_bridge.web.settings import GuestSettings
@@ -206,6 +214,7 @@ class Tunnel:
         if guest is None:
             raise _End(Ended.NO_ACCOUNT, "there is no account for guests")
         self._guest = True
+        self._packets = Packets(MAX_GUEST_PACKET_SIZE)
         password = None if guest.password is None else guest.password.reveal()
         return connect.as_guest(guest.username, password, f"nuki-page-{secrets.token_hex(8)}")
 
@@ -289,8 +298,9 @@ class Tunnel:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 await self._flush()
-                while await self._reader.read(CHUNK_SIZE):
-                    pass
+                while self._protocol.close_rcvd is None and (data := await self._reader.read(CHUNK_SIZE)):
+                    self._protocol.receive_data(data)
+                    self._protocol.events_received()
 
 
 def _content(event: object) -> bytes:

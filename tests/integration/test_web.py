@@ -7,16 +7,29 @@ import contextlib
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from nuki_bridge.web import limits, process
+from nuki_bridge.web.settings import load
 from tests import patience
 from tests.integration.broker import Broker, Peer, free_port
-from tests.integration.web import Web, login, mqtt_connect, packet, publish, receive, subscribe, text, web
+from tests.integration.web import (
+    Web,
+    login,
+    make_page,
+    mqtt_connect,
+    packet,
+    publish,
+    receive,
+    subscribe,
+    text,
+    web,
+)
 
 pytestmark = pytest.mark.real_time
 
@@ -71,9 +84,13 @@ async def test_a_phone_without_an_account_is_a_guest_and_one_with_an_account_is_
         assert "u'owner'" in broker.log
         await owner.send(subscribe("a/b"))
         assert (await receive(owner))[0] == 0x90
-        payload = os.urandom(16000)
+        payload = os.urandom(600)
         await guest.send(publish("a/b", payload))
         got = b""
+        while payload not in got:
+            got += await receive(owner)
+        payload = os.urandom(16000)
+        await owner.send(publish("a/b", payload))
         while payload not in got:
             got += await receive(owner)
         await guest.close()
@@ -95,7 +112,7 @@ async def test_a_packet_may_be_cut_and_several_may_come_at_once(tmp_path: Path, 
         await phone.close()
 
 
-async def test_a_wrong_password_is_the_brokers_answer_and_guessing_ends(tmp_path: Path, broker: Broker) -> None:
+async def test_a_wrong_password_is_the_brokers_answer_and_stays_out_of_the_log(tmp_path: Path, broker: Broker) -> None:
     async with web(tmp_path, settings(broker)) as page:
         phone = await page.phone()
         assert await login(phone, account=("owner", "wrong-s3cret")) in (0x86, 0x87)
@@ -215,6 +232,7 @@ async def test_a_name_of_others_that_means_this_machine_is_foreign(tmp_path: Pat
         (packet(0x10, text("MQTT") + b"\x05\x06\0\x3c\0" + text("x")), 4400),
         (b"\x00" * 100, 4400),
         (mqtt_connect() + b"\x30\xff\xff\xff\x7f", 4400),
+        (mqtt_connect() + publish("nuki/front/relay/x/write", bytes(2000)), 4400),
     ],
 )
 async def test_garbage_ends_the_tunnel_with_a_word(tmp_path: Path, broker: Broker, first: bytes, code: int) -> None:
@@ -309,6 +327,53 @@ async def test_a_phone_that_never_reads_is_dropped_and_costs_little(tmp_path: Pa
         assert f"Client {name} closed its connection" in broker.log
         assert page.rss_mib < 45
         deaf.transport.abort()
+
+
+async def from_one_address(directory: Path, broker: Broker, work: Callable[[Web], Awaitable[None]]) -> None:
+    """Serve in this process, where every client can be made one that does not come from this machine."""
+    file, page, stop = directory / "web.yaml", make_page(directory), asyncio.Event()
+    file.write_text(settings(broker))
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(process.run(load(file, {}), page=page, stop=stop, ready=ready))
+    try:
+        await work(Web(None, directory / "no.log", await ready))
+    finally:
+        stop.set()
+        await serving
+
+
+async def test_guessing_passwords_ends_and_keeps_no_guest_out(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def guess(page: Web) -> None:
+        for _ in range(limits.LOGINS[0]):
+            phone = await page.phone()
+            assert await login(phone, account=("owner", "wrong")) in (0x86, 0x87)
+            await phone.close()
+        phone = await page.phone()
+        await phone.send(mqtt_connect(account=("owner", USERS["owner"])))
+        assert await closed(phone) == 4429
+        await lives(page)
+
+    monkeypatch.setattr(limits, "_key", lambda address: "192.0.2.1")
+    monkeypatch.setattr(limits, "LOGINS", (limits.LOGINS[0], 1 / 3600))
+    await from_one_address(tmp_path, broker, guess)
+
+
+async def test_one_address_gets_its_share_of_connections_and_no_more(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crowd(page: Web) -> None:
+        phones = [await page.phone() for _ in range(limits.MAX_OF_ONE)]
+        with pytest.raises((OSError, InvalidMessage)):
+            await page.phone()
+        monkeypatch.setattr(limits, "_key", lambda address: "192.0.2.2")
+        await lives(page)
+        for phone in phones:
+            phone.transport.abort()
+
+    monkeypatch.setattr(limits, "_key", lambda address: "192.0.2.1")
+    await from_one_address(tmp_path, broker, crowd)
 
 
 async def test_a_flood_of_small_packets_is_slowed_down_to_what_the_bridge_bears(tmp_path: Path, broker: Broker) -> None:

@@ -30,11 +30,16 @@ sys.exit(asyncio.run(process.run(settings.load(Path(sys.argv[1])), page=Path(sys
 class Web:
     """A running server; `log` is what it has said."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.process = process
+    def __init__(self, process: asyncio.subprocess.Process | None, log: Path, port: int = 0) -> None:
+        self._process = process
         self._log = log
-        self.port = 0
+        self.port = port
         self.scheme = "ws"
+
+    @property
+    def process(self) -> asyncio.subprocess.Process:
+        assert self._process is not None
+        return self._process
 
     @property
     def log(self) -> str:
@@ -74,17 +79,19 @@ class Web:
             writer.close()
 
 
-def _fetch_nacl(file: Path) -> None:
-    subprocess.run([ROOT / ".ci" / "nacl", file], check=True, capture_output=True)
+def make_page(directory: Path) -> Path:
+    """A page of one line, in a directory of its own."""
+    page = directory / "page"
+    page.mkdir(exist_ok=True)
+    (page / "index.html").write_text("<!doctype html><title>page</title>")
+    subprocess.run([ROOT / ".ci" / "nacl", page / "vendor" / "nacl-fast.js"], check=True, capture_output=True)
+    return page
 
 
 @asynccontextmanager
 async def web(directory: Path, settings: str) -> AsyncIterator[Web]:
     """Run it with this configuration until the block ends; it has to stop in 3 s."""
-    page, file, log = directory / "page", directory / "web.yaml", directory / "web.log"
-    page.mkdir(exist_ok=True)
-    (page / "index.html").write_text("<!doctype html><title>page</title>")
-    _fetch_nacl(page / "vendor" / "nacl-fast.js")
+    page, file, log = make_page(directory), directory / "web.yaml", directory / "web.log"
     file.write_text(settings)
     file.chmod(0o600)
     with log.open("wb") as output:
