@@ -43,7 +43,7 @@ class PahoLoop:
         self._broken = broken
         self._loop = asyncio.get_running_loop()
         self.closed = asyncio.Event()
-        """paho has let go of the socket."""
+        """Set as soon as paho has let go of the socket."""
 
     def start(self) -> None:
         """Read from now on, and write when paho wants to."""
