@@ -12,7 +12,7 @@ from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.simulator.behaviour import seeded
 from tests.faults.judge import OLD_S, Command
 from tests.faults.schedule import READINGS, Event, Schedule, draw
-from tests.faults.stage import LONGEST_S, OPEN, REACHABLE_S, Report, Stage, Trace, run
+from tests.faults.stage import LONGEST_S, OPEN, Report, Stage, Trace, run
 from tests.unit.rig import clock, now
 
 
@@ -40,18 +40,7 @@ class Alone:
         )
         radio = asyncio.create_task(stage.radio.run(lock.sighted, lock.radio_changed), name="radio")
         running = asyncio.create_task(lock.run(), name="lock")
-        await asyncio.sleep(10.0)
-        began = clock()
-        for event in plan.events:
-            await asyncio.sleep(max(began + event.at - clock(), 0.0))
-            self._happen(event)
-        await asyncio.sleep(began + plan.ends_at - clock())
-        quiet = stage.over()
-        await asyncio.sleep(REACHABLE_S)
-        if not lock.reachable:
-            stage.add("reachable", f"not {REACHABLE_S:g} s after the last fault, which was over at {quiet:.3f}")
-        await asyncio.sleep(plan.settled_s - REACHABLE_S)
-        self._agree(quiet)
+        self._agree(await stage.live(self._happen, lambda: None, lambda: lock.reachable))
         await self._last_command()
         await asyncio.sleep(LONGEST_S)
         stage.stopped(running, radio)
@@ -59,7 +48,6 @@ class Alone:
         return stage.report({stage.trouble.ours})
 
     def _happen(self, event: Event) -> None:
-        self._stage.trace.add("schedule", str(event))
         if event.what == "command":
             self._ask(event.values["action"], event.values["timeout_s"])
         elif event.what in READINGS:
@@ -120,9 +108,8 @@ class Alone:
                 return
         stage.add("states", f"{word} is told at {clock():.3f}, the lock never said it, or not since then")
 
-    def _agree(self, quiet: float) -> None:
+    def _agree(self, after: str) -> None:
         told, virtual = self._lock.states, self._stage.virtual
-        after = f"{self._stage.plan.settled_s:g} s after the last fault, which was over at {quiet:.3f}"
         state: Any = virtual.motor.state
         if told is None:
             self._stage.add("agree", f"no state is told {after}")

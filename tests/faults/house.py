@@ -36,7 +36,7 @@ from tests.documented import mistake
 from tests.faults.broker import Broker, Trick
 from tests.faults.judge import ANSWER_S, OLD_S, Command
 from tests.faults.schedule import Event, Schedule, draw_household
-from tests.faults.stage import LONGEST_S, OPEN, REACHABLE_S, Report, Stage, Trace, run, speaker
+from tests.faults.stage import LONGEST_S, OPEN, Report, Stage, Trace, run, speaker
 from tests.unit.rig import ADDRESS, clock, now
 
 LATE_S = 62.0
@@ -109,24 +109,12 @@ class House:
             return await self._play()
 
     async def _play(self) -> Report:
-        stage, plan = self._stage, self._stage.plan
+        stage = self._stage
         self._paired = replace(await stage.paired(), name="front")
         self._invite_guests()
         self._broker.read("nuki/front/result", self._result)
         self._start_bridge()
-        await asyncio.sleep(10.0)
-        began = clock()
-        for event in plan.events:
-            await asyncio.sleep(max(began + event.at - clock(), 0.0))
-            self._happen(event)
-        await asyncio.sleep(began + plan.ends_at - clock())
-        quiet = stage.over()
-        self._broker.tricks.clear()
-        await asyncio.sleep(REACHABLE_S)
-        if self._broker.retained.get("nuki/front/availability") != b"online":
-            stage.add("reachable", f"not {REACHABLE_S:g} s after the last fault, which was over at {quiet:.3f}")
-        await asyncio.sleep(plan.settled_s - REACHABLE_S)
-        self._agree(quiet)
+        self._agree(await stage.live(self._happen, self._broker.tricks.clear, self._is_online))
         await self._last_commands()
         await asyncio.sleep(LONGEST_S)
         await self._stop_bridge()
@@ -207,7 +195,6 @@ class House:
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _happen(self, event: Event) -> None:
-        self._stage.trace.add("schedule", str(event))
         if event.what == "command":
             values = event.values
             if values["by"] == "owner":
@@ -418,10 +405,12 @@ class House:
 
     # -- in the end ---------------------------------------------------------------------------------------------------
 
-    def _agree(self, quiet: float) -> None:
+    def _is_online(self) -> bool:
+        return self._broker.retained.get("nuki/front/availability") == b"online"
+
+    def _agree(self, after: str) -> None:
         state = name_of(self._stage.virtual.motor.state)
         told = self._broker.retained.get("nuki/front/state", b"nothing").decode()
-        after = f"{self._stage.plan.settled_s:g} s after the last fault, which was over at {quiet:.3f}"
         if told != state:
             self._stage.add("agree", f"{told} is told {after}; the lock is {state}")
         door = self._broker.retained.get("nuki/front/door", b"").decode()

@@ -21,7 +21,7 @@ from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock
 from tests.faults.judge import Case, Command, Violation
-from tests.faults.schedule import Schedule
+from tests.faults.schedule import Event, Schedule
 from tests.faults.trouble import Trouble
 from tests.unit.rig import ADDRESS, NUKI_ID, clock, now
 from tests.virtual_time import VirtualTimeLoop
@@ -176,11 +176,29 @@ class Stage:
         if command.word != "success":
             self.add("healthy", f"{command.suffix} ({command.action}): {command.word} {command.message}")
 
-    def over(self) -> float:
-        """The last fault is over; gives the time."""
+    async def live(
+        self, happen: Callable[[Event], None], over: Callable[[], object], is_reachable: Callable[[], bool]
+    ) -> str:
+        """Live through the schedule, and on until all has settled; gives "... s after the last fault ...".
+
+        `happen` carries an event out, `over` ends what else is wrong than the lock and its radio.
+        """
+        await asyncio.sleep(10.0)
+        began = clock()
+        for event in self.plan.events:
+            await asyncio.sleep(max(began + event.at - clock(), 0.0))
+            self.trace.add("schedule", str(event))
+            happen(event)
+        await asyncio.sleep(began + self.plan.ends_at - clock())
         self.trace.add("schedule", "the last fault is over")
         self.trouble.over()
-        return clock()
+        over()
+        since = f"s after the last fault, which was over at {clock():.3f}"
+        await asyncio.sleep(REACHABLE_S)
+        if not is_reachable():
+            self.add("reachable", f"not {REACHABLE_S:g} {since}")
+        await asyncio.sleep(self.plan.settled_s - REACHABLE_S)
+        return f"{self.plan.settled_s:g} {since}"
 
     def stopped(self, *tasks: asyncio.Task[Any]) -> None:
         """These should still run; they are ended."""
