@@ -165,8 +165,8 @@ export class House extends EventTarget {
   }
 
   /**
-   * Ask a bridge or a lock for something, once. Throws `Refusal` with what it refused, or `Problem`; after `timeout` or
-   * `offline` it may have been done.
+   * Ask a bridge or a lock for something, once. Throws `Refusal` with what it refused, or `Problem`; after `unanswered` it
+   * may have been done.
    * @param {string} where the topic in front of `/request`: `<base>/bridge` or a lock's key
    * @param {string} command such as `users/list` @param {Record<string, any>} [asked] @param {number} [timeoutMs]
    * @returns {Promise<any>} the answer's data
@@ -177,7 +177,10 @@ export class House extends EventTarget {
     const mqtt = await this.connection.now();
     const inbox = `${base}/bridge/response/${this.account.username}/${this.#inbox}`;
     const payload = JSON.stringify({ ...asked, transaction: hex(random(8)) });
-    const answer = parse(text((await mqtt.request(`${where}/request/${command}`, payload, inbox, timeoutMs, EXPIRY_S)).payload));
+    const asking = mqtt.request(`${where}/request/${command}`, payload, inbox, timeoutMs, EXPIRY_S).catch((error) => {
+      throw ["timeout", "offline", "closed"].includes(codeOf(error)) ? new Problem("unanswered", codeOf(error)) : error;
+    });
+    const answer = parse(text((await asking).payload));
     if (answer?.status !== "ok") throw new Refusal(answer?.error ?? "failed", answer?.message ?? "");
     return answer.data;
   }

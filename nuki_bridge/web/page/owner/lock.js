@@ -49,7 +49,7 @@ export function lockView({ house, lock, go, back, key }) {
   const hands = isOpener
     ? [hold("open", "unlock", "open")]
     : [hold("unlock", "unlock", "unlocked"), press("lock", "press"), hold("unlatch", "unlatch", "open")];
-  const others = (isOpener ? OPENER : MORE).map((action) => (HOLD_MS[action] ? hold(action, "line-hold", "turning") : press(action, "plain wide")));
+  const others = (isOpener ? OPENER : MORE).map((action) => (HOLD_MS[action] ? hold(action, "line-hold", "turning") : press(action, "line-press")));
 
   const draw = () => {
     const now = lock(), isStale = now.availability !== "online" || house.connection.status !== "online";

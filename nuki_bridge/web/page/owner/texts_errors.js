@@ -25,7 +25,7 @@ export const ERRORS = {
   "owner.error.not_paired": ["This lock is not paired. “Add a device” does it.", "Dieses Schloss ist nicht gekoppelt. Das geht mit „Gerät hinzufügen“."],
   "owner.error.too_many_requests": ["Too much at a time. Wait a moment.", "Zu viel auf einmal. Warte einen Moment."],
   "owner.error.bad_frame": ["The lock's message could not be read.", "Die Nachricht war nicht zu lesen."],
-  "owner.error.timeout": ["No answer in time. Look whether it was done before you try again.", "Keine Antwort in der Zeit. Sieh nach, ob es getan wurde, bevor du es noch einmal versuchst."],
+  "owner.error.unanswered": ["No answer came. If something was to be changed, look whether it was before you try again.", "Es kam keine Antwort. Sollte etwas geändert werden, sieh erst nach, ob es geschehen ist."],
   "owner.error.adapter_unavailable": ["The bridge has no Bluetooth: it is missing or switched off.", "Die Bridge hat kein Bluetooth: Es fehlt oder ist abgeschaltet."],
   "owner.error.not_found": ["The bridge does not hear the lock. Is its battery empty, or is it too far away?", "Die Bridge hört das Schloss nicht. Ist die Batterie leer, oder ist es zu weit weg?"],
   "owner.error.disconnected": ["The link to the lock was lost. Try again.", "Die Verbindung zum Schloss ging verloren. Versuch es noch einmal."],

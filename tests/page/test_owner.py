@@ -1,0 +1,522 @@
+"""An owner's whole story on a phone.
+
+Real Chromium, `nuki-bridge web`, mosquitto with its access list, daemon, virtual locks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from tests.integration.daemon import PIN as ULTRA_PIN
+from tests.integration.daemon import ULTRA
+from tests.integration.guarded import password
+from tests.page.phone import Phone, chromium, secrets_on_disk
+from tests.page.stage import Stage
+
+HOLD_MS, LONG_MS = 750, 1400
+NewPhone = Callable[..., Phone]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The bridge knows the page's address."""
+    running = Stage(tmp_path_factory.mktemp("stage"))
+    daemon, house = running.house.daemon, running.house
+
+    async def restart() -> None:
+        before = len(house.on("bridge/state"))
+        daemon.kill()
+        daemon.config.write_text(f"{daemon.config.read_text()}web: {{url: '{running.url.rstrip('/')}'}}\n")
+        daemon.start()
+        await house.until(lambda: house.on("bridge/state")[before:][-1:] == ["online"])
+        await house.until(lambda: house.last("front/availability") == "online")
+
+    running.do(restart())
+    yield running
+    running.stop()
+    assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def new_phone(stage: Stage, tmp_path: Path) -> Iterator[NewPhone]:
+    """Starts phones; at the end none of them has met what the page's rules forbid, or a fault of a script."""
+    phones: list[Phone] = []
+
+    def start(name: str = "phone", **options: Any) -> Phone:
+        phones.append(chromium(options.pop("url", stage.url), tmp_path / name, **options))
+        return phones[-1]
+
+    yield start
+    for phone in phones:
+        phone.quit()
+    heard = [line for phone in phones for line in phone.heard]
+    assert not [line for line in heard if re.search("Content Security Policy|Uncaught|TypeError|secret|code=", line)]
+
+
+def log_in(phone: Phone, account: str = "owner", *, keeps: bool = False) -> None:
+    phone.open()
+    phone.touch(phone.until(lambda: phone.find("form ~ .plain")), 90)
+    phone.until(lambda: phone.find("[autocomplete=username]")).clear()
+    phone.find("[autocomplete=username]").send_keys(account)
+    phone.find("[autocomplete=current-password]").send_keys(password(account))
+    if keeps:
+        phone.find("[role=switch]").click()
+    phone.find("form .primary").click()
+    phone.until(lambda: phone.find(".card"))
+
+
+@pytest.fixture
+def owner(stage: Stage, new_phone: NewPhone) -> Phone:
+    """A phone on which the owner has logged in; it shows the locks."""
+    started = new_phone("owner")
+    log_in(started)
+    return started
+
+
+def go(phone: Phone, *path: str) -> None:
+    """Go to a view, as by its button, and wait until it has been filled."""
+    state = json.dumps({"view": "owner", "path": list(path)})
+    before = phone.driver.find_elements(By.CSS_SELECTOR, ".view.owner")
+    phone.run(f"history.pushState({state}, ''); dispatchEvent(new PopStateEvent('popstate', {{state: {state}}}))")
+    phone.until(lambda: phone.driver.find_elements(By.CSS_SELECTOR, ".view.owner") != before)
+    phone.until(lambda: not phone.driver.find_elements(By.CSS_SELECTOR, ".words progress"))
+
+
+def labelled(phone: Phone, label: str, within: str = "") -> Any:
+    """The field with this label, as soon as it is there."""
+    script = (
+        "const [label, within] = arguments, root = within ? document.querySelector(within) : document;"
+        "const labels = [...root?.querySelectorAll('label') ?? []];"
+        "const seen = labels.filter((each) => each.checkVisibility());"
+        "const found = seen.find((each) => each.textContent === label);"
+        "return (found ?? seen.find((each) => each.textContent.startsWith(label)))?.control ?? null;"
+    )
+    return phone.until(lambda: phone.driver.execute_script(script, label, within))
+
+
+def fill(phone: Phone, label: str, text: str, within: str = "") -> None:
+    field = labelled(phone, label, within)
+    field.clear()
+    field.send_keys(text)
+
+
+def agree(phone: Phone) -> None:
+    """Say yes in the dialog."""
+    button = phone.until(lambda: phone.find("dialog[open] .buttons button:last-child"))
+    button.click()
+    phone.until(lambda: not phone.driver.find_elements(By.CSS_SELECTOR, "dialog[open]"))
+
+
+FRONT = "nuki/front"
+
+
+# -- the story --------------------------------------------------------------------------------------------------------
+
+
+def test_the_owner_invites_anna_who_opens_is_switched_off_and_removed(
+    stage: Stage, owner: Phone, new_phone: NewPhone
+) -> None:
+    owner.tap("Invite a person")
+    fill(owner, "Name", "Anna")
+    labelled(owner, "Only at certain times").click()
+    assert labelled(owner, "From").get_attribute("type") == "datetime-local"
+    owner.driver.execute_script("arguments[0].value = '08:00'", labelled(owner, "Daily from"))
+    owner.driver.execute_script("arguments[0].value = '07:59'", labelled(owner, "Daily until"))
+    owner.tap("Make the invitation")
+    code = owner.until(lambda: owner.find(".code")).text
+    assert f"{stage.url}#code={code}" in owner.text
+    assert (
+        owner.run("const image = document.querySelector('img.qr'); await image.decode(); return image.naturalWidth") > 0
+    )
+    assert owner.driver.current_url == stage.url
+    assert code not in owner.run("return JSON.stringify(history.state) + JSON.stringify({...localStorage})")
+    assert owner.axe() == []
+
+    anna = new_phone("anna")
+    anna.redeem(code)
+    anna.shows("You have the key: Front")
+    owner.shows("Anna has the key now.")
+    assert code not in owner.driver.page_source
+    anna.says("Locked")
+    before = stage.movements()
+    anna.hold("unlock", HOLD_MS)
+    anna.says("Unlocked")
+    assert stage.movements() == before + 1
+
+    go(owner, "users", FRONT)
+    owner.tap("Anna")
+    assert labelled(owner, "Daily from").get_attribute("value") == "08:00"
+    labelled(owner, "Switched on").click()
+    owner.tap("Save")
+    owner.shows("This is how the lock has it now.")
+    assert [each["enabled"] for each in stage.request("users/list") if each["name"] == "Anna"] == [False]
+    anna.tap("Lock")
+    anna.shows("The owner has switched your key off.")
+
+    fill(owner, "Name", "Anna Maria")
+    labelled(owner, "Switched on").click()
+    labelled(owner, "Only at certain times").click()
+    owner.tap("Save")
+    owner.until(lambda: owner.find("h1").text == "Anna Maria")
+    user = next(each for each in stage.request("users/list") if each["name"] == "Anna Maria")
+    assert (user["enabled"], user["remote"], user["access"]) == (True, True, None)
+
+    owner.tap("Remove")
+    agree(owner)
+    owner.shows("Anna Maria is removed. The lock has confirmed it.")
+    assert "Anna Maria" not in [each["name"] for each in stage.request("users/list")]
+
+
+def test_an_invitation_is_taken_back(stage: Stage, owner: Phone, new_phone: NewPhone) -> None:
+    go(owner, "invite", FRONT)
+    fill(owner, "Name", "Ben")
+    owner.tap("Make the invitation")
+    code = owner.until(lambda: owner.find(".code")).text
+    owner.tap("Done")
+    owner.until(lambda: "Invite a person" in owner.text)
+    assert code not in owner.driver.page_source
+    go(owner, "users", FRONT)
+    owner.shows("Ben")
+    owner.tap("Take back")
+    agree(owner)
+    owner.shows("Taken back. The lock has confirmed it.")
+    ben = new_phone("ben")
+    ben.redeem(code)
+    ben.shows("The owner has taken this invitation back.")
+
+
+def test_a_wrong_password_is_said_and_a_right_one_goes_on(stage: Stage, new_phone: NewPhone) -> None:
+    phone = new_phone()
+    phone.open()
+    phone.tap("I am the owner")
+    field = phone.until(lambda: phone.find("[autocomplete=current-password]"))
+    field.send_keys("nonsense")
+    phone.tap("Log in")
+    phone.shows("The broker does not take this account or password.")
+    field.clear()
+    field.send_keys(password("owner"))
+    phone.tap("Log in")
+    phone.shows("Your locks")
+    phone.shows("Front")
+
+
+def test_an_account_that_is_kept_comes_back_and_leaves_nothing_on_the_disk(stage: Stage, new_phone: NewPhone) -> None:
+    phone = new_phone("kept")
+    log_in(phone, keeps=True)
+    phone.open()
+    phone.shows("Front")
+    phone.tap("Log out")
+    phone.shows("I am the owner")
+    phone.until(lambda: phone.run("return localStorage.getItem('sweep')") is None)
+    phone.quit()
+    assert secrets_on_disk(phone.profile, password("owner").encode()) == []
+
+
+def test_an_account_that_is_not_kept_is_asked_for_again(stage: Stage, owner: Phone) -> None:
+    assert password("owner") not in owner.run("return JSON.stringify({...localStorage})")
+    owner.open()
+    owner.shows("Enter your code")
+
+
+# -- the lock ---------------------------------------------------------------------------------------------------------
+
+
+def at_the_lock(stage: Stage, phone: Phone) -> None:
+    go(phone, "lock", FRONT)
+    phone.until(lambda: phone.word())
+    if phone.word() != "Locked":
+        phone.tap("Lock")
+        phone.says("Locked")
+
+
+def test_a_lock_is_moved_once_for_each_hand(stage: Stage, owner: Phone) -> None:
+    at_the_lock(stage, owner)
+    owner.shows("84%")
+    owner.shows("good signal")
+    before = stage.movements()
+    owner.hold("unlock", 250)
+    owner.shows("until the ring is full")
+    assert stage.movements() == before
+    owner.hold("unlock", HOLD_MS)
+    owner.says("Unlocked")
+    owner.tap("Lock")
+    owner.says("Locked")
+    owner.hold("unlatch", LONG_MS)
+    owner.says("Latch pulled")
+    assert stage.movements() == before + 3
+    owner.tap("Lock")
+    owner.says("Locked")
+    owner.find("summary").click()
+    owner.touch(owner.button("Lock ’n’ go"), HOLD_MS)
+    owner.says("Unlocked for a moment")
+    stage.do(stage.house.ask("front/set", {"action": "lock"}))
+    owner.says("Locked")
+
+
+def test_a_blocked_motor_is_said_in_words(stage: Stage, owner: Phone) -> None:
+    at_the_lock(stage, owner)
+    stage.simulate(block_motor=True)
+    owner.hold("unlock", HOLD_MS)
+    owner.shows("“Unlock” did not work")
+    owner.shows("met resistance")
+    stage.simulate(block_motor=False)
+    owner.hold("unlock", HOLD_MS)
+    owner.says("Unlocked")
+    assert "did not work" not in owner.text
+
+
+def test_a_lost_answer_is_told_as_what_it_is_and_nothing_is_repeated(stage: Stage, owner: Phone) -> None:
+    at_the_lock(stage, owner)
+    before = stage.movements()
+    stage.cable.mutes = lambda data: b"/set" in data
+    owner.hold("unlock", HOLD_MS)
+    owner.shows("It is not known what happened")
+    owner.says("Unlocked")
+    assert stage.movements() == before + 1
+
+
+def test_a_bridge_that_does_not_run_is_said(stage: Stage, owner: Phone) -> None:
+    at_the_lock(stage, owner)
+    stage.do(gone(stage))
+    owner.shows("The bridge is not running.")
+    owner.hold("unlock", HOLD_MS)
+    owner.shows("“Unlock” did not work")
+    stage.do(back(stage))
+    owner.until(lambda: "The bridge is not running" not in owner.text or owner.word() == "Locked")
+    owner.hold("unlock", HOLD_MS)
+    owner.says("Unlocked")
+
+
+async def gone(stage: Stage) -> None:
+    stage.house.daemon.kill()
+    await stage.house.until(lambda: stage.house.last("bridge/state") == "offline")
+
+
+async def back(stage: Stage) -> None:
+    house, before = stage.house, len(stage.house.on("front/availability"))
+    house.daemon.start()
+    await house.until(lambda: house.last("bridge/state") == "online")
+    await house.until(lambda: "online" in house.on("front/availability")[before:])
+
+
+# -- what else can be asked -------------------------------------------------------------------------------------------
+
+
+def test_the_pairing_switch_is_the_locks_own(stage: Stage, owner: Phone) -> None:
+    go(owner, "settings", FRONT)
+    owner.shows("New devices may pair by the button")
+    labelled(owner, "New devices may pair").click()
+    owner.tap("Save")
+    owner.shows("This is how the lock has it now.")
+    assert stage.request("config/get")["pairing_enabled"] is False
+    labelled(owner, "New devices may pair").click()
+    owner.tap("Save")
+    owner.until(lambda: stage.request("config/get")["pairing_enabled"] is True)
+
+
+def test_settings_are_changed_alone(stage: Stage, owner: Phone) -> None:
+    before = stage.request("config/get")
+    go(owner, "settings", FRONT)
+    owner.driver.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+    fill(owner, "Lock ’n’ go: time", "45")
+    owner.driver.execute_script("arguments[0].form.requestSubmit()", labelled(owner, "Lock ’n’ go: time"))
+    owner.shows("This is how the lock has it now.")
+    after = stage.request("config/get")
+    assert {name for name in after if after[name] != before[name]} - {"time"} == {"lock_n_go_timeout"}
+    assert after["lock_n_go_timeout"] == 45
+
+
+def test_a_keypad_code_is_added_shown_for_a_moment_and_removed(stage: Stage, owner: Phone) -> None:
+    go(owner, "keypad", FRONT)
+    fill(owner, "Name", "Lisa")
+    fill(owner, "Six digits", "345678")
+    owner.tap(owner.find("section form .primary"))
+    owner.shows("The code of Lisa is at the lock.")
+    assert "345678" not in owner.driver.page_source
+    assert labelled(owner, "Six digits").get_attribute("value") == ""
+    owner.tap("Show the digits")
+    owner.shows("345678")
+    go(owner, "lock", FRONT)
+    assert "345678" not in owner.driver.page_source
+    go(owner, "keypad", FRONT)
+    owner.until(lambda: owner.find("details summary")).click()
+    owner.tap("Remove this code")
+    agree(owner)
+    owner.shows("The code of Lisa is removed.")
+    assert stage.request("keypad/list") == []
+
+
+def test_the_lock_locks_by_its_own_clock(stage: Stage, owner: Phone) -> None:
+    go(owner, "timecontrol", FRONT)
+    owner.driver.execute_script("arguments[0].value = '22:30'", labelled(owner, "Time at the door"))
+    for day in ("Sat", "Sun"):
+        owner.driver.execute_script("arguments[0].click()", labelled(owner, day))
+    owner.tap(owner.find("section form .primary"))
+    owner.shows("22:30 · Lock · Mon, Tue, Wed, Thu, Fri")
+    entry = stage.request("timecontrol/list")[0]
+    assert (entry["time"], entry["action"], entry["weekdays"]) == ("22:30", "lock", ["mo", "tu", "we", "th", "fr"])
+    owner.find("details summary").click()
+    owner.tap("Remove this entry")
+    agree(owner)
+    owner.shows("Removed. The lock has confirmed it.")
+    assert stage.request("timecontrol/list") == []
+
+
+def test_the_log_names_who_it_was(stage: Stage, owner: Phone) -> None:
+    stage.request("keypad/add", name="Tom", code="456789")
+    stage.simulate(keypad={"action": "unlock", "code": "456789"})
+    go(owner, "log", FRONT)
+    owner.shows("Tom unlocked")
+    owner.shows("at the keypad")
+    assert owner.find(".timeline .mark")
+    kind = labelled(owner, "What")
+    owner.driver.execute_script("arguments[0].value = 'failed'; arguments[0].dispatchEvent(new Event('change'))", kind)
+    owner.until(lambda: "Tom unlocked" not in owner.text)
+
+
+def test_the_pin_is_tried_and_never_kept(stage: Stage, owner: Phone) -> None:
+    go(owner, "pin", FRONT)
+    fill(owner, "Security PIN", "1234")
+    owner.tap("Try this PIN")
+    owner.shows("The PIN is right.")
+    assert labelled(owner, "Security PIN").get_attribute("value") == ""
+    assert "1234" not in owner.run("return JSON.stringify({...localStorage}) + document.documentElement.innerHTML")
+    fill(owner, "Security PIN", "4321", ".box:last-of-type")
+    fill(owner, "Once more", "4322")
+    owner.tap("Change the PIN")
+    owner.shows("The two are not the same.")
+
+
+def test_clock_battery_calibration_and_restart(stage: Stage, owner: Phone) -> None:
+    go(owner, "battery", FRONT)
+    owner.tap("Ask the lock now")
+    owner.shows("Voltage")
+    assert re.search(r"\d\.\d+ V", owner.text)
+    go(owner, "maintenance", FRONT)
+    owner.tap("Set the clock")
+    owner.shows("The clock is set:")
+    owner.tap("Calibrate")
+    agree(owner)
+    owner.shows("The lock is calibrated.")
+    owner.tap("Restart the lock")
+    agree(owner)
+    owner.until(lambda: "starts again" in owner.text)
+    go(owner, "bridge", "nuki")
+    owner.shows("virtual0")
+
+
+def test_this_phone_gets_a_key_of_its_own(stage: Stage, owner: Phone) -> None:
+    go(owner, "key", FRONT)
+    fill(owner, "Name", "Own phone")
+    owner.tap("Keep it on this phone")
+    owner.shows("This phone has a key of its own now")
+    assert "Own phone" in [each["name"] for each in stage.request("users/list")]
+    owner.open()
+    owner.until(lambda: owner.word())
+    before = stage.movements()
+    owner.hold("unlatch", LONG_MS)
+    owner.says("Latch pulled")
+    assert stage.movements() == before + 1
+
+
+def test_a_lock_is_added_with_its_pin_and_given_up(stage: Stage, owner: Phone) -> None:
+    owner.tap("Add a device")
+    owner.tap("Search")
+    owner.shows("ready to pair")
+    owner.tap("ready to pair")
+    fill(owner, "What shall it be called?", "Back Door")
+    assert labelled(owner, "What shall it be called?").get_attribute("value") == "back_door"
+    owner.tap("Pair")
+    owner.shows("This takes the lock's security PIN")
+    fill(owner, "Security PIN", ULTRA_PIN)
+    owner.tap("Pair")
+    owner.shows("Back door is yours now.")
+    assert ULTRA_PIN not in owner.driver.page_source
+    owner.tap("Go to the lock")
+    owner.until(lambda: owner.word() == "Locked")
+    assert any(each["address"] == ULTRA for each in json.loads(stage.house.last("bridge/info") or "{}")["locks"])
+    go(owner, "maintenance", "nuki/back_door")
+    owner.tap("Unpair")
+    agree(owner)
+    owner.shows("Back door is unpaired.")
+    owner.shows("Your locks")
+    assert "Back door" not in owner.text
+
+
+def test_locks_of_another_bridge_below_the_same_broker_are_there_too(stage: Stage, new_phone: NewPhone) -> None:
+    """As far as the account may read them."""
+    retained = {
+        "cabin/bridge/state": "online",
+        "cabin/bridge/info": json.dumps(
+            {"version": "0.1.0", "adapter": {"name": "hci0", "available": True}, "locks": []}
+        ),
+        "cabin/gate/availability": "online",
+        "cabin/gate/state": "locked",
+        "cabin/gate/status": json.dumps({"name": "gate", "connected": True, "rssi": -80}),
+    }
+
+    async def publish(**payloads: str) -> None:
+        peer = stage.house.broker.peer("everybody")
+        for topic in retained:
+            peer.publish(topic, payloads.get(topic, ""), retain=True)
+        peer.close()
+
+    stage.do(publish(**retained))
+    try:
+        phone = new_phone("everybody")
+        log_in(phone, "everybody")
+        phone.shows("Gate (cabin)")
+        phone.shows("Front (nuki)")
+        owner = new_phone("owner")
+        log_in(owner)
+        owner.shows("Front")
+        assert "Gate" not in owner.text
+    finally:
+        stage.do(publish())
+
+
+# -- how it looks -----------------------------------------------------------------------------------------------------
+
+OF_THE_LOCK = [
+    "lock",
+    "invite",
+    "users",
+    "key",
+    "log",
+    "battery",
+    "settings",
+    "keypad",
+    "timecontrol",
+    "pin",
+    "maintenance",
+]
+VIEWS = [
+    (),
+    *((name, FRONT) for name in [*OF_THE_LOCK, "maintenance"]),
+    ("user", FRONT, "1"),
+    ("bridge", "nuki"),
+    ("add", "nuki"),
+]
+
+
+@pytest.mark.parametrize(("language", "width", "dark"), [("en", 360, False), ("de", 320, True)])
+def test_every_view_fits_and_can_be_used_by_everybody(
+    stage: Stage, new_phone: NewPhone, language: str, width: int, dark: bool
+) -> None:
+    phone = new_phone(language=language, width=width, dark=dark)
+    log_in(phone)
+    for view in VIEWS:
+        go(phone, *view)
+        phone.driver.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert phone.overflow() == [], view
+        assert phone.axe() == [], view
+        assert phone.run("return document.activeElement.tagName") == "H1", view
+        words = phone.run("return document.getElementById('view').textContent")
+        assert not re.search(r"owner\.|error\.|undefined|\[object|NaN|Invalid", words), (view, words)
