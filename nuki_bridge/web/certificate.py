@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 60.0
 """Between two looks at the files."""
 SOON_DAYS = 14
-"""So long before the end it is warned of, once a day."""
+"""How long before its end a certificate is warned of, once a day."""
 MAX_UNKNOWN = 20
 """Names that phones have asked for and that the certificate does not have, each told once."""
 _BUFFER_SIZE = 16384

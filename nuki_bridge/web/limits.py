@@ -19,18 +19,18 @@ NEW_OF_ONE = (60, 5.0)
 MAX_ADDRESSES = 2000
 """Addresses that are remembered."""
 PACKETS = (100, 20.0)
-"""MQTT packets that a phone sends over one tunnel, likewise,"""
+"""MQTT packets that a phone sends over one tunnel: how many at once, then how many in a second."""
 PACKETS_OF_ONE = (300, 60.0)
-"""that all of one address send,"""
+"""Packets that all phones of one address send, likewise."""
 PACKETS_OF_GUESTS = (300, 100.0)
-"""and that all without an account send: the bridge shuts guests out at over 1000 in 5 s."""
+"""Packets that all without an account send: the bridge shuts guests out at over 1000 in 5 s."""
 LOGINS = (10, 1 / 30)
 """Logins from one address that the broker refuses, likewise."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """So many at once, then so many in a second."""
+    """How many are let through at once, then how many in a second."""
 
     burst: float
     rate: float

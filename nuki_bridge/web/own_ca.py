@@ -23,7 +23,7 @@ CA_DAYS = 3650
 SERVER_DAYS = 180
 """Phones take 825 days at most from an authority that their owner has installed."""
 RENEW_DAYS = 60
-"""So long before its end the server's certificate is renewed."""
+"""How long before its end the server's certificate is renewed."""
 FOLDER = "own-ca"
 CA_FILE = "ca.pem"
 CA_KEY_FILE = "ca.key"

@@ -26,9 +26,9 @@ from nuki_bridge.web.tunnel import Tunnel, Way
 log = logging.getLogger(__name__)
 
 HEAD_S = 10.0
-"""A request's head, and before it a TLS handshake, may take so long,"""
+"""How long a request's head, and before it a TLS handshake, may take, in seconds."""
 NEXT_S = 15.0
-"""and the pause before the next request of a connection."""
+"""The longest pause before the next request of a connection, in seconds."""
 ANSWER_S = 20.0
 """An answer that was not taken within this ends the connection."""
 MAX_REQUESTS = 200

@@ -85,7 +85,7 @@ class Way:
 
 
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)
-"""websockets logs whole frames at DEBUG, and a CONNECT holds a password."""
+"""The library logs whole frames at DEBUG, and a CONNECT holds a password."""
 
 
 class Tunnel:
