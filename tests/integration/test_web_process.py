@@ -13,7 +13,7 @@ import pytest
 from nuki_bridge.web import files
 from tests import patience
 from tests.integration.broker import free_port
-from tests.integration.test_service import Manager
+from tests.integration.manager import Manager
 from tests.integration.web import ROOT
 
 pytestmark = pytest.mark.real_time

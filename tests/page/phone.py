@@ -63,7 +63,7 @@ class Phone:
             try:
                 found = what()
             except (NoSuchElementException, StaleElementReferenceException):
-                found = None  # type: ignore[assignment]
+                found = None
             if found:
                 return found
             assert patience.now() < deadline, f"the page shows:\n{self.text}\nand logged:\n{self.console()}"
@@ -99,7 +99,7 @@ class Phone:
 
     def console(self) -> list[str]:
         """What the console has said since the last time."""
-        new = [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[attr-defined]
+        new = [entry["message"] for entry in self.driver.get_log("browser")]
         self.heard += new
         return new
 
@@ -171,7 +171,7 @@ class Phone:
 
     def cdp(self, command: str, **arguments: Any) -> Any:
         """A command of Chromium's own."""
-        return self.driver.execute_cdp_cmd(command, arguments)  # type: ignore[attr-defined]
+        return self.driver.execute_cdp_cmd(command, arguments)
 
 
 def chromium(

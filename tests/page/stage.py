@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from tests import patience
 from tests.integration.broker import free_port
+from tests.integration.guarded import password
 from tests.integration.relayed import Party, party
-from tests.integration.test_acl import password
 from tests.page.known import ROOT
 
 T = TypeVar("T")

@@ -7,33 +7,15 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nuki_bridge.web.lean import lean
 from tests.page.known import CHECKS, NACL, NPM, PAGE, known, vectors
+from tests.page.modules import guest_files, imported, node
 
 GUEST_SIZE = 47 * 1024
 """Bytes that a guest's page may have, each file compressed as it travels, tweetnacl and icons among them."""
-
-
-def node(script: str, *, timeout: float = 60) -> Any:
-    """What an ES module prints as JSON; `nacl` and `load` are there."""
-    head = (
-        "import { createRequire } from 'node:module';\n"
-        f"globalThis.nacl = createRequire(import.meta.url)({str(NACL)!r});\n"
-        f"const load = (name) => import({PAGE.as_uri()!r} + '/' + name);\n"
-    )
-    done = subprocess.run(
-        ["node", "--no-warnings", "--input-type=module", "-"],
-        input=head + script,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_modules_compute_the_known_answers() -> None:
@@ -61,21 +43,6 @@ def test_types_are_sound(tmp_path: Path, files: list[str], library: list[str]) -
 def scripts() -> list[Path]:
     """All scripts of ours."""
     return [path for path in PAGE.rglob("*.js") if path != NACL]
-
-
-def imported(name: str, found: set[str] | None = None) -> set[str]:
-    """A module of the page and all that it imports when it is loaded."""
-    found = set() if found is None else found
-    if name not in found:
-        found.add(name)
-        for other in re.findall(r"^import [^;]*?\"(\.{1,2}/[^\"]+)\";", (PAGE / name).read_text(), re.MULTILINE):
-            imported(str((PAGE / name).parent.joinpath(other).resolve().relative_to(PAGE)), found)
-    return found
-
-
-def guest_files() -> set[str]:
-    """What a guest's browser loads, but for tweetnacl and icons."""
-    return imported("app.js") | {"first.js", "style.css", "manifest.webmanifest"}
 
 
 def test_all_that_a_guest_needs_works_offline() -> None:

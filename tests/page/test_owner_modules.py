@@ -14,7 +14,7 @@ from nuki_bridge.lock.wall_clock import TIMEZONES
 from nuki_bridge.owner import lock_config
 from nuki_bridge.web.lean import lean
 from tests.page.known import NPM, PAGE, ROOT
-from tests.page.test_modules import guest_files, imported, node
+from tests.page.modules import guest_files, imported, node
 
 OWNER_SIZE = 120 * 1024
 """Bytes that an owner's page may have in all, each file compressed as it travels."""

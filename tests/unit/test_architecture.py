@@ -6,6 +6,7 @@ import ast
 import configparser
 import dataclasses
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator
@@ -310,3 +311,11 @@ def loaded_by_the_command_line() -> frozenset[str]:
 def test_the_command_line_loads_only_what_it_needs(module: str) -> None:
     """`--help` must answer at once on a small computer."""
     assert loaded_by_the_command_line() & {module, f"nuki_bridge.{module}"} == set()
+
+
+def test_no_test_module_is_imported_by_another() -> None:
+    """What several share stands in a file of its own, so that whoever moves a test breaks no other."""
+    found = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*test_\w+", re.MULTILINE)
+    files = [*(PACKAGE.parent / "tests").rglob("*.py")]
+    assert len(files) > 150
+    assert [str(file) for file in files if found.search(file.read_text())] == []
