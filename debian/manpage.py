@@ -25,6 +25,14 @@ and
 .B nuki-bridge check-config
 for its mistakes. Only root and the service can read it.
 .TP
+.I /etc/nuki-bridge/web.yaml
+The configuration of the phone page, which
+.B nuki-bridge web setup
+writes.
+.TP
+.I /var/lib/nuki-bridge-web
+The page's own certificate authority, if it has one.
+.TP
 .I /var/lib/nuki-bridge
 Paired locks and their keys. Whoever has a copy can open the door from nearby.
 .SH ENVIRONMENT

@@ -36,6 +36,8 @@ MAX_REQUESTS = 200
 SEND_SIZE = 131072
 """Bytes that the kernel keeps for a client that does not take them; by itself it would keep megabytes."""
 BACKLOG = 64
+MAX_UNKNOWN = 20
+"""Names that are not ours and under which somebody has found us, each told once."""
 TUNNEL = "/mqtt"
 FORGET = "/forget"
 CLEARED = {"Clear-Site-Data": '"storage", "cache"', "Cache-Control": "no-store"}
@@ -67,6 +69,7 @@ class Server:
         self._tls = tls
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unknown: set[str] = set()
         self.stopping = asyncio.Event()
 
     def open(self, addresses: Collection[str], port: int) -> int:
@@ -176,7 +179,7 @@ class Server:
                 await self._refuse(reader, writer, error)
                 return
             if head.path == TUNNEL and head.names("upgrade", "websocket"):
-                if not is_ours(head.fields.get("origin"), head.fields["host"], secure=self._secure, names=self._names):
+                if not self._is_ours(head):
                     refused = BadRequest(HTTPStatus.FORBIDDEN, "this page is none of this server's")
                     await self._refuse(reader, writer, refused)
                     return
@@ -190,13 +193,27 @@ class Server:
                 await _finish(reader, writer)
                 return
 
+    def _is_ours(self, head: Head) -> bool:
+        origin, host = head.fields.get("origin"), head.fields["host"]
+        if is_ours(origin, host, secure=self._secure, names=self._names):
+            return True
+        name = host.rpartition(":")[0] or host
+        itself = origin is not None and origin.partition("://")[2] == host
+        if itself and name not in self._unknown and len(self._unknown) < MAX_UNKNOWN:
+            self._unknown.add(name)
+            shown = "".join(each if each.isprintable() else "?" for each in name[:80])
+            log.warning(
+                "a page at %s was refused; if this is a name of this server, add it to names in web.yaml", shown
+            )
+        return False
+
     def _answer(self, head: Head, *, closes: bool) -> bytes:
         file = self.files.get(head.path)
         if head.path == FORGET:
             if head.method != "POST":
                 return _not_allowed("POST", closes=closes)
             origin = head.fields.get("origin")
-            if origin is not None and not is_ours(origin, head.fields["host"], secure=self._secure, names=self._names):
+            if origin is not None and not self._is_ours(head):
                 return answer(HTTPStatus.FORBIDDEN, b"this page is none of this server's\n", closes=closes)
             return answer(HTTPStatus.NO_CONTENT, fields=CLEARED, closes=closes)
         if head.path == TUNNEL:
