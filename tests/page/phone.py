@@ -56,7 +56,7 @@ class Phone:
         """All that the page shows."""
         return str(self.driver.find_element(By.ID, "view").text)
 
-    def until(self, what: Callable[[], T], timeout_s: float = 30.0) -> T:
+    def until(self, what: Callable[[], T | None], timeout_s: float = 30.0) -> T:
         """Wait until something is so."""
         deadline = patience.now() + timeout_s
         while True:
@@ -148,9 +148,12 @@ class Phone:
         """Hold a finger on an element."""
         self.until(lambda: element.get_attribute("aria-disabled") != "true")
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", element)
-        finger = PointerInput(interaction.POINTER_TOUCH, "finger")
+        finger = PointerInput(interaction.POINTER_TOUCH, "finger")  # type: ignore[no-untyped-call]
         actions = ActionBuilder(self.driver, mouse=finger, duration=0)
-        actions.pointer_action.move_to(element).pointer_down().pause(ms / 1000).pointer_up()
+        actions.pointer_action.move_to(element)  # type: ignore[no-untyped-call]
+        actions.pointer_action.pointer_down()  # type: ignore[no-untyped-call]
+        actions.pointer_action.pause(ms / 1000)
+        actions.pointer_action.pointer_up()  # type: ignore[no-untyped-call]
         actions.perform()
 
     def hold(self, kind: str, ms: int) -> None:

@@ -9,6 +9,9 @@ import { ask, el, head, note, say, symbol } from "../ui.js";
 const UNLOCK_MS = 600;
 const UNLATCH_MS = 1200;
 
+/** Failures that nobody needs to read of any more once there is a connection: nothing was sent. */
+const OVER_WHEN_ONLINE = new Set(["offline", "closed", "broker_unavailable"]);
+
 /** @param {import("../messages.js").States | null} states @returns {string} the symbol of a lock's state */
 export function stateSymbol(states) {
   if (!states) return "unknown";
@@ -31,6 +34,7 @@ export function doorView(page, place) {
 
   const act = (/** @type {import("../door.js").Action} */ action, /** @type {typeof prepared} */ ahead) => {
     hint = "";
+    document.querySelector("#view > .view > .note.done")?.remove();
     door.act(action, ahead);
   };
   const hold = (/** @type {"unlock" | "unlatch"} */ action, /** @type {number} */ ms) =>
@@ -70,7 +74,9 @@ export function doorView(page, place) {
     if (spoken && spoken !== shown) say((shown = spoken));
   };
   const seen = () => {
-    if (!document.hidden && page.connection.status === "online" && !door.busy && door.credential.remote) door.refresh();
+    const isOnline = page.connection.status === "online";
+    if (isOnline && door.doing?.step === "failed" && OVER_WHEN_ONLINE.has(door.doing.code ?? "")) door.settle();
+    if (!document.hidden && isOnline && !door.busy && door.credential.remote) door.refresh();
     draw();
   };
   door.settle();
