@@ -18,9 +18,9 @@ from nuki_bridge.web.settings import BrokerSettings, GuestSettings
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Connections that are being made at a time."""
+"""Most connections that are being made at a time."""
 CONTEXT_S = 3600.0
-"""A TLS context, with all certificate authorities of the system, is used for so long: one takes up to 2 MiB."""
+"""Seconds for which a TLS context, with all certificate authorities of the system, is used: one takes up to 2 MiB."""
 _DISCONNECT = b"\xe0\x00"
 
 
@@ -37,7 +37,7 @@ class Broker:
         self._context: ssl.SSLContext | None = None
         self._context_until = 0.0
         self.away: str | None = None
-        """Why it could not be reached the last time."""
+        """Why the broker could not be reached the last time."""
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A new connection; raises `BrokerError`.  Whether it is there is logged when that changes."""

@@ -20,11 +20,11 @@ from nuki_bridge.web.settings import WebSettings
 log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
-"""Between two looks at the files."""
+"""Seconds between two looks at the files."""
 SOON_DAYS = 14
 """How long before its end a certificate is warned of, once a day."""
 MAX_UNKNOWN = 20
-"""Names that phones have asked for and that the certificate does not have, each told once."""
+"""Most names that phones asked for and the certificate does not have; each is logged once."""
 _BUFFER_SIZE = 16384
 """Bytes that asyncio reads of a TLS connection at a time; by itself it takes 256 KiB for each, for good."""
 _NO_CHECK_TIME = 0x200000

@@ -16,7 +16,7 @@ from nuki_bridge.web.lean import lean
 PAGE = Path(__file__).parent / "page"
 TWEETNACL = "/vendor/nacl-fast.js"
 TWEETNACL_SHA256 = "6bcd37a3b20dce913f82d4b23e4e2b661058b4b953df8a3f8c45d56ac4f72447"
-"""Of version 1.0.3, the same bytes in npm and in Debian's node-tweetnacl."""
+"""SHA-256 of version 1.0.3, whose bytes are the same in npm and in Debian's node-tweetnacl."""
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -29,10 +29,10 @@ TYPES = {
     ".ico": "image/x-icon",
     ".txt": "text/plain; charset=utf-8",
 }
-"""Files of other kinds are not served."""
+"""Content types by the end of a file's name; files of other kinds are not served."""
 _COMPRESSED_ALREADY = (".png", ".ico")
 _TO_COMPRESS = 512
-"""Bytes; less does not become smaller."""
+"""Smallest file in bytes that is compressed; less does not become smaller."""
 
 
 @dataclass(frozen=True, slots=True)

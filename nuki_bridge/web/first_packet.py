@@ -11,9 +11,9 @@ import struct
 from dataclasses import dataclass
 
 MAX_CONNECT_SIZE = 4096
-"""Bytes of a CONNECT."""
+"""Largest CONNECT in bytes."""
 MAX_PACKET_SIZE = 20480
-"""Bytes of any other packet: the 16 KiB that the bridge takes, with topic and properties."""
+"""Largest other packet in bytes: the 16 KiB that the bridge takes, with topic and properties."""
 MAX_GUEST_PACKET_SIZE = 1200
 """Bytes of a guest's: a message for the lock has 512 at most, and all guests' stay below what the bridge takes for a
 flood, 1000 KiB in 5 s."""
@@ -68,7 +68,7 @@ class Connect:
     has_account: bool
     keep_alive: bytes
     properties: bytes
-    """Those of MQTT 5 that may stay."""
+    """Properties of MQTT 5 that may stay."""
 
     def as_guest(self, username: str, password: str | None, client_id: str) -> bytes:
         """The packet under this account."""

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MAX_CONNECTIONS = 256
-"""In all; every one costs memory, and a tunnel a connection at the broker, too."""
+"""Most connections in all; every one costs memory, and a tunnel a connection at the broker, too."""
 MAX_OF_ONE = 40
-"""From one address: a family behind one router, each phone with its tunnel and the six connections of a first visit."""
+"""Most connections from one address: a family behind one router, each phone with its tunnel and the six connections of
+a first visit."""
 NEW_OF_ONE = (60, 5.0)
-"""New connections from one address: so many at once, then so many in a second."""
+"""New connections from one address: how many at once, and how many more in a second."""
 MAX_ADDRESSES = 2000
-"""Addresses that are remembered."""
+"""Most addresses that are remembered."""
 PACKETS = (100, 20.0)
 """MQTT packets that a phone sends over one tunnel: how many at once, then how many in a second."""
 PACKETS_OF_ONE = (300, 60.0)
@@ -25,7 +26,7 @@ PACKETS_OF_ONE = (300, 60.0)
 PACKETS_OF_GUESTS = (300, 100.0)
 """Packets that all without an account send: the bridge shuts guests out at over 1000 in 5 s."""
 LOGINS = (10, 1 / 30)
-"""Logins from one address that the broker refuses, likewise."""
+"""Logins from one address that the broker refuses: how many at once, and how many more in a second."""
 
 
 @dataclass(slots=True)

@@ -21,7 +21,8 @@ from nuki_bridge.errors import PageError
 
 CA_DAYS = 3650
 SERVER_DAYS = 180
-"""Phones take 825 days at most from an authority that their owner has installed."""
+"""Days for which a server's certificate is valid: phones accept 825 at most from an authority that their owner
+installed."""
 RENEW_DAYS = 60
 """How long before its end the server's certificate is renewed."""
 FOLDER = "own-ca"

@@ -29,7 +29,7 @@ from nuki_bridge.web.tunnel import Way
 log = logging.getLogger(__name__)
 
 STOP_S = 2.8
-"""After so long the process ends whatever hangs."""
+"""Seconds after which the process ends whatever hangs."""
 
 
 class _Guests:

@@ -30,20 +30,20 @@ HEAD_S = 10.0
 NEXT_S = 15.0
 """The longest pause before the next request of a connection, in seconds."""
 ANSWER_S = 20.0
-"""An answer that was not taken within this ends the connection."""
+"""Seconds after which an answer that was not taken ends the connection."""
 MAX_REQUESTS = 200
-"""Requests over one connection."""
+"""Most requests over one connection."""
 SEND_SIZE = 131072
-"""Bytes that the kernel keeps for a client that does not take them; by itself it would keep megabytes."""
+"""Most bytes that the kernel keeps for a client that does not take them; by itself it would keep megabytes."""
 BACKLOG = 64
 MAX_UNKNOWN = 20
 """Names that are not ours and under which somebody has found us, each told once."""
 TUNNEL = "/mqtt"
 FORGET = "/forget"
 CLEARED = {"Clear-Site-Data": '"storage", "cache"', "Cache-Control": "no-store"}
-"""Makes a browser remove all that this page has kept, from the disk, too."""
+"""Header value that makes a browser remove all that this page has kept, from the disk, too."""
 _PAUSE_S = 0.5
-"""After an accept that failed, for lack of file descriptors for example."""
+"""Seconds to wait after an accept that failed, for lack of file descriptors for example."""
 
 
 class Server:

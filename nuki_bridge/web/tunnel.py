@@ -39,17 +39,17 @@ from nuki_bridge.web.settings import GuestSettings
 log = logging.getLogger(__name__)
 
 CHUNK_SIZE = 16384
-"""Bytes that are read and passed on at a time."""
+"""Most bytes that are read and passed on at a time."""
 MAX_MESSAGE_SIZE = 32768
-"""Bytes of a WebSocket message."""
+"""Largest WebSocket message in bytes."""
 CONNECT_S = 10.0
-"""A phone has so long for its first packet, and the broker to accept it."""
+"""Seconds that a phone has for its first packet, and the broker to accept it."""
 IDLE_S = 300.0
-"""A phone that sends nothing for so long is gone; MQTT pings more often."""
+"""Seconds after which a phone that sends nothing is gone; MQTT pings more often."""
 SLOW_S = 20.0
-"""One that does not take what it is sent for so long, too."""
+"""Seconds after which a phone that does not take what it is sent is gone."""
 GOODBYE_S = 2.0
-"""Longest wait for the close frame to go out."""
+"""Longest wait in seconds for the close frame to go out."""
 
 
 class Ended(IntEnum):
@@ -65,7 +65,7 @@ class Ended(IntEnum):
     BROKER_AWAY = 4503
     """The broker cannot be reached, or has ended the connection before it accepted anybody."""
     BROKER_ENDED = 4502
-    """It has ended the connection later."""
+    """The broker has ended the connection later."""
 
 
 class _End(Exception):
@@ -110,7 +110,7 @@ class Tunnel:
         self._allowance = way.limits.tunnel()
         self._guest = False
         self._early = bytearray()
-        """Of the first packet, until it is whole."""
+        """Bytes of the first packet, until it is whole."""
 
     async def run(self, head: bytes) -> None:
         """Until one side ends it."""
