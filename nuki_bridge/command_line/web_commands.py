@@ -6,19 +6,39 @@ It needs no running daemon and knows nothing of the locks; `web setup` is `web_s
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from nuki_bridge.command_line import web_setup
 from nuki_bridge.command_line.registration import Commands
+
+_WAYS = ("files", "own-ca", "vpn", "local")
+"""To a certificate, or without one."""
 
 
 def declare(commands: Commands) -> None:
     """Add the command with its arguments."""
     parser = commands.add("web", "serve the page with which people open the door by phone", serve)
     add = commands.add_below(parser, "setup")
-    web_setup.declare(add("setup", "ask three questions, write the configuration and show the page's address", _setup))
+    _declare_setup(add("setup", "ask three questions, write the configuration and show the page's address", _setup))
+
+
+def _declare_setup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", help="name or IP address under which phones find this computer")
+    parser.add_argument("--certificate", choices=_WAYS, metavar="WAY", help=f"{', '.join(_WAYS)}")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="with `files`: the certificate with its chain")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="with `files`: its key")
+    parser.add_argument("--guest", metavar="USER", help="the guests' account at the broker")
+    parser.add_argument("--no-guests", action="store_true", help="only whoever has an account at the broker")
+    parser.add_argument(
+        "--guest-password-file", type=Path, metavar="FILE", help="its password, in one line (- reads it)"
+    )
+    parser.add_argument("--port", type=int, help="default: 443, or 8443 if that is taken; 8080 without a certificate")
+    parser.add_argument("--replace", action="store_true", help="replace a configuration that is there")
+    parser.add_argument("--show", action="store_true", help="only show the address of the page that is set up")
 
 
 def _setup(arguments: argparse.Namespace) -> int:
+    from nuki_bridge.command_line import web_setup
+
     return web_setup.setup(arguments)
 
 

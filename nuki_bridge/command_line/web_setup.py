@@ -39,22 +39,6 @@ WAYS = {
 }
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    parser.add_argument("--name", help="name or IP address under which phones find this computer")
-    parser.add_argument("--certificate", choices=WAYS, metavar="WAY", help=f"{', '.join(WAYS)}")
-    parser.add_argument("--cert", type=Path, metavar="FILE", help="with `files`: the certificate with its chain")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="with `files`: its key")
-    parser.add_argument("--guest", metavar="USER", help="the guests' account at the broker")
-    parser.add_argument("--no-guests", action="store_true", help="only whoever has an account at the broker")
-    parser.add_argument(
-        "--guest-password-file", type=Path, metavar="FILE", help="its password, in one line (- reads it)"
-    )
-    parser.add_argument("--port", type=int, help="default: 443, or 8443 if that is taken; 8080 without a certificate")
-    parser.add_argument("--replace", action="store_true", help="replace a configuration that is there")
-    parser.add_argument("--show", action="store_true", help="only show the address of the page that is set up")
-
-
 def setup(arguments: argparse.Namespace) -> int:
     """Ask, write, tell; raises `RequestError` if something is missing that nobody can be asked for."""
     from nuki_bridge.web import settings as web_settings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nuki_bridge import config
-from nuki_bridge.command_line import web_setup
+from nuki_bridge.command_line import web_commands, web_setup
 from nuki_bridge.command_line.cli import main
 from nuki_bridge.kinds import Secret
 from nuki_bridge.web import certificate, settings
@@ -108,3 +108,7 @@ def test_the_hook_after_a_renewal_copies_both_files_at_once(tmp_path: Path) -> N
         subprocess.run(["sh", "-c", hook], env={"RENEWED_LINEAGE": str(where), "PATH": "/usr/bin:/bin"}, check=True)
         assert [each.read_text() for each in copies if each.exists()] == expected
     assert stat.S_IMODE(copies[1].stat().st_mode) == 0o640
+
+
+def test_each_way_that_is_offered_is_explained() -> None:
+    assert tuple(web_setup.WAYS) == web_commands._WAYS

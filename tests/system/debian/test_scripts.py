@@ -107,6 +107,25 @@ def test_nobody_can_log_in_as_the_services_user(system: Scratch) -> None:
     assert system.run("id -Gn nuki-bridge").split() == ["nuki-bridge"]
 
 
+def test_the_pages_user_sees_nothing_of_the_bridge(system: Scratch) -> None:
+    assert system.run("id -Gn nuki-bridge-web").split() == ["nuki-bridge-web"]
+    as_user = "setpriv --reuid nuki-bridge-web --regid nuki-bridge-web --clear-groups"
+    assert system.attempt(f"{as_user} cat {CONFIG}")[0] != 0
+    page = "/usr/lib/python3/dist-packages/nuki_bridge/web/page"
+    system.run(f"test -s {page}/index.html; test -s {page}/vendor/nacl-fast.js")
+
+
+def test_the_page_is_set_up_for_its_own_user_to_read(system: Scratch) -> None:
+    said = system.run(
+        "echo s3cret >/root/secret;"
+        "nuki-bridge web setup --name door.test --certificate own-ca --guest guest --guest-password-file /root/secret"
+    )
+    assert "https://door.test/" in said
+    assert system.owner("/etc/nuki-bridge/web.yaml") == "640 root nuki-bridge-web"
+    assert system.owner("/etc/nuki-bridge/web-guest-password") == "640 root nuki-bridge-web"
+    assert "web.yaml is valid" in system.run("nuki-bridge check-config")
+
+
 def test_configuring_it_twice_changes_nothing(system: Scratch) -> None:
     everything = f"stat -c '%n %a %U %G %Y' /etc/nuki-bridge {CONFIG}; getent passwd; getent group"
     before = system.run(everything)
@@ -188,7 +207,8 @@ def test_purge_removes_what_is_the_services_and_follows_no_link(system: Scratch)
     system.run("dpkg --purge nuki-bridge")
     assert not system.exists(STATE)
     assert not system.exists("/etc/nuki-bridge")
-    assert system.attempt("getent passwd nuki-bridge || getent group nuki-bridge")[0] != 0
+    for user in ("nuki-bridge", "nuki-bridge-web"):
+        assert system.attempt(f"getent passwd {user} || getent group {user}")[0] != 0
     assert system.run("cat /precious/file") == "mine\n"
 
 

@@ -378,6 +378,7 @@ def test_purged_it_leaves_nothing(machine: Machine) -> None:
     ours = " ".join(f"-not -path '{path}/*'" for path in ("/home", "/run", "/opt/virtual-lock", "/var/*/virtual-lock"))
     left = machine.run(f"find / -xdev -name '*nuki*' {ours}")
     assert left.split() == []
-    assert machine.attempt("getent passwd nuki-bridge")[0] != 0
+    for user in ("nuki-bridge", "nuki-bridge-web"):
+        assert machine.attempt(f"getent passwd {user}")[0] != 0
     assert "nuki" not in machine.run("systemctl list-unit-files --no-pager")
     assert "nuki" not in machine.run("systemctl --failed --no-pager")
