@@ -7,14 +7,16 @@ import { field, input, toggle } from "./form.js";
 export const DAYS = ["mo", "tu", "we", "th", "fr", "sa", "su"];
 
 /**
- * Boxes for the days of the week. @param {string[]} chosen
- * @returns {{node: HTMLElement, days: () => string[]}} all of them if none is chosen
+ * Boxes for the days of the week; one at least has to be chosen, because none would mean all. @param {string[]} chosen
+ * @returns {{node: HTMLElement, days: () => string[], check: (isAsked?: boolean) => void}}
  */
 export function weekdays(chosen) {
   const boxes = DAYS.map((day) => el("input", { type: "checkbox", value: day, checked: !chosen.length || chosen.includes(day) }));
-  const node = el("fieldset", { class: "days" }, el("legend", {}, t("owner.access.weekdays")),
+  const days = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  const check = (isAsked = true) => boxes[0].setCustomValidity(isAsked && !days().length ? t("owner.access.no-day") : "");
+  const node = el("fieldset", { class: "days", onchange: () => check() }, el("legend", {}, t("owner.access.weekdays")),
     ...boxes.map((box, index) => el("label", {}, box, el("span", {}, weekdayText(DAYS[index])))));
-  return { node, days: () => boxes.filter((box) => box.checked).map((box) => box.value) };
+  return { node, days, check };
 }
 
 /**
@@ -30,7 +32,6 @@ export function accessForm(access) {
   const more = el("div", { class: "part", hidden: !access },
     field(t("owner.access.from"), from), field(t("owner.access.until"), until), days.node,
     el("div", { class: "pair" }, field(t("owner.access.time_from"), early), field(t("owner.access.time_until"), late)));
-  limited.box.addEventListener("change", () => (more.hidden = !limited.box.checked));
   const value = () => {
     if (!limited.box.checked) return null;
     /** @type {any} */
@@ -43,7 +44,16 @@ export function accessForm(access) {
     if (late.value) found.time_until = late.value;
     return Object.keys(found).length ? found : null;
   };
-  return { node: el("div", { class: "part" }, limited.node, more), value };
+  /** Whoever wants a limit gets one, or is told that there is none yet. */
+  const check = () => {
+    more.hidden = !limited.box.checked;
+    days.check(limited.box.checked);
+    from.setCustomValidity(limited.box.checked && days.days().length && !value() ? t("owner.access.no-limit") : "");
+    for (const [one, other] of [[early, late], [late, early]]) one.required = limited.box.checked && other.value !== "";
+  };
+  const node = el("div", { class: "part", onchange: check, oninput: check }, limited.node, more);
+  check();
+  return { node, value };
 }
 
 /** What was not changed keeps its seconds and its offset. @param {string} typed @param {string | undefined} before */

@@ -50,7 +50,7 @@ function refill(list, children) {
 
 /** @param {import("./house.js").OwnLock} lock @param {import("./house.js").House} house @param {() => void} onclick */
 function card(lock, house, onclick) {
-  const line = [batteryWords(lock), linkWords(lock), signalWords(lock.status?.rssi)].filter(Boolean).join(" · ");
+  const line = [batteryWords(lock), linkWords(lock, house), signalWords(lock.status?.rssi)].filter(Boolean).join(" · ");
   return el("li", {}, el("button", { type: "button", class: `card ${stateSymbol(lock.state)}`, onclick },
     symbol(stateSymbol(lock.state)),
     el("span", { class: "grow" }, el("strong", {}, nameOf(lock, house)),

@@ -33,6 +33,7 @@ const FIRST_WORD_MS = 3000;
  * @property {any[] | null} invitations
  * @property {any} battery
  * @property {Doing | null} doing
+ * @property {unknown} [heard] the connection over which the bridge told of it last
  */
 /** @typedef {{action: string, step: "asking" | "done" | "failed" | "unknown", code?: string, said?: string}} Doing */
 /** @typedef {{base: string, state: string, info: any}} Bridge */
@@ -100,6 +101,14 @@ export class House extends EventTarget {
     const hear = (/** @type {import("../mqtt.js").MqttMessage} */ message) => this.#take(message);
     await this.#listen(this.base);
     for (const filter of ["+/bridge/info", "+/+/bridge/info"]) await mqtt.subscribe(filter, hear).catch(() => {}); // other bridges, if it may
+    setTimeout(() => this.#forget(mqtt), FIRST_WORD_MS);
+  }
+
+  /** What was given up while nobody listened is retained no more. @param {import("../mqtt.js").Mqtt} mqtt */
+  #forget(mqtt) {
+    if (mqtt !== this.#mqtt || mqtt.closed) return;
+    for (const [key, lock] of this.locks) if (lock.heard !== mqtt) this.locks.delete(key);
+    this.#tell();
   }
 
   /** @param {string} base */
@@ -139,6 +148,7 @@ export class House extends EventTarget {
       ?? { key, base, name, status: null, state: null, availability: null, users: null, invitations: null, battery: null, doing: null };
     const value = words === "" ? null : ["state", "availability"].includes(what) ? words : parse(words);
     /** @type {any} */ (lock)[what] = value;
+    lock.heard = this.#mqtt;
     if (lock.status || lock.availability) this.locks.set(key, lock);
     else this.locks.delete(key);
     this.#tell();
@@ -157,6 +167,11 @@ export class House extends EventTarget {
       this.addEventListener("change", look);
       look();
     });
+  }
+
+  /** Whether a command can reach a lock now. @param {OwnLock} lock */
+  reaches(lock) {
+    return lock.availability === "online" && this.bridges.get(lock.base)?.state !== "offline";
   }
 
   /** Locks in the order of their names. @returns {OwnLock[]} */

@@ -13,7 +13,7 @@ export function keyView({ page, house, key, back }) {
   const words = wordsPlace();
   const form = el("form", { onsubmit: (/** @type {Event} */ event) => event.preventDefault() });
   const make = (/** @type {HTMLButtonElement} */ pressed, /** @type {(credential: any) => Promise<void>} */ keep, /** @type {string} */ done) => {
-    if (!name.reportValidity()) return;
+    if (!form.reportValidity()) return;
     run(pressed, words, async () => {
       await keep(await house.request(key, "users/add", { name: name.value.trim(), remote: remote.box.checked, access: access.value() }));
       form.remove();

@@ -52,13 +52,13 @@ export function lockView({ house, lock, go, back, key }) {
   const others = (isOpener ? OPENER : MORE).map((action) => (HOLD_MS[action] ? hold(action, "line-hold", "turning") : press(action, "line-press")));
 
   const draw = () => {
-    const now = lock(), isStale = now.availability !== "online" || house.connection.status !== "online";
+    const now = lock(), isStale = !house.reaches(now) || house.connection.status !== "online";
     const sign = stateSymbol(now.state);
     state.className = `state ${sign}${isStale ? " stale" : ""}`;
     const door = doorWords(now);
     state.replaceChildren(symbol(sign), el("p", { class: "word" }, stateWords(now)),
       door && el("p", { class: "line" }, symbol(now.status?.door === "open" ? "open" : "closed"), door),
-      el("p", { class: "dim" }, [batteryWords(now), linkWords(now), signalWords(now.status?.rssi)].filter(Boolean).join(" · ")),
+      el("p", { class: "dim" }, [batteryWords(now), linkWords(now, house), signalWords(now.status?.rssi)].filter(Boolean).join(" · ")),
       el("p", { class: "dim" }, house.connection.status === "online" ? (now.status?.updated ? t("as-of", { time: when(now.status.updated) }) : "") : t(`status.${house.connection.status}`)));
     for (const each of [...hands, ...others]) each.setAttribute("aria-disabled", String(now.doing?.step === "asking"));
     const told = doingWords(now, label);

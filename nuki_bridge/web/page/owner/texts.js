@@ -102,6 +102,8 @@ export const TABLE = {
   "owner.access.hint": ["Times are those at the door.", "Es gelten die Zeiten an der Tür."],
   "owner.access.from": ["From", "Ab"],
   "owner.access.until": ["Until", "Bis"],
+  "owner.access.no-day": ["Choose one day at least.", "Wähle mindestens einen Tag."],
+  "owner.access.no-limit": ["Set a limit here or below, or switch the limits off.", "Setze hier oder darunter eine Grenze oder schalte die Zeiten ab."],
   "owner.access.weekdays": ["On these days", "An diesen Tagen"],
   "owner.access.time_from": ["Daily from", "Täglich ab"],
   "owner.access.time_until": ["Daily until", "Täglich bis"],

@@ -41,9 +41,9 @@ export function signalWords(rssi) {
   return `${t(`owner.signal.${key}`)} (${number(rssi)} dBm)`;
 }
 
-/** @param {import("./house.js").OwnLock} lock @returns {string} */
-export function linkWords(lock) {
-  if (lock.availability !== "online") return t("owner.link.away");
+/** @param {import("./house.js").OwnLock} lock @param {import("./house.js").House} house @returns {string} */
+export function linkWords(lock, house) {
+  if (!house.reaches(lock)) return t("owner.link.away");
   return t(lock.status?.connected ? "owner.link.held" : "owner.link.ready");
 }
 
