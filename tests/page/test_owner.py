@@ -107,6 +107,16 @@ def fill(phone: Phone, label: str, text: str, within: str = "") -> None:
     field.send_keys(text)
 
 
+def put(phone: Phone, field: Any, value: str) -> None:
+    """Set a time or a choice, as its picker does."""
+    phone.driver.execute_script(
+        "const [field, value] = arguments; field.value = value;"
+        "for (const name of ['input', 'change']) field.dispatchEvent(new Event(name, {bubbles: true}));",
+        field,
+        value,
+    )
+
+
 def agree(phone: Phone) -> None:
     """Say yes in the dialog."""
     button = phone.until(lambda: phone.find("dialog[open] .buttons button:last-child"))
@@ -127,8 +137,8 @@ def test_the_owner_invites_anna_who_opens_is_switched_off_and_removed(
     fill(owner, "Name", "Anna")
     labelled(owner, "Only at certain times").click()
     assert labelled(owner, "From").get_attribute("type") == "datetime-local"
-    owner.driver.execute_script("arguments[0].value = '08:00'", labelled(owner, "Daily from"))
-    owner.driver.execute_script("arguments[0].value = '07:59'", labelled(owner, "Daily until"))
+    put(owner, labelled(owner, "Daily from"), "08:00")
+    put(owner, labelled(owner, "Daily until"), "07:59")
     owner.tap("Make the invitation")
     code = owner.until(lambda: owner.find(".code")).text
     assert f"{stage.url}#code={code}" in owner.text
@@ -172,6 +182,23 @@ def test_the_owner_invites_anna_who_opens_is_switched_off_and_removed(
     agree(owner)
     owner.shows("Anna Maria is removed. The lock has confirmed it.")
     assert "Anna Maria" not in [each["name"] for each in stage.request("users/list")]
+
+
+def test_a_limit_that_is_none_is_not_taken_for_always(stage: Stage, owner: Phone) -> None:
+    go(owner, "invite", FRONT)
+    fill(owner, "Name", "Cleo")
+    labelled(owner, "Only at certain times").click()
+    assert owner.run("return document.querySelector('form').checkValidity()") is False
+    for box in owner.driver.find_elements(By.CSS_SELECTOR, ".days input"):
+        owner.driver.execute_script("arguments[0].click()", box)
+    owner.tap("Make the invitation")
+    assert "Choose one day at least." in owner.run("return document.querySelector('.days input').validationMessage")
+    labelled(owner, "Mon").send_keys(" ")
+    owner.tap("Make the invitation")
+    owner.until(lambda: owner.find(".code"))
+    made = next(each for each in stage.request("invite/list") if each["user"] == "Cleo")
+    assert made["access"] == {"weekdays": ["mo"]}
+    stage.request("invite/revoke", id=made["id"])
 
 
 def test_an_invitation_is_taken_back(stage: Stage, owner: Phone, new_phone: NewPhone) -> None:
@@ -355,7 +382,7 @@ def test_a_keypad_code_is_added_shown_for_a_moment_and_removed(stage: Stage, own
 
 def test_the_lock_locks_by_its_own_clock(stage: Stage, owner: Phone) -> None:
     go(owner, "timecontrol", FRONT)
-    owner.driver.execute_script("arguments[0].value = '22:30'", labelled(owner, "Time at the door"))
+    put(owner, labelled(owner, "Time at the door"), "22:30")
     for day in ("Sat", "Sun"):
         owner.driver.execute_script("arguments[0].click()", labelled(owner, day))
     owner.tap(owner.find("section form .primary"))
@@ -377,7 +404,7 @@ def test_the_log_names_who_it_was(stage: Stage, owner: Phone) -> None:
     owner.shows("at the keypad")
     assert owner.find(".timeline .mark")
     kind = labelled(owner, "What")
-    owner.driver.execute_script("arguments[0].value = 'failed'; arguments[0].dispatchEvent(new Event('change'))", kind)
+    put(owner, kind, "failed")
     owner.until(lambda: "Tom unlocked" not in owner.text)
 
 
