@@ -23,7 +23,7 @@ PACKETS = (100, 20.0)
 """MQTT packets that a phone sends over one tunnel: how many at once, then how many in a second."""
 PACKETS_OF_ONE = (300, 60.0)
 """Packets that all phones of one address send, likewise."""
-PACKETS_OF_GUESTS = (300, 100.0)
+PACKETS_OF_GUESTS = (200, 80.0)
 """Packets that all without an account send: the bridge shuts guests out at over 1000 in 5 s."""
 LOGINS = (10, 1 / 30)
 """Logins from one address that the broker refuses: how many at once, and how many more in a second."""
@@ -140,13 +140,11 @@ class Limits:
             del self._places[place]
             place.client.connections -= 1
 
-    def wait_s(self, place: Place, tunnel: Allowance, packets: int, *, guest: bool) -> float:
-        """How long a tunnel must pause that has just sent so many packets."""
+    def wait_s(self, place: Place, tunnel: Allowance, packets: int) -> float:
+        """How long so many packets of a tunnel have to wait before they are passed on."""
         waits = [tunnel.owe(packets)]
         if place.client.counted:
             waits.append(place.client.packets.owe(packets))
-        if guest:
-            waits.append(self.guests.owe(packets))
         return max(waits)
 
     def tunnel(self) -> Allowance:

@@ -33,7 +33,7 @@ from nuki_bridge.web.first_packet import (
     read_connect,
 )
 from nuki_bridge.web.http import HEADERS
-from nuki_bridge.web.limits import Limits, Place
+from nuki_bridge.web.limits import PACKETS, Limits, Place
 from nuki_bridge.web.settings import GuestSettings
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ IDLE_S = 300.0
 """Seconds after which a phone that sends nothing is gone; MQTT pings more often."""
 SLOW_S = 20.0
 """Seconds after which a phone that does not take what it is sent is gone."""
+CROWD_S = 0.05
+"""Between two looks whether all guests together may send again."""
 GOODBYE_S = 2.0
 """Longest wait in seconds for the close frame to go out."""
 
@@ -61,7 +63,7 @@ class Ended(IntEnum):
     NOT_MQTT = 4400
     IDLE = 4408
     TOO_MANY = 4429
-    """Logins that the broker refused, from this address."""
+    """Packets at once, or logins from this address that the broker refused."""
     BROKER_AWAY = 4503
     """The broker cannot be reached, or has ended the connection before it accepted anybody."""
     BROKER_ENDED = 4502
@@ -190,7 +192,7 @@ class Tunnel:
             control = sum(
                 each.opcode in (Opcode.PING, Opcode.PONG) or not each.data for each in frames if isinstance(each, Frame)
             )
-            if wait_s := self._way.limits.wait_s(self._place, self._allowance, control, guest=False):
+            if wait_s := self._way.limits.wait_s(self._place, self._allowance, control):
                 await asyncio.sleep(wait_s)
             if found:
                 return found
@@ -256,15 +258,25 @@ class Tunnel:
     async def _up(self, data: bytes, broker: asyncio.StreamWriter) -> None:
         while True:
             if data:
-                wait_s = self._way.limits.wait_s(
-                    self._place, self._allowance, self._packets.feed(data), guest=self._guest
-                )
+                await self._afford(self._packets.feed(data))
                 broker.write(data)
                 await self._drain(broker)
-                if wait_s:
-                    await asyncio.sleep(wait_s)
             async with asyncio.timeout(IDLE_S):
                 data = await self._read()
+
+    async def _afford(self, packets: int) -> None:
+        """Wait until so many packets may be passed on: before that, since who ends the tunnel then owes nothing."""
+        limits = self._way.limits
+        if packets > PACKETS[0]:
+            raise _End(Ended.TOO_MANY, "too many packets at once")
+        if wait_s := limits.wait_s(self._place, self._allowance, packets):
+            await asyncio.sleep(wait_s)
+        if self._guest:
+            while True:
+                if not limits.guests.empty:
+                    break
+                await asyncio.sleep(CROWD_S)
+            limits.guests.owe(packets)
 
     async def _drain(self, broker: asyncio.StreamWriter) -> None:
         try:

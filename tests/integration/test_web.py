@@ -342,6 +342,29 @@ async def test_a_phone_that_never_reads_is_dropped_and_costs_little(tmp_path: Pa
         deaf.transport.abort()
 
 
+async def test_whoever_comes_again_and_again_with_a_flood_gets_no_more_through(tmp_path: Path, broker: Broker) -> None:
+    """Each new tunnel brings a chunk full of packets, of which not one is passed on."""
+    async with web(tmp_path, settings(broker)) as page:
+        listener = await page.phone()
+        assert await login(listener, account=("owner", USERS["owner"])) == 0
+        await listener.send(subscribe("f"))
+        assert (await receive(listener))[0] == 0x90
+        chunk = publish("f", b"x") * 2000
+        for _ in range(10):
+            phone = await page.phone()
+            assert await login(phone) == 0
+            await phone.send(chunk[:14000])
+            assert await closed(phone) == 4429
+        got = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                while True:
+                    got += (await listener.recv()).count(b"f\0x")  # type: ignore[arg-type]
+        assert got == 0
+        await lives(page)
+        await listener.close()
+
+
 async def from_one_address(directory: Path, broker: Broker, work: Callable[[Web], Awaitable[None]]) -> None:
     """Serve in this process, where every client can be made one that does not come from this machine."""
     file, page, stop = directory / "web.yaml", make_page(directory), asyncio.Event()

@@ -310,11 +310,12 @@ def test_guests_share_an_allowance_below_what_the_bridge_takes_for_a_flood() -> 
     while clock.now < 1005.0:
         for place, tunnel in zip(places, tunnels, strict=True):
             assert place is not None
-            if limits.wait_s(place, tunnel, 0, guest=True) == 0:
-                limits.wait_s(place, tunnel, 1, guest=True)
+            if limits.wait_s(place, tunnel, 0) == 0 and not limits.guests.empty:
+                limits.guests.owe(1)
+                limits.wait_s(place, tunnel, 1)
                 sent += 1
         clock.now += 0.01
-    assert 300 < sent <= 850
+    assert 200 < sent <= 650
     assert sent * MAX_GUEST_PACKET_SIZE < 1000 * 1024
 
 
