@@ -274,7 +274,7 @@ def test_the_page_starts_without_a_network_and_connects_by_itself(
         again.shows("did not work")
     finally:
         stage.serve()
-    again.until(lambda: "No connection" not in again.text, 30)
+    again.until(lambda: "No connection" not in again.text, 60)
     again.hold("unlock", HOLD_MS)
     again.says("Unlocked")
 
@@ -348,13 +348,20 @@ def test_a_command_is_not_carried_out_late(stage: Stage, phone: Phone) -> None:
     phone.says("Locked")
 
 
-def test_a_frozen_page_is_awake_again_at_once(stage: Stage, phone: Phone) -> None:
-    phone.cdp("Page.setWebLifecycleState", state="frozen")
+def test_a_page_that_was_hidden_is_awake_again_at_once(stage: Stage, phone: Phone) -> None:
+    page = phone.driver.current_window_handle
+    phone.driver.switch_to.new_window("tab")
+    other = phone.driver.current_window_handle
     stage.do(stage.house.ask("front/set", "unlock"))
     stage.call(stage.cable.cut)
     time.sleep(2)
-    phone.cdp("Page.setWebLifecycleState", state="active")
+    phone.driver.switch_to.window(page)
+    phone.cdp("Page.bringToFront")
     phone.says("Unlocked", 10)
+    assert "No connection" not in phone.text
+    phone.driver.switch_to.window(other)
+    phone.driver.close()
+    phone.driver.switch_to.window(page)
 
 
 # -- everybody --------------------------------------------------------------------------------------------------------

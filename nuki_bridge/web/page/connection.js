@@ -14,6 +14,9 @@ const PING_MS = 2500;
 /** A page that is hidden for longer closes its connection, in ms. */
 const HIDDEN_MS = 60000;
 
+/** What tells that somebody looks at the page again, or that the network is back. @returns {[EventTarget, string][]} */
+const SEEN = () => [[document, "visibilitychange"], [document, "resume"], [window, "pageshow"], [window, "focus"], [window, "online"]];
+
 /** @typedef {"connecting" | "online" | "offline"} Status */
 
 /** Where the broker is: the same host as the page. */
@@ -45,17 +48,13 @@ export class Connection extends EventTarget {
   start() {
     if (this.#wanted) return;
     this.#wanted = true;
-    document.addEventListener("visibilitychange", this.#seen);
-    addEventListener("pageshow", this.#seen);
-    addEventListener("online", this.#seen);
+    for (const [target, name] of SEEN()) target.addEventListener(name, this.#seen);
     this.#try();
   }
 
   stop() {
     this.#wanted = false;
-    document.removeEventListener("visibilitychange", this.#seen);
-    removeEventListener("pageshow", this.#seen);
-    removeEventListener("online", this.#seen);
+    for (const [target, name] of SEEN()) target.removeEventListener(name, this.#seen);
     clearTimeout(this.#timer);
     this.#mqtt?.close();
   }

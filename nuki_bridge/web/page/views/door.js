@@ -11,6 +11,8 @@ const UNLATCH_MS = 1200;
 
 /** Failures that nobody needs to read of any more once there is a connection: nothing was sent. */
 const OVER_WHEN_ONLINE = new Set(["offline", "closed", "broker_unavailable"]);
+/** So long they stay to be read then, in ms. */
+const READ_MS = 10000;
 
 /** @param {import("../messages.js").States | null} states @returns {string} the symbol of a lock's state */
 export function stateSymbol(states) {
@@ -75,7 +77,8 @@ export function doorView(page, place) {
   };
   const seen = () => {
     const isOnline = page.connection.status === "online";
-    if (isOnline && door.doing?.step === "failed" && OVER_WHEN_ONLINE.has(door.doing.code ?? "")) door.settle();
+    const failed = door.doing?.step === "failed" && OVER_WHEN_ONLINE.has(door.doing.code ?? "") ? door.doing : null;
+    if (isOnline && failed) setTimeout(() => door.doing === failed && door.settle(), READ_MS);
     if (!document.hidden && isOnline && !door.busy && door.credential.remote) door.refresh();
     draw();
   };
