@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.integration.daemon import PIN as ULTRA_PIN
 from tests.integration.daemon import ULTRA
@@ -287,12 +288,26 @@ def test_a_lock_is_moved_once_for_each_hand(stage: Stage, owner: Phone) -> None:
     owner.says("Locked")
 
 
+def test_a_keyboard_is_asked_before_the_door_moves(stage: Stage, owner: Phone) -> None:
+    at_the_lock(stage, owner)
+    before = stage.movements()
+    owner.find(".hold.unlock").send_keys(Keys.ENTER)
+    owner.until(lambda: "Front: Unlock?" in owner.find("dialog[open]").text)
+    owner.find("dialog[open] .plain").click()
+    assert stage.movements() == before
+    owner.find(".hold.unlock").send_keys(Keys.ENTER)
+    agree(owner)
+    owner.says("Unlocked")
+    assert stage.movements() == before + 1
+
+
 def test_a_blocked_motor_is_said_in_words(stage: Stage, owner: Phone) -> None:
     at_the_lock(stage, owner)
     stage.simulate(block_motor=True)
     owner.hold("unlock", HOLD_MS)
     owner.shows("“Unlock” did not work")
     owner.shows("met resistance")
+    assert owner.text.count("met resistance") == 1
     stage.simulate(block_motor=False)
     owner.hold("unlock", HOLD_MS)
     owner.says("Unlocked")
@@ -461,7 +476,7 @@ def test_a_lock_is_added_with_its_pin_and_given_up(stage: Stage, owner: Phone) -
     fill(owner, "What shall it be called?", "Back Door")
     assert labelled(owner, "What shall it be called?").get_attribute("value") == "back_door"
     owner.tap("Pair")
-    owner.shows("This takes the lock's security PIN")
+    owner.shows("This lock pairs only with its six-digit security PIN.")
     fill(owner, "Security PIN", ULTRA_PIN)
     owner.tap("Pair")
     owner.shows("Back door is yours now.")

@@ -56,9 +56,10 @@ export function addView({ house, key: base, go, back }) {
         const made = await house.request(`${base}/bridge`, "pair", asked, (PAIR_S + 30) * 1000);
         done(made);
       } catch (error) {
-        told.replaceChildren(problemNote(error));
+        const wantsPin = codeOf(error) === "pin_required";
+        told.replaceChildren(wantsPin ? note("warning", el("p", {}, t("owner.add.wants-pin"))) : problemNote(error));
         say(told.textContent ?? "");
-        if (codeOf(error) === "pin_required") pin.focus();
+        if (wantsPin) pin.focus();
       } finally {
         pin.value = "";
         clearInterval(ticking);
@@ -67,6 +68,7 @@ export function addView({ house, key: base, go, back }) {
     };
     words.replaceChildren();
     search.remove();
+    steps.remove();
     body.replaceChildren(el("form", { onsubmit: submit }, el("h2", {}, heard.name ?? heard.address), el("p", {}, t("owner.add.press")),
       field(t("owner.add.name"), name, t("owner.add.name.hint")), field(t("owner.pin"), pin, t("owner.add.pin.hint")), field(t("owner.add.as"), as), told, pair));
     body.scrollIntoView({ block: "start" });
@@ -82,9 +84,9 @@ export function addView({ house, key: base, go, back }) {
       }));
     say(line);
   };
+  const steps = el("ol", { class: "steps" }, ...[1, 2, 3].map((each) => el("li", {}, t(`owner.add.step.${each}`))));
   return {
-    node: el("div", { class: "view" }, head(t("owner.add"), back),
-      el("ol", { class: "steps" }, ...[1, 2, 3].map((each) => el("li", {}, t(`owner.add.step.${each}`)))), words, body, search),
+    node: el("div", { class: "view" }, head(t("owner.add"), back), steps, words, body, search),
     end: () => body.replaceChildren(),
   };
 }

@@ -60,7 +60,7 @@ export function inviteView({ house, key, back }) {
     };
     hear = (event) => {
       const { key: where, event: told } = /** @type {CustomEvent} */ (event).detail;
-      if (where !== lock.key || told?.type !== "invitation" || told.invitation !== "redeemed" || told.user?.name !== made.user) return;
+      if (where !== lock.key || told?.type !== "invitation" || told.invitation !== "redeemed" || told.user?.id !== made.id) return;
       over();
       state.replaceChildren(note("done", el("p", {}, t("owner.invite.redeemed", { name: made.user }))));
       say(t("owner.invite.redeemed", { name: made.user }));

@@ -63,7 +63,7 @@ export function lockView({ house, lock, go, back, key }) {
     for (const each of [...hands, ...others]) each.setAttribute("aria-disabled", String(now.doing?.step === "asking"));
     const told = doingWords(now, label);
     words.replaceChildren(...(told ? [told.node] : []), hint && now.doing?.step !== "asking" ? el("p", { class: "doing" }, hint) : "",
-      ...faults(now, house).map((each) => note("warning", el("p", {}, each))));
+      ...faults(now, house).filter((each) => !told?.spoken.includes(each)).map((each) => note("warning", el("p", {}, each))));
     const line = told?.spoken || stateWords(now);
     if (line !== spoken) say((spoken = line));
   };

@@ -330,6 +330,7 @@ export const TABLE = {
     "Ultra, Go and Pro of the 5th generation need its six digits to pair. Others have four; you can give them later.",
     "Ultra, Go und Pro der 5. Generation brauchen zum Koppeln die sechs Ziffern. Andere haben vier; das geht auch später.",
   ],
+  "owner.add.wants-pin": ["This lock pairs only with its six-digit security PIN. Enter it above.", "Dieses Schloss koppelt nur mit seiner sechsstelligen Sicherheits-PIN. Gib sie oben ein."],
   "owner.add.as": ["Paired as", "Koppeln als"],
   "owner.add.as.bridge": ["Bridge (usual)", "Bridge (üblich)"],
   "owner.add.as.app": ["App (beside a bridge of the maker)", "App (neben einer Bridge des Herstellers)"],
