@@ -51,6 +51,10 @@ test-system: .venv/.complete packages-broker packages-browsers packages-deb pack
 test-page: .venv/.complete packages-broker packages-browsers .cache/page/.complete $(NACL) ## the phone page in real browsers, with a real broker
 	@.ci/test page
 
+.PHONY: picture
+picture: .venv/.complete packages-broker packages-browsers $(NACL) ## take the README's picture of the phone page anew, docs/page.webp
+	@.venv/bin/python -m tests.page.picture
+
 test-debian: .venv/.complete packages-deb packages-debian ## the package on Debian 13 in a virtual machine, from its installation to its purge
 	@.ci/test debian
 

@@ -184,6 +184,7 @@ def chromium(
     language: str = "en",
     width: int = 360,
     height: int = 740,
+    ratio: float = 2.0,
     dark: bool = False,
     offline: bool = False,
 ) -> Phone:
@@ -204,7 +205,7 @@ def chromium(
     ):
         options.add_argument(argument)
     options.add_experimental_option("prefs", {"intl.accept_languages": language})
-    metrics = {"width": width, "height": height, "pixelRatio": 2.0, "touch": True}
+    metrics = {"width": width, "height": height, "pixelRatio": ratio, "touch": True}
     options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics, "userAgent": USER_AGENT})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
