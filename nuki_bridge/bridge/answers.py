@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from nuki_bridge import logs
+from nuki_bridge.allowance import Allowance
 from nuki_bridge.errors import NukiError
 from nuki_bridge.protocol.codes import name_of
-from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication, Request
 from nuki_bridge.topics.tree import RequestKind

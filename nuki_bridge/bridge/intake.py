@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from nuki_bridge.allowance import Allowance
 from nuki_bridge.bridge.answered import Answered
 from nuki_bridge.bridge.answers import GUESTS, Answers, about, what
 from nuki_bridge.bridge.floodgate import Floodgate
@@ -24,7 +25,6 @@ from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.owned_lock import OwnedLock
-from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requests

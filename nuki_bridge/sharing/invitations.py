@@ -31,6 +31,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from nuki_bridge.allowance import Allowance
 from nuki_bridge.errors import NukiError, RequestError, StoreError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.lock.admin import Admin
@@ -43,7 +44,6 @@ from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.protocol.wire import TimeLimit
-from nuki_bridge.sharing.allowance import Allowance
 from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, seconds
 from nuki_bridge.sharing.invitation_code import RANDOM_SIZE, key, lookup, make_code
 from nuki_bridge.sharing.invitation_store import Invitation, Records, Stage

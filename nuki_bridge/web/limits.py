@@ -7,8 +7,11 @@ who was promised a place keeps it.  A reverse proxy's connections all come from 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from nuki_bridge.allowance import Allowance
 
 MAX_CONNECTIONS = 256
 """Most connections in all; every one costs memory, and a tunnel a connection at the broker, too."""
@@ -30,52 +33,7 @@ LOGINS = (10, 1 / 30)
 
 
 @dataclass(slots=True)
-class Allowance:
-    """How many are let through at once, then how many in a second."""
-
-    burst: float
-    rate: float
-    clock: Callable[[], float]
-    left: float = field(init=False)
-    at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left, self.at = self.burst, self.clock()
-
-    def _fill(self) -> None:
-        now = self.clock()
-        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
-        self.at = now
-
-    def take(self) -> bool:
-        """Take one, if there is one."""
-        self._fill()
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
-
-    def owe(self, count: float) -> float:
-        """Take `count` in any case; gives the seconds to wait until they are paid for."""
-        self._fill()
-        self.left -= count
-        return max(0.0, -self.left / self.rate)
-
-    @property
-    def empty(self) -> bool:
-        """There is none left."""
-        self._fill()
-        return self.left < 1
-
-    @property
-    def full(self) -> bool:
-        """Nothing was taken for a while."""
-        self._fill()
-        return self.left >= self.burst
-
-
-@dataclass(slots=True)
-class Client:
+class AddressUse:
     """One address and what it has used."""
 
     new: Allowance
@@ -94,7 +52,7 @@ class Place:
 
     __slots__ = ("client", "established", "give_way")
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: AddressUse) -> None:
         self.client = client
         self.established = False
         self.give_way: Callable[[], object] = lambda: None
@@ -107,7 +65,7 @@ class Limits:
         self._clock = clock
         self._in_all = in_all
         self._of_one = of_one
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[str, AddressUse] = {}
         self._places: dict[Place, None] = {}  # the oldest first
         self.guests = Allowance(*PACKETS_OF_GUESTS, clock)
 
@@ -151,16 +109,15 @@ class Limits:
         """For one tunnel."""
         return Allowance(*PACKETS, self._clock)
 
-    def _remember(self, key: str) -> Client:
+    def _remember(self, key: str) -> AddressUse:
         if len(self._clients) >= MAX_ADDRESSES:
+            # Room for many at once, so that a flood of addresses does not have all of them looked at for each new one.
             self._clients = {name: each for name, each in self._clients.items() if not each.forgettable}
-        while len(self._clients) >= MAX_ADDRESSES:
-            oldest = next((name for name, each in self._clients.items() if not each.connections), None)
-            if oldest is None:
-                break
-            del self._clients[oldest]
+            unused = (name for name, each in self._clients.items() if not each.connections)
+            for name in list(itertools.islice(unused, max(0, len(self._clients) - MAX_ADDRESSES * 7 // 8))):
+                del self._clients[name]
         new, packets, logins = (Allowance(*each, self._clock) for each in (NEW_OF_ONE, PACKETS_OF_ONE, LOGINS))
-        client = self._clients[key] = Client(new, packets, logins, counted=key != "this machine")
+        client = self._clients[key] = AddressUse(new, packets, logins, counted=key != "this machine")
         return client
 
 

@@ -148,12 +148,12 @@ class Phone:
         """Hold a finger on an element."""
         self.until(lambda: element.get_attribute("aria-disabled") != "true")
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", element)
-        finger = PointerInput(interaction.POINTER_TOUCH, "finger")  # type: ignore[no-untyped-call]
+        finger = PointerInput(interaction.POINTER_TOUCH, "finger")
         actions = ActionBuilder(self.driver, mouse=finger, duration=0)
-        actions.pointer_action.move_to(element)  # type: ignore[no-untyped-call]
-        actions.pointer_action.pointer_down()  # type: ignore[no-untyped-call]
+        actions.pointer_action.move_to(element)
+        actions.pointer_action.pointer_down()
         actions.pointer_action.pause(ms / 1000)
-        actions.pointer_action.pointer_up()  # type: ignore[no-untyped-call]
+        actions.pointer_action.pointer_up()
         actions.perform()
 
     def hold(self, kind: str, ms: int) -> None:

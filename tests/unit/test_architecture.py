@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[2] / "nuki_bridge"
 LAYERS = (
     "errors",
     "watchdog",
+    "allowance",
     "logs",
     "lock_name",
     "arguments",
@@ -55,7 +56,7 @@ MAY_IMPORT = {
     "bluetooth/link": {"protocol"},
     "simulator": {"errors", "protocol", "bluetooth/link"},
     "lock": {"errors", "watchdog", "protocol", "bluetooth/link", "store"},
-    "web": {"errors", "watchdog", "logs", "kinds", "yamlpage", "mqtt", "daemon/service"},
+    "web": {"allowance", "errors", "watchdog", "logs", "kinds", "yamlpage", "mqtt", "daemon/service"},
     "mqtt/payload": set(),
     "arguments": set(),
     "topics": {"errors", "arguments", "protocol", "mqtt"},

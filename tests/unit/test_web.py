@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nuki_bridge.allowance import Allowance
 from nuki_bridge.errors import PageError
 from nuki_bridge.web import files, http
 from nuki_bridge.web.first_packet import (
@@ -24,7 +25,7 @@ from nuki_bridge.web.first_packet import (
     read_connect,
 )
 from nuki_bridge.web.http import BadRequest, parse
-from nuki_bridge.web.limits import MAX_ADDRESSES, Allowance, Limits
+from nuki_bridge.web.limits import MAX_ADDRESSES, Limits
 from nuki_bridge.web.origin import is_ours
 
 # -- requests ---------------------------------------------------------------------------------------------------------
@@ -282,7 +283,6 @@ def test_a_proxy_on_this_machine_counts_in_all_only() -> None:
     assert all(limits.place("127.0.0.1") for _ in range(100))
 
 
-@pytest.mark.long
 def test_what_is_remembered_of_addresses_is_bounded() -> None:
     limits = Limits(Clock())
     for number in range(3 * MAX_ADDRESSES):
