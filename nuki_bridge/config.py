@@ -18,7 +18,7 @@ from nuki_bridge.errors import ConfigError
 from nuki_bridge.kinds import MQTT_TLS_PORT as MQTT_TLS_PORT
 from nuki_bridge.kinds import Secret as Secret
 from nuki_bridge.kinds import TlsSettings as TlsSettings
-from nuki_bridge.kinds import fold_file, host, password, password_file, port, tls
+from nuki_bridge.kinds import fold_file, host, password, password_file, port, tls, topic
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.action_names import ACTIONS, action_named
 from nuki_bridge.protocol.codes import Action
@@ -141,13 +141,6 @@ def _default_state_dir(environ: Mapping[str, str]) -> Path:
 
 
 # -- kinds of values --------------------------------------------------------------------------------------------------
-
-
-def _topic(page: Page, node: Node, path: str) -> str:
-    topic = text(page, node, path)
-    if "+" in topic or "#" in topic or topic[0] in "/$" or topic[-1] == "/" or len(topic.encode()) > 1024:
-        raise Wrong("must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes")
-    return topic
 
 
 def _url(page: Page, node: Node, path: str) -> str:
@@ -288,7 +281,7 @@ def _locks(page: Page, node: Node, path: str) -> tuple[LockSettings, ...]:
 
 
 _TLS = kinds.TLS
-_DISCOVERY: dict[str, Kind] = {"enabled": boolean, "prefix": _topic, "style": choice("device", "legacy")}
+_DISCOVERY: dict[str, Kind] = {"enabled": boolean, "prefix": topic, "style": choice("device", "legacy")}
 _MQTT: dict[str, Kind] = {
     "host": host,
     "port": port,
@@ -296,7 +289,7 @@ _MQTT: dict[str, Kind] = {
     "password": password,
     "password_file": password_file,
     "tls": tls,
-    "base_topic": _topic,
+    "base_topic": topic,
     "protocol": _protocol,
     "discovery": _discovery,
 }

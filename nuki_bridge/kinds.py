@@ -124,3 +124,11 @@ def fold_file(page: Page, path: str, values: dict[str, Any], nodes: Mapping[str,
 
 
 TLS: dict[str, Kind] = {"ca": file, "cert": file, "key": private_file}
+
+
+def topic(page: Page, node: Node, path: str) -> str:
+    """Return an MQTT topic without wildcards, in up to 1024 bytes."""
+    value = text(page, node, path)
+    if "+" in value or "#" in value or value[0] in "/$" or value[-1] == "/" or len(value.encode()) > 1024:
+        raise Wrong("must be a topic without + and #, without / at its ends, without $ at its start, up to 1024 bytes")
+    return value

@@ -157,12 +157,13 @@ def _broker_lines(config_file: Path) -> list[str]:
         mqtt = config.load(config_file).mqtt if config_file.exists() else config.MqttSettings()
     except ConfigError:
         return []
-    if (mqtt.host, mqtt.port, mqtt.tls) == ("localhost", 1883, None):
+    if (mqtt.host, mqtt.port, mqtt.tls, mqtt.base_topic) == ("localhost", 1883, None, "nuki"):
         return []
     tls: list[str] = []
     if mqtt.tls is not None:
         tls = ["  tls: true"] if mqtt.tls.ca is None else [f"  tls: {{ca: {_quoted(mqtt.tls.ca)}}}"]
-    return ["broker:", f"  host: {_quoted(mqtt.host)}", f"  port: {mqtt.port}", *tls]
+    topic = [] if mqtt.base_topic == "nuki" else [f"  base_topic: {_quoted(mqtt.base_topic)}"]
+    return ["broker:", f"  host: {_quoted(mqtt.host)}", f"  port: {mqtt.port}", *topic, *tls]
 
 
 def _quoted(value: object) -> str:

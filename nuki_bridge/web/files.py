@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -83,6 +84,11 @@ def load(directory: Path = PAGE) -> dict[str, File]:
     files = {path: made(each.read_bytes(), each.suffix) for path, each in found.items()}
     files["/"] = files["/index.html"]
     return files
+
+
+def settings(base_topic: str) -> dict[str, File]:
+    """What the page has to know of this server, for `/settings.json`."""
+    return {"/settings.json": made(json.dumps({"base_topic": base_topic}).encode(), ".json")}
 
 
 def check_tweetnacl(file: Path) -> None:

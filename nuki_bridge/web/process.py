@@ -65,7 +65,7 @@ async def run(
     guests, broker = _Guests(settings), Broker(settings.broker)
     way = Way(settings.guest, broker.connect, Limits(time.monotonic), guests.refused)
     certificates = Certificates(settings)
-    content = files.load(page)
+    content = files.load(page) | files.settings(settings.broker.base_topic)
     certificates.load()
     if certificates.authority is not None:
         content |= authority_page.files(certificates.authority, settings.own_ca)

@@ -27,6 +27,7 @@ from nuki_bridge.kinds import (
     port,
     private_file,
     tls,
+    topic,
 )
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, text
 
@@ -50,11 +51,12 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """The broker's ordinary TCP port."""
+    """The broker's ordinary TCP port, and the base topic of the bridge, which the page is told."""
 
     host: str = "localhost"
     port: int = 1883
     tls: TlsSettings | None = None
+    base_topic: str = "nuki"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def _path(page: Page, node: Node, path: str) -> Path:
 
 
 _FILES: dict[str, Kind] = {"cert": file, "key": private_file}
-_BROKER: dict[str, Kind] = {"host": host, "port": port, "tls": tls}
+_BROKER: dict[str, Kind] = {"host": host, "port": port, "tls": tls, "base_topic": topic}
 _GUEST: dict[str, Kind] = {"username": text, "password": password, "password_file": password_file}
 _WEB: dict[str, Kind] = {
     "listen": _listen,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from nuki_bridge.command_line.cli import main
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.kinds import Secret, TlsSettings
+from nuki_bridge.web import files as page_files
 from nuki_bridge.web import settings as web_settings
 from nuki_bridge.web.settings import BrokerSettings, CertificateFiles, GuestSettings, WebSettings, load
 
@@ -178,3 +180,13 @@ def test_the_example_is_valid_without_its_comment_signs(tmp_path: Path) -> None:
         BrokerSettings(),
         GuestSettings("guest"),
     )
+
+
+def test_the_page_is_told_the_base_topic(tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text("broker: {base_topic: home/doors}\n")
+    assert load(path).broker.base_topic == "home/doors"
+    assert json.loads(page_files.settings("home/doors")["/settings.json"].plain) == {"base_topic": "home/doors"}
+    path.write_text("broker: {base_topic: 'doors/#'}\n")
+    with pytest.raises(ConfigError, match=r"broker\.base_topic: must be a topic without"):
+        load(path)
