@@ -273,6 +273,25 @@ def test_tests_named_in_a_page_exist(page: Path) -> None:
     assert named - all_tests() == set()
 
 
+def test_the_page_of_docs_explains_each_sentence_that_sends_a_guest_to_the_owner() -> None:
+    texts = (PACKAGE / "web" / "page" / "texts.js").read_text()
+    english = re.findall(r'^  "[\w.]+": \[\s*"([^"]+)"', texts, re.MULTILINE)
+    sent = {each for each in english if "tell the owner" in each.lower()}
+    explained = {row[0] for row in tables(ROOT / "docs" / "page.md", "The page says")}
+    assert len(sent) > 10
+    assert sent <= explained <= set(english)
+
+
+def test_what_the_pages_server_is_documented_to_say_is_what_it_says() -> None:
+    sources = "".join(each.read_text() for each in sorted((PACKAGE / "web").glob("*.py")))
+    sources = re.sub(r'"\s*\n\s*f?"', "", sources)
+    sentences = [row[0] for row in tables(ROOT / "docs" / "page.md", "It says")]
+    assert len(sentences) > 5
+    assert [
+        part for each in sentences for part in code(each).split("…") if part.strip() and part.strip() not in sources
+    ] == []
+
+
 def test_each_claim_of_the_threat_model_names_a_test() -> None:
     text = (ROOT / "docs" / "security.md").read_text()
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
