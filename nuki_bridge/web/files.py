@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nuki_bridge.errors import PageError
 from nuki_bridge.web.http import Head, answer
-from nuki_bridge.web.lean import lean
+from nuki_bridge.web.lean import lean, lean_tweetnacl
 
 PAGE = Path(__file__).parent / "page"
 TWEETNACL = "/vendor/nacl-fast.js"
@@ -61,9 +61,10 @@ class File:
 
 
 def made(content: bytes, suffix: str) -> File:
-    """A file with this content; scripts of ours travel without their comments."""
-    if suffix == ".js" and sha256(content).hexdigest() != TWEETNACL_SHA256:
-        content = lean(content.decode()).encode()
+    """A file with this content; scripts travel without what a phone has no use for."""
+    if suffix == ".js":
+        shorten = lean_tweetnacl if sha256(content).hexdigest() == TWEETNACL_SHA256 else lean
+        content = shorten(content.decode()).encode()
     packed = None
     if len(content) >= _TO_COMPRESS and suffix not in _COMPRESSED_ALREADY:
         packed = gzip.compress(content, 9, mtime=0)

@@ -19,3 +19,17 @@ _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 def lean(script: str) -> str:
     """A script without comments and indentation; it must have no text of several lines (template literal)."""
     return _INDENT.sub("", _LINE.sub("", _CAST.sub("", _BLOCK.sub("", script))))
+
+
+_UNUSED = re.compile(
+    r"^function add\(p, q\).*?(?=^var crypto_secretbox_KEYBYTES)"
+    r"|^nacl\.lowlevel = .*?(?=^/\* High-level API)"
+    r"|^nacl\.sign = .*?(?=^nacl\.hash = )",
+    re.DOTALL | re.MULTILINE,
+)
+"""Signatures, and the names for whoever wants tweetnacl's inner functions."""
+
+
+def lean_tweetnacl(script: str) -> str:
+    """tweetnacl as it travels: without signatures, which the page has no use for, and without comments."""
+    return lean(_UNUSED.sub("", script))
