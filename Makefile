@@ -64,7 +64,7 @@ test-home-assistant: .venv/.complete packages-broker packages-debian ## a real H
 test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the flow in a real Node-RED; docs/asyncapi.yaml in its official parser
 	@.ci/test node-red
 
-bench: deps ## measure latency, processor time and memory in a virtual machine
+bench: deps packages-browsers $(NACL) ## measure latency, processor time and memory in a virtual machine, and the phone page here
 	@.venv/bin/python -m tests.bench
 
 .PHONY: docs

@@ -70,6 +70,10 @@ class Process:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
+    def open_files(self) -> int:
+        """Files and connections that it has open."""
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
 
 class Child(Process):
     """The asking end of `serve`."""

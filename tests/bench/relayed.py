@@ -14,6 +14,7 @@ from typing import Any
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.guest.relay_link import GuestConnection, RelayLink, RelayRadio
+from nuki_bridge.kinds import Secret
 from nuki_bridge.protocol.wire import Message
 from tests.bench.bare import Bare
 from tests.bench.child import serve
@@ -25,9 +26,10 @@ class Relayed(Bare):
     _connection: GuestConnection
     _link: RelayLink
 
-    async def reach(self, port: int, topic: str) -> None:
-        """Connect to the broker; `topic` is the lock's, with the base topic."""
-        self._connection = GuestConnection(MqttSettings(host="127.0.0.1", port=port))
+    async def reach(self, port: int, topic: str, username: str | None = None, password: str | None = None) -> None:
+        """Connect to the broker, with an account if it wants one; `topic` is the lock's, with the base topic."""
+        kept = None if password is None else Secret(password)
+        self._connection = GuestConnection(MqttSettings(host="127.0.0.1", port=port, username=username, password=kept))
         await self._connection.open()
         radio = RelayRadio(self._connection, topic)
         self._link = radio.link(self.address, lambda _, frame: self._arrived.put_nowait(frame), lambda: None)
