@@ -91,5 +91,67 @@ async (load, vectors, known) => {
     }
   }
   throws(() => new packets.Splitter().feed(unhex("30ffffffffff")), "a length of five bytes");
+
+  const pairing = await load("pairing.js");
+  const refused = async (work, code, what) => {
+    count++;
+    const error = await work().then(() => null, (found) => found);
+    if (!error || (code && error.code !== code)) throw new Error(`${what}: ${error?.code ?? error}`);
+  };
+  // A handshake as it was published: what the client drew is given, each of its messages has to come out.
+  for (const [name, each] of Object.entries(vectors.pairing)) {
+    const isUltra = name.startsWith("ultra"), { steps, keys } = each;
+    const fields = steps.find((step) => step.fields?.app_id !== undefined).fields;
+    const draws = [unhex(keys.client_private), isUltra ? unhex(vectors.derived[0].nonce) : unhex(fields.nonce_abf)];
+    const title = fields.name ?? new TextDecoder().decode(unhex(fields.name_wire)).replace(/\0+$/, "");
+    const who = { name: title, appId: fields.app_id, pin: isUltra ? String(fields.security_pin) : null };
+    const begin = () => {
+      const left = [...draws];
+      return new pairing.Pairing(who, () => left.shift());
+    };
+    same(upper(pairing.agree(unhex(keys.client_private), unhex(keys.lock_public))), keys.kdf1_shared_key, `${name}: the shared key`);
+    const [sealed, reply] = vectors.derived.filter((one) => one.name.startsWith("ultra: encrypted")).map((one) => one.message);
+    const sent = steps.filter((step) => step.dir === "client->lock").map((step) => step.message ?? sealed);
+    const got = steps.filter((step) => step.dir === "lock->client").map((step) => step.message ?? reply);
+    const run = async (answers, size) => {
+      const attempt = begin(), assembler = new pairing.PairingFrames();
+      let frame = attempt.start(), at = 0;
+      for (; frame; at++) {
+        if (answers === got) same(upper(frame), sent[at], `${name}: message ${at}`);
+        assembler.encrypted = attempt.expectsEncrypted;
+        const whole = [];
+        for (let from = 0; from < answers[at].length; from += 2 * size) whole.push(...assembler.feed(unhex(answers[at].slice(from, from + 2 * size))));
+        if (whole.length !== 1) throw new Error(`${name}: ${whole.length} frames of answer ${at} in pieces of ${size}`);
+        frame = await attempt.receive(whole[0]);
+      }
+      same(at, got.length, `${name}: answers`);
+      return attempt.result;
+    };
+    for (const size of [1, 20, 244]) {
+      const result = await run(got, size);
+      const granted = steps.find((step) => step.fields?.authorization_id !== undefined).fields;
+      same([result.authorizationId, upper(result.key), upper(result.uuid)], [granted.authorization_id, keys.kdf1_shared_key, granted.uuid], name);
+    }
+    const spoilt = got.map((message) => message);
+    const which = isUltra ? got.length - 1 : 3;
+    spoilt[which] = isUltra ? spoilt[which].slice(0, -2) + "00" : upper(frames.plainFrame(7, unhex(spoilt[which]).slice(2, -2).map((byte, at) => (at === 3 ? byte ^ 1 : byte))));
+    await refused(() => run(spoilt, 20), null, `${name}: the lock's proof is wrong`);
+    const error = upper(frames.plainFrame(0x12, unhex("210600")));
+    await refused(() => run(got.with(-1 - (isUltra ? 0 : 1), error), 20), "bad_pin", `${name}: a refusal at the end`);
+    await refused(() => run([upper(frames.plainFrame(0x12, unhex("100100")))], 20), "not_pairing", `${name}: not in pairing mode`);
+    await refused(() => run([upper(frames.plainFrame(3, new Uint8Array(32)))], 20), null, `${name}: a weak key`);
+    if (isUltra) {
+      const crypto = await load("crypto.js");
+      const bare = crypto.seal(unhex(steps.at(-1).message_as_published), new Uint8Array(24), unhex(keys.kdf1_shared_key));
+      const published = got.with(-1, upper(new Uint8Array(24)) + upper(u32(0x7fffffff)) + "2800" + upper(bare));
+      same((await run(published, 244)).authorizationId, steps.at(-1).fields.authorization_id, `${name}: the last answer as published`);
+      who.pin = null;
+      await refused(() => run(got, 20), "pin_not_set", `${name}: no PIN`);
+      who.pin = "1234";
+      await refused(() => run(got, 20), "wrong_pin_length", `${name}: a short PIN`);
+    }
+  }
+  same(hex(pairing.nameBytes("ä".repeat(17))), "c3a4".repeat(16), "a name of 34 bytes is cut to 32");
+  same(hex(pairing.nameBytes("a" + "ä".repeat(16))), "61" + "c3a4".repeat(15) + "00", "no character is cut in two");
   return count;
 };

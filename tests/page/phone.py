@@ -187,6 +187,7 @@ def chromium(
     ratio: float = 2.0,
     dark: bool = False,
     offline: bool = False,
+    bluetooth: bool = False,
 ) -> Phone:
     """Start Chromium as a phone."""
     options = webdriver.ChromeOptions()
@@ -204,6 +205,8 @@ def chromium(
         f"--accept-lang={language}",
     ):
         options.add_argument(argument)
+    if bluetooth:
+        options.add_argument("--enable-features=WebBluetooth")
     options.add_experimental_option("prefs", {"intl.accept_languages": language})
     metrics = {"width": width, "height": height, "pixelRatio": ratio, "touch": True}
     options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics, "userAgent": USER_AGENT})

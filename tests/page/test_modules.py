@@ -53,6 +53,39 @@ def test_all_that_a_guest_needs_works_offline() -> None:
     assert files == guest_files() | icons | {"./", "vendor/nacl-fast.js"}
 
 
+LATER = imported("views/pair.js")
+"""What is loaded when it is wanted, with all that it needs."""
+
+
+def test_what_is_loaded_later_works_offline_and_weighs_a_guest_nothing() -> None:
+    listed = re.search(r"const LATER = \[(.*?)\];", (PAGE / "sw.js").read_text(), re.DOTALL)
+    assert listed
+    later = set(re.findall(r'"([^"]+)"', listed[1]))
+    assert later == LATER - guest_files()
+    assert {"views/near.js", "views/pair.js", "bluetooth.js", "pairing.js"} <= later
+
+
+def test_words_of_bluetooth_are_there_in_both_languages() -> None:
+    table, guest = node(
+        "const guest = {...(await load('texts.js')).table}; const { TABLE } = await load('texts_bluetooth.js');"
+        "console.log(JSON.stringify([TABLE, guest]));"
+    )
+    for key, words in table.items():
+        assert len(list(filter(None, words))) == 2, key
+        names = [sorted(re.findall(r"\{(\w+)\}", each)) for each in words]
+        assert names[0] == names[1], key
+    assert not set(table) & set(guest)
+    scripts = "\n".join((PAGE / name).read_text() for name in LATER - guest_files())
+    used = set(re.findall(r'"((?:near|pair)\.[a-z0-9.-]+)"', scripts)) | set(
+        re.findall(r'\bt\("([a-z][a-z.-]+)"', scripts)
+    )
+    assert used <= set(table) | set(guest), used - set(table) - set(guest)
+    thrown = set(re.findall(r'Problem\("([a-z_]+)"', scripts)) | set(
+        re.findall(r'"(not_reached|wrong_lock|not_chosen)"', scripts)
+    )
+    assert [each for each in thrown if not {f"error.{each}", f"pair.error.{each}"} & (set(table) | set(guest))] == []
+
+
 def test_a_guests_page_is_small() -> None:
     names = {f"/{name}" for name in guest_files()} | {
         "/",

@@ -35,6 +35,10 @@ export class Page {
   /** Views by name. @type {Record<string, (page: Page, place: Place) => Shown | Promise<Shown>>} */
   views = {
     doors: doorsView, door: doorView, details: detailsView, redeem: redeemView, invitation: invitationView,
+    pair: async (page) => {
+      const part = await import("./views/pair.js").catch(() => null);
+      return part ? part.pairView(page) : missingView();
+    },
     owner: async (page, place) => {
       const part = await import("./owner/main.js").catch(() => null);
       return part ? part.ownerView(page, place) : missingView();

@@ -24,6 +24,7 @@ import { Problem } from "./problem.js";
  * @property {boolean} remote
  * @property {string} base_topic
  * @property {Access | null} [access]
+ * @property {string} [title] the lock's name for people, if this phone has made itself a user
  */
 
 /** @param {unknown} data what was read as JSON @returns {Credential} throws `Problem("bad_credential")` without quoting any of it */
@@ -45,6 +46,7 @@ export const idOf = (credential) => `${credential.lock.nuki_id.toUpperCase()}-${
 
 /** A lock's name for people: "Front door" for `front_door`. @param {Credential} credential */
 export function doorName(credential) {
+  if (credential.title) return credential.title;
   const words = credential.lock.name.replace(/[_-]+/g, " ").trim();
   return words ? words[0].toUpperCase() + words.slice(1) : credential.lock.name;
 }

@@ -39,6 +39,8 @@ export class Door extends EventTarget {
   #again = false;
   /** @type {Doing | null} */
   doing = null;
+  /** The lock in reach of this phone, if it is spoken to by Bluetooth and not through the bridge. @type {{link: () => import("./relay.js").Link} | null} */
+  near = null;
   /** Why the states could not be read the last time. @type {string | null} */
   problem = null;
 
@@ -66,9 +68,7 @@ export class Door extends EventTarget {
 
   /** @returns {Promise<Lock>} */
   async #open() {
-    if (!this.credential.remote) throw new Problem("remote_not_allowed");
-    const mqtt = await this.connection.now();
-    const link = new Relay(mqtt, `${this.credential.base_topic}/${this.credential.lock.name}`);
+    const link = this.near ? this.near.link() : await this.#relay();
     const lock = new Lock(this.credential, link);
     lock.onstates = (states) => this.#heard(states);
     link.onnews = () => this.busy || this.refresh(); // after an action of our own they are read anyway
@@ -77,9 +77,22 @@ export class Door extends EventTarget {
     return lock;
   }
 
+  async #relay() {
+    if (!this.credential.remote) throw new Problem("remote_not_allowed");
+    return new Relay(await this.connection.now(), `${this.credential.base_topic}/${this.credential.lock.name}`);
+  }
+
+  /** Speak to the lock by Bluetooth, or through the bridge again. @param {Door["near"]} near */
+  use(near) {
+    this.#leave();
+    this.near = near;
+    this.problem = null;
+    this.settle();
+  }
+
   /** Leave this session: no late answer shall pass for that of the next question. */
   #leave() {
-    const link = /** @type {Relay | undefined} */ (this.#lock?.link);
+    const link = this.#lock?.link;
     this.#lock = null;
     link?.close();
   }

@@ -83,8 +83,8 @@ export class Lock {
         }
       } catch (error) {
         const code = error instanceof Problem ? error.code : "";
-        // Only the broker's word that nobody got it tells that it was not sent on.
-        if (["timeout_here", "offline", "closed", "broker_unavailable", "no_account", "too_many_logins", "failed", "quota", ""].includes(code)) {
+        // Only the broker's or the browser's word that nobody got it tells that it was not sent on.
+        if (["timeout_here", "disconnected", "offline", "closed", "broker_unavailable", "no_account", "too_many_logins", "failed", "quota", ""].includes(code)) {
           throw new Problem("outcome_unknown", code);
         }
         throw error;
@@ -99,9 +99,14 @@ export class Lock {
 
   /** @template T @param {() => Promise<T>} work @returns {Promise<T>} */
   #exclusively(work) {
-    const mine = this.#turn.then(() => {
+    const mine = this.#turn.then(async () => {
       this.#events = [];
-      return work();
+      this.link.work?.();
+      try {
+        return await work();
+      } finally {
+        this.link.rest?.();
+      }
     });
     this.#turn = mine.catch(() => {});
     return mine;

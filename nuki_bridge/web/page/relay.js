@@ -23,6 +23,10 @@ const AFTERWORD_MS = 500;
  * @property {() => void} onnews the lock's state has changed
  * @property {Promise<never>} over rejects with a `Problem` when the connection below has ended
  * @property {() => boolean} alive
+ * @property {() => Promise<unknown>} open throws `Problem`
+ * @property {() => void} close
+ * @property {() => void} [work] an exchange begins
+ * @property {() => void} [rest] an exchange has ended
  */
 
 /** @implements {Link} */

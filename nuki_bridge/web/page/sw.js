@@ -14,6 +14,8 @@ const FILES = [
   "messages.js", "mqtt.js", "packets.js", "problem.js", "redeem.js", "relay.js", "store.js", "texts.js", "ui.js",
   "views/details.js", "views/door.js", "views/doors.js", "views/invitation.js", "views/redeem.js",
 ];
+/** Loaded when they are wanted, which may be at the door, without a network. */
+const LATER = ["bluetooth.js", "pairing.js", "texts_bluetooth.js", "views/near.js", "views/pair.js"];
 const PREFIX = "page-";
 const LOOK_MS = 3600 * 1000;
 let lookedAt = 0;
@@ -45,10 +47,10 @@ async function renew(/** @type {string[]} */ files) {
 async function cached() {
   const name = await newest();
   const keys = name ? await (await caches.open(name)).keys() : [];
-  return [...new Set([...FILES.map((file) => new URL(file, worker.registration.scope).href), ...keys.map((request) => request.url)])];
+  return [...new Set([...[...FILES, ...LATER].map((file) => new URL(file, worker.registration.scope).href), ...keys.map((request) => request.url)])];
 }
 
-worker.addEventListener("install", (event) => event.waitUntil(renew(FILES).then(() => worker.skipWaiting())));
+worker.addEventListener("install", (event) => event.waitUntil(renew([...FILES, ...LATER]).then(() => worker.skipWaiting())));
 worker.addEventListener("activate", (event) => event.waitUntil(worker.clients.claim()));
 
 worker.addEventListener("fetch", (event) => {

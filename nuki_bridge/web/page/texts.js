@@ -23,6 +23,7 @@ const TABLE = {
   "redeem.code": ["Code", "Code"],
   "redeem.hint": ["16 letters and digits", "16 Buchstaben und Ziffern"],
   "redeem.enter": ["Go on", "Weiter"],
+  "app.pair": ["Add a lock by Bluetooth", "Schloss über Bluetooth hinzufügen"],
   "app.owner": ["I am the owner", "Ich bin der Besitzer"],
   "invitation.title": ["You are invited", "Du bist eingeladen"],
   "invitation.intro": [

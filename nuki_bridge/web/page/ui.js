@@ -24,8 +24,8 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Outlines of symbols, in a square of 24. @type {Record<string, string>} */
-const PATHS = {
+/** Outlines of symbols, in a square of 24; the owner's part adds its own. @type {Record<string, string>} */
+export const PATHS = {
   locked: "M6 10h12v10H6zM8.5 10V7a3.5 3.5 0 0 1 7 0v3M12 14v2.5",
   unlocked: "M6 10h12v10H6zM8.5 10V6.500a3.5 3.5 0 0 1 6.800-1.200M12 14v2.5",
   open: "M5 21h14M7 21V4l8-1.500V21M15 4h2v17M12 12v1",
@@ -38,13 +38,6 @@ const PATHS = {
   add: "M12 5v14M5 12h14",
   done: "M4 12.500l5.500 5.500L20 7",
   battery: "M3 8h15v8H3zM21 11v2M6 11v2",
-  people: "M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7M2.500 20c0-4 3-6 6.500-6s6.500 2 6.500 6M15.500 4.500a3.300 3.300 0 0 1 0 6.300M18 14.500c2 .8 3.500 2.600 3.500 5.500",
-  log: "M5 4h14v16H5zM8.500 9h7M8.500 13h7M8.500 17h4",
-  keypad: "M6 3h12v18H6zM9.500 8h.1M14.500 8h.1M9.500 12.500h.1M14.500 12.500h.1M9.500 17h.1M14.500 17h.1",
-  clock: "M12 7v5l3.500 2M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18",
-  settings: "M4 7h8M18 7h2M4 17h2M12 17h8M15 4.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5M9 14.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5",
-  key: "M8 11a4 4 0 1 0 0 8 4 4 0 0 0 0-8M11 12l8.500-8.500M16 7l3 3",
-  tools: "M14.500 6.500a4 4 0 0 1 5-2.500l-2.500 3 .7 1.600 1.600.700 2.700-2.500a4 4 0 0 1-5.500 4.700L8 20.500 4 17l9.500-8a4 4 0 0 1 1-2.500",
 };
 
 /** A symbol without a meaning of its own: the words beside it say the same. @param {string} name */

@@ -16,6 +16,7 @@ import { loginView } from "./login.js";
 import { maintenanceView } from "./maintenance.js";
 import { pinView } from "./pin.js";
 import { settingsView } from "./settings.js";
+import "./symbols.js";
 import { addTexts } from "./texts.js";
 import { timeControlView } from "./timecontrol.js";
 import { userView } from "./user.js";

@@ -29,6 +29,8 @@ export function doorView(page, place) {
   const door = /** @type {import("../door.js").Door} */ (page.doors.get(place.id ?? ""));
   const state = el("section", { class: "state" });
   const words = el("section", { class: "words" });
+  const near = el("section", { class: "near" });
+  let redraw = () => {};
   /** @type {ReturnType<import("../door.js").Door["prepare"]> | undefined} */
   let prepared;
   let shown = "";
@@ -63,7 +65,7 @@ export function doorView(page, place) {
 
   const draw = () => {
     const { states, doing } = door;
-    const isStale = door.problem !== null || page.connection.status !== "online";
+    const isStale = door.problem !== null || (!door.near && page.connection.status !== "online");
     state.className = `state ${stateSymbol(states)}${isStale ? " stale" : ""}`;
     state.replaceChildren(
       symbol(stateSymbol(states)),
@@ -72,6 +74,7 @@ export function doorView(page, place) {
       el("p", { class: "dim" }, subtitle(page, door)));
     for (const button of buttons) button.setAttribute("aria-disabled", String(door.busy));
     words.replaceChildren(...wordsOf(door, hint));
+    redraw();
     const spoken = doing ? spokenOf(door) : states ? stateText(states.state) : "";
     if (spoken && spoken !== shown) say((shown = spoken));
   };
@@ -79,7 +82,7 @@ export function doorView(page, place) {
     const isOnline = page.connection.status === "online";
     const failed = door.doing?.step === "failed" && OVER_WHEN_ONLINE.has(door.doing.code ?? "") ? door.doing : null;
     if (isOnline && failed) setTimeout(() => door.doing === failed && door.settle(), READ_MS);
-    if (!document.hidden && isOnline && !door.busy && door.credential.remote) door.refresh();
+    if (!document.hidden && !door.near && isOnline && !door.busy && door.credential.remote) door.refresh();
     draw();
   };
   door.settle();
@@ -87,11 +90,12 @@ export function doorView(page, place) {
   page.connection.addEventListener("status", seen);
   draw();
   seen();
+  import("./near.js").then((part) => (redraw = part.nearPanel(page, door, near)), () => {});
   return {
     node: el("div", { class: "view" },
       head(door.name, page.doors.size > 1 ? () => page.back() : null,
         el("button", { type: "button", class: "icon", "aria-label": t("details.open"), onclick: () => page.go({ view: "details", id: door.id }) }, symbol("more"))),
-      state, words, el("div", { class: "hands" }, ...buttons)),
+      state, words, near, el("div", { class: "hands" }, ...buttons)),
     end() {
       door.removeEventListener("change", draw);
       page.connection.removeEventListener("status", seen);
@@ -109,6 +113,7 @@ function doorLine(states) {
 function subtitle(page, door) {
   const when = door.states ? t("as-of", { time: timeText(door.at) }) : "";
   const { status } = page.connection;
+  if (door.near || !door.credential.remote) return when || (door.near && !door.problem ? t("reading") : "");
   const why = status === "online" ? (door.states ? "" : door.problem ? "" : t("reading")) : t(`status.${status}`);
   return [when, why].filter(Boolean).join(" · ");
 }
@@ -124,7 +129,7 @@ function wordsOf(door, hint) {
     found.push(note("warning", el("strong", {}, t("unknown.title")), el("p", {}, unknownText(door))));
   } else if (problem && !(problem === "offline" || problem === "closed")) {
     found.push(note("failed", el("strong", {}, t("failed.states")), el("p", {}, errorText(problem))));
-  } else if (!door.credential.remote) {
+  } else if (!door.credential.remote && !door.near) {
     found.push(note("warning", el("p", {}, errorText("remote_not_allowed"))));
   }
   if (states?.critical) found.push(el("p", { class: "line" }, symbol("battery"), t("battery.critical")));
