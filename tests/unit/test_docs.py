@@ -23,6 +23,7 @@ from nuki_bridge.protocol.codes import Completion, ErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
 from nuki_bridge.topics import tree
+from nuki_bridge.web.http import HEADERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nuki_bridge"
@@ -290,6 +291,12 @@ def test_what_the_pages_server_is_documented_to_say_is_what_it_says() -> None:
     assert [
         part for each in sentences for part in code(each).split("…") if part.strip() and part.strip() not in sources
     ] == []
+
+
+def test_nginx_is_told_the_headers_of_the_pages_server() -> None:
+    text = (ROOT / "docs" / "page.md").read_text()
+    documented = dict(re.findall(r"^    add_header ([\w-]+) \"?([^\"\n]+?)\"? always;$", text, re.MULTILINE))
+    assert documented == HEADERS
 
 
 def test_each_claim_of_the_threat_model_names_a_test() -> None:
