@@ -324,6 +324,19 @@ def test_a_lost_answer_is_told_as_what_it_is_and_nothing_is_repeated(stage: Stag
     assert stage.movements() == before + 1
 
 
+def test_an_action_right_after_the_connection_broke_has_an_outcome(stage: Stage, owner: Phone) -> None:
+    at_the_lock(stage, owner)
+    for word in ("Unlocked", "Locked", "Unlocked"):
+        stage.call(stage.cable.cut)
+        if word == "Locked":
+            owner.tap("Lock")
+        else:
+            owner.hold("unlock", HOLD_MS)
+        owner.says(word)
+        owner.until(lambda: not owner.driver.find_elements(By.CSS_SELECTOR, ".words .doing"))
+        assert "not known" not in owner.text
+
+
 def test_a_bridge_that_does_not_run_is_said(stage: Stage, owner: Phone) -> None:
     at_the_lock(stage, owner)
     stage.do(gone(stage))
@@ -423,6 +436,20 @@ def test_the_log_names_who_it_was(stage: Stage, owner: Phone) -> None:
     owner.until(lambda: "Tom unlocked" not in owner.text)
 
 
+def test_the_log_goes_back_page_by_page(stage: Stage, owner: Phone) -> None:
+    for _ in range(25):
+        stage.simulate(turn="unlocked")
+        stage.simulate(turn="locked")
+    newest = stage.request("log/get", count=1)[0]["index"]
+    assert newest > 40
+    go(owner, "log", FRONT)
+    owner.until(lambda: len(owner.driver.find_elements(By.CSS_SELECTOR, ".log li")) == 40)
+    while owner.find(".view > .plain").is_displayed():
+        owner.tap("Further back")
+        owner.until(lambda: not owner.driver.find_elements(By.CSS_SELECTOR, ".words progress"))
+    assert len(owner.driver.find_elements(By.CSS_SELECTOR, ".log li")) == newest
+
+
 def test_the_pin_is_tried_and_never_kept(stage: Stage, owner: Phone) -> None:
     go(owner, "pin", FRONT)
     fill(owner, "Security PIN", "1234")
@@ -434,6 +461,12 @@ def test_the_pin_is_tried_and_never_kept(stage: Stage, owner: Phone) -> None:
     fill(owner, "Once more", "4322")
     owner.tap("Change the PIN")
     owner.shows("The two are not the same.")
+    for pin, told in (("4321", "The bridge's configuration has the old one"), ("1234", "The lock has the new PIN.")):
+        fill(owner, "Security PIN", pin, ".box:last-of-type")
+        fill(owner, "Once more", pin)
+        owner.tap("Change the PIN")
+        agree(owner)
+        owner.shows(told)
 
 
 def test_clock_battery_calibration_and_restart(stage: Stage, owner: Phone) -> None:

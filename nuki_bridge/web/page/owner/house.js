@@ -58,8 +58,8 @@ export class House extends EventTarget {
   bridges = new Map();
   /** @type {import("../mqtt.js").Mqtt | null} */
   #mqtt = null;
-  /** @type {Set<string>} */
-  #bases = new Set();
+  /** The bridges that are listened to over this connection. @type {Map<string, Promise<void>>} */
+  #bases = new Map();
   /** @type {Map<string, (answer: any) => void>} */
   #results = new Map();
   #telling = false;
@@ -93,15 +93,30 @@ export class House extends EventTarget {
       this.connection.stop();
     }
     this.#tell();
-    if (status !== "online") return;
-    const mqtt = await this.connection.now().catch(() => null);
-    if (!mqtt || mqtt === this.#mqtt) return;
-    this.#mqtt = mqtt;
-    this.#bases.clear();
-    const hear = (/** @type {import("../mqtt.js").MqttMessage} */ message) => this.#take(message);
-    await this.#listen(this.base);
-    for (const filter of ["+/bridge/info", "+/+/bridge/info"]) await mqtt.subscribe(filter, hear).catch(() => {}); // other bridges, if it may
-    setTimeout(() => this.#forget(mqtt), FIRST_WORD_MS);
+    if (status === "online") await this.#connected(this.base).catch(() => {});
+  }
+
+  /** A connection over which what a bridge says is heard; throws `Problem`. @param {string} base */
+  async #connected(base) {
+    const mqtt = await this.connection.now();
+    if (mqtt !== this.#mqtt) {
+      this.#mqtt = mqtt;
+      this.#bases.clear();
+      for (const filter of ["+/bridge/info", "+/+/bridge/info"]) mqtt.subscribe(filter, this.#take).catch(() => {}); // other bridges, if it may
+      setTimeout(() => this.#forget(mqtt), FIRST_WORD_MS);
+    }
+    await this.#listen(base);
+    return mqtt;
+  }
+
+  /** Hear what a bridge and its locks say, as far as the account may. @param {string} base @returns {Promise<void>} */
+  #listen(base) {
+    let listening = this.#bases.get(base);
+    if (!listening) {
+      listening = this.#mqtt?.subscribe(`${base}/+/+`, this.#take).catch(() => {}) ?? Promise.resolve();
+      this.#bases.set(base, listening);
+    }
+    return listening;
   }
 
   /** What was given up while nobody listened is retained no more. @param {import("../mqtt.js").Mqtt} mqtt */
@@ -111,22 +126,15 @@ export class House extends EventTarget {
     this.#tell();
   }
 
-  /** @param {string} base */
-  async #listen(base) {
-    if (this.#bases.has(base)) return;
-    this.#bases.add(base);
-    await this.#mqtt?.subscribe(`${base}/+/+`, (message) => this.#take(message)).catch(() => {});
-  }
-
   /** @param {import("../mqtt.js").MqttMessage} message */
-  #take({ topic, payload }) {
+  #take = ({ topic, payload }) => {
     const levels = topic.split("/"), what = /** @type {string} */ (levels.pop()), name = /** @type {string} */ (levels.pop()), base = levels.join("/");
     const words = text(payload);
     if (name === "bridge") this.#takeBridge(base, what, words);
     else if (what === "result") this.#result(words);
     else if (what === "event") this.dispatchEvent(new CustomEvent("event", { detail: { key: `${base}/${name}`, event: parse(words) } }));
     else if (KEPT.includes(what) && !/^[0-9A-Fa-f]{8}$/.test(name)) this.#takeLock(base, name, what, words);
-  }
+  };
 
   /** @param {string} base @param {string} what @param {string} words */
   #takeBridge(base, what, words) {
@@ -207,7 +215,7 @@ export class House extends EventTarget {
     let sent = false;
     try {
       if (this.bridges.get(lock.base)?.state === "offline") throw new Problem("no_bridge");
-      const mqtt = await this.connection.now();
+      const mqtt = await this.#connected(lock.base);
       const transaction = hex(random(8));
       /** @type {Promise<any>} */
       const ended = new Promise((resolve) => this.#results.set(transaction, resolve));
