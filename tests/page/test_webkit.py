@@ -1,0 +1,73 @@
+"""The core of a guest's story in WebKitGTK: redeem, see, lock, hold; the rest is Chromium's (test_guest.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.page.known import CHECKS, known, vectors
+from tests.page.stage import Stage
+from tests.page.webkit import WebKitPhone, webkit
+
+HOLD_MS, SHORT_MS = 750, 250
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    running = Stage(tmp_path_factory.mktemp("stage"))
+    yield running
+    running.stop()
+    assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def phone(stage: Stage, tmp_path: Path) -> Iterator[WebKitPhone]:
+    with webkit(stage.url, tmp_path / "phone") as started:
+        yield started
+
+
+def test_a_guest_opens_the_link_and_then_the_door(stage: Stage, phone: WebKitPhone) -> None:
+    code = stage.invite("Anna")["code"]
+    phone.open(f"#code={code}")
+    phone.shows("You are invited")
+    assert phone.driver.current_url == stage.url
+    phone.tap("Get the key")
+    phone.shows("You have the key: Front")
+    phone.says("Locked")
+    before = stage.movements()
+    phone.hold("unlock", SHORT_MS)
+    phone.shows("until the ring is full")
+    assert stage.movements() == before
+    phone.hold("unlock", HOLD_MS)
+    phone.says("Unlocked")
+    phone.tap("Lock")
+    phone.says("Locked")
+    assert stage.movements() == before + 2
+
+    phone.open()
+    phone.says("Locked")
+    assert code not in phone.driver.page_source
+
+    phone.driver.execute_script("document.querySelector('.hold.unlatch').click()")
+    phone.tap(phone.until(lambda: phone.find("dialog .plain")))
+    assert stage.movements() == before + 2, "a click without a hand asks first"
+
+    phone.tap(phone.until(lambda: phone.find("[aria-label=Details]")))
+    phone.tap("Forget this door")
+    phone.tap(phone.until(lambda: phone.find("dialog .danger")))
+    phone.shows("Front is forgotten.")
+    phone.redeem(code)
+    phone.until(lambda: phone.find(".note.failed"))
+    assert stage.movements() == before + 2
+
+
+def test_modules_compute_the_known_answers(phone: WebKitPhone) -> None:
+    phone.open()
+    count = phone.run(
+        f"const checks = {CHECKS}\nreturn await checks((name) => import('/' + name), args[0], args[1]);",
+        vectors(),
+        known(),
+    )
+    assert count > 200
