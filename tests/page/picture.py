@@ -36,7 +36,7 @@ def take(stage: Stage, profiles: Path) -> bytes:
         for phone in (owner, guest):
             phone.cdp("Emulation.setScrollbarsHidden", hidden=True)
         owner.open()
-        owner.touch(owner.until(lambda: owner.find("form ~ .plain")), 90)
+        owner.tap("I am the owner")
         owner.until(lambda: owner.find("[autocomplete=username]")).clear()
         owner.find("[autocomplete=username]").send_keys("owner")
         owner.find("[autocomplete=current-password]").send_keys(password("owner"))

@@ -39,7 +39,7 @@ export function redeemView(page, place) {
       el("form", { onsubmit: submit },
         el("label", { htmlFor: "code" }, t("redeem.code")), input, el("p", { id: "hint", class: "dim" }, t("redeem.hint")), wrong,
         el("button", { type: "submit", class: "primary wide" }, t("redeem.enter"))),
-      el("button", { type: "button", class: "plain wide", onclick: () => page.go({ view: "pair" }) }, t("app.pair")),
-      el("button", { type: "button", class: "plain wide", onclick: () => page.go({ view: "owner" }) }, t("app.owner"))),
+      el("button", { type: "button", class: "plain wide", onclick: () => page.go({ view: "owner" }) }, t("app.owner")),
+      el("button", { type: "button", class: "plain wide", onclick: () => page.go({ view: "pair" }) }, t("app.pair"))),
   };
 }
