@@ -29,7 +29,7 @@ export function doorView(page, place) {
   const door = /** @type {import("../door.js").Door} */ (page.doors.get(place.id ?? ""));
   const state = el("section", { class: "state" });
   const words = el("section", { class: "words" });
-  const near = el("section", { class: "near" });
+  const near = el("section", { class: "near later" });
   let redraw = () => {};
   /** @type {ReturnType<import("../door.js").Door["prepare"]> | undefined} */
   let prepared;

@@ -51,7 +51,8 @@ export function nearPanel(page, door, place) {
     const now = [why, isNeeded, door.near !== null, wrong, document.documentElement.lang].join();
     if (now === drawn) return; // a button that is touched stays
     drawn = now;
-    place.className = isNeeded && !door.near ? "near" : "near later";
+    // Below the buttons, which stay where a finger may lie on them, unless they are of no use yet.
+    place.className = door.credential.remote || door.near ? "near later" : "near";
     if (why) {
       place.replaceChildren(...(isNeeded ? [noBluetooth(why, door.credential.remote ? "bridge" : "none")] : []));
       return;
