@@ -7,9 +7,9 @@ there is replaced unless `--replace` says so.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import grp
-import ipaddress
 import os
 import shutil
 import socket
@@ -81,7 +81,7 @@ def _asked(arguments: argparse.Namespace, directory: Path) -> list[str]:
         lines += [f"own_ca: [{_quoted(name)}]"]
     elif way == "vpn":
         lines += ["insecure: true", f"names: [{_quoted(name)}]"]
-        lines += [f"listen: {_quoted(name)}"] if _is_own_address(name) else []
+        lines += [f"listen: {_quoted(_own_address(name))}"]
     lines += [f"port: {port}", *_broker_lines(directory / "config.yaml")]
     if not arguments.no_guests:
         guest = arguments.guest or _ask("The guests' account at the broker?", "guest")
@@ -132,13 +132,22 @@ def _own_name() -> str:
     return f"{os.uname().nodename.partition('.')[0]}.local"
 
 
-def _is_own_address(name: str) -> bool:
+def _own_address(name: str) -> str:
+    """Return the IP address of this machine that `name` is or has; plain http must not be served on all of them."""
     try:
-        ipaddress.ip_address(name)
-        with socket.create_server((name, 0), family=socket.AF_INET6 if ":" in name else socket.AF_INET):
-            return True
-    except (ValueError, OSError):
-        return False
+        for _, _, _, _, (address, *_) in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM):
+            with contextlib.suppress(OSError), socket.create_server((str(address), 0), family=_family(str(address))):
+                return str(address)
+    except OSError:
+        pass
+    raise RequestError(
+        "bad_arguments",
+        f"{name} is no address of this machine now; start the VPN first, and give the machine's address or name in it",
+    )
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _free_tls_port() -> int:

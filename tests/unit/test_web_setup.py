@@ -49,11 +49,21 @@ def test_three_answers_make_a_page_for_the_family(tmp_path: Path, capsys: pytest
 
 
 def test_a_vpn_needs_no_certificate_and_a_guest_no_password(tmp_path: Path) -> None:
-    assert run(tmp_path, "--name", "10.8.0.1", "--certificate", "vpn", "--guest", "guest") == 0
+    assert run(tmp_path, "--name", "127.0.0.2", "--certificate", "vpn", "--guest", "guest") == 0
     found = settings.load(tmp_path / "web.yaml", {})
-    assert (found.insecure, found.names, found.port, found.secure) == (True, ("10.8.0.1",), 8080, False)
+    assert (found.insecure, found.names, found.port, found.secure) == (True, ("127.0.0.2",), 8080, False)
+    assert found.listen == ("127.0.0.2",)
     assert found.guest == settings.GuestSettings("guest")
-    assert web_setup.url_of(found) == "http://10.8.0.1:8080"
+    assert web_setup.url_of(found) == "http://127.0.0.2:8080"
+
+
+@pytest.mark.parametrize("name", ["192.0.2.1", "pi.invalid"])
+def test_a_vpn_that_is_not_up_yet_does_not_open_the_page_to_all(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--name", name, "--certificate", "vpn", "--guest", "guest") != 0
+    assert f"{name} is no address of this machine now; start the VPN first" in capsys.readouterr().err
+    assert not (tmp_path / "web.yaml").exists()
 
 
 def test_a_certificate_of_files_has_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
