@@ -316,7 +316,10 @@ def test_bridge_gone(tmp_path: Path) -> None:
         stage.call(stage.house.daemon.kill)
         phone.hold("unlock", HOLD_MS)
         phone.shows("The bridge is not running", 5)
+        phone.driver.refresh()
+        phone.shows("The bridge is not running", 10)
         stage.call(stage.house.daemon.start)
+        phone.until(lambda: "The bridge is not running" not in phone.text, 60)  # without a hand
         phone.until(lambda: _acts(phone, "unlock", "Unlocked"), 60)
     finally:
         phone.quit()

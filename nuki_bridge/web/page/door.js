@@ -13,6 +13,8 @@ const LATE_MS = 15000;
 /** While the motor turns the states are read again after so long, in ms, and so many times at most. */
 const LOOK_AGAIN_MS = 2000;
 const LOOK_AGAIN_TIMES = 20;
+/** Between two questions whether the bridge is back, in ms. */
+const BRIDGE_MS = 5000;
 /** So often the states are asked for after a lost answer, and the pauses between, in ms. */
 const SETTLE_PAUSES_MS = [500, 2000, 5000];
 
@@ -33,6 +35,7 @@ export class Door extends EventTarget {
   #opening = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #closed = false;
   #looked = 0;
   /** @type {Promise<boolean> | null} */
   #refreshing = null;
@@ -99,6 +102,7 @@ export class Door extends EventTarget {
 
   /** Read the states; what is asked for meanwhile is one more reading after it. @returns {Promise<boolean>} they were read */
   async refresh() {
+    this.#closed = false;
     if (this.#refreshing) {
       this.#again = true;
       return this.#refreshing;
@@ -121,8 +125,19 @@ export class Door extends EventTarget {
       this.problem = codeOf(error);
       this.#leave();
       this.#tell();
+      this.#awaitBridge();
       return false;
     }
+  }
+
+  /** After the broker has begun anew the bridge may come later than the page: ask again, which costs the lock nothing. */
+  #awaitBridge() {
+    clearTimeout(this.#timer);
+    if (this.problem !== "no_bridge" || this.near || this.#closed) return;
+    this.#timer = setTimeout(() => {
+      if (document.visibilityState === "visible") this.busy || this.refresh();
+      else this.#awaitBridge();
+    }, BRIDGE_MS);
   }
 
   /** @param {States} states */
@@ -187,6 +202,7 @@ export class Door extends EventTarget {
       else {
         this.#step(action, "failed", code);
         if (!HOPELESS.has(code)) await this.refresh();
+        else if (code === "no_bridge") this.refresh();
       }
     }
   }
@@ -216,6 +232,7 @@ export class Door extends EventTarget {
 
   /** Leave the door: nobody looks at it any more. */
   close() {
+    this.#closed = true;
     clearTimeout(this.#timer);
     this.#leave();
   }
