@@ -57,6 +57,8 @@ RESOLVE_TIMEOUT_S = 30.0
 """Seconds for which a lock is sought after an answer got lost."""
 RETRY_S = 3.0
 """Longest pause in seconds before a lock that did not answer, or answered something else, is asked again."""
+SIGHT_S = 5.0
+"""Seconds after the last word over a lost link for which what the lock shows is still taken to be of this action."""
 POLL_S = 1.0
 """Seconds between the first two readings of a lock that is moving."""
 POLL_GROWTH = 1.5
@@ -141,11 +143,22 @@ class ActionRun:
         self._is_overtaken = self._was_busy = self._has_word = False
         self._before_word: KeyturnerStates | None = None  # the last report before ACCEPTED
         self._finding: Finding | None = None
+        self._in_sight_until = math.inf
 
     def saw(self, states: KeyturnerStates) -> None:
         """Take a report of the lock."""
-        self._traces.saw(states)
+        now, traces = self._lock.clock(), self._traces
+        if now > self._in_sight_until:
+            traces.sight_lost()
+        traces.saw(states)
+        if self._in_sight_until < math.inf and not traces.is_blind and traces.shows_it_begun(states):
+            self._in_sight_until = now + SIGHT_S  # it still turns for this action
         self._news.set()
+
+    def _link_lost(self) -> None:
+        """The link is gone that the action was sent over; the lock was last heard over it."""
+        self._in_sight_until = self._lock.exchange.last_message_at + SIGHT_S
+        self._traces.link_lost()
 
     async def run(self) -> Outcome | None:
         """Carry the action out, under the lock's turn; raises as `Lock.perform`.
@@ -244,7 +257,7 @@ class ActionRun:
             if self._waits and lock.is_wanted:
                 # Over this link the lock owes us words that would pass for answers to what others ask.
                 await exchange.drop()
-                traces.link_lost()
+                self._link_lost()
                 return None
             left_s = max(quiet_at - lock.clock(), 0.0)
             try:
@@ -326,7 +339,7 @@ class ActionRun:
         lock, action, traces = self._lock, self._action, self._traces
         log.info("%s: %s; asking the lock what became of %s", lock.name, lost, name_of(action))
         await lock.exchange.drop()
-        traces.link_lost()
+        self._link_lost()
         sought_until, pause_s = lock.clock() + RESOLVE_TIMEOUT_S, POLL_S
         has_waited, retry_s = False, RECONNECT_S[0]
         while True:
@@ -377,7 +390,7 @@ class ActionRun:
         """
         states = self._traces.last
         assert states is not None
-        if self._traces.accepted:
+        if self._traces.accepted and not self._traces.is_lost:
             with suppress(OutcomeUnknown):
                 return self._traces.ended(states)
         finding = None if self._rivals else await self._find()

@@ -70,7 +70,7 @@ class Traces:
         self.accepted = False
         """The lock has said that it carries it out, or was seen beginning as some firmware does that says nothing."""
         self.is_blind = False
-        """The link is lost over which its end would have been told: what is at rest later may be another's doing."""
+        """The lock was out of sight since the link was lost: what is at rest now may be another's doing."""
         self.moved = False
         """It has shown a state that this action passes through, not set in motion by a person at the lock."""
         self.restless = False
@@ -87,7 +87,8 @@ class Traces:
         self._wait_s = 0
         self._waited_at: datetime | None = None  # lock 'n' go was last seen waiting, by the lock's clock
         self._locks_at: datetime | None = None
-        self._is_lost = False
+        self.is_lost = False
+        """The link over which the action was sent is gone."""
         self._name: int | None = None
 
     def saw(self, states: KeyturnerStates) -> None:
@@ -127,15 +128,27 @@ class Traces:
     def link_lost(self) -> None:
         """Nothing of it may be told over the link any more.
 
+        If the lock was last seen moving for an action that it has accepted, and is seen again within a moment, what it
+        shows is still of this action: somebody else's of the same name would have had to follow one that was stopped.
+        """
+        self.is_lost = True
+        last = self.last
+        turning = self.moved and last is not None and last.lock_state in self.profile.moving
+        self.is_blind |= not (self.accepted and (turning or self._has_shown_much()))
+
+    def sight_lost(self) -> None:
+        """The lock has been out of sight for longer since the link was lost.
+
         Meanwhile it may have ended otherwise, and somebody else's of the same name have come after it: the states are
         the same.  They count only if before the lock was seen holding the latch, or waiting to lock, for this action:
         then the door was opened, and what follows is told apart by what came before.
         """
+        self.is_blind |= not (self.accepted and self._has_shown_much())
+
+    def _has_shown_much(self) -> bool:
         last = self.last
-        self._is_lost = True
         opens = self._opened and self.action not in self.profile.waits
-        opened = opens and last is not None and bool(last.last_action)
-        self.is_blind |= not (self.accepted and (opened or self._has_waited))
+        return self._has_waited or (opens and last is not None and bool(last.last_action))
 
     def _follow_wait(self, states: KeyturnerStates) -> None:
         """The lock tells how long lock 'n' go still waits: another one of the same name waits longer."""
@@ -154,7 +167,7 @@ class Traces:
     def _may_be_another(self, states: KeyturnerStates) -> bool:
         """Since lock 'n' go was seen waiting there was time, unseen, for a whole one of somebody else's."""
         now, since = states.current_time, self._waited_at
-        return self._is_lost and now is not None and since is not None and (now - since).total_seconds() >= self._wait_s
+        return self.is_lost and now is not None and since is not None and (now - since).total_seconds() >= self._wait_s
 
     @property
     def is_ours(self) -> bool:

@@ -196,19 +196,43 @@ async def test_what_was_done_while_the_link_was_lost_only_the_log_tells(
 @pytest.mark.parametrize("blocks", [False, True], ids=["the other succeeds", "the other is blocked"])
 @pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
 async def test_another_of_the_same_name_is_not_taken_for_ours(action: Action, blocks: bool, pin: bool) -> None:
-    """The lock has accepted ours, the link is lost, somebody stops it, and another phone asks for the same."""
+    """The lock has accepted ours and goes out of sight; somebody stops it, and another phone asks for the same."""
     rig = Rig()
     async with rig.running() as lock:
         if pin:
             await owner_of(rig, lock)
         task = perform(lock, action)
         await moving(rig)
-        rig.radio.connect_s = 3.0
-        rig.virtual.drop_links()
+        rig.virtual.out_of_range()
         rig.virtual.press_button()
         rig.virtual.block_motor(blocks)
         by_phone(rig, action)
+        await asyncio.sleep(12.0)
+        rig.virtual.out_of_range(False)
         assert await word(task) == ("canceled" if pin else "outcome_unknown")
+
+
+@WITH_PIN
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize(("away_s", "is_in_sight"), [(3.0, True), (12.0, False)])
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.LOCK])
+async def test_a_link_that_breaks_while_the_motor_turns_leaves_the_lock_in_sight_for_a_moment(
+    action: Action, away_s: float, is_in_sight: bool, blocks: bool, pin: bool
+) -> None:
+    rig = Rig(start_state=LockState.UNLOCKED if action is Action.LOCK else LockState.LOCKED)
+    async with rig.running() as lock:
+        if pin:
+            await owner_of(rig, lock)
+        rig.virtual.block_motor(blocks)
+        task = perform(lock, action)
+        await moving(rig)
+        rig.virtual.out_of_range()
+        await asyncio.sleep(away_s)
+        rig.virtual.out_of_range(False)
+        told = "motor_blocked" if blocks else "success"
+        assert await word(task) == (told if pin or is_in_sight else "outcome_unknown")
+        await asyncio.sleep(60.0)
+    assert starts(rig) == [action.name.lower()]
 
 
 @pytest.mark.parametrize(("action", "theirs"), [(Action.LOCK, Action.FULL_LOCK), (Action.UNLOCK, Action.UNLATCH)])

@@ -177,10 +177,21 @@ def test_after_its_link_was_lost_what_the_lock_does_may_be_anothers(
     for each in before:
         found.saw(each)
     found.link_lost()
+    found.sight_lost()
     for each in after:
         found.saw(each)
     is_known = accepted or any(state in (LOCKED, OPENED) for state in before)  # it came to rest over its own link
     assert word_of_end(found) == (told if is_known else "outcome_unknown")
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_lock_that_is_out_of_sight_for_a_moment_still_tells_of_what_it_has_accepted(accepted: bool) -> None:
+    found = Traces(SMART_LOCK, A.UNLOCK)
+    found.accepted = accepted
+    found.saw(UNLOCKING)
+    found.link_lost()
+    found.saw(UNLOCKED)
+    assert word_of_end(found) == ("success" if accepted else "outcome_unknown")
 
 
 @pytest.mark.parametrize("lost_after", [2, 3, 4])

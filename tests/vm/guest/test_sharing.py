@@ -92,7 +92,8 @@ class World:
 
     async def both_ways(self, action: str) -> tuple[Spoken, Spoken]:
         """Anna tries from elsewhere and near the door, at once."""
-        return await asyncio.gather(self.guest(action), self.nearby(action))
+        elsewhere, nearby = await asyncio.gather(self.guest(action), self.nearby(action))
+        return elsewhere, nearby
 
     async def nearby(self, action: str) -> Spoken:
         """Anna acts by Bluetooth: neither bridge nor broker take part."""
