@@ -230,7 +230,7 @@ class Database:
 
 
 def _text(data: bytes) -> str:
-    """What SQLite calls a text; raises `UnicodeDecodeError` if it is none."""
+    """Return what SQLite calls a text; raises `UnicodeDecodeError` if it is none."""
     return data.decode()
 
 

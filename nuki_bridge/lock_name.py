@@ -8,7 +8,7 @@ _RESERVED_NAMES = ("bridge", "invitation")
 
 
 def lock_name_mistake(name: str) -> str | None:
-    """What keeps `name` from being a lock's name, as the rest of a sentence; None if nothing does."""
+    """Return what keeps `name` from being a lock's name, as the rest of a sentence; None if nothing does."""
     if not re.fullmatch(r"[a-z0-9_-]{1,32}", name):
         return "must be 1 to 32 characters out of a-z, 0-9, _ and -"
     if re.fullmatch(r"[0-9a-f]{8}", name):
@@ -19,7 +19,7 @@ def lock_name_mistake(name: str) -> str | None:
 
 
 def slug(text: str, nuki_id: int) -> str:
-    """A name for topics out of the name that a lock has in its maker's app; `lock_<Nuki ID>` if nothing is left."""
+    """Return a name for topics, made of the lock's name in its maker's app; `lock_<Nuki ID>` if nothing is left."""
     import unicodedata  # a megabyte that only pairing needs
 
     german = text.lower().translate({ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss"})

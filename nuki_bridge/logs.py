@@ -67,7 +67,7 @@ def set_level(level: str) -> None:
 
 
 def _stderr_is_the_journal(stream: str) -> bool:
-    """Is stderr what systemd connected to the journal?  A child that redirected it inherits the variable, too."""
+    """Return whether systemd connected stderr to the journal; a child that redirected it inherits the variable, too."""
     try:
         status = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):

@@ -63,7 +63,7 @@ class Store(Database):
     """The records in one directory's database; `open` before use.  Every method raises `StoreError`."""
 
     def locks(self) -> list[PairedLock]:
-        """Every paired lock, by name."""
+        """Return every paired lock, by name."""
         with self.translated_errors():
             rows = self.db.execute(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name").fetchall()
         return [self._from_row(row) for row in rows]
@@ -106,19 +106,19 @@ class Store(Database):
                 db.execute("INSERT INTO replaced_pin VALUES (?, ?)", (lock.name, replaced))
 
     def replaced_pin(self, name: str) -> str | None:
-        """The PIN of the configuration that the lock's own has taken the place of; None if there is no such."""
+        """Return the PIN of the configuration that the lock's own has taken the place of; None if there is no such."""
         with self.translated_errors():
             rows = self.db.execute("SELECT pin FROM replaced_pin WHERE lock = ?", (name,)).fetchall()
         return str(rows[0][0]) if rows else None
 
     def keep_new_pin(self, name: str, pin: str) -> None:
-        """The lock is about to be given this PIN; until it is known what became of that it may have either."""
+        """Keep the PIN that the lock is about to be given; until it is known what became of that it may have either."""
         with self.translated_errors():
             self.db.execute("INSERT OR REPLACE INTO new_pin VALUES (?, ?)", (name, pin))
         self.wipe_old_pages()
 
     def new_pin(self, name: str) -> str | None:
-        """The PIN that the lock may have been given; None if that is not in doubt."""
+        """Return the PIN that the lock may have been given; None if that is not in doubt."""
         with self.translated_errors():
             rows = self.db.execute("SELECT pin FROM new_pin WHERE lock = ?", (name,)).fetchall()
         if rows and not re.fullmatch("[0-9]{4}|[0-9]{6}", rows[0][0]):
@@ -126,7 +126,7 @@ class Store(Database):
         return str(rows[0][0]) if rows else None
 
     def forget_new_pin(self, name: str) -> None:
-        """The lock has not been given it."""
+        """Forget the PIN that the lock has not been given."""
         with self.translated_errors():
             self.db.execute("DELETE FROM new_pin WHERE lock = ?", (name,))
         self.wipe_old_pages()
@@ -142,12 +142,12 @@ class Store(Database):
             db.execute(_SAVE, _to_row(lock))
 
     def has_former(self, name: str) -> bool:
-        """Whether the lock's authorization is unproven and took the place of another one."""
+        """Return whether the lock's authorization is unproven and took the place of another one."""
         with self.translated_errors():
             return bool(self.db.execute("SELECT 1 FROM former_lock WHERE lock = ?", (name,)).fetchall())
 
     def forget_former(self, name: str) -> None:
-        """The lock's authorization is proven: those before it are worthless."""
+        """Forget the authorizations before the present one, which is proven now."""
         with self.translated_errors():
             self.db.execute("DELETE FROM former_lock WHERE lock = ?", (name,))
         self.wipe_old_pages()
@@ -187,7 +187,7 @@ class Store(Database):
         return removed
 
     def log_position(self, lock: PairedLock) -> int | None:
-        """Index of the last entry of this lock's log that was told; None if none ever was."""
+        """Return the index of the last entry of this lock's log that was told; None if none ever was."""
         with self.translated_errors():
             rows = self.db.execute(
                 "SELECT position FROM log_position WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
@@ -195,7 +195,7 @@ class Store(Database):
         return self._u32(rows[0][0]) if rows else None
 
     def equipment(self, lock: PairedLock) -> frozenset[str]:
-        """What this lock was once seen to have, in the words of `keep_equipment`."""
+        """Return what this lock was once seen to have, in the words of `keep_equipment`."""
         with self.translated_errors():
             rows = self.db.execute(
                 "SELECT trait FROM equipment WHERE lock = ? AND nuki_id = ?", (lock.name, lock.nuki_id)
@@ -212,7 +212,7 @@ class Store(Database):
             )
 
     def keep_log_position(self, lock: PairedLock, position: int) -> None:
-        """Remember it; does nothing if the lock is not paired any more."""
+        """Remember the position; do nothing if the lock is not paired any more."""
         with self.translated_errors():
             self.db.execute(
                 "INSERT INTO log_position SELECT name, nuki_id, ? FROM lock WHERE name = ? AND nuki_id = ?"
@@ -229,13 +229,13 @@ class Store(Database):
             return {str(pin): int(refused_at) for pin, refused_at in rows}
 
     def keep_refused_pin(self, lock: PairedLock, pin: str, now: int, attempt: str = "first") -> None:
-        """Remember it, also if the lock is not paired any more."""
+        """Remember the PIN, also if the lock is not paired any more."""
         with self.translated_errors():
             self.db.execute("INSERT OR REPLACE INTO refused_pin VALUES (?, ?, ?, ?)", (lock.nuki_id, pin, attempt, now))
         self.wipe_old_pages()
 
     def forget_refused_pins(self, lock: PairedLock, pin: str | None = None, attempt: str = "first") -> None:
-        """The lock has taken a PIN; or only this attempt with this one does not count as refused."""
+        """Forget all, as the lock has taken a PIN; or only this attempt, which does not count as refused."""
         with self.translated_errors():
             if pin is None:
                 self.db.execute("DELETE FROM refused_pin WHERE nuki_id = ?", (lock.nuki_id,))
@@ -264,7 +264,7 @@ class Store(Database):
         return int(value)
 
     def app_id(self) -> int:
-        """The ID under which this installation pairs: 1..0xFFFFFFFF, chosen at random once."""
+        """Return the ID under which this installation pairs: 1..0xFFFFFFFF, chosen at random once."""
         import secrets
 
         with self.translated_errors():

@@ -47,7 +47,7 @@ class Page:
         self.warnings.append(self.place(line, path) + sentence)
 
     def place(self, line: int, path: str) -> str:
-        """How a sentence about this line and key begins."""
+        """Return how a sentence about this line and key begins."""
         return f"{self.path}:{line}: {path}: " if path else f"{self.path}:{line}: "
 
     # -- the file and its tree ----------------------------------------------------------------------------------------
@@ -196,22 +196,22 @@ Kind: TypeAlias = Callable[[Page, "Node", str], Any]
 
 
 def line_of(node: Node) -> int:
-    """The line where `node` starts, counted from 1."""
+    """Return the line where `node` starts, counted from 1."""
     return int(node.start_mark.line) + 1
 
 
 def join(path: str, key: str) -> str:
-    """The path of `key` in the mapping at `path`."""
+    """Return the path of `key` in the mapping at `path`."""
     return f"{path}.{key}" if path else key
 
 
 def is_mapping(node: Node) -> TypeGuard[MappingNode]:
-    """`node` holds keys and values."""
+    """Return whether `node` holds keys and values."""
     return node.id == "mapping"
 
 
 def is_a(node: Node, tag: str) -> bool:
-    """`node` is a scalar that YAML reads as `tag`: str, int, float, bool, null or timestamp."""
+    """Return whether `node` is a scalar that YAML reads as `tag`: str, int, float, bool, null or timestamp."""
     return node.id == "scalar" and node.tag == f"tag:yaml.org,2002:{tag}"
 
 
@@ -269,14 +269,14 @@ def choice(*allowed: str, any_case: bool = False) -> Kind:
 
 
 def _read_file(path: Path, limit: int) -> tuple[bytes, int]:
-    """At most `limit` + 1 bytes of a file, and its mode (0 unless it is a regular file)."""
+    """Return at most `limit` + 1 bytes of a file, and its mode (0 unless it is a regular file)."""
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         return file.read(limit + 1), status.st_mode if stat.S_ISREG(status.st_mode) else 0
 
 
 def _unknown_key(path: str, key: str, kinds: Mapping[str, Kind], mapping: MappingNode, value: Node) -> tuple[str, str]:
-    """Path and sentence for a key that has no meaning.
+    """Return the path and sentence for a key that has no meaning.
 
     Such a "key" may be a piece of a secret, as in `{password: one,two}` or `{password:one}`: it is quoted only if it
     looks like a key and has a value.

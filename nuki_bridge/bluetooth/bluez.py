@@ -115,7 +115,7 @@ class Bluez:
             raise LinkError(error_text(error)) from error
 
     def cannot_start(self, why: str) -> None:
-        """bluetoothd has died and could not be started: say so instead of promising it."""
+        """Say that bluetoothd has died and could not be started, instead of promising it."""
         self._why_dead = f"bluetoothd has died and D-Bus cannot start it ({why}): `systemctl start bluetooth`"
         self._on_change()
 
@@ -131,11 +131,11 @@ class Bluez:
     # -- devices ------------------------------------------------------------------------------------------------------
 
     def device_path(self, address: str) -> str:
-        """D-Bus object path of a device, whether BlueZ knows it or not."""
+        """Return the D-Bus object path of a device, whether BlueZ knows it or not."""
         return f"/org/bluez/{self.status.adapter}/dev_{address.upper().replace(':', '_')}"
 
     async def device(self, address: str) -> dict[str, Any] | None:
-        """Properties of a device, None if BlueZ does not know it.  Raises `LinkError`."""
+        """Return the properties of a device, None if BlueZ does not know it.  Raises `LinkError`."""
         reply = await self._device_call(address, PROPERTIES, "GetAll", "s", [DEVICE])
         return None if reply is None else dict(unpack_variants(reply.body[0]))
 
@@ -240,7 +240,7 @@ class Bluez:
         return dict(unpack_variants(reply.body[0]))
 
     def _on_message(self, message: Message) -> None:
-        """A signal: note a loss at once, leave reading the new state to `refresh`."""
+        """Note a loss from a signal at once; leave reading the new state to `refresh`."""
         if message.message_type is not MessageType.SIGNAL:
             return
         ours = f"/org/bluez/{self.status.adapter}"
@@ -344,7 +344,7 @@ _NO_SUCH_DEVICE = (
 
 
 def error_text(error: Exception) -> str:
-    """The text of an error, or its class if it has none."""
+    """Return the text of an error, or its class if it has none."""
     try:
         return str(error) or type(error).__name__
     except ValueError:  # bleak 0.22 cannot write the ATT errors of newer BlueZ
@@ -356,7 +356,7 @@ def _number(name: str) -> tuple[int, str]:
 
 
 def _blocked(adapter: str) -> str | None:
-    """What rfkill says about an adapter that is off; None if it does not block it."""
+    """Return what rfkill says about an adapter that is off; None if it does not block it."""
     with contextlib.suppress(OSError):
         for switch in Path("/sys/class/bluetooth", adapter).glob("rfkill*"):
             if (switch / "hard").read_text().strip() == "1":

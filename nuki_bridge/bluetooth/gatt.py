@@ -136,7 +136,7 @@ class BluezLink:
                 self._radio.links.pop(self.address, None)
 
     async def _have_forgotten(self) -> None:
-        """What BlueZ remembers of the lock's GATT table is wrong or incomplete: have it discovered anew."""
+        """Have the lock's GATT table discovered anew: what BlueZ remembers of it is wrong or incomplete."""
         self._stale, self._mute_links = False, 0
         with contextlib.suppress(LinkError):
             await self._radio.bluez.remove(self.address)
@@ -227,7 +227,7 @@ class BluezLink:
 
     @contextlib.asynccontextmanager
     async def _confirmed(self, what: str) -> AsyncIterator[None]:
-        """What the lock's stack has to confirm; a sign of a stale GATT table has it dropped before the next link."""
+        """Await what the lock's stack confirms; at a sign of a stale GATT table drop it before the next link."""
         try:
             async with asyncio.timeout(WRITE_S):
                 yield
@@ -255,7 +255,7 @@ class BluezLink:
                 self._lost(client)
 
     def _lost(self, client: BleakClient) -> None:
-        """The connection of `client` is gone, by us or by the lock, perhaps in the middle of `connect`."""
+        """Note that the connection of `client` is gone, by us or by the lock, perhaps in the middle of `connect`."""
         # This also ends what waits for an answer of BlueZ, which may never come.
         self._radio.close(client)
         if self._client is client:
@@ -289,13 +289,13 @@ class _StaleServices(LinkError):
 
 
 def _att_error(error: Exception) -> str:
-    """The ATT error of an exception of newer bleak, as BlueZ writes them; empty if it is something else."""
+    """Return the ATT error of an exception of newer bleak, as BlueZ writes them; empty if it is something else."""
     code = error.args[0] if isinstance(error, BleakError) and error.args else None
     return f"ATT error: 0x{code:02x}" if isinstance(code, int) else ""
 
 
 def _explain(error: Exception) -> tuple[type[LinkError], str]:
-    """Class and words for an error of bleak or D-Bus."""
+    """Return the class and words for an error of bleak or D-Bus."""
     text = error_text(error)
     name = getattr(error, "dbus_error", "")
     if isinstance(error, BleakDeviceNotFoundError) or "not found" in text:

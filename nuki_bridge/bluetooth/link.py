@@ -97,7 +97,7 @@ class Radio(Protocol):
         (the first one too)."""
 
     def look_around(self) -> AbstractContextManager[None]:
-        """During a block report unknown devices and every advertisement, too: somebody wants to find a lock to pair."""
+        """Report unknown devices and every advertisement, too, during a block: somebody looks for a lock to pair."""
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> Link:
-        """A link to the lock at `address` (`AA:BB:CC:DD:EE:FF`), not yet connected."""
+        """Return a link to the lock at `address` (`AA:BB:CC:DD:EE:FF`), not yet connected."""

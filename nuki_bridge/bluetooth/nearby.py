@@ -35,7 +35,7 @@ class Heard:
     pairing_at: float | None = None
 
     def in_pairing_mode(self, since: float) -> bool:
-        """It said so since then."""
+        """Return whether it has said so since then."""
         return self.pairing_at is not None and self.pairing_at >= since
 
 
@@ -63,17 +63,17 @@ class NearbyDevices:
             self._pairing.set()
 
     def has_paired(self, address: str) -> None:
-        """The lock has just paired, which ends its pairing mode."""
+        """Note that the lock has just paired, which ends its pairing mode."""
         if address in self._devices:
             self._devices[address].pairing_at = None
 
     def since(self, moment: float) -> list[Heard]:
-        """The devices heard since then, the strongest first."""
+        """Return the devices heard since then, the strongest first."""
         heard = [each for each in self._devices.values() if each.heard_at >= moment]
         return sorted(heard, key=lambda each: -1000 if each.rssi is None else each.rssi, reverse=True)
 
     async def wait_for_pairing(self, address: str | None, timeout_s: float) -> Heard:
-        """The lock in pairing mode, at `address` if one is given.
+        """Return the lock in pairing mode, at `address` if one is given.
 
         Raises `RequestError`: `not_pairing` when there is none in time, `ambiguous` when there are several.
         """

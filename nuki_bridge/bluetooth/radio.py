@@ -58,7 +58,7 @@ class BluezRadio:
         return self.bluez.status
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> BluezLink:
-        """A link to the lock at `address`, not yet connected; from now on the scan looks for it."""
+        """Return a link to the lock at `address`, not yet connected; from now on the scan looks for it."""
         self.scanner.add(address.upper())
         return BluezLink(self, address.upper(), on_data, on_disconnect)
 
@@ -133,7 +133,7 @@ class BluezRadio:
         task.add_done_callback(self._closing.discard)
 
     def _forget(self) -> None:
-        """After a loss: nothing that bleak or we knew holds any more."""
+        """Forget all that bleak or we knew: after a loss none of it holds."""
         forget_bleak_cache()
         self.scanner.forget()
 
@@ -152,7 +152,7 @@ class BluezRadio:
                     await reported.wait()
 
     async def find(self, address: str) -> BLEDevice:
-        """The device as bleak wants it, as soon as BlueZ knows it; waits until the scan has seen it.
+        """Return the device as bleak wants it, as soon as BlueZ knows it; waits until the scan has seen it.
 
         Raises `AdapterUnavailable`, `LinkError`.
         """

@@ -133,11 +133,11 @@ class Scanner:
             self._on_change()
 
     def seen_since(self, address: str, time: float) -> bool:
-        """The device at `address`, which has been added, was heard after that time of the loop."""
+        """Return whether the device at `address`, which has been added, was heard after that time of the loop."""
         return self._seen_at.get(address, 0.0) > time
 
     def rssi(self, address: str) -> int | None:
-        """Signal strength of the last report in dBm."""
+        """Return the signal strength of the last report in dBm."""
         return self._heard.get(address, (None, None, None))[2]
 
     @contextmanager
@@ -175,7 +175,7 @@ class Scanner:
                 await self._stop()
 
     def forget(self) -> None:
-        """After a loss: neither the scan nor what was heard is there any more."""
+        """Forget the scan and what was heard: after a loss neither is there."""
         self._scanner = self._way = None
         self._failures = 0
         self._no_monitors = False
@@ -270,7 +270,7 @@ class Scanner:
             event.set()
 
     def _on_detection(self, device: BLEDevice, advertisement: Any) -> None:
-        """BlueZ reports a change of a device: tell what was received now from what it only remembers.
+        """Take a report of BlueZ on a device: tell what was received now from what it only remembers.
 
         bleak hands over all that BlueZ ever heard of the device, also when merely `Connected` changes, and BlueZ never
         forgets service data.  What a report brought is what is another object than in the report before.

@@ -72,7 +72,7 @@ class Answered:
             self._commands[request.identity] = _Command(waiting=waiting)
 
     def ended(self, request: Request, answer: AnswerMaker) -> list[Publication]:
-        """The answers for everybody who asked for it."""
+        """Return the answers for everybody who asked for it."""
         command = self._commands.pop(request.identity, None) if request.moves else None
         if command is None:
             return answer(request)

@@ -66,7 +66,7 @@ class Answers:
 
 
 def what(request: Request) -> str:
-    """A request for the log, never with its arguments; names come from a topic and may hold anything."""
+    """Return a request for the log, never with its arguments; names come from a topic and may hold anything."""
     name = name_of(request.action) if request.action is not None else request.command or request.kind.value
     return "".join(filter(str.isprintable, f"{request.lock or 'bridge'}: {name}"))[:100]
 

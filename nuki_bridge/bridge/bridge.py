@@ -174,7 +174,7 @@ class Bridge:
     # -- told by the broker -------------------------------------------------------------------------------------------
 
     def filters(self) -> list[str]:
-        """Topic filters to subscribe to at every connection; `ports.watch` is given more of them later."""
+        """Return the topic filters to subscribe to at every connection; `ports.watch` is given more of them later."""
         base = self.publisher.base
         commands = tree.command_filters(base, virtual=self.ports.simulate is not None)
         if not (self.floodgate.is_open and self.ports.protocol() == "5"):
@@ -243,5 +243,5 @@ class Bridge:
 
 
 def _installation(app_id: int) -> str:
-    """What tells this installation from another one on the same broker, without giving the app ID away."""
+    """Return what tells this installation from another one on the same broker, without giving the app ID away."""
     return sha256(b"nuki-bridge installation %d" % app_id).hexdigest()[:16]

@@ -33,11 +33,11 @@ class BridgeCommands:
         self._started_at = ports.clock()
 
     async def locks(self, _request: Request) -> Answer:
-        """Every lock, paired or merely configured."""
+        """Return every lock, paired or merely configured."""
         return {"data": [_describe(each) for each in self._members]}
 
     async def health(self, _request: Request) -> Answer:
-        """How the bridge, its adapter and its links are."""
+        """Return how the bridge, its adapter and its links are."""
         return {
             "data": {
                 "version": __version__,

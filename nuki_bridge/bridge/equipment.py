@@ -39,7 +39,7 @@ def seen(states: KeyturnerStates, config: Config | None, advanced: AdvancedConfi
 
 
 def denied(config: Config | None) -> frozenset[str]:
-    """What the lock says it has not: only its configuration is so definite."""
+    """Return what the lock says it has not: only its configuration is so definite."""
     if config is None:
         return frozenset()
     keypad = () if config.has_keypad or config.has_keypad_2 else ("keypad", "keypad_battery")

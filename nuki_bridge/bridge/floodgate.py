@@ -40,7 +40,7 @@ _GUESTS = re.compile(r"[^/]*/relay/[^/]*/write|invitation/[^/]*/redeem", re.DOTA
 
 
 def guest_filters(base: str) -> list[str]:
-    """Topic filters for what guests publish."""
+    """Return the topic filters for what guests publish."""
     return [f"{base}/+/relay/+/write", f"{base}/invitation/+/redeem"]
 
 

@@ -35,6 +35,6 @@ class Info:
 
 
 def summary(member: Member) -> dict[str, Any]:
-    """Which lock it is, for people and programs that choose one."""
+    """Return which lock it is, for people and programs that choose one."""
     identity = report.identity(member.paired) if member.paired is not None else {"address": member.address}
     return {"name": member.name, **identity, "connection": member.connection, "paired": member.paired is not None}

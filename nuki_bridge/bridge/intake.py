@@ -130,7 +130,7 @@ class Intake:
             self._answers.turn_away(request, error)
 
     def _lane(self, request: Request | None, topic: str) -> Lane | None:
-        """The commands on the same topic; those that mean nothing share one lane, guests have none."""
+        """Return the commands on the same topic; those that mean nothing share one lane, guests have none."""
         if request is None or request.kind not in (RequestKind.SET, RequestKind.REQUEST):
             return None
         known = request.lock is None or self._members.get(request.lock) is not None

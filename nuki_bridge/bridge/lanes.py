@@ -90,7 +90,7 @@ class Lane:
             self._begin()
 
     def answers(self) -> bool:
-        """Whether the message that was just refused in a flood is to be answered: the first is, then few are."""
+        """Return whether the message that was just refused in a flood is to be answered: the first is, then few are."""
         if self._clock() - self._answered_at < ANSWER_S:
             return False
         self._answered_at = self._clock()

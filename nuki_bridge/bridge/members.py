@@ -143,19 +143,19 @@ class Members:
         return iter(list(self._by_name.values()))
 
     def get(self, name: str) -> Member | None:
-        """The lock of that name."""
+        """Return the lock of that name."""
         return self._by_name.get(name)
 
     def at(self, address: str) -> Member | None:
-        """The lock at that address."""
+        """Return the lock at that address."""
         return next((each for each in self._by_name.values() if each.address == address), None)
 
     def with_nuki_id(self, nuki_id: int) -> Member | None:
-        """The paired lock with that Nuki ID."""
+        """Return the paired lock with that Nuki ID."""
         return next((each for each in self if each.paired is not None and each.paired.nuki_id == nuki_id), None)
 
     def add(self, name: str) -> Member:
-        """The lock of that name, a new one if there is none."""
+        """Return the lock of that name, a new one if there is none."""
         return self._by_name.setdefault(name, Member(name))
 
     def remove(self, member: Member) -> None:

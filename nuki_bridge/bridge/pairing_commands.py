@@ -109,7 +109,7 @@ class PairingCommands:
         return {"data": answer}
 
     def _named(self, arguments: Mapping[str, Any]) -> Member | None:
-        """The lock that the request names or gives the address of, if it is configured or paired already."""
+        """Return the lock that the request names or gives the address of, if it is configured or paired already."""
         name, address = arguments.get("name"), arguments.get("address")
         at = self.members.at(address) if address is not None else None
         if name is None:

@@ -165,7 +165,7 @@ class Publisher:
     # -- what became of it --------------------------------------------------------------------------------------------
 
     def watched(self) -> Iterable[str]:
-        """Topic filters for what the bridge retains, but for `bridge/info`.
+        """Return the topic filters for what the bridge retains, but for `bridge/info`.
 
         To be subscribed to after `connected`: what the broker delivers then is what it got just before.  `bridge/info`
         on the other hand must be seen before it is replaced.

@@ -45,7 +45,7 @@ _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
 
 
 def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
-    """The payloads of a lock's retained topics by their last level, without `status`.
+    """Return the payloads of a lock's retained topics by their last level, without `status`.
 
     A door that is unavailable counts as "no sensor" unless there was one at any time (`had_door`).
     """
@@ -62,18 +62,18 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
 
 
 def battery_report(report: BatteryReport) -> dict[str, Any]:
-    """A battery report; the units are in the names."""
+    """Return a battery report; the units are in the names."""
     values = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
     return {**values, "last_action": state_json.name_or_none(report.last_action)}
 
 
 def identity(paired: PairedLock) -> dict[str, Any]:
-    """Which lock it is."""
+    """Return which lock it is."""
     return {"nuki_id": f"{paired.nuki_id:08X}", "address": paired.address, "family": paired.family.value}
 
 
 def link(lock: Lock) -> dict[str, Any]:
-    """How the radio link is."""
+    """Return how the radio link is."""
     return {
         "reachable": lock.reachable,
         "connected": lock.connected,

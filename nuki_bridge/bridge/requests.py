@@ -56,7 +56,7 @@ def _joined(tables: Iterable[tuple[Table, type | None]], subjects: Mapping[type,
 
 
 def carried_out_by(*subjects: object) -> Requests:
-    """Every request, with the handlers of these subjects."""
+    """Return every request, with the handlers of these subjects."""
     by_class = {type(each): each for each in subjects}
     return Requests(bridge=_joined(_BRIDGE, by_class), lock=_joined(_LOCK, by_class))
 

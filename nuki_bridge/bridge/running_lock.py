@@ -65,7 +65,7 @@ def connection_of(settings: LockSettings | None, profile: Profile) -> Connection
 
 
 def configured_pin(settings: LockSettings | None) -> str | None:
-    """The security PIN of the configuration."""
+    """Return the security PIN of the configuration."""
     return settings.pin.reveal() if settings is not None and settings.pin is not None else None
 
 

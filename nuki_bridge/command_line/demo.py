@@ -122,7 +122,7 @@ async def _serve_page(broker: MqttSettings, stop: asyncio.Event) -> tuple[int | 
 
 
 async def _about_page(port: int | None, serving: asyncio.Task[int]) -> str:
-    """What the guide says of the page."""
+    """Return what the guide says of the page."""
     if port is not None:
         return _PAGE.format(host=HOST, port=port)
     try:
@@ -146,7 +146,7 @@ async def _show(broker: MqttSettings, address: str, page: str) -> None:
 
 
 async def _connected(broker: MqttSettings) -> BridgeClient:
-    """A conversation with the daemon, as soon as it is there; raises `BridgeOffline` if it does not come."""
+    """Return a conversation with the daemon, as soon as it is there; raises `BridgeOffline` if it does not come."""
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
     while True:
         client = BridgeClient(broker)
@@ -164,7 +164,7 @@ async def _connected(broker: MqttSettings) -> BridgeClient:
 
 
 def _program() -> str:
-    """How this program was started, so that a shell in any directory can do it again."""
+    """Return how this program was started, so that a shell in any directory can do it again."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return f"{shlex.quote(sys.executable)} -m nuki_bridge"

@@ -64,7 +64,7 @@ def setup(arguments: argparse.Namespace) -> int:
 
 
 def _asked(arguments: argparse.Namespace, directory: Path) -> list[str]:
-    """The lines of web.yaml."""
+    """Return the lines of web.yaml."""
     name = arguments.name or _ask("Under which name or IP address do phones find this computer?", _own_name())
     way = arguments.certificate or _choose("Which certificate shall the page have?", WAYS)
     lines = ["# Written by `nuki-bridge web setup`; the example with all keys is beside the documentation."]
@@ -176,7 +176,7 @@ def _broker_lines(config_file: Path) -> list[str]:
 
 
 def _quoted(value: object) -> str:
-    """A scalar of YAML, whatever it holds."""
+    """Return a scalar of YAML, whatever it holds."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
@@ -184,7 +184,7 @@ def _quoted(value: object) -> str:
 
 
 def _group() -> int | None:
-    """The service's group, if this user may give files to it."""
+    """Return the service's group, if this user may give files to it."""
     try:
         return grp.getgrnam(SERVICE).gr_gid if os.geteuid() == 0 else None
     except KeyError:
@@ -208,7 +208,7 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _readable(cert: Path, key: Path, directory: Path) -> tuple[Path, Path]:
-    """The certificate's files where the service can read them: copies, renewed by a hook, if only root can."""
+    """Return the certificate's files where the service can read them: copies, renewed by a hook, if only root can."""
     from nuki_bridge.web import certificate
 
     certificate.read(cert, key)

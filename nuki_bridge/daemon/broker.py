@@ -100,7 +100,7 @@ class Broker:
         )
 
     def fits(self, publication: Publication) -> bool:
-        """Whether the broker takes a message of that size, as far as we know; one that it does not is left out."""
+        """Return whether the broker takes a message of that size, as far as we know; others are left out."""
         return self._client.fits(publication.topic, publication.payload)
 
     def watch(self, filters: Iterable[str]) -> None:
@@ -124,7 +124,7 @@ class Broker:
         await self._client.drain(timeout_s)
 
     def __str__(self) -> str:
-        """How it is, for people."""
+        """Return how it is, for people."""
         if self._client.connected:
             return f"broker connected (MQTT {self._client.protocol})"
         return f"no broker: {self._reason}" if self._reason else "connecting to the broker"
@@ -135,6 +135,6 @@ class Broker:
         self._on_connection(connected)
 
     def _subscriptions(self, filters: Iterable[str]) -> list[Subscription]:
-        """What guests have left retained is swept, and must not come before what others publish."""
+        """Return the subscriptions, without what guests have left retained: that is swept."""
         guests = guest_filters(self._settings.base_topic)
         return [Subscription(each, no_local=True, stored=each not in guests) for each in filters]

@@ -208,7 +208,7 @@ def _settle() -> None:
 
 
 def _radio(settings: Settings, watchdog: Watchdog) -> tuple[Radio, Callable[[dict[str, Any]], dict[str, Any]] | None]:
-    """The radio that the settings ask for, and the control of its locks if they are virtual."""
+    """Return the radio that the settings ask for, and the control of its locks if they are virtual."""
     if settings.bluetooth.backend == "virtual":
         from nuki_bridge.simulator.backend import LATENCY_S, STATE_FILE, default_locks
         from nuki_bridge.simulator.radio import VirtualRadio

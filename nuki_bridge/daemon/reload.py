@@ -59,7 +59,7 @@ class Reload:
         self._asked.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Reload at each signal, until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -132,7 +132,7 @@ class Reload:
         return changes
 
     def _change(self, member: Member, before: LockSettings | None) -> None:
-        """Another PIN, other actions, another way to keep in touch: none of them costs the link."""
+        """Take another PIN, other actions or another way to keep in touch; none of them costs the link."""
         if member.running is None:
             self._bridge.publisher.lock(member.name).update()
         else:
@@ -155,7 +155,7 @@ class Reload:
 
 
 def _what_can_change(old: Settings, new: Settings) -> Settings:
-    """`new` with what cannot be changed while the daemon runs as it was; says so."""
+    """Return `new` with what cannot be changed while the daemon runs as it was; say so in the log."""
     backend = old.bluetooth.backend
     for name, before, after in (
         ("state_dir", old.state_dir, new.state_dir),
@@ -167,7 +167,7 @@ def _what_can_change(old: Settings, new: Settings) -> Settings:
 
 
 def _differences(before: LockSettings | None, after: LockSettings | None) -> str:
-    """The keys that differ, without their values."""
+    """Return the keys that differ, without their values."""
     if before is None or after is None:
         return "" if before is after else ("an entry was added" if before is None else "its entry was removed")
     names = [each.name for each in fields(after) if getattr(before, each.name) != getattr(after, each.name)]

@@ -23,7 +23,7 @@ STALL_S = 1.0
 
 
 def notifier(environ: Mapping[str, str] = os.environ) -> Callable[[str], None]:
-    """A function that sends a line such as `READY=1` to systemd; it does nothing elsewhere."""
+    """Return a function that sends a line such as `READY=1` to systemd; it does nothing elsewhere."""
     if "NOTIFY_SOCKET" not in environ:
         return lambda line: None
     try:
@@ -35,7 +35,7 @@ def notifier(environ: Mapping[str, str] = os.environ) -> Callable[[str], None]:
 
 
 def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None:
-    """Within how many seconds systemd's watchdog wants to hear from this process; None if there is none."""
+    """Return within how many seconds systemd's watchdog wants to hear from this process; None if there is none."""
     try:
         interval_s = int(environ["WATCHDOG_USEC"]) / 1e6
         mine = int(environ.get("WATCHDOG_PID", os.getpid())) == os.getpid()

@@ -20,7 +20,7 @@ MOST_LOCKS = 8
 
 
 def describe(members: Iterable[Member], broker: str, radio: RadioStatus) -> str:
-    """Such as `1 lock: front_door linked; broker connected (MQTT 5); adapter hci0`; `broker` says how that is."""
+    """Return a line such as `1 lock: front_door linked; broker connected (MQTT 5); adapter hci0`."""
     words = [f"{member.name} {_word(member)}" for member in members]
     locks = "no locks" if not words else f"{len(words)} lock{'s' if len(words) > 1 else ''}: "
     shown, more = words[:MOST_LOCKS], len(words) - MOST_LOCKS
@@ -54,7 +54,7 @@ class StatusLine:
         self._closed = False
 
     def schedule(self) -> None:
-        """Something that is in the line may have changed."""
+        """Look at the line soon: something in it may have changed."""
         if self._timer is None and not self._closed:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(self._told_at + PAUSE_S - loop.time(), 0.0), self._due)

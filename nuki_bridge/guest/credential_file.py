@@ -51,7 +51,7 @@ class Credential:
     data: Mapping[str, Any] = field(repr=False)
 
     def paired(self) -> PairedLock:
-        """The same as `Lock` wants it.  The lock gives invited users no App-ID; the authorization's own will do."""
+        """Return it as `Lock` wants it.  The lock gives invited users no App-ID; the authorization's own will do."""
         return PairedLock(
             name=self.name,
             address=self.address,
@@ -102,13 +102,13 @@ def read_credential(data: object) -> Credential:
 
 
 def directory() -> Path:
-    """Where credentials are kept unless told otherwise."""
+    """Return where credentials are kept unless told otherwise."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base) / "nuki-bridge" / "guest"
 
 
 def load(path: Path) -> Credential:
-    """The credential in a file; raises `RequestError`."""
+    """Return the credential in a file; raises `RequestError`."""
     with translated_errors(path):
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
@@ -122,7 +122,7 @@ def load(path: Path) -> Credential:
 
 
 def find(name: str | None) -> Path:
-    """The file of the credential for a lock, without a name the only one; raises `RequestError`."""
+    """Return the file of the credential for a lock, without a name the only one; raises `RequestError`."""
     files = sorted(directory().glob("*.json"))
     known = ", ".join(each.stem for each in files)
     if not files:
@@ -156,7 +156,7 @@ def store(path: Path, credential: Credential, broker: str | None) -> None:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raises `RequestError` if a credential could not be stored there; to be called before one is asked for.
+    """Raise `RequestError` if a credential could not be stored there; to be called before one is asked for.
 
     Makes the directory, which stays.
     """
@@ -168,12 +168,12 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A name in the same directory that nothing has."""
+    """Return a name in the same directory that nothing has."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises `RequestError` if there is a file already: nothing is overwritten."""
+    """Raise `RequestError` if there is a file already: nothing is overwritten."""
     if os.path.lexists(path):
         raise RequestError("credential_exists", f"{path} is there already and is not overwritten; give another file")
 

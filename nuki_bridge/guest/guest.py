@@ -79,7 +79,7 @@ T = TypeVar("T")
 
 
 def for_guest(error: NukiError) -> NukiError:
-    """The error in words for a guest."""
+    """Return the error in words for a guest."""
     sentence = SENTENCES.get(error.code)
     return error if sentence is None else RequestError(error.code, sentence)
 
@@ -101,7 +101,7 @@ class Redemption:
         self._answer: asyncio.Future[Credential] | None = None
 
     def client(self) -> str:
-        """The client number, noted before it is used; raises `RequestError` if that is not possible."""
+        """Return the client number, noted before it is used; raises `RequestError` if that is not possible."""
         with translated_errors(self._note):
             make_directory(self._note.parent)
             self._forget_old_notes()

@@ -100,7 +100,7 @@ class RelayRadio:
         return nullcontext()
 
     def link(self, address: str, on_data: OnData, on_disconnect: Callable[[], None]) -> RelayLink:
-        """A session with the lock, not yet begun; its address is for the bridge to know."""
+        """Return a session with the lock, not yet begun; its address is for the bridge to know."""
         return RelayLink(self, address, on_data, on_disconnect)
 
 
@@ -148,7 +148,7 @@ class RelayLink:
             self._radio.connection.read(self._topic("error"), self._refused)
 
     async def subscribe_gdio(self) -> None:
-        """Nothing to do: the bridge subscribes to the lock."""
+        """Do nothing: the bridge subscribes to the lock."""
 
     async def write(self, channel: Channel, data: bytes) -> None:
         """Hand a frame to the broker; whether it reached the lock, only the lock's answer tells."""
@@ -200,7 +200,7 @@ class RelayLink:
 
 
 def read_error(payload: bytes) -> RequestError:
-    """The error in an answer, as far as it can be read."""
+    """Return the error in an answer, as far as it can be read."""
     try:
         answer: Any = json.loads(payload)
     except (ValueError, RecursionError):

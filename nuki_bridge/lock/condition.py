@@ -33,7 +33,7 @@ class AskedLock(Protocol):
         """Connect, trying again until `deadline`; raises `TimedOut` or `AdapterUnavailable`."""
 
     async def fresh_nonce(self, deadline: float) -> bytes:
-        """A challenge to send a command with; raises `TimedOut` at `deadline`."""
+        """Return a challenge to send a command with; raises `TimedOut` at `deadline`."""
 
     async def read_states(self) -> KeyturnerStates:
         """Ask the lock for its states."""

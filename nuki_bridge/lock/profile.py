@@ -141,12 +141,12 @@ class Profile:
         return self.moving | self.waiting
 
     def is_unsettled(self, states: KeyturnerStates) -> bool:
-        """Whether the device leaves this state by itself before long."""
+        """Return whether the device leaves this state by itself before long."""
         is_held_by_hand = states.lock_state in self.held and states.trigger == Trigger.MANUAL
         return states.lock_state in self.unsettled and not is_held_by_hand
 
     def is_passing(self, action: int, states: KeyturnerStates) -> bool:
-        """Whether the device leaves this state by itself before long, as far as that matters to `action`."""
+        """Return whether the device leaves this state by itself before long, as far as that matters to `action`."""
         state = states.lock_state
         if state in self.held:
             return states.trigger != Trigger.MANUAL  # a hand may hold the knob for as long as it likes
@@ -155,11 +155,11 @@ class Profile:
     # -- what an action does ------------------------------------------------------------------------------------------
 
     def is_repeatable(self, action: int) -> bool:
-        """Whether `action` only leads to a state, so that doing it twice is the same as once."""
+        """Return whether `action` only leads to a state, so that doing it twice is the same as once."""
         return action in self.targets or action in self.modes
 
     def leads_to(self, action: int, states: KeyturnerStates) -> bool:
-        """Whether `action` leads to this state and rests there."""
+        """Return whether `action` leads to this state and rests there."""
         return states.lock_state in self.targets.get(action, ()) or (
             action in self.modes and states.nuki_state == self.modes[action]
         )
@@ -174,7 +174,7 @@ class Profile:
         return frozenset().union(*self.turns.values())
 
     def reported_as(self, action: int, named: int | None) -> bool:
-        """Whether the device, when it speaks of the action `named`, may mean `action`."""
+        """Return whether the device, when it speaks of the action `named`, may mean `action`."""
         return (
             named == action or named in self.other_names.get(action, ()) or (action in self.configured and bool(named))
         )

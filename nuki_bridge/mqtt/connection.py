@@ -144,7 +144,7 @@ class Connection:
                 self._close()
 
     def give_up(self) -> None:
-        """The broker answers the other version, and this one not."""
+        """End the connection: the broker answers the other version, and this one not."""
         self.mute = not self.answered
         self._end(f"the broker at {self._setup.where} does not answer MQTT {self.version}")
 
@@ -170,7 +170,7 @@ class Connection:
         return True
 
     def unacknowledged(self) -> list[Outgoing]:
-        """What the broker has not acknowledged yet, in the order in which it was published."""
+        """Return what the broker has not acknowledged yet, in the order in which it was published."""
         return self._in_flight.messages
 
     async def drain(self, timeout_s: float) -> None:

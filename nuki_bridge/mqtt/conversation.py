@@ -100,7 +100,7 @@ class Conversation:
             self._over.set_result(error)
 
     def end_as_forbidden(self, topic: str) -> None:
-        """The broker's access list keeps this account from publishing on `topic`."""
+        """End the conversation: the broker's access list keeps this account from publishing on `topic`."""
         self.end(mqtt.not_allowed(self._settings, topic))
 
     async def unless_over(self, awaitable: Awaitable[_T], timeout_s: float | None = None) -> _T:

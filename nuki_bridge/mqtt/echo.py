@@ -40,13 +40,13 @@ class Echo:
         self._subscribed = False
 
     def acknowledged(self, topic: str, size: int) -> None:
-        """The broker says that it has so many bytes of payload."""
+        """Note that the broker says that it has so many bytes of payload."""
         if size >= LARGE_SIZE and size > self._passes and topic != self.topic:
             self._unproven[topic] = size
             self._ask()
 
     def heard(self, payload: bytes) -> None:
-        """Something came back."""
+        """Note what came back."""
         if payload != _END:
             self._came = self._came or len(payload) == self._asked
             return

@@ -36,7 +36,7 @@ class Freshness:
         self._message_came = False  # since the fence was sent
 
     def check_stall(self, *, connected: bool) -> float:
-        """To be called now and then, and before anything is read; gives for how long the loop stood still, 0 if not."""
+        """Return for how long the loop stood still, 0 if not; call it now and then, and before anything is read."""
         now = self._clock()
         last_ran, self._last_ran = self._last_ran, now
         stood_still_s = now - last_ran
@@ -47,7 +47,7 @@ class Freshness:
         return stood_still_s
 
     def doubt(self, since: float) -> None:
-        """What is read now may have been published at any time since then, on `clock`."""
+        """Doubt what is read now: it may have been published at any time since then, on `clock`."""
         self.stale_since = since if self.stale_since is None else min(self.stale_since, since)
         self._doubt_ends = asyncio.get_running_loop().time() + DOUBT_S
         if self._fence is None:
@@ -55,12 +55,12 @@ class Freshness:
         self._message_came = True  # what the fence's answer follows may have come after a second stall
 
     def message(self) -> float:
-        """A message was read: since when it may have been published, on `clock`."""
+        """Return since when the message that was read may have been published, on `clock`."""
         self._message_came = True
         return self._last_ran if self.stale_since is None else self.stale_since
 
     def answered(self, number: int) -> None:
-        """The broker answered the request of this number."""
+        """Note that the broker answered the request of this number."""
         if number != self._fence:
             return
         self._fence = None

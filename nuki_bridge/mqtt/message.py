@@ -8,7 +8,7 @@ from typing import Any
 
 
 def is_topic_name(topic: str) -> bool:
-    """Whether one can publish to `topic`: 1 to 65535 bytes, no wildcard, no NUL."""
+    """Return whether one can publish to `topic`: 1 to 65535 bytes, no wildcard, no NUL."""
     return 0 < len(topic.encode(errors="replace")) <= 0xFFFF and not set("+#\0") & set(topic)
 
 

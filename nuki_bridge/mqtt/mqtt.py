@@ -47,13 +47,13 @@ GRACE_S = 1.0
 
 
 def not_allowed(settings: MqttSettings, topic: str) -> RequestError:
-    """What to say when the broker's access list keeps this account from publishing on `topic`."""
+    """Return what to say when the broker's access list keeps this account from publishing on `topic`."""
     who = f"the account {settings.username}" if settings.username else "somebody who does not log in"
     return RequestError("broker_forbids", f"the broker does not let {who} publish on {topic}; use another account")
 
 
 def boottime() -> float:
-    """Seconds since boot, those of a suspend included (`time.monotonic` leaves them out)."""
+    """Return the seconds since boot, those of a suspend included (`time.monotonic` leaves them out)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -313,11 +313,11 @@ class _Versions:
         self._logged = False
 
     def next(self) -> tuple[Version, bool]:
-        """The version to try, and whether only to see if it is answered."""
+        """Return the version to try, and whether only to see if it is answered."""
         return ("3.1.1", True) if self._step == "probe 3.1.1" else (self._settled, False)
 
     def doubts(self, connection: Connection) -> bool:
-        """Whether silence on this connection may be on account of its version."""
+        """Return whether silence on this connection may be on account of its version."""
         return not self._fixed and not connection.probe and connection.version == "5"
 
     def ended(self, connection: Connection) -> bool:

@@ -85,7 +85,7 @@ def new(
 
 
 def properties(packet: str, values: Mapping[str, Any]) -> Properties:
-    """Return properties of MQTT 5 by paho's names, for a packet of this name."""
+    """Return the properties of MQTT 5 by paho's names, for a packet of this name."""
     packed = Properties(getattr(PacketTypes, packet))  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(packed, name, value)
@@ -93,7 +93,7 @@ def properties(packet: str, values: Mapping[str, Any]) -> Properties:
 
 
 def filters(subscriptions: tuple[Subscription, ...], *, five: bool) -> Any:
-    """Return topic filters as paho takes them; with MQTT 5 (`five`) with their options.
+    """Return the topic filters as paho takes them; with MQTT 5 (`five`) with their options.
 
     Retain As Published: a command sent with the retain flag is seen as such at once, not first at the next connection.
     Stored ones are delivered on subscribing, to be refused, unless that is not wanted.

@@ -19,7 +19,7 @@ _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 
 
 def dump(value: Any) -> bytes:
-    """`value` as compact JSON."""
+    """Return `value` as compact JSON."""
     try:
         return _compact(value).encode()
     except UnicodeEncodeError:  # half a surrogate pair in somebody's transaction
@@ -30,7 +30,7 @@ _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """The JSON object in `text`; raises `ValueError` with the end of a sentence that begins with "the payload"."""
+    """Return the JSON object in `text`; raises `ValueError` with the end of a sentence that begins "the payload"."""
     try:
         values = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_number)
     except json.JSONDecodeError as error:
@@ -58,7 +58,7 @@ def _no_number(_: str) -> float:
 
 
 def _number(digits: str) -> float | int:
-    """A whole number is one, however it is written: templates and some languages write 17 as 17.0."""
+    """Return a whole number as one, however it is written: templates and some languages write 17 as 17.0."""
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError("a number is too large")

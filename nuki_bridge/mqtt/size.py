@@ -30,16 +30,16 @@ class SizeLimit:
         self._said: set[str] = set()
 
     def begin(self) -> None:
-        """A connection is made."""
+        """Begin anew with a connection that is made."""
         self.told, self._passed = None, 0
 
     def fits(self, topic: str, size: int, properties_size: int = 0) -> bool:
-        """Whether the broker takes a message with so many bytes of payload, as far as we know."""
+        """Return whether the broker takes a message with so many bytes of payload, as far as we know."""
         packet_size = _OVERHEAD + len(topic.encode()) + properties_size + size
         return (self.told is None or packet_size <= self.told) and (self._found is None or size < self._found)
 
     def left_out(self, topic: str, size: int) -> None:
-        """A message did not fit: say so, once for each topic."""
+        """Say that a message did not fit, once for each topic."""
         if topic not in self._said and len(self._said) < 100:
             self._said.add(topic)
             limit = f"; it takes {self.told} bytes" if self.told is not None else ""
@@ -52,18 +52,18 @@ class SizeLimit:
             )
 
     def acknowledged(self, size: int) -> None:
-        """The broker took so many bytes of payload."""
+        """Note that the broker took so many bytes of payload."""
         self._passed = max(self._passed, size)
         if self._suspect is not None and size >= len(self._suspect.payload):
             self._suspect = None
 
     def exceeded(self, topic: str, size: int) -> None:
-        """So many bytes of payload are too many."""
+        """Note that so many bytes of payload are too many."""
         self._found = size if self._found is None else min(size, self._found)
         self.left_out(topic, size)
 
     def ended(self, under_way: Iterable[Outgoing], *, as_too_large: bool) -> None:
-        """The broker ended the connection with these unacknowledged, and perhaps said that one is too large.
+        """Note that the broker ended the connection with these unacknowledged, and perhaps said that one is too large.
 
         If it did not say so, the largest of them has to be there twice in a row.
         """

@@ -62,7 +62,7 @@ class Access:
     "MomentAsked",
 )
 def moment(value: Any) -> datetime:
-    """A moment in RFC 3339, naive if it has no offset."""
+    """Return a moment in RFC 3339, naive if it has no offset."""
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         raise ValueError(_A_MOMENT)
     try:
@@ -76,7 +76,7 @@ def moment(value: Any) -> datetime:
 
 @with_schema({"type": "array", "items": {"type": "string", "enum": list(WEEKDAYS)}, "minItems": 1})
 def weekdays(value: Any) -> int:
-    """A mask of the days in a list."""
+    """Return a mask of the days in a list."""
     if not isinstance(value, list) or not value or any(each not in WEEKDAYS for each in value):
         raise ValueError(f"must be a list of {', '.join(WEEKDAYS)}; leave it out for every day")
     return sum(1 << 6 - WEEKDAYS.index(each) for each in set(value))
@@ -86,7 +86,7 @@ def weekdays(value: Any) -> int:
     {"type": "string", "description": "in the lock's local time", "pattern": r"^([01]\d|2[0-3]):[0-5]\d$"}, "TimeOfDay"
 )
 def time_of_day(value: Any) -> time:
-    """A time such as 08:00."""
+    """Return a time such as 08:00."""
     match = _TIME.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a time of day from 00:00 to 23:59, in the lock's local time")
@@ -147,7 +147,7 @@ def _to_utc(value: datetime | None, zone: tzinfo) -> datetime | None:
 
 
 def to_json(limit: TimeLimit | None, zone: tzinfo) -> dict[str, Any] | None:
-    """A lock's limit as JSON, None if it limits nothing."""
+    """Return a lock's limit as JSON, None if it limits nothing."""
     if limit is None:
         return None
     parts = {
@@ -161,5 +161,5 @@ def to_json(limit: TimeLimit | None, zone: tzinfo) -> dict[str, Any] | None:
 
 
 def weekdays_to_json(mask: int) -> list[str]:
-    """The days in a mask, from Monday on; none at all means every day."""
+    """Return the days in a mask, from Monday on; none at all means every day."""
     return [name for place, name in enumerate(WEEKDAYS) if mask >> 6 - place & 1]

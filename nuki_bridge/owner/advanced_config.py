@@ -84,7 +84,7 @@ def has(config: AdvancedConfig, name: str) -> bool:
 
 
 def to_json(config: AdvancedConfig) -> dict[str, Any]:
-    """The configuration as JSON; null is what this lock does not have."""
+    """Return the configuration as JSON; null is what this lock does not have."""
     told = {name: getattr(config, name) if has(config, name) else None for name in SETTINGS}
     return {
         **{name: None if value is None else SETTINGS[name].to_json(value) for name, value in told.items()},
@@ -93,7 +93,7 @@ def to_json(config: AdvancedConfig) -> dict[str, Any]:
 
 
 def patched(config: AdvancedConfig | None, values: Mapping[str, Any]) -> AdvancedConfig:
-    """What the lock has, with some values changed; raises `RequestError` if it does not have one of them."""
+    """Return what the lock has, with some values changed; raises `RequestError` if it does not have one of them."""
     missing = [name for name in values if config is None or not has(config, name)]
     if config is None or missing:
         one = "it" if len(missing) == 1 else "them"

@@ -22,7 +22,7 @@ class EntrySelector:
             raise RequestError("bad_request", f"say which {noun}: give either id or name")
 
     def find(self, names: Mapping[int, str]) -> int:
-        """The ID of the one entry out of `names`; raises `RequestError`: `unknown` as given, or `ambiguous`."""
+        """Return the ID of the one entry out of `names`; raises `RequestError`: `unknown` as given, or `ambiguous`."""
         if self._id is not None:
             if self._id not in names:
                 raise RequestError(self._unknown, f"the lock has no {self._noun} with the ID {self._id}")

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "KeypadDigits",
 )
 def code(value: Any) -> int:
-    """A code: six digits from 1 to 9 that do not begin with 12, as text or number.
+    """Return a code: six digits from 1 to 9 that do not begin with 12, as text or number.
 
     Raises `ValueError` with the rest of "NAME …", which never quotes it.
     """
@@ -71,7 +71,7 @@ code_name: Final = printable(CODE_NAME_SIZE, "CodeName")
 
 
 async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
-    """Every code by its ID, until `deadline` on the lock's clock; raises as `Admin.pages`."""
+    """Return every code by its ID, until `deadline` on the lock's clock; raises as `Admin.pages`."""
 
     def request(offset: int, count: int) -> RequestKeypadCodes:
         return RequestKeypadCodes(offset=offset, count=count)
@@ -80,7 +80,7 @@ async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
 
 
 def to_json(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[str, Any]:
-    """A code's entry as JSON; the code itself only `with_code`."""
+    """Return a code's entry as JSON; the code itself only `with_code`."""
     told = {
         "id": entry.code_id,
         "name": entry.name,
@@ -101,7 +101,7 @@ async def _zone(call: Call) -> tzinfo:
 
 
 async def _list(call: Call) -> Answer:
-    """All codes, by their IDs; the codes themselves only if `codes` is true."""
+    """Return all codes, by their IDs; the codes themselves only if `codes` is true."""
     zone = await _zone(call)
     entries = await read(call.admin, call.deadline)
     with_code = call.arguments.get("codes", False)
@@ -109,7 +109,7 @@ async def _list(call: Call) -> Answer:
 
 
 async def _add(call: Call) -> Answer:
-    """A new code; a lost answer is looked for in the list, because two with the same digits cannot be."""
+    """Return a new code; a lost answer is looked for in the list, because two with the same digits cannot be."""
     admin, zone = call.admin, await _zone(call)
     digits, name = call.arguments["code"], call.arguments["name"]
     limit = limit_of(call.arguments.get("access"), zone, call.now())

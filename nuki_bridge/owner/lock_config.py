@@ -79,7 +79,7 @@ READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob",
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The basic configuration as JSON: what can be set, then what is read-only."""
+    """Return the basic configuration as JSON: what can be set, then what is read-only."""
     settable = {key: each.to_json(getattr(config, each.field or key)) for key, each in SETTINGS.items()}
     return {
         **{key: None if isinstance(value, float) and math.isnan(value) else value for key, value in settable.items()},
@@ -95,12 +95,12 @@ def to_json(config: Config) -> dict[str, Any]:
 
 
 def checks() -> dict[str, Check[Any]]:
-    """The check of each setting by its name, basic and advanced."""
+    """Return the check of each setting by its name, basic and advanced."""
     return {key: each.check for key, each in {**SETTINGS, **advanced_config.SETTINGS}.items()}
 
 
 def read_only() -> frozenset[str]:
-    """The names that are told and cannot be set."""
+    """Return the names that are told and cannot be set."""
     return frozenset((*READ_ONLY, *advanced_config.READ_ONLY))
 
 
@@ -183,7 +183,7 @@ def _together(basic: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
 
 
 async def _advanced(call: Call, timeout_s: float) -> AdvancedConfig | None:
-    """The advanced configuration, None if this lock has none or has never told it."""
+    """Return the advanced configuration, None if this lock has none or has never told it."""
     lock = call.lock
     try:
         return await lock.read_advanced_config(min(timeout_s, SILENT_S) if lock.advanced_config is None else timeout_s)

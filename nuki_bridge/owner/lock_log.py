@@ -110,7 +110,7 @@ def event_of(profile: Profile, entry: LogEntry, zone: tzinfo, kind_of: Callable[
 
 
 def _source(trigger: int, authorization_id: int, kind_of: Callable[[int], str | None]) -> str:
-    """What the action came through: an authorization's kind, or what set the lock in motion by itself."""
+    """Return what the action came through: an authorization's kind, or what set the lock in motion by itself."""
     kind = kind_of(authorization_id) if authorization_id else None
     if trigger in (Trigger.SYSTEM, Trigger.AUTOMATIC) and kind is not None:
         return kind
@@ -298,7 +298,7 @@ class LogBook:
         self._keep(position)
 
     def _states_of(self, entries: list[LogEntry], *, is_last: bool) -> dict[int, str]:
-        """The states that these entries' actions led to, by index; the reports of them wait no longer.
+        """Return the states that these entries' actions led to, by index; the reports of them wait no longer.
 
         Of the last one a report has told, or the lock when it was asked after it; of one before it a report has, if
         each has its own, otherwise the entry itself says where it led.
@@ -324,7 +324,7 @@ class LogBook:
         return self._lock.profile.state_word(self._lock.states.lock_state)
 
     def _news(self, entry: LogEntry, state: str | None) -> list[Event]:
-        """The events that an entry is; none if a report has told it already.
+        """Return the events that an entry is; none if a report has told it already.
 
         What was refused led to no `state`: with it goes the one in which the lock is.
         """
@@ -381,7 +381,7 @@ def _led_to(profile: Profile, entry: LogEntry) -> str | None:
 
 
 def _as_lock_action(event: Event) -> Event:
-    """A keypad's entry as the lock action that it led to."""
+    """Return a keypad's entry as the lock action that it led to."""
     if event["type"] != "keypad":
         return event
     return {

@@ -28,7 +28,7 @@ MAX_REFUSED_PINS = 2
 
 
 def pin_to_use(configured: str | None, paired: PairedLock | None, store: Store) -> str | None:
-    """The configured PIN, but for one that was replaced, here or in another run, by the stored one."""
+    """Return the configured PIN, but for one that was replaced, here or in another run, by the stored one."""
     stored = paired.pin if paired is not None else None
     if configured is None or (
         paired is not None and stored is not None and store.replaced_pin(paired.name) == configured
@@ -38,7 +38,7 @@ def pin_to_use(configured: str | None, paired: PairedLock | None, store: Store) 
 
 
 def stored_pin(paired: PairedLock | None, refused: RefusedPins, family: Family | None, now: float) -> str | None:
-    """The PIN that was kept of a lock, for pairing with it once more: unless it cannot be right any more."""
+    """Return the PIN that was kept of a lock, for pairing with it once more: unless it cannot be right any more."""
     pin = paired.pin if paired is not None else None
     if pin is None or refused.has(pin, now):
         return None
@@ -164,7 +164,7 @@ class PinKeeper:
         return {}
 
     def to_verify(self, given: str | None) -> str:
-        """The PIN to ask the lock about: the given one, else the one in use; raises `RequestError`."""
+        """Return the PIN to ask the lock about: the given one, else the one in use; raises `RequestError`."""
         if given is not None:
             self._lock.pin.check_given(given)
             return given
@@ -244,7 +244,7 @@ class PinKeeper:
         return self._keep(pin)
 
     async def _has_old_pin(self, lost: OutcomeUnknown, timeout_s: float) -> bool:
-        """Whether the lock takes the PIN in use; only its refusal proves that it has another one.
+        """Return whether the lock takes the PIN in use; only its refusal proves that it has another one.
 
         That one was right before, so a refusal tells something new; it is wrong once at most, and counted then.  It is
         sent once: if this gets lost, too, `lost` is raised.

@@ -43,7 +43,7 @@ class RefusedPins:
         return pin is not None and now < self._until.get((pin, attempt), -math.inf)
 
     def count(self, now: float) -> int:
-        """How many attempts the lock has refused within the hour, or may have."""
+        """Return how many attempts the lock has refused within the hour, or may have."""
         return sum(now < until for until in self._until.values())
 
     def add(self, pin: str, attempt: Attempt, now: float) -> None:
@@ -84,7 +84,7 @@ class Refusals:
         return self._pins.has(pin, self._lock.clock(), attempt)
 
     def count(self) -> int:
-        """How many attempts the lock has refused within the hour, or may have."""
+        """Return how many attempts the lock has refused within the hour, or may have."""
         return self._pins.count(self._lock.clock())
 
     def note(self, pin: str, attempt: Attempt = Attempt.FIRST) -> None:

@@ -28,5 +28,5 @@ class Setting:
 
 
 def word(*words: str) -> Setting:
-    """One of a few words, each by its place; a number of the lock that none has is told as it is."""
+    """Return one of a few words, each by its place; a number of the lock that none has is told as it is."""
     return Setting(place_of(*words), lambda value: words[value] if value < len(words) else value)

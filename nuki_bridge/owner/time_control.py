@@ -51,18 +51,18 @@ action: Final = member_of(ACTIONS, {"description": "lock action"}, "PlannedActio
     "Weekdays",
 )
 def weekdays(value: Any) -> int:
-    """A mask of weekdays (bit 6 Monday), 0 for every day."""
+    """Return a mask of weekdays (bit 6 Monday), 0 for every day."""
     return 0 if value == [] else access.weekdays(value)
 
 
 async def read(admin: Admin, deadline: float) -> dict[int, TimeControlEntry]:
-    """Every entry by its ID; raises as `Admin.listing`."""
+    """Return every entry by its ID; raises as `Admin.listing`."""
     entries = await admin.listing(RequestTimeControlEntries(), TimeControlEntry, TimeControlEntryCount, deadline)
     return {each.entry_id: each for each in entries}
 
 
 def to_json(entry: TimeControlEntry) -> dict[str, Any]:
-    """An entry as JSON; `time` is the lock's local time, no weekdays means every day."""
+    """Return an entry as JSON; `time` is the lock's local time, no weekdays means every day."""
     return {
         "id": entry.entry_id,
         "enabled": bool(entry.enabled),
@@ -76,13 +76,13 @@ def to_json(entry: TimeControlEntry) -> dict[str, Any]:
 
 
 async def _list(call: Call) -> Answer:
-    """All entries, by their IDs."""
+    """Return all entries, by their IDs."""
     entries = await read(call.admin, call.lock.clock() + call.left_s())
     return {"data": [to_json(entries[number]) for number in sorted(entries)]}
 
 
 async def _add(call: Call) -> Answer:
-    """A new entry, enabled as every new one unless `enabled` is false."""
+    """Return a new entry, enabled as every new one unless `enabled` is false."""
     _check_allowed(call)
     admin = call.admin
     wanted = TimeControlEntry(
@@ -107,7 +107,7 @@ async def _add(call: Call) -> Answer:
 
 
 async def _find_made(call: Call, admin: Admin, known: Mapping[int, TimeControlEntry], wanted: TimeControlEntry) -> int:
-    """The ID of an entry whose answer got lost, from the list."""
+    """Return the ID of an entry whose answer got lost, from the list."""
     entries = await read(admin, call.lock.clock() + READ_BACK_S)
     for number, each in entries.items():
         if number not in known and (each.weekdays, each.at, each.action) == (wanted.weekdays, wanted.at, wanted.action):

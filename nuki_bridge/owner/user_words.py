@@ -20,7 +20,7 @@ _TYPES = {IdType.KEYPAD_2: "keypad"}
 
 
 def to_json(entry: AuthorizationEntry, zone: tzinfo, *, pending: bool, own_id: int) -> dict[str, Any]:
-    """A user as JSON."""
+    """Return a user as JSON."""
     return {
         "id": entry.authorization_id,
         "name": entry.name,
@@ -42,7 +42,7 @@ def type_word(id_type: int) -> str:
 
 
 def limit_of(wanted: Access | None, zone: tzinfo, now: datetime) -> TimeLimit | None:
-    """The time limit that a request asks for; raises `RequestError`."""
+    """Return the time limit that a request asks for; raises `RequestError`."""
     try:
         return None if wanted is None else wanted.limit(zone, now)
     except ValueError as error:

@@ -47,10 +47,10 @@ class Invited(Protocol):
     """Which users of one lock are invitations."""
 
     def pending_ids(self) -> set[int]:
-        """Those that nobody has redeemed, and those that are to be removed."""
+        """Return those that nobody has redeemed, and those that are to be removed."""
 
     def leaving_ids(self) -> set[int]:
-        """Those that are to be removed, because their invitation has ended."""
+        """Return those that are to be removed, because their invitation has ended."""
 
     def removed(self, authorization_id: int) -> None:
         """This user was removed here."""
@@ -93,11 +93,11 @@ class Users:
     # -- what is known ------------------------------------------------------------------------------------------------
 
     def get(self, authorization_id: int) -> AuthorizationEntry | None:
-        """The user of that ID in the list as it was read last."""
+        """Return the user of that ID in the list as it was read last."""
         return (self._entries or {}).get(authorization_id)
 
     def kind_of(self, authorization_id: int) -> str | None:
-        """The type of the user of that ID; None if it is not known."""
+        """Return the type of the user of that ID; None if it is not known."""
         known = self.get(authorization_id)
         if known is not None:
             return type_word(known.id_type)
@@ -107,7 +107,7 @@ class Users:
         return type_word(paired.id_type) if authorization_id == paired.authorization_id else None
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The list as it was read last, as JSON; empty if it never was."""
+        """Return the list as it was read last, as JSON; empty if it never was."""
         return self._to_json((self._entries or {}).values())
 
     def show(self) -> None:
@@ -131,7 +131,7 @@ class Users:
         return self._age.is_stale(self._lock.clock(), self._marks(), is_listed=is_listed)
 
     def _marks(self) -> Marks:
-        """What changes when the list may have changed."""
+        """Return what changes when the list may have changed."""
         states = self._lock.states
         return None if states is None else states.config_update_count, self._admin.edits
 
@@ -211,7 +211,7 @@ class Users:
         return self._entries
 
     async def _entry(self, selector: EntrySelector, deadline: float) -> AuthorizationEntry:
-        """The entry that somebody means, as the lock has it now.
+        """Return the entry that somebody means, as the lock has it now.
 
         It alone is read if the list is known, which also tells that there is no other one of its name; the whole list
         if somebody else has changed that, or it has another length.  Raises `RequestError`, and as `read`.
@@ -236,7 +236,7 @@ class Users:
         return same[0] if same and not await self._has_other_length() else None
 
     async def zone(self, timeout_s: float) -> tzinfo:
-        """The lock's time zone."""
+        """Return the lock's time zone."""
         config = self._lock.config or await self._lock.read_config(timeout_s)
         return wall_clock.zone_of(config)
 

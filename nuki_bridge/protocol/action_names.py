@@ -29,7 +29,7 @@ class ActionNames(Generic[E_]):
         self._by_spelling = {_bare(name): action for name, action in [*self.by_name.items(), *aliases.items()]}
 
     def find(self, name: str) -> E_ | None:
-        """The action of this name, None if there is none.
+        """Return the action of this name, None if there is none.
 
         Neither case counts nor what stands between the words: `lock_n_go`, `Lock 'n' go`, `lockNgo`.
         """
@@ -60,5 +60,5 @@ ACTIONS: Final = LOCK_ACTIONS.by_name
 
 
 def action_named(name: str) -> Action | None:
-    """The Smart Lock's action of this name in any spelling (see `ActionNames.find`); `open` is `unlatch`."""
+    """Return the Smart Lock's action of this name in any spelling (see `ActionNames.find`); `open` is `unlatch`."""
     return LOCK_ACTIONS.find(name)

@@ -85,11 +85,11 @@ def parse_advertisement(
 
 
 def beacon_data(nuki_id: int, *, state_changed: bool, opener: bool = False) -> bytes:
-    """Manufacturer data (23 bytes) of the beacon, as a lock sends it."""
+    """Return the manufacturer data (23 bytes) of the beacon, as a lock sends it."""
     service = OPENER_SERVICE if opener else KEYTURNER_SERVICE
     return _BEACON_HEAD + UUID(service).bytes + nuki_id.to_bytes(4, "big") + bytes([0xC8 | state_changed])
 
 
 def beacon_name(nuki_id: int) -> str:
-    """Local name a lock advertises: `Nuki_` and its ID in eight upper-case hex digits."""
+    """Return the local name that a lock advertises: `Nuki_` and its ID in eight upper-case hex digits."""
     return f"Nuki_{nuki_id:08X}"

@@ -303,7 +303,7 @@ E_ = TypeVar("E_", bound=enum.IntEnum)
 
 
 def open_enum(kind: type[E_], number: int) -> E_ | int:
-    """`number` as a member of `kind`, or the number itself if `kind` does not know it."""
+    """Return `number` as a member of `kind`, or the number itself if `kind` does not know it."""
     try:
         return kind(number)
     except ValueError:
@@ -311,5 +311,5 @@ def open_enum(kind: type[E_], number: int) -> E_ | int:
 
 
 def name_of(value: int) -> str:
-    """A value in lower snake case for topics and logs: `motor_blocked`, or `unknown_0x2f` for an unknown number."""
+    """Return a value in lower snake case for topics and logs: `motor_blocked`, or `unknown_0x2f` if it has no name."""
     return value.name.lower() if isinstance(value, enum.IntEnum) else f"unknown_{value:#04x}"

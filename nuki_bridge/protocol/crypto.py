@@ -24,12 +24,12 @@ TAG_SIZE = 16
 
 
 def public_key(secret: bytes) -> bytes:
-    """Curve25519 public key (32 bytes) of a secret one."""
+    """Return the Curve25519 public key (32 bytes) of a secret one."""
     return crypto_scalarmult_base(secret)
 
 
 def dh1(secret: bytes, peer_public: bytes) -> bytes:
-    """Curve25519 shared point (32 bytes) before kdf1.
+    """Return the Curve25519 shared point (32 bytes) before kdf1.
 
     Raises `BadFrame` if the peer's key is a weak point that would make the result known to everybody.
     """
@@ -40,13 +40,13 @@ def dh1(secret: bytes, peer_public: bytes) -> bytes:
 
 
 def kdf1_dh1(secret: bytes, peer_public: bytes) -> bytes:
-    """kdf1(dh1(...)): the long-term shared key s (32 bytes).  Raises `BadFrame` as `dh1` does."""
+    """Return kdf1(dh1(...)), the long-term shared key s (32 bytes).  Raises `BadFrame` as `dh1` does."""
     dh1(secret, peer_public)
     return crypto_box_beforenm(peer_public, secret)
 
 
 def h1(key: bytes, *parts: bytes) -> bytes:
-    """HMAC-SHA256 (32 bytes) over the concatenated parts."""
+    """Return the HMAC-SHA256 (32 bytes) over the concatenated parts."""
     return hmac.digest(key, b"".join(parts), "sha256")
 
 
@@ -56,7 +56,7 @@ def equal(a: bytes, b: bytes) -> bool:
 
 
 def e1(plaintext: bytes, nonce: bytes, key: bytes) -> bytes:
-    """XSalsa20-Poly1305, tag (16 bytes) first."""
+    """Return the XSalsa20-Poly1305, tag (16 bytes) first."""
     return crypto_secretbox(plaintext, nonce, key)
 
 

@@ -39,18 +39,18 @@ _PLAIN_SIZES = {
 
 
 def crc(data: bytes) -> bytes:
-    """CRC-16/CCITT-FALSE of `data`, 2 bytes little-endian."""
+    """Return the CRC-16/CCITT-FALSE of `data`, 2 bytes little-endian."""
     return binascii.crc_hqx(data, 0xFFFF).to_bytes(2, "little")
 
 
 def seal_plain(command: int, payload: bytes) -> bytes:
-    """An unencrypted frame: identifier, payload, CRC (4 bytes more than the payload)."""
+    """Return an unencrypted frame: identifier, payload, CRC (4 bytes more than the payload)."""
     body = command.to_bytes(2, "little") + payload
     return body + crc(body)
 
 
 def open_plain(frame: bytes) -> tuple[int, bytes]:
-    """Identifier and payload of an unencrypted frame; raises `BadFrame` if it is short or its CRC is wrong."""
+    """Return the identifier and payload of an unencrypted frame; raises `BadFrame` if it is short or its CRC wrong."""
     if len(frame) < 4:
         raise BadFrame(f"a plain frame of {len(frame)} bytes is too short")
     if crc(frame[:-2]) != frame[-2:]:
@@ -66,13 +66,13 @@ def seal(authorization_id: int, command: int, payload: bytes, key: bytes, nonce:
 
 
 def seal_plain_after(prefix: bytes, command: int, payload: bytes) -> bytes:
-    """Identifier, payload and the CRC that also covers `prefix`."""
+    """Return identifier, payload and the CRC that also covers `prefix`."""
     body = command.to_bytes(2, "little") + payload
     return body + crc(prefix + body)
 
 
 def open_frame(frame: bytes, key: bytes) -> tuple[int, bytes]:
-    """Identifier and payload of an encrypted frame.
+    """Return the identifier and payload of an encrypted frame.
 
     The authorization ID inside is not compared (smartlock.md 4.5).  A CRC field of zero passes: firmware that leaves
     it out exists and the tag has proved the content.  Raises `BadFrame`.
@@ -93,12 +93,12 @@ def open_frame(frame: bytes, key: bytes) -> tuple[int, bytes]:
 
 
 def frame_size(frame: bytes | bytearray) -> int:
-    """Bytes an encrypted frame has in all, told by its header (at least 30 bytes must be there)."""
+    """Return how many bytes an encrypted frame has in all, told by its header (at least 30 bytes must be there)."""
     return HEADER_SIZE + int.from_bytes(frame[28:30], "little")
 
 
 def authorization_id(frame: bytes) -> int:
-    """The authorization ID in the header of an encrypted frame."""
+    """Return the authorization ID in the header of an encrypted frame."""
     return int.from_bytes(frame[24:28], "little")
 
 
@@ -132,7 +132,7 @@ class Reassembler:
             yield frame
 
     def _size(self) -> int:
-        """Size of the complete frame in front, 0 if there is none yet."""
+        """Return the size of the complete frame in front, 0 if there is none yet."""
         size = self._encrypted_size() if self.encrypted else self._plain_size()
         return size if len(self._buffer) >= size else 0
 

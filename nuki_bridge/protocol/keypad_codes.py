@@ -31,7 +31,7 @@ _name = text(CODE_NAME_SIZE)
 
 
 def logged_name(name: str) -> str:
-    """A code's name in a log entry, which has room for a longer one: what stands behind it is something else."""
+    """Return a code's name in a log entry, which has room for a longer one: what stands behind it is something else."""
     raw = name.raw if isinstance(name, KeptText) else name.encode()
     found: str = _name.unpack(raw[:CODE_NAME_SIZE].ljust(CODE_NAME_SIZE, b"\0"))
     return str(found)

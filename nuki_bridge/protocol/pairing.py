@@ -87,7 +87,7 @@ class Pairing:
         return self._family is Family.ULTRA and self._step is Step.AUTHORIZATION_ID
 
     def start(self) -> bytes:
-        """The first frame: ask for the lock's public key."""
+        """Return the first frame: ask for the lock's public key."""
         return self._plain(RequestData(wanted=Command.PUBLIC_KEY))
 
     def receive(self, frame: bytes) -> bytes | None:

@@ -25,12 +25,12 @@ class Session:
         self._random = random
 
     def send(self, message: Message) -> bytes:
-        """The frame that carries `message`; every call takes a new nonce."""
+        """Return the frame that carries `message`; every call takes a new nonce."""
         payload = encode(message, self.family)
         return seal(self.authorization_id, message.command, payload, self._key, self._random(BOX_NONCE_SIZE))
 
     def receive(self, frame: bytes) -> Message:
-        """The message in a frame; a 7-byte one is an unencrypted Error Report.  Raises `BadFrame`."""
+        """Return the message in a frame; a 7-byte one is an unencrypted Error Report.  Raises `BadFrame`."""
         command, payload = open_plain(frame) if len(frame) == PLAIN_ERROR_SIZE else open_frame(frame, self._key)
         return decode(command, payload, self.family)
 
@@ -68,7 +68,7 @@ _SENTENCES = {
 
 
 def lock_error(report: ErrorReport) -> LockError:
-    """The exception for an Error Report: its name in lower snake case and a sentence for people."""
+    """Return the exception for an Error Report: its name in lower snake case and a sentence for people."""
     code = name_of(report.error).removesuffix("_pairing") if report.error == 0x12 else name_of(report.error)
     sentence = _SENTENCES.get(report.error, f"the lock reported {code}")  # type: ignore[call-overload]
     return LockError(code, sentence, number=report.error, command=report.failed_command)

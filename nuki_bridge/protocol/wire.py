@@ -246,7 +246,7 @@ _CLASSES: dict[tuple[int, Family], type[Message]] = {}
 
 
 def wire(kind: FieldKind, *, default: Any = dataclasses.MISSING, secret: bool = False, signed: bool = False) -> Any:
-    """One field of a message: those with the `default` None may be absent, `secret` ones stay out of the repr.
+    """Return one field of a message: those with the `default` None may be absent, `secret` ones stay out of the repr.
 
     `signed` ones stand behind all others, and may stay open (None) until the message is sent.
     """
@@ -310,7 +310,7 @@ class OwnerRequest(ChallengedRequest):
 
 
 def encode(value: Message, family: Family) -> bytes:
-    """Payload of a message, without identifier and CRC; an optional field that is None is left out.
+    """Return the payload of a message, without identifier and CRC; an optional field that is None is left out.
 
     Raises `ValueError` for a request that is not signed.
     """
@@ -321,7 +321,7 @@ def encode(value: Message, family: Family) -> bytes:
 
 
 def decode(command: int, payload: bytes, family: Family) -> Message:
-    """The message in `payload`; an `UnknownMessage` if the identifier is not known.
+    """Return the message in `payload`; an `UnknownMessage` if the identifier is not known.
 
     Raises `BadFrame` if the payload is shorter than the message's required fields.
     """

@@ -106,7 +106,7 @@ class Cleanup:
                     self._gone(row)
 
     def _entry_of(self, row: Invitation, entries: Iterable[AuthorizationEntry]) -> AuthorizationEntry | None:
-        """The lock's list entry for an invitation, if it is there without doubt."""
+        """Return the lock's list entry for an invitation, if it is there without doubt."""
         if row.authorization_id is None:
             return self._orphan_of(row, entries)
         return next((each for each in entries if is_of(row, each)), None)

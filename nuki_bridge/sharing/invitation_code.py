@@ -30,7 +30,7 @@ _READ_AS = {"O": "0", "I": "1", "L": "1"}
 
 
 def make_code(randomness: bytes) -> str:
-    """The code (16 upper-case characters) that `randomness` (10 bytes) is."""
+    """Return the code (16 upper-case characters) that `randomness` (10 bytes) is."""
     if len(randomness) != RANDOM_SIZE:
         raise ValueError(f"a code is made of {RANDOM_SIZE} bytes")
     number = int.from_bytes(randomness, "big")
@@ -38,7 +38,7 @@ def make_code(randomness: bytes) -> str:
 
 
 def grouped(code: str) -> str:
-    """A code as people read it: `XXXX-XXXX-XXXX-XXXX`."""
+    """Return a code as people read it: `XXXX-XXXX-XXXX-XXXX`."""
     return "-".join(code[start : start + 4] for start in range(0, CODE_SIZE, 4))
 
 
@@ -48,7 +48,7 @@ def link(code: str, page: str | None = None) -> str:
 
 
 def read_code(text: str) -> str:
-    """The 16 upper-case characters of a code or link as somebody typed it.
+    """Return the 16 upper-case characters of a code or link as somebody typed it.
 
     Case, spaces and dashes do not matter, `O` is 0, `I` and `L` are 1.  Raises `ValueError` with a sentence that never
     holds the code.
@@ -84,7 +84,7 @@ def _derived(code: str) -> bytes:
 
 
 def client_of(content: bytes) -> bytes:
-    """The client number (16 bytes) in a guest's request, which is JSON; raises `ValueError`."""
+    """Return the client number (16 bytes) in a guest's request, which is JSON; raises `ValueError`."""
     try:
         client = json.loads(content)["client"]
     except (TypeError, KeyError, RecursionError):

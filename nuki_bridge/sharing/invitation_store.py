@@ -73,7 +73,7 @@ class Records:
         self._store = store
 
     def all(self) -> list[Invitation]:
-        """Every row, the oldest first."""
+        """Return every row, the oldest first."""
         with self._store.transaction() as db:
             rows = db.execute(f"SELECT {', '.join(_COLUMNS)} FROM invitation ORDER BY number").fetchall()
         return [_from_row(row) for row in rows]

@@ -112,7 +112,7 @@ class Invitations:
                 self._ends[row.number] = self._clock() + min(REPEAT_S, REPEAT_S - since)
 
     def open_at(self, nuki_id: int) -> list[Invitation]:
-        """The open invitations of a lock, the oldest first."""
+        """Return the open invitations of a lock, the oldest first."""
         return [each for each in self._at(nuki_id) if each.stage is Stage.OPEN and not self._is_over(each)]
 
     def pending(self, lock_name: str) -> set[int]:
@@ -276,7 +276,7 @@ class Invitations:
     # -- the guest ----------------------------------------------------------------------------------------------------
 
     def redeem(self, lookup: bytes, data: bytes) -> bytes | None:
-        """The sealed credential for a guest's sealed request; None if there are too many to answer all.
+        """Return the sealed credential for a guest's sealed request; None if there are too many to answer all.
 
         It bears the request's client number: whoever else has the code hears it too, and knows that it is not theirs.
         Raises `RequestError` `expired`, `redeemed`, `revoked` or `unknown`, and `StoreError`.
@@ -388,7 +388,7 @@ class Invitations:
 
 
 def _time_at(lock: Lock, now: datetime) -> int:
-    """What the lock's own clock shows now (Unix seconds), as far as it has told."""
+    """Return what the lock's own clock shows now (Unix seconds), as far as it has told."""
     told = lock.states.current_time if lock.states is not None else None
     if told is None or lock.updated is None:
         return int(now.timestamp())

@@ -76,7 +76,7 @@ class InviteCommands:
         return {"data": data}
 
     async def list_open(self, call: Call) -> Answer:
-        """The open invitations, without their codes."""
+        """Return the open invitations, without their codes."""
         return {"data": self.to_json(call.lock)}
 
     async def revoke(self, call: Call) -> Answer:
@@ -93,7 +93,7 @@ class InviteCommands:
         return row.user if entry is None else entry.name
 
     def to_json(self, lock: Lock) -> list[dict[str, Any]]:
-        """The open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
+        """Return the open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
         zone = wall_clock.zone_in(lock)
         return [self._shown(each, zone) for each in self._invitations.open_at(lock.paired.nuki_id)]
 
@@ -140,7 +140,7 @@ def event(row: Invitation, lock: Lock) -> dict[str, Any]:
 
 
 def _drawn(link: str) -> str:
-    """The QR code of a link as SVG, black on white, which a page shows as it is."""
+    """Return the QR code of a link as SVG, black on white, which a page shows as it is."""
     import segno  # 1 MiB, and only for pages
 
     drawing = io.BytesIO()

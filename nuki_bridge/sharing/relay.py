@@ -268,7 +268,7 @@ class Relay:
         return min((self._pauses_s(each) for each in self._sessions if each.frames), default=None)
 
     def _pauses_s(self, session: RelaySession) -> float:
-        """How long a session still has to pause, no longer than its first frame may wait."""
+        """Return how long a session still has to pause, no longer than its first frame may wait."""
         left_s = session.frames[0].deadline - self._lock.clock()
         return 0.0 if session.proven else min(self._pauses.left_s(session.authorization_id), left_s)
 
@@ -378,7 +378,7 @@ class Relay:
 
 
 def _checked(frame: bytes) -> int:
-    """The authorization ID of a frame; raises `RequestError` if it is none that a lock could get."""
+    """Return the authorization ID of a frame; raises `RequestError` if it is none that a lock could get."""
     if len(frame) > MAX_FRAME_SIZE:
         raise RequestError("payload_too_large", f"a frame has {MAX_FRAME_SIZE} bytes at most, not {len(frame)}")
     if len(frame) < _EMPTY_FRAME_SIZE or len(frame) != frame_size(frame):

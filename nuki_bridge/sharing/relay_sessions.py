@@ -82,7 +82,7 @@ class RelaySessions:
         return len(self._arrivals)
 
     def of(self, authorization_id: int) -> list[RelaySession]:
-        """Those of one authorization that have had a turn."""
+        """Return those of one authorization that have had a turn."""
         return [each for each in self if each.admitted and each.authorization_id == authorization_id]
 
     def take_in(self, number: int, request: Request) -> None:

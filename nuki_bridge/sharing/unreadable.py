@@ -58,7 +58,7 @@ class Unanswered:
         self._owed = [each for each in self._owed if each is not owed]
 
     def plain_error(self) -> Owed | None:
-        """The frame that a plain error is the answer to; None if there is none."""
+        """Return the frame that a plain error is the answer to; None if there is none."""
         self._forget_old()
         return self._owed.pop(0) if self._owed else None
 
@@ -99,7 +99,7 @@ class Pauses:
         self._accounts.pop(authorization_id, None)
 
     def left_s(self, authorization_id: int) -> float:
-        """How long the pause of this authorization goes on; 0 if it has none."""
+        """Return how long the pause of this authorization goes on; 0 if it has none."""
         account, now = self._accounts.get(authorization_id), self._clock()
         if account is None or account.frames <= FREE or now - account.last_at >= FREE_S:
             return 0.0

@@ -49,7 +49,7 @@ class Retained:
         self._repairs: dict[str, asyncio.TimerHandle] = {}
 
     def get(self, topic: str) -> bytes | None:
-        """The payload that `topic` shall have; empty for a topic that was cleared, None for one that is not ours."""
+        """Return the payload that `topic` shall have; empty for one that was cleared, None for one that is not ours."""
         return self._wanted.get(topic)
 
     def put(self, topic: str, payload: bytes) -> None:
@@ -86,7 +86,7 @@ class Retained:
         self.close()
 
     def seen(self, topic: str, payload: bytes, *, echoes: bool, is_past: bool = False) -> bool:
-        """The broker delivered `payload` on `topic`; repairs what is ours and differs.  False if it is not ours.
+        """Take what the broker delivered on `topic`; repair what is ours and differs.  Return False if it is not ours.
 
         `echoes` says that this may be a message of our own coming back late (MQTT 3.1.1), `is_past` that it may be
         the last will, or what is left, of a connection of our own that is over: one that was cut off, or of a process
@@ -107,7 +107,7 @@ class Retained:
         return True
 
     def too_large(self, topic: str) -> None:
-        """The broker did not take what this topic shall have."""
+        """Note that the broker did not take what this topic shall have."""
         if self._connected and self._wanted.get(topic):
             self._send(topic)
 

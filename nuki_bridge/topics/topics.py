@@ -98,11 +98,11 @@ class Requests:
     lock: Mapping[str, Declaration[Any]]
 
     def of(self, request: Request) -> Mapping[str, Declaration[Any]]:
-        """All that can be asked where this one was."""
+        """Return all that can be asked where this one was."""
         return self.bridge if request.lock is None else self.lock
 
     def know(self, request: Request) -> bool:
-        """Whether there is such a request at all."""
+        """Return whether there is such a request at all."""
         return request.kind is not RequestKind.REQUEST or request.command in self.of(request)
 
 
@@ -168,12 +168,12 @@ _NOINBOX = (
 
 
 def _digest(*parts: bytes) -> bytes:
-    """What stands for these parts; they may hold a PIN, which must not be kept for it."""
+    """Return what stands for these parts; they may hold a PIN, which must not be kept for it."""
     return sha256(b"".join(len(each).to_bytes(4) + each for each in parts)).digest()
 
 
 def addressed(base: str, message: Incoming) -> Request | None:
-    """What a message asks for by its topic alone, answered on the topic that belongs to that."""
+    """Return what a message asks for by its topic alone, answered on the topic that belongs to that."""
     below = message.topic.removeprefix(f"{base}/")
     if below == message.topic:
         return None
@@ -257,7 +257,7 @@ def _parse_request(request: Request, text: str, requests: Requests) -> Request:
 
 
 def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
-    """The object in `text` without its transaction, and the request that echoes it; raises `RefusedRequest`."""
+    """Return the object in `text` without its transaction, and the request that echoes it; raises `RefusedRequest`."""
     try:
         values = payload.read_object(text)
     except ValueError as error:
@@ -282,12 +282,12 @@ class Publication:
 
 
 def done(request: Request, **body: Any) -> list[Publication]:
-    """The answer to a request that went well: `completion=` for a lock action, `data=` for the others."""
+    """Return the answer to a request that went well: `completion=` for a lock action, `data=` for the others."""
     return _answer(request, {"status": "ok", **body})
 
 
 def refused(request: Request, code: str, message: str) -> list[Publication]:
-    """The answer to a request that was refused or failed."""
+    """Return the answer to a request that was refused or failed."""
     return _answer(request, {"status": "error", "error": code, "message": message})
 
 

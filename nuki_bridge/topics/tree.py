@@ -111,16 +111,16 @@ def _without_overlaps(filters: list[str]) -> list[str]:
 
 
 def command_filters(base: str, *, virtual: bool = False) -> list[str]:
-    """Topic filters for everything that the bridge is asked; no message fits two of them."""
+    """Return the topic filters for everything that the bridge is asked; no message fits two of them."""
     chosen = [_filter(each) for each in TABLE if each.direction == "in" and (virtual or not each.virtual)]
     return [f"{base}/{each}" for each in _without_overlaps(chosen)]
 
 
 def retained_filters(base: str) -> list[str]:
-    """Topic filters for what the bridge itself retains, to see what became of it at the broker."""
+    """Return the topic filters for what the bridge itself retains, to see what became of it at the broker."""
     return [f"{base}/{each}" for each in _without_overlaps([_filter(each) for each in TABLE if each.retained])]
 
 
 def retained_topics(base: str, lock: str) -> list[str]:
-    """Every retained topic that a lock can have."""
+    """Return every retained topic that a lock can have."""
     return [f"{base}/{pattern.replace('<lock>', lock)}" for pattern in _RETAINED_OF_LOCK]

@@ -16,6 +16,6 @@ _HTML = Path(__file__).parent / "authority.html"
 
 
 def files(authority: Path, names: tuple[str, ...]) -> dict[str, File]:
-    """The page and the certificate by their paths."""
+    """Return the page and the certificate by their paths."""
     html = _HTML.read_text("utf-8").format(names=escape(", ".join(names)), fingerprint=fingerprint(authority))
     return {PAGE: made(html.encode(), ".html"), CERTIFICATE: made(authority.read_bytes(), ".crt")}

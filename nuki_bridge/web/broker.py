@@ -40,7 +40,7 @@ class Broker:
         """Why the broker could not be reached the last time."""
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A new connection; raises `BrokerError`.  Whether it is there is logged when that changes."""
+        """Return a new connection; raises `BrokerError`.  Whether it is there is logged when that changes."""
         async with self._at_once:
             try:
                 found = await self._connect()

@@ -60,7 +60,7 @@ class Certificate:
 
 
 def read(cert: Path, key: Path | None) -> tuple[ssl.SSLContext, Certificate]:
-    """The files as a server uses them, and what they say; raises `PageError`."""
+    """Return the files as a server uses them, and what they say; raises `PageError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -84,7 +84,7 @@ def read(cert: Path, key: Path | None) -> tuple[ssl.SSLContext, Certificate]:
 
 
 def _told(context: ssl.SSLContext, leaf: str) -> dict[str, Any]:
-    """The certificate's content, as a client sees it that trusts this one alone: a handshake in memory."""
+    """Return the certificate's content, as a client sees it that trusts this one alone: a handshake in memory."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags = ssl.VerifyFlags(int(ssl.VERIFY_X509_PARTIAL_CHAIN) | _NO_CHECK_TIME)
@@ -110,7 +110,7 @@ def _told(context: ssl.SSLContext, leaf: str) -> dict[str, Any]:
 
 
 def check(settings: WebSettings) -> str | None:
-    """What is wrong with the certificate that the settings name, in one sentence."""
+    """Return what is wrong with the certificate that the settings name, in one sentence."""
     if settings.tls is None:
         return None
     try:

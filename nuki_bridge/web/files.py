@@ -46,7 +46,7 @@ class File:
     tag: str
 
     def respond(self, head: Head, *, closes: bool) -> bytes:
-        """The answer to whoever asks for it: what they have still holds, or the whole file."""
+        """Return the answer to whoever asks for it: what they have still holds, or the whole file."""
         packs = self.packed is not None and head.names("accept-encoding", "gzip")
         tag = f'"{self.tag}-gz"' if packs else f'"{self.tag}"'
         fields = {"ETag": tag, "Vary": "Accept-Encoding"}
@@ -61,7 +61,7 @@ class File:
 
 
 def made(content: bytes, suffix: str) -> File:
-    """A file with this content; scripts travel without what a phone has no use for."""
+    """Return a file with this content; scripts travel without what a phone has no use for."""
     if suffix == ".js":
         shorten = lean_tweetnacl if sha256(content).hexdigest() == TWEETNACL_SHA256 else lean
         content = shorten(content.decode()).encode()
@@ -73,7 +73,7 @@ def made(content: bytes, suffix: str) -> File:
 
 
 def load(directory: Path = PAGE) -> dict[str, File]:
-    """Every file by its path; raises `PageError` if the page is not whole."""
+    """Return every file by its path; raises `PageError` if the page is not whole."""
     found: Mapping[str, Path] = {
         f"/{each.relative_to(directory)}": each
         for each in sorted(directory.rglob("*"))
@@ -88,7 +88,7 @@ def load(directory: Path = PAGE) -> dict[str, File]:
 
 
 def settings(base_topic: str) -> dict[str, File]:
-    """What the page has to know of this server, for `/settings.json`."""
+    """Return what the page has to know of this server, for `/settings.json`."""
     return {"/settings.json": made(json.dumps({"base_topic": base_topic}).encode(), ".json")}
 
 

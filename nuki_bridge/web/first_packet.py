@@ -38,7 +38,7 @@ class Packets:
         self._header = bytearray()
 
     def feed(self, data: bytes) -> int:
-        """How many packets begin in `data`; raises `BadPacket` if one is too large."""
+        """Return how many packets begin in `data`; raises `BadPacket` if one is too large."""
         count, position = 0, 0
         while position < len(data):
             if self._left:
@@ -71,7 +71,7 @@ class Connect:
     """Properties of MQTT 5 that may stay."""
 
     def as_guest(self, username: str, password: str | None, client_id: str) -> bytes:
-        """The packet under this account."""
+        """Return the packet under this account."""
         flags = 0x02 | 0x80 | (0x40 if password is not None else 0)  # clean start, username, password
         body = _text(b"MQTT") + bytes((self.version, flags)) + self.keep_alive
         if self.version == 5:
@@ -98,7 +98,7 @@ def find_connect(data: bytes | bytearray) -> int:
 
 
 def read_connect(packet: bytes) -> Connect:
-    """The CONNECT that `packet` is, to its last byte; raises `BadPacket`."""
+    """Return the CONNECT that `packet` is, to its last byte; raises `BadPacket`."""
     reader = _Reader(packet)
     reader.take(1)
     while reader.take(1)[0] >= 0x80:
@@ -127,7 +127,7 @@ def read_connect(packet: bytes) -> Connect:
 
 
 def is_accepted(answer: bytes) -> bool | None:
-    """The broker's first packet says that it accepts; None if more bytes are needed."""
+    """Return whether the broker's first packet says that it accepts; None if more bytes are needed."""
     if len(answer) < 4:
         return None
     if answer[0] != 0x20:
@@ -161,7 +161,7 @@ class _Reader:
         return self.take(size)
 
     def block(self) -> bytes:
-        """Properties behind their length."""
+        """Return the properties behind their length."""
         header = bytearray(self.take(1))
         while header[-1] >= 0x80:
             if len(header) == 4:
@@ -171,7 +171,7 @@ class _Reader:
 
 
 def _kept(block: bytes) -> bytes:
-    """Those of a CONNECT's properties that say nothing but how to talk."""
+    """Return those of a CONNECT's properties that say nothing but how to talk."""
     reader, kept = _Reader(block), b""
     while not reader.at_end:
         number = reader.take(1)[0]
@@ -190,7 +190,7 @@ def _kept(block: bytes) -> bytes:
 
 
 def _length(header: bytes | bytearray) -> tuple[int, int]:
-    """The remaining length in a fixed header, and the header's size."""
+    """Return the remaining length in a fixed header, and the header's size."""
     value = 0
     for place, byte in enumerate(header[1:]):
         value |= (byte & 0x7F) << 7 * place

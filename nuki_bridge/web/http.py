@@ -57,7 +57,7 @@ _ONCE = ("host", "origin", "content-length")
 
 
 def parse(data: bytes) -> Head:
-    """The request whose head, with the empty line, is `data`; raises `BadRequest`."""
+    """Return the request whose head, with the empty line, is `data`; raises `BadRequest`."""
     line, *rest = data.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     match = _LINE.fullmatch(line)
     if match is None:
@@ -90,7 +90,7 @@ def answer(
     head_only: bool = False,
     closes: bool = False,
 ) -> bytes:
-    """A whole answer; without its body if `head_only`, and saying that the connection ends if `closes`."""
+    """Return a whole answer; without its body if `head_only`, and saying that the connection ends if `closes`."""
     lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
     described = {"Content-Type": content_type} if body else {}
     length = {} if status is HTTPStatus.NOT_MODIFIED else {"Content-Length": str(len(body))}

@@ -17,7 +17,7 @@ _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
 def lean(script: str) -> str:
-    """A script without comments and indentation; it must have no text of several lines (template literal)."""
+    """Return a script without comments and indentation; it must have no text of several lines (template literal)."""
     return _INDENT.sub("", _LINE.sub("", _CAST.sub("", _BLOCK.sub("", script))))
 
 

@@ -73,7 +73,7 @@ class Limits:
         return len(self._places)
 
     def place(self, address: str) -> Place | None:
-        """A place for a new connection from this IP address; None if there is none.
+        """Return a place for a new connection from this IP address; None if there is none.
 
         When all are taken, the oldest connection that no broker has accepted gives way.
         """
@@ -99,7 +99,7 @@ class Limits:
             place.client.connections -= 1
 
     def wait_s(self, place: Place, tunnel: Allowance, packets: int) -> float:
-        """How long so many packets of a tunnel have to wait before they are passed on."""
+        """Return how long so many packets of a tunnel have to wait before they are passed on."""
         waits = [tunnel.owe(packets)]
         if place.client.counted:
             waits.append(place.client.packets.owe(packets))
@@ -122,7 +122,7 @@ class Limits:
 
 
 def _key(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 that a home has of IPv6."""
+    """Return what counts as one client: an IPv4 address, or the /64 that a home has of IPv6."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped

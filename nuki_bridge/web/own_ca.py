@@ -53,7 +53,7 @@ def prepare(state_dir: Path, names: Sequence[str]) -> Path:
 
 
 def issue(folder: Path, names: Sequence[str]) -> Path:
-    """A new server certificate with its key for `names`; gives the file."""
+    """Return a new server certificate with its key for `names`; gives the file."""
     file = folder / SERVER_FILE
     with TemporaryDirectory(dir=folder) as place:
         csr, key, certificate = (Path(place) / each for each in ("csr", "key", "certificate"))
@@ -125,7 +125,7 @@ def _write_config(place: Path, names: Sequence[str]) -> Path:
 
 
 def _range(address: str) -> str:
-    """An address with the mask of all its bits."""
+    """Return an address with the mask of all its bits."""
     ip = ipaddress.ip_address(address)
     return f"{ip}/255.255.255.255" if ip.version == 4 else f"{ip.exploded}/{':'.join(['ffff'] * 8)}"
 

@@ -198,7 +198,7 @@ class Tunnel:
                 return found
 
     async def _first_packet(self) -> tuple[Connect, bytes]:
-        """The CONNECT, and what came behind it."""
+        """Return the CONNECT, and what came behind it."""
         early = self._early
         while not (size := find_connect(early)) or len(early) < size:
             early += await self._read()
@@ -206,7 +206,7 @@ class Tunnel:
         return connect, bytes(early[size:])
 
     def _with_account(self, connect: Connect) -> bytes:
-        """The CONNECT as the broker gets it."""
+        """Return the CONNECT as the broker gets it."""
         client = self._place.client
         if connect.has_account:
             if client.counted and client.logins.empty:
@@ -316,7 +316,7 @@ class Tunnel:
 
 
 def _content(event: object) -> bytes:
-    """What a frame carries of the stream; raises `BadPacket` for text."""
+    """Return what a frame carries of the stream; raises `BadPacket` for text."""
     if not isinstance(event, Frame):
         return b""
     if event.opcode is Opcode.TEXT:
