@@ -294,6 +294,32 @@ class Bluez:
             self._unusable(_blocked(adapter) or f"adapter {adapter} is powered off: `bluetoothctl power on`", adapter)
 
 
+class QuietBus(MessageBus):
+    """A connection of bleak to the bus that does not have D-Bus start a bluetoothd which was stopped."""
+
+    async def call(self, msg: Message) -> Message:
+        """Send a message and return its answer; see `MessageBus.call`."""
+        return await super().call(_quiet(msg))
+
+    def send(self, msg: Message) -> Any:
+        """Send a message; see `MessageBus.send`."""
+        return super().send(_quiet(msg))
+
+
+def _quiet(msg: Message) -> Message:
+    if msg.destination == BLUEZ:
+        msg.flags = MessageFlag(msg.flags | MessageFlag.NO_AUTOSTART)
+    return msg
+
+
+def keep_bleak_quiet() -> None:
+    """Let bleak use `QuietBus`; an exchange under way when somebody stops bluetoothd would have it started again."""
+    from bleak.backends.bluezdbus import client, manager
+
+    for module in (client, manager):
+        vars(module)["MessageBus"] = QuietBus
+
+
 def forget_bleak_cache() -> None:
     """Make bleak start afresh after a loss of adapter, bluetoothd or bus.
 

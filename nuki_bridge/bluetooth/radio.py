@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from nuki_bridge.bluetooth.bluez import CALL_S, Bluez, forget_bleak_cache
+from nuki_bridge.bluetooth.bluez import CALL_S, Bluez, forget_bleak_cache, keep_bleak_quiet
 from nuki_bridge.bluetooth.gatt import DISCONNECT_S, BluezLink
 from nuki_bridge.bluetooth.link import OnData, RadioStatus
 from nuki_bridge.bluetooth.revival import Revival
@@ -42,6 +42,7 @@ class BluezRadio:
     """
 
     def __init__(self, adapter: str | None = None, heartbeat: Heartbeat | None = None) -> None:
+        keep_bleak_quiet()
         self._heartbeat = heartbeat or Heartbeat()
         self._wake = asyncio.Event()
         self.bluez = Bluez(adapter, self._wake.set)

@@ -8,11 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from bleak.backends.bluezdbus import client as bleak_client
+from bleak.backends.bluezdbus import manager as bleak_manager
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError
+from dbus_fast.constants import MessageFlag
+from dbus_fast.message import Message
 
 from nuki_bridge.bluetooth import bluez as bluez_module
 from nuki_bridge.bluetooth.bluez import ADAPTER, DEVICE, MONITORS, Bluez
 from nuki_bridge.bluetooth.gatt import _explain, _StaleServices
+from nuki_bridge.bluetooth.radio import BluezRadio
 from nuki_bridge.bluetooth.scan import _OR_PATTERNS, LOOK_AGAIN_S, QUIET_S, Scanner
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound
 from nuki_bridge.protocol import codes
@@ -277,3 +282,13 @@ def test_remembered_service_data_is_noted() -> None:
     known["/org/bluez/hci0/dev_2"] = {DEVICE: {"Address": "54:D2:72:00:00:00"}}
     bluez._choose(known)
     assert bluez.with_service_data == {ADDRESS}
+
+
+def test_what_bleak_asks_of_bluez_does_not_start_a_bluetoothd_that_was_stopped() -> None:
+    BluezRadio()
+    for module in (bleak_client, bleak_manager):
+        assert vars(module)["MessageBus"] is bluez_module.QuietBus
+    asked = bluez_module._quiet(Message(destination="org.bluez", path="/", interface=DEVICE, member="Connect"))
+    assert asked.flags is MessageFlag.NO_AUTOSTART
+    other = bluez_module._quiet(Message(destination="org.freedesktop.DBus", path="/", member="AddMatch"))
+    assert other.flags is MessageFlag.NONE
