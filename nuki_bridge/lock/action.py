@@ -216,7 +216,7 @@ class ActionRun:
         opens = lock.config is not None and lock.config.auto_unlatch
         alias = lock.profile.auto_unlatch.get(self._action) if opens else None
         self._traces = Traces(lock.profile, self._action, crowded=crowded, alias=alias)
-        self._finding = None
+        self._finding, self._in_sight_until = None, math.inf
         self._give_up_at = lock.clock() + ACTION_TIMEOUT_S
         if self._sent is None:
             self._sent = evidence.sends(self._action, self._suffix)
