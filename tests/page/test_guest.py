@@ -447,11 +447,11 @@ def test_every_view_fits_and_is_accessible(
     guest.hold("unlock", SHORT_MS)
     look("hint")
     guest.hold("unlock", HOLD_MS)
-    wait_for(".note.failed, .note.warning, .state.unlocked")
+    wait_for(".words .note.failed, .words .note.warning, .state.unlocked")
     look("after")
     stage.cable.mutes = lambda data: b"/write" in data and len(data) > 140
     guest.tap(guest.find(".press"))
-    wait_for(".note.warning")
+    wait_for(".words .note.warning")  # not the one about Bluetooth, which shows while there is no connection
     look("lost")
     guest.driver.execute_script("document.querySelector('.hold.unlatch').click()")
     wait_for("dialog")
