@@ -63,7 +63,7 @@ def new_phone(stage: Stage, tmp_path: Path) -> Iterator[NewPhone]:
 
 def log_in(phone: Phone, account: str = "owner", *, keeps: bool = False) -> None:
     phone.open()
-    phone.touch(phone.until(lambda: phone.find("form ~ .plain:last-of-type")), 90)
+    phone.touch(phone.until(lambda: phone.find("form ~ .plain")), 90)
     phone.until(lambda: phone.find("[autocomplete=username]")).clear()
     phone.find("[autocomplete=username]").send_keys(account)
     phone.find("[autocomplete=current-password]").send_keys(password(account))

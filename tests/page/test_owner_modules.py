@@ -13,7 +13,7 @@ from nuki_bridge.bridge.requests import TABLES
 from nuki_bridge.lock.wall_clock import TIMEZONES
 from nuki_bridge.owner import lock_config
 from nuki_bridge.web.lean import lean
-from tests.page.known import NPM, PAGE, ROOT
+from tests.page.known import PAGE, ROOT
 from tests.page.modules import guest_files, imported, node
 
 OWNER_SIZE = 120 * 1024
@@ -131,7 +131,7 @@ def test_an_owners_page_is_small_and_a_guest_loads_nothing_of_it() -> None:
     }
     names = guest_files() | owners | {"index.html", "sw.js", "icons/icon.svg", "icons/icon-192.png"}
     sizes = {}
-    for path in [*(PAGE / name for name in names), NPM / "tweetnacl" / "nacl-fast.js"]:
+    for path in [*(PAGE / name for name in names), PAGE / "vendor" / "nacl-fast.js"]:
         content = lean(path.read_text()).encode() if path.suffix == ".js" else path.read_bytes()
         sizes[str(path)] = len(gzip.compress(content, 9))
     assert sum(sizes.values()) <= OWNER_SIZE, sizes
