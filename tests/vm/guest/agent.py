@@ -50,7 +50,7 @@ class Door:
     async def appear(self) -> None:
         """Plug the adapter in and put the lock on the air."""
         self.lock = load_locks(self._memory)[0] if self._memory.exists() else VirtualLock(ADDRESS, NUKI_ID, pin=PIN)
-        self.lock.audit = Trail(self._audit)
+        self.lock.device.audit = Trail(self._audit)
         self.lock.device.on_memory_changed = self.save
         await self.air.add(self.lock, interval_s=0.2)
         await self.air.plug_in()
