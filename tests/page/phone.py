@@ -238,3 +238,7 @@ def credential_of(phone: Phone) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+NewPhone = Callable[..., Phone]
+"""Starts a phone: its name, and the options of `chromium`."""

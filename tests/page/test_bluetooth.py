@@ -25,13 +25,6 @@ KEY = bytes(range(32))
 At = Callable[..., tuple[Phone, Radio]]
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    running = Stage(tmp_path_factory.mktemp("stage"))
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def at(stage: Stage, tmp_path: Path) -> Iterator[At]:
     """Puts a phone in front of a lock; at the end nothing has met what the page's rules forbid."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +12,11 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.page.known import CHECKS, known, vectors
-from tests.page.phone import Phone, chromium, credential_of, secrets_on_disk
+from tests.page.phone import NewPhone, Phone, chromium, credential_of, secrets_on_disk
 from tests.page.stage import Stage
 
 HOLD_MS, LONG_MS, SHORT_MS = 750, 1400, 250
-NewPhone = Callable[..., Phone]
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    running = Stage(tmp_path_factory.mktemp("stage"))
-    yield running
-    running.stop()
-    assert "Traceback" not in running.log
-
-
-@pytest.fixture
-def new_phone(stage: Stage, tmp_path: Path) -> Iterator[NewPhone]:
-    """Starts phones; at the end none of them has met what the page's rules forbid, or a fault of a script."""
-    phones: list[Phone] = []
-
-    def start(name: str = "phone", **options: Any) -> Phone:
-        phones.append(chromium(options.pop("url", stage.url), tmp_path / name, **options))
-        return phones[-1]
-
-    yield start
-    for phone in phones:
-        phone.quit()
-    heard = [line for phone in phones for line in phone.heard]
-    assert not [
-        line for line in heard if "Content Security Policy" in line or "Uncaught" in line or "TypeError" in line
-    ]
 
 
 @pytest.fixture

@@ -14,14 +14,6 @@ from tests.page.webkit import WebKitPhone, webkit
 HOLD_MS, SHORT_MS = 750, 250
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    running = Stage(tmp_path_factory.mktemp("stage"))
-    yield running
-    running.stop()
-    assert "Traceback" not in running.log
-
-
 @pytest.fixture
 def phone(stage: Stage, tmp_path: Path) -> Iterator[WebKitPhone]:
     with webkit(stage.url, tmp_path / "phone") as started:
