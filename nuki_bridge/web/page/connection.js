@@ -115,3 +115,9 @@ export class Connection extends EventTarget {
     this.dispatchEvent(new Event("status"));
   }
 }
+
+/** The topic below which the bridge listens, as the server has it. @returns {Promise<string>} */
+export async function baseTopic() {
+  const found = await fetch("settings.json").then((answer) => answer.json()).catch(() => ({}));
+  return typeof found.base_topic === "string" ? found.base_topic : "nuki";
+}

@@ -1,5 +1,6 @@
 /** The owner's broker account: asked for, and kept on the phone only if that is wanted. */
 
+import { baseTopic } from "../connection.js";
 import { House } from "./house.js";
 
 const NAME = "owner";
@@ -49,10 +50,4 @@ export async function logout(store) {
 export function drop() {
   house?.close();
   house = null;
-}
-
-/** The topic below which the bridge is, as the server has it. @returns {Promise<string>} */
-async function baseTopic() {
-  const found = await fetch("settings.json").then((answer) => answer.json()).catch(() => ({}));
-  return typeof found.base_topic === "string" ? found.base_topic : "nuki";
 }

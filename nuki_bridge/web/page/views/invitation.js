@@ -1,5 +1,6 @@
 /** An invitation whose code is at hand: it is redeemed when the guest says so. */
 
+import { baseTopic } from "../connection.js";
 import { lookup, shown } from "../invitation.js";
 import { codeOf } from "../problem.js";
 import { redeem } from "../redeem.js";
@@ -13,12 +14,6 @@ const OVER = new Set(["expired", "redeemed", "revoked", "unknown"]);
 function beforeHomeScreen() {
   const isApple = /iPhone|iPad|iPod/.test(navigator.userAgent) || (/Mac/.test(navigator.platform) && navigator.maxTouchPoints > 1);
   return isApple && !(/** @type {any} */ (navigator).standalone || matchMedia("(display-mode: standalone)").matches);
-}
-
-/** The topic below which the bridge listens, as the server has it. @returns {Promise<string>} */
-async function baseTopic() {
-  const found = await fetch("settings.json").then((answer) => answer.json()).catch(() => ({}));
-  return typeof found.base_topic === "string" ? found.base_topic : "nuki";
 }
 
 /** @param {import("../app.js").Page} page @param {import("../app.js").Place} place @returns {import("../app.js").Shown} */
