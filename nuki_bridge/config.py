@@ -20,8 +20,7 @@ from nuki_bridge.kinds import Secret as Secret
 from nuki_bridge.kinds import TlsSettings as TlsSettings
 from nuki_bridge.kinds import fold_file, host, password, password_file, port, tls, topic
 from nuki_bridge.lock_name import lock_name_mistake
-from nuki_bridge.protocol.action_names import ACTIONS, action_named
-from nuki_bridge.protocol.codes import Action
+from nuki_bridge.protocol.action_names import ACTION_WORDS, action_word
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, text
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class BluetoothSettings:
 @dataclass(frozen=True, slots=True)
 class LockSettings:
     """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `connection` None is what suits its kind,
-    `pin` 4 or 6 digits, `actions` None allows every one.
+    `pin` 4 or 6 digits, `actions` None allows every one; the lock's kind tells what each of these words means.
 
     `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
     """
@@ -79,7 +78,7 @@ class LockSettings:
     address: str | None = None
     connection: Literal["persistent", "on-demand"] | None = None
     pin: Secret | None = None
-    actions: frozenset[Action] | None = None
+    actions: frozenset[str] | None = None
     official_api: bool = False
     states_every: int | None = None
 
@@ -198,16 +197,16 @@ def _name(page: Page, node: Node, path: str) -> str:
     return name
 
 
-def _actions(page: Page, node: Node, path: str) -> frozenset[Action]:
+def _actions(page: Page, node: Node, path: str) -> frozenset[str]:
     if node.id != "sequence":
         raise Wrong("must be a list such as [lock, unlock]; without the key every action is allowed")
     actions = set()
     for index, item in enumerate(node.value):
-        action = action_named(item.value) if is_a(item, "str") else None
+        action = action_word(item.value) if is_a(item, "str") else None
         if action is not None:
             actions.add(action)
         else:
-            *most, last = *ACTIONS, "open"
+            *most, last = ACTION_WORDS
             page.mistake(line_of(item), f"{path}[{index}]", f"must be {', '.join(most)} or {last}")
     return frozenset(actions)
 

@@ -17,6 +17,7 @@ from nuki_bridge.bridge.adapter import Adapter
 from nuki_bridge.bridge.info import summary
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.ports import Ports
+from nuki_bridge.bridge.running_lock import allowed_of
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.owner.call import Answer
 from nuki_bridge.protocol.codes import name_of
@@ -68,8 +69,8 @@ def _describe(member: Member) -> dict[str, Any]:
         states = member.lock.states
         told["state"] = None if states is None else member.lock.profile.state_word(states.lock_state)
         told |= report.link(member.lock)
-    allowed = member.settings.actions if member.settings is not None else None
-    told["actions"] = None if allowed is None else sorted(name_of(each) for each in allowed)
+    allowed = allowed_of(member.settings, member.profile)
+    told["actions"] = None if allowed is None else sorted(member.profile.action_word(each) for each in allowed)
     return told
 
 

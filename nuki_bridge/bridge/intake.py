@@ -25,6 +25,7 @@ from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.owned_lock import OwnedLock
+from nuki_bridge.protocol.action_names import Words
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requests
@@ -115,7 +116,7 @@ class Intake:
             self._flooded(lane, message)
             return
         try:
-            request = topics.parse(self._base(), message, self._declared)
+            request = topics.parse(self._base(), message, self._declared, self._words)
         except RefusedRequest as error:
             answered = self._answers.turn_away(error.request, error)
             if error.code == "retained_command":
@@ -153,7 +154,7 @@ class Intake:
         if not lane.answers() and not is_new:
             return
         try:
-            request = topics.parse(self._base(), message, self._declared)
+            request = topics.parse(self._base(), message, self._declared, self._words)
         except RefusedRequest as error:
             request = error.request
         if request is not None:
@@ -163,7 +164,7 @@ class Intake:
     def swept(self, message: Incoming) -> None:
         """What a guest had left retained was removed: say so, unless there is much of it."""
         try:
-            topics.parse(self._base(), message, self._declared)
+            topics.parse(self._base(), message, self._declared, self._words)
         except RefusedRequest as error:
             self._answers.turn_away(error.request, error)
 
@@ -230,6 +231,10 @@ class Intake:
         if member.running is None:
             raise RequestError("not_paired", f"{name} is not paired; pair it first (bridge/request/pair)")
         return member, member.running
+
+    def _words(self, name: str) -> Words:
+        """Return the words of a lock's kind; raises `RequestError` if it is not known."""
+        return self._member(name, for_guest=False)[1].owned.lock.profile
 
     async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]]) -> None:
         """Do the work and publish what came of it."""

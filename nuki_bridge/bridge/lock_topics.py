@@ -1,4 +1,4 @@
-"""What is retained of one lock: availability, state, door, battery, status, users, invitations."""
+"""What is retained of one lock: availability, state, continuous mode, door, battery, status, users, invitations."""
 
 from __future__ import annotations
 

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from nuki_bridge.bridge.running_lock import RunningLock, connection_of
+from nuki_bridge.bridge.running_lock import RunningLock, allowed_of, connection_of
 from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.lock import Lock
-from nuki_bridge.lock.profile import SMART_LOCK, profile_of
+from nuki_bridge.lock.profile import SMART_LOCK, Profile, profile_of
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.owner.refused_pins import RefusedPins
-from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
@@ -66,17 +65,21 @@ class Member:
     @property
     def connection(self) -> str:
         """How the lock is kept in touch with: `persistent` or `on-demand`."""
-        paired = self.paired
-        return connection_of(self.settings, SMART_LOCK if paired is None else profile_of(paired.family)).value
+        return connection_of(self.settings, self.profile).value
+
+    @property
+    def profile(self) -> Profile:
+        """What this kind of lock can do; a Smart Lock's while it is not paired."""
+        return SMART_LOCK if self.paired is None else profile_of(self.paired.family)
 
     def check_allowed(self, action: int) -> None:
-        """Raises `RequestError` if the configuration does not let MQTT do this `Action` to the lock, known or not."""
-        allowed = self.settings.actions if self.settings is not None else None
+        """Raises `RequestError` if the configuration does not let MQTT do this action to the lock, known or not."""
+        profile = self.profile
+        allowed = allowed_of(self.settings, profile)
         if allowed is not None and action not in allowed:
-            names = ", ".join(sorted(name_of(each) for each in allowed)) or "none"
-            raise RequestError(
-                "action_not_allowed", f"{self.name} does not take {name_of(action)} over MQTT; allowed: {names}"
-            )
+            names = ", ".join(sorted(profile.action_word(each) for each in allowed)) or "none"
+            word = profile.action_word(action)
+            raise RequestError("action_not_allowed", f"{self.name} does not take {word} over MQTT; allowed: {names}")
 
     @property
     def address(self) -> str | None:

@@ -15,12 +15,14 @@ from nuki_bridge.lock.profile import Profile
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import advanced_config, lock_config
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
-from nuki_bridge.protocol.codes import DoorState, name_of
+from nuki_bridge.protocol.codes import DoorState, NukiState, name_of
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
 from nuki_bridge.store import PairedLock
 
 ONLINE = b"online"
 OFFLINE = b"offline"
+ON = b"on"
+OFF = b"off"
 
 _CONFIG_FIELDS = (
     "auto_unlatch",
@@ -54,6 +56,8 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
     if states is None:
         return payloads
     payloads["state"] = lock.profile.state_word(states.lock_state).encode()
+    if lock.profile.modes:
+        payloads["continuous_mode"] = ON if states.nuki_state == NukiState.CONTINUOUS_MODE else OFF
     door = state_json.door_word(states)
     if door is not None and (had_door or states.door_state != DoorState.UNAVAILABLE):
         payloads["door"] = door.encode()

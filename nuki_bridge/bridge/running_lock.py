@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,8 @@ from nuki_bridge.sharing.invited_users import InvitedUsers
 from nuki_bridge.sharing.relay import Relay
 from nuki_bridge.store import PairedLock, Store
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -62,6 +65,29 @@ def connection_of(settings: LockSettings | None, profile: Profile) -> Connection
     """Return how a lock of that kind is kept in touch with."""
     configured = settings.connection if settings is not None else None
     return ConnectionMode(configured or profile.connection)
+
+
+def allowed_of(settings: LockSettings | None, profile: Profile) -> Collection[int] | None:
+    """Return the actions of a lock of that kind that MQTT may ask for; None for all."""
+    if settings is None or settings.actions is None:
+        return None
+    return {action for word in settings.actions if (action := profile.names.find(word)) is not None}
+
+
+def warn(name: str, settings: LockSettings | None, profile: Profile) -> None:
+    """Warn of what the configuration says of a lock and does not suit its kind."""
+    if settings is None:
+        return
+    if profile.rings and settings.connection == "persistent":
+        log.warning(
+            "%s: connection: persistent keeps a link to %s, which tells of no ring and lets nobody else in meanwhile, "
+            "and empties its batteries; leave it out",
+            name,
+            profile.kind,
+        )
+    for word in sorted(settings.actions or ()):
+        if profile.names.find(word) is None:
+            log.warning("%s: actions allows %s, which %s does not have", name, word, profile.kind)
 
 
 def configured_pin(settings: LockSettings | None) -> str | None:
@@ -168,6 +194,7 @@ class RunningLock:
 
     def begin(self, tasks: Tasks) -> None:
         """Publish what there is to say and keep in touch with the lock from now on."""
+        warn(self._given.name, self._given.settings(), self._lock.profile)
         self.topics.begin(self)
         self.topics.update()
         self._show_invitations()
@@ -197,6 +224,7 @@ class RunningLock:
     def reconfigured(self, *, another_pin: bool) -> None:
         """Keep in touch as the configuration now says, and use its PIN if that is another one; no link is dropped."""
         settings = self._given.settings()
+        warn(self._given.name, settings, self._lock.profile)
         if another_pin:
             self.owned.pin.use_own()
         lock, states_every_s = self.owned.lock, settings.states_every if settings is not None else None
@@ -208,8 +236,7 @@ class RunningLock:
     @property
     def allowed(self) -> Collection[int] | None:
         """The actions that MQTT may ask for; None for all."""
-        settings = self._given.settings()
-        return settings.actions if settings is not None else None
+        return allowed_of(self._given.settings(), self._lock.profile)
 
     def _family(self) -> Family:
         return self._lock.paired.family

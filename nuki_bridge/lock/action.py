@@ -35,7 +35,6 @@ from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.lock.turn import TurnRefusals
 from nuki_bridge.protocol.codes import (
-    Action,
     Command,
     Completion,
     ErrorCode,
@@ -122,7 +121,7 @@ class ActionRun:
     def __init__(
         self,
         lock: ActionContext,
-        action: Action,
+        action: int,
         deadline: float,
         suffix: str | None,
         only_if: Collection[int] | None = None,

@@ -31,7 +31,7 @@ from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError
 from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.profile import Profile
-from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LogType, Trigger, open_enum
+from nuki_bridge.protocol.codes import Completion, ErrorCode, LogType, Trigger, open_enum
 from nuki_bridge.protocol.log_entries import LogEntry, LogEntryCount, RequestLogEntries
 from nuki_bridge.protocol.messages import NAME_SIZE, KeyturnerStates, Status
 from nuki_bridge.store import PairedLock
@@ -55,7 +55,7 @@ REFUSALS = frozenset({Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTE
 class Sent:
     """An action on its way: what is needed to know its entry again."""
 
-    action: Action
+    action: int
     suffix: str | None
     at: float
     """When the mark was read, on `Lock.clock`."""
@@ -106,7 +106,7 @@ class Evidence:
 
     # -- the mark -----------------------------------------------------------------------------------------------------
 
-    def sends(self, action: Action, suffix: str | None) -> Sent:
+    def sends(self, action: int, suffix: str | None) -> Sent:
         """Begin with an action that is about to be sent: from now on the mark is its own alone."""
         self._last = Sent(action, suffix, self._lock.clock(), self._mark if self._is_fresh else None)
         self._is_fresh = False

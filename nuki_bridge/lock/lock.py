@@ -31,7 +31,7 @@ from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.lock.turn import Rank, with_challenge
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.protocol.codes import Action, Command, ErrorCode, IdType
+from nuki_bridge.protocol.codes import Command, ErrorCode, IdType
 from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
@@ -378,7 +378,7 @@ class Lock(Line):
 
     async def perform(
         self,
-        action: Action,
+        action: int,
         timeout_s: float,
         *,
         suffix: str | None = None,

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from nuki_bridge.errors import LockError, NukiError
 from nuki_bridge.lock.profile import Profile
-from nuki_bridge.protocol.codes import Action, Completion, Trigger, name_of
+from nuki_bridge.protocol.codes import Completion, Trigger, name_of
 from nuki_bridge.protocol.messages import KeyturnerStates
 
 TIMER_ROUNDED_S = 2.0
@@ -62,7 +62,7 @@ class Traces:
     `alias` is what the lock makes of the action by its settings.
     """
 
-    def __init__(self, profile: Profile, action: Action, *, crowded: bool = False, alias: int | None = None) -> None:
+    def __init__(self, profile: Profile, action: int, *, crowded: bool = False, alias: int | None = None) -> None:
         self.profile = profile
         self.action = action
         self._alias = alias

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Final, Generic
+from typing import Any, Final, Generic, Protocol
 
 from nuki_bridge.protocol.codes import E_, Action, LockState, OpenerAction, OpenerState
 
 
 def _bare(name: str) -> str:
     return re.sub(r"[\s_'\N{RIGHT SINGLE QUOTATION MARK}-]+", "", name.lower())
+
+
+class Words(Protocol):
+    """The words of one kind of device (a `Profile`)."""
+
+    @property
+    def names(self) -> ActionNames[Any]:
+        """Those of its actions."""
+
+    @property
+    def states(self) -> Mapping[str, int]:
+        """Those of its states."""
 
 
 class ActionNames(Generic[E_]):
@@ -55,10 +67,17 @@ LOCK_STATES: Final[Mapping[str, LockState]] = {state.name.lower(): state for sta
 OPENER_STATES: Final[Mapping[str, OpenerState]] = {state.name.lower(): state for state in OpenerState}
 """The states of an Opener by their names."""
 
-ACTIONS: Final = LOCK_ACTIONS.by_name
-"""What a lock can be asked to do, by its name."""
+_WORDS: Final = {
+    _bare(word): word for kind in (OPENER_ACTIONS, LOCK_ACTIONS) for word in (*kind.aliases, *kind.by_name)
+}
+ACTION_WORDS: Final = tuple(dict.fromkeys((*LOCK_ACTIONS.by_name, "open", *OPENER_ACTIONS.by_name)))
+"""Every action of any kind of device by its name, and `open`, which is another one on each kind."""
 
 
-def action_named(name: str) -> Action | None:
-    """Return the Smart Lock's action of this name in any spelling (see `ActionNames.find`); `open` is `unlatch`."""
-    return LOCK_ACTIONS.find(name)
+def action_word(name: str) -> str | None:
+    """Return in its usual spelling what some kind of device calls an action, None if none does.
+
+    Which action that is, if any, only the kind of device tells: `open` unlatches a Smart Lock's door and has an Opener
+    act on its strike.
+    """
+    return _WORDS.get(_bare(name))

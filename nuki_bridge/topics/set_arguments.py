@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from nuki_bridge.arguments import Arguments, text, with_schema
-from nuki_bridge.protocol.action_names import LOCK_STATES
-from nuki_bridge.protocol.codes import LockState
 from nuki_bridge.protocol.messages import SUFFIX_SIZE
 
 
 @with_schema({"type": "array", "minItems": 1, "items": {"type": "string"}})
-def states(value: Any) -> frozenset[LockState]:
-    """States of a lock by their names, in any case; a list with one at least."""
+def states(value: Any) -> frozenset[str]:
+    """Names of states, in any case; a list with one at least.  `states_named` knows those of the lock's kind."""
     names = [each.strip().lower() for each in value if isinstance(each, str)] if isinstance(value, list) else []
-    if not names or len(names) != len(value) or not set(names) <= LOCK_STATES.keys():
-        raise ValueError(f"must be a list of states: {', '.join(LOCK_STATES)}")
-    return frozenset(LOCK_STATES[each] for each in names)
+    if not names or len(names) != len(value):
+        raise ValueError("must be a list of states, by their names")
+    return frozenset(names)
+
+
+def states_named(names: frozenset[str], known: Mapping[str, int]) -> frozenset[int]:
+    """Return the states of these names, of those that are `known`; raises `ValueError`."""
+    if not names <= known.keys():
+        raise ValueError(f"only_if must be a list of states: {', '.join(known)}")
+    return frozenset(known[each] for each in names)
 
 
 @with_schema({"type": "string", "minLength": 1, "maxLength": SUFFIX_SIZE, "pattern": r"\S"})

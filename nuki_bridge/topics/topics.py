@@ -16,21 +16,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
-from nuki_bridge.protocol.action_names import ACTIONS, action_named
-from nuki_bridge.topics.set_arguments import SET
+from nuki_bridge.topics.set_arguments import SET, states_named
 from nuki_bridge.topics.tree import INBOX, INCOMING, RequestKind
 
 if TYPE_CHECKING:
     from nuki_bridge.arguments import Declaration
     from nuki_bridge.mqtt.message import Incoming
-    from nuki_bridge.protocol.codes import Action, LockState
+    from nuki_bridge.protocol.action_names import Words
 
 MAX_PAYLOAD_SIZE = 16 * 1024
 """Largest payload in bytes of a command or request; larger ones are refused."""
@@ -62,8 +62,8 @@ class Request:
     received_at: float
     correlation_data: bytes | None = None
     expiry_s: int | None = None
-    action: Action | None = None
-    only_if: frozenset[LockState] | None = None
+    action: IntEnum | None = None
+    only_if: frozenset[int] | None = None
     suffix: str | None = None
     session: str = ""
     payload: bytes = field(default=b"", repr=False)
@@ -114,10 +114,12 @@ class RefusedRequest(RequestError):
         self.request = request
 
 
-def parse(base: str, message: Incoming, requests: Requests) -> Request | None:
+def parse(base: str, message: Incoming, requests: Requests, words: Callable[[str], Words]) -> Request | None:
     """Read a message; None if it is none of the bridge's business or only clears a retained command.
 
-    Raises `RefusedRequest`.  Whether the lock exists and what it may be asked is not known here.
+    `words` gives those of a lock's kind by its name, or raises `RequestError` if there is no such lock: the same word,
+    and the same number, is another action on another kind.  Raises `RefusedRequest`.  What a lock may be asked is not
+    known here.
     """
     request = addressed(base, message)
     if request is None:
@@ -153,7 +155,9 @@ def parse(base: str, message: Incoming, requests: Requests) -> Request | None:
     except UnicodeDecodeError:
         raise RefusedRequest(request, "bad_request", "the payload is not UTF-8 text") from None
     request = (
-        _parse_action(request, text) if request.kind is RequestKind.SET else _parse_request(request, text, requests)
+        _parse_action(request, text, words)
+        if request.kind is RequestKind.SET
+        else _parse_request(request, text, requests)
     )
     if request.has_transaction:
         same = json.dumps([payload.read_object(text), request.echo], sort_keys=True)
@@ -218,25 +222,38 @@ def _may_answer_on(base: str, topic: str) -> bool:
 # -- lock actions -----------------------------------------------------------------------------------------------------
 
 
-def _parse_action(request: Request, text: str) -> Request:
+def _parse_action(request: Request, text: str, words: Callable[[str], Words]) -> Request:
     word: object = text
+    only_if: frozenset[str] | None = None
     if text[:1] in ("{", "[", '"'):
         values, request = _read_object(request, text)
         try:
             checked = SET.check({key: value for key, value in values.items() if key != "action"})
         except ValueError as error:
             raise RefusedRequest(request, "bad_request", str(error)) from None
-        request = replace(request, only_if=checked.get("only_if"), suffix=checked.get("as"))
+        only_if = checked.get("only_if")
+        request = replace(request, suffix=checked.get("as"))
         word = values.get("action")
         if not isinstance(word, str):
             raise RefusedRequest(request, "bad_request", "action is missing or not a text; it names a lock action")
     assert isinstance(word, str)
-    action = action_named(word)
+    assert request.lock is not None
+    try:
+        known = words(request.lock)
+    except RequestError as error:
+        raise RefusedRequest(request, error.code, str(error)) from None
+    action = known.names.find(word)
     if action is None:
         raise RefusedRequest(
-            request, "unknown_action", f"there is no such lock action; allowed are {', '.join(ACTIONS)}"
+            request, "unknown_action", f"there is no such lock action; allowed are {', '.join(known.names.by_name)}"
         )
-    return replace(request, action=action, echo={"action": action.name.lower(), **request.echo})
+    request = replace(request, action=action, echo={"action": action.name.lower(), **request.echo})
+    if only_if is None:
+        return request
+    try:
+        return replace(request, only_if=states_named(only_if, known.states))
+    except ValueError as error:
+        raise RefusedRequest(request, "bad_request", str(error)) from None
 
 
 # -- requests with arguments ------------------------------------------------------------------------------------------

@@ -48,7 +48,16 @@ TABLE: Final = (
     _in("bridge/request/<command>", "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart"),
     _out("bridge/response/<command>", "the answer to such a request, as JSON"),
     _out("<lock>/availability", "`online` or `offline`: can a command reach the lock now", retained=True),
-    _out("<lock>/state", "what the lock itself reported: `locked`, `unlocking`, `unlocked` …", retained=True),
+    _out(
+        "<lock>/state",
+        "what the lock itself reported: `locked`, `unlocking`, `unlocked` …, of an Opener `rto_active`, `open` …",
+        retained=True,
+    ),
+    _out(
+        "<lock>/continuous_mode",
+        "`on` or `off`: does the Opener open whenever it rings; of an Opener only",
+        retained=True,
+    ),
     _out(
         "<lock>/door",
         "`closed`, `open`, `unknown`, `deactivated`, `unavailable`, `calibrating`, `uncalibrated`, `tampered`;"
@@ -60,11 +69,13 @@ TABLE: Final = (
     _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
     _out(
         "<lock>/event",
-        "JSON: a lock action ended, the door moved, a keypad was used, an invitation was redeemed; with who it was",
+        "JSON: a lock action ended, the door moved, the doorbell rang, a keypad was used, an invitation was redeemed;"
+        " with who it was",
     ),
     _in(
         "<lock>/set",
-        "a lock action: `lock`, `unlock`, `unlatch` … or JSON with `action`, `only_if`, `as` and `transaction`",
+        "a lock action: `lock`, `unlock`, `unlatch` …, of an Opener `open`, `activate_rto` …; or JSON with `action`,"
+        " `only_if`, `as` and `transaction`",
     ),
     _out("<lock>/result", "the outcome of a lock action, as JSON"),
     _in("<lock>/request/<command>", "a request to the lock, as JSON"),

@@ -20,6 +20,7 @@ from nuki_bridge.database import FILE_NAME
 from nuki_bridge.errors import BadFrame, ConfigError, RequestError, StoreError
 from nuki_bridge.guest.credential_file import load as load_credential
 from nuki_bridge.home_assistant.announced import Announced
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump, read_object
 from nuki_bridge.protocol.advertisement import APPLE, parse_advertisement
@@ -135,7 +136,7 @@ def message(data: bytes) -> bool:
         response_topic=answer.decode(errors="replace") or None,
     )
     try:
-        request = topics.parse("nuki", heard, REQUESTS)
+        request = topics.parse("nuki", heard, REQUESTS, lambda lock: OPENER if lock == "o" else SMART_LOCK)
     except topics.RefusedRequest as refused:
         said = topics.refused(refused.request, refused.code, str(refused))
     else:

@@ -17,7 +17,6 @@ from nuki_bridge.home_assistant import announcer, discovery
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_ENTITIES
 from nuki_bridge.lock.reading import AdvancedReading
 from nuki_bridge.mqtt.message import Incoming
-from nuki_bridge.protocol.codes import Action
 from tests.unit.house import CLASSIC, ULTRA, House
 from tests.unit.rig import clock
 
@@ -154,7 +153,7 @@ async def test_a_lock_keeps_its_entities_under_another_name(home: Home) -> None:
 
 
 async def test_actions_of_the_configuration_are_all_that_is_offered(tmp_path: Path) -> None:
-    home = Home(tmp_path / "state", LockSettings("front", CLASSIC, actions=frozenset({Action.LOCK, Action.UNLOCK})))
+    home = Home(tmp_path / "state", LockSettings("front", CLASSIC, actions=frozenset({"lock", "unlock"})))
     async with home.running():
         await home.pair()
         assert "payload_open" not in home.components()["lock"]

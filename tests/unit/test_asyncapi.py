@@ -16,8 +16,7 @@ import nuki_bridge
 from nuki_bridge.arguments import Arguments
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.lock import state_json
-from nuki_bridge.protocol.action_names import ACTIONS
-from nuki_bridge.protocol.codes import LockState
+from nuki_bridge.protocol.action_names import ACTION_WORDS, LOCK_STATES, OPENER_ACTIONS, OPENER_STATES
 from nuki_bridge.simulator.control import CONTROLS
 from nuki_bridge.topics import tree
 from tests.documented import channels, document, mistake, validator
@@ -136,16 +135,19 @@ def words(name: str) -> list[str]:
 
 
 def test_states_and_actions_are_those_of_the_program() -> None:
-    assert words("LockState") == [each.name.lower() for each in LockState]
+    assert words("LockState") == list(dict.fromkeys((*LOCK_STATES, *OPENER_STATES)))
     assert set(words("DoorState")) == {*state_json._DOOR_WORDS.values(), "unknown"}
-    assert set(words("Action")) == set(ACTIONS)
+    assert set(words("Action")) == set(ACTION_WORDS)
 
 
 @pytest.mark.parametrize(
     "word",
     [
-        *ACTIONS,
-        "open",
+        *ACTION_WORDS,
+        *OPENER_ACTIONS.aliases,
+        "activateRTO",
+        "deactivateCM",
+        "electricStrikeActuation",
         "LOCK",
         "lock n go",
         "Lock 'n' go",

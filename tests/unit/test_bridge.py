@@ -250,7 +250,7 @@ async def test_lock_out_of_range_is_offline_and_its_state_stays(house: House) ->
 async def test_refusals_that_need_to_know_the_lock(tmp_path: Path) -> None:
     house = House(
         tmp_path / "state",
-        LockSettings("front", CLASSIC, actions=frozenset({Action.LOCK, Action.UNLOCK})),
+        LockSettings("front", CLASSIC, actions=frozenset({"lock", "unlock"})),
         LockSettings("back"),
     )
     async with house.running():

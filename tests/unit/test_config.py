@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nuki_bridge import config
 from nuki_bridge.bridge.requests import REQUESTS
-from nuki_bridge.bridge.running_lock import connection_of
+from nuki_bridge.bridge.running_lock import allowed_of, connection_of
 from nuki_bridge.config import (
     BluetoothSettings,
     DiscoverySettings,
@@ -25,10 +25,8 @@ from nuki_bridge.config import (
     load,
 )
 from nuki_bridge.errors import ConfigError
-from nuki_bridge.lock.profile import SMART_LOCK
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK, Profile
 from nuki_bridge.mqtt.message import Incoming
-from nuki_bridge.protocol.action_names import ACTIONS
-from nuki_bridge.protocol.codes import Action
 from nuki_bridge.topics import topics
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
@@ -36,7 +34,8 @@ EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
 MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, protocol, discovery"
 LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api, states_every"
 ALL_ACTIONS = (
-    "unlock, lock, unlatch, lock_n_go, lock_n_go_unlatch, full_lock, fob_action_1, fob_action_2, fob_action_3 or open"
+    "unlock, lock, unlatch, lock_n_go, lock_n_go_unlatch, full_lock, fob_action_1, fob_action_2, fob_action_3, open, "
+    "activate_rto, deactivate_rto, activate_continuous_mode or deactivate_continuous_mode"
 )
 
 
@@ -110,7 +109,7 @@ log_level: DEBUG
                 address="54:D2:72:AA:BB:CC",
                 connection="on-demand",
                 pin=Secret("012345"),
-                actions=frozenset({Action.LOCK, Action.UNLATCH, Action.LOCK_N_GO}),
+                actions=frozenset({"lock", "open", "lock_n_go"}),
                 official_api=True,
             ),
             LockSettings(name="shed-2"),
@@ -191,16 +190,29 @@ def test_secret_file_loses_only_its_newline(tmp_path: Path, content: str, secret
 
 
 @pytest.mark.parametrize(
-    "spelling",
-    [*ACTIONS, "open", "UNLOCK", "lockngo", "lock-n-go", "lockNgo", "Lock 'n' go", "lockNgoUnlatch", "fullLock"],
+    ("spelling", "profile"),
+    [
+        *((each, SMART_LOCK) for each in (*SMART_LOCK.names.by_name, *SMART_LOCK.names.aliases)),
+        *((each, OPENER) for each in (*OPENER.names.by_name, *OPENER.names.aliases)),
+        *((each, SMART_LOCK) for each in ("UNLOCK", "lockngo", "lock-n-go", "lockNgo", "Lock 'n' go", "fullLock")),
+        *((each, OPENER) for each in ("Open", "activateRTO", "deactivate-rto", "Activate CM", "fobAction1")),
+    ],
 )
-def test_actions_take_every_spelling_that_a_command_takes(tmp_path: Path, spelling: str) -> None:
+def test_actions_take_every_spelling_that_a_command_takes(tmp_path: Path, spelling: str, profile: Profile) -> None:
     heard = Incoming("nuki/front_door/set", spelling.encode(), retain=False, received_at=0.0)
-    asked = topics.parse("nuki", heard, REQUESTS)
+    asked = topics.parse("nuki", heard, REQUESTS, lambda _: profile)
     assert asked is not None
-    assert loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0].actions == frozenset(
-        [asked.action]
-    )
+    settings = loaded(tmp_path, f'locks: [{{name: door, actions: ["{spelling}"]}}]').locks[0]
+    assert allowed_of(settings, profile) == {asked.action}
+
+
+def test_an_action_of_one_kind_of_lock_allows_none_of_another(tmp_path: Path) -> None:
+    """By their numbers lock is deactivate_rto, unlock is activate_rto, and unlatch acts on the strike."""
+    text = "locks: [{name: door, actions: [lock, unlock, unlatch, lock_n_go]}, {name: hall, actions: [activate_rto]}]"
+    door, hall = loaded(tmp_path, text).locks
+    assert allowed_of(door, OPENER) == set()
+    assert allowed_of(hall, SMART_LOCK) == set()
+    assert (allowed_of(LockSettings("a"), OPENER), allowed_of(None, OPENER)) == (None, None)
 
 
 def test_empty_list_of_actions_allows_none(tmp_path: Path) -> None:
@@ -223,7 +235,7 @@ locks:
   - name: shed
     actions: *some
 """
-    both = frozenset({Action.LOCK, Action.UNLOCK})
+    both = frozenset({"lock", "unlock"})
     assert loaded(tmp_path, text).locks == (
         LockSettings("front", connection="on-demand", actions=both),
         LockSettings("back", connection="on-demand", actions=both, official_api=True),
@@ -721,7 +733,7 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
     found = loaded(tmp_path, text.replace("/etc/nuki-bridge/", f"{tmp_path}/"))
     assert found.mqtt == MqttSettings(username="nuki", password=Secret("hunter2"))
     assert found.bluetooth == BluetoothSettings(adapter="hci0")
-    every_action = frozenset(ACTIONS.values())
+    every_action = frozenset(SMART_LOCK.names.by_name)
     assert found.locks == (
         LockSettings(
             "front_door", "54:D2:72:AA:BB:CC", "persistent", pin=Secret("1234"), actions=every_action, states_every=600

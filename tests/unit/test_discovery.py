@@ -148,7 +148,8 @@ def test_commands_are_requests_that_the_bridge_takes() -> None:
 
 
 def asked(topic: str, payload: str) -> topics.Request:
-    request = topics.parse("nuki", Incoming(topic, payload.encode(), retain=False, received_at=0.0), REQUESTS)
+    heard = Incoming(topic, payload.encode(), retain=False, received_at=0.0)
+    request = topics.parse("nuki", heard, REQUESTS, lambda _: SMART_LOCK)
     assert request is not None
     return request
 

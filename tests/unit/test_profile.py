@@ -287,7 +287,7 @@ def test_what_the_wiring_of_an_opener_allows(wiring: int | None, missing: set[Op
 def test_what_an_opener_tells_of_an_action(
     action: OpenerAction, seen: list[KeyturnerStates], completion: str | None
 ) -> None:
-    found = Traces(OPENER, action)  # type: ignore[arg-type]
+    found = Traces(OPENER, action)
     found.accepted = True
     for each in seen:
         found.saw(each)
@@ -325,7 +325,7 @@ def opener(monkeypatch: pytest.MonkeyPatch) -> Rig:
 async def test_the_strike_acts_and_comes_to_rest_with_rto_on(opener: Rig) -> None:
     async with opener.running() as lock:
         seen = len(opener.states)
-        assert (await lock.perform(A.OPEN, 15.0)).completion == "success"  # type: ignore[arg-type]
+        assert (await lock.perform(A.OPEN, 15.0)).completion == "success"
         words = [OPENER.state_word(each.lock_state) for each in opener.states[seen:]]
         assert list(dict.fromkeys(words)) == ["opening", "open", "rto_active"]
     assert len(opener.movements()) == 1
@@ -346,7 +346,7 @@ async def test_only_what_leads_to_a_state_is_sent_again_if_the_log_proves_that_n
         if action in OPENER.modes:
             monkeypatch.setattr(Lock, "profile", replace(OPENER, modes={action: NukiState.DOOR_MODE}))
         try:
-            found = (await lock.perform(action, 15.0)).completion  # type: ignore[arg-type]
+            found = (await lock.perform(action, 15.0)).completion
         except NotExecuted as error:
             found = error.code
         assert found == code

@@ -16,7 +16,6 @@ import pytest
 from nuki_bridge.config import BluetoothSettings, DiscoverySettings, LockSettings, MqttSettings, Secret, Settings
 from nuki_bridge.daemon.reload import Reload
 from nuki_bridge.errors import ConfigError, StoreError
-from nuki_bridge.protocol.codes import Action
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import PairedLock
 from tests.unit.house import CLASSIC, ULTRA, House
@@ -170,7 +169,7 @@ async def test_a_database_that_cannot_be_read_changes_nothing(
 
         with monkeypatch.context() as patch:
             patch.setattr(both.house.store, "locks", fail)
-            await both.use(locks=(replace(FRONT, actions=frozenset({Action.LOCK})), SHED))
+            await both.use(locks=(replace(FRONT, actions=frozenset({"lock"})), SHED))
         assert "cannot be taken into use: nuki-bridge.db is locked" in caplog.text
         assert (await both.house.ask("front/set", "unlock"))["status"] == "ok"
         await both.use()
@@ -197,7 +196,7 @@ async def test_actions_count_at_once_and_keep_the_link(both: Reloading) -> None:
     async with both.running():
         await pair_both(both)
         links = both.link("front"), both.link("shed")
-        await both.use(locks=(replace(FRONT, actions=frozenset({Action.LOCK})), SHED))
+        await both.use(locks=(replace(FRONT, actions=frozenset({"lock"})), SHED))
         assert (await both.house.ask("front/set", "unlock"))["error"] == "action_not_allowed"
         assert (await both.house.ask("shed/set", "unlock"))["status"] == "ok"
         await both.use(locks=(FRONT, SHED))

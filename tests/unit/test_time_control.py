@@ -116,7 +116,7 @@ async def test_what_is_refused(house: House) -> None:
 
 
 async def test_an_action_that_mqtt_may_not_do_cannot_be_planned(tmp_path: Path) -> None:
-    house = House(tmp_path / "state", replace(PIN, actions=frozenset({Action.LOCK})))
+    house = House(tmp_path / "state", replace(PIN, actions=frozenset({"lock"})))
     async with house.running():
         await house.pair(name="front")
         assert await refusal(house, "timecontrol/add", time="06:00", action="unlock") == "action_not_allowed"
@@ -127,7 +127,7 @@ async def test_an_action_that_mqtt_may_not_do_cannot_be_planned(tmp_path: Path) 
 
 async def test_an_entry_that_mqtt_may_not_make_cannot_be_put_to_use_either(tmp_path: Path) -> None:
     """The app, or somebody while the configuration was another one, has left entries that unlock."""
-    house = House(tmp_path / "state", replace(PIN, actions=frozenset({Action.LOCK})))
+    house = House(tmp_path / "state", replace(PIN, actions=frozenset({"lock"})))
     async with house.running():
         await house.pair(name="front")
         for enabled in (True, False):

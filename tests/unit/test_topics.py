@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki_bridge.bridge.requests import REQUESTS
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
-from nuki_bridge.protocol.codes import Action, LockState
+from nuki_bridge.protocol.codes import Action, LockState, OpenerAction, OpenerState
 from nuki_bridge.topics import topics, tree
 from nuki_bridge.topics.topics import RefusedRequest, Request
 from nuki_bridge.topics.tree import RequestKind
 
 
 def parse(base: str, heard: Incoming) -> Request | None:
-    return topics.parse(base, heard, REQUESTS)
+    return topics.parse(base, heard, REQUESTS, lambda lock: OPENER if lock == "intercom" else SMART_LOCK)
 
 
 INBOX = "0123456789abcdef" * 2
@@ -76,6 +77,40 @@ def test_lock_action_is_read(payload: str, action: Action) -> None:
     assert request.reply_to == ("nuki/front_door/result",)
 
 
+def test_the_same_word_is_another_action_on_another_kind_of_lock() -> None:
+    """By their numbers `lock` and `deactivate_rto` are the same, and so are `unlatch` and the strike."""
+    opened = read("nuki/intercom/set", '{"action":"Open","only_if":["RTO_active"]}')
+    assert (opened.action, opened.action.name) == (OpenerAction.OPEN, "OPEN")  # type: ignore[union-attr]
+    assert set(opened.only_if or ()) == {OpenerState.RTO_ACTIVE}
+    assert opened.echo["action"] == "open"
+    assert read("nuki/front_door/set", "open").echo["action"] == "unlatch"
+    assert read("nuki/intercom/set", "activateCM").echo["action"] == "activate_continuous_mode"
+
+
+@pytest.mark.parametrize(
+    ("lock", "payload", "allowed"),
+    [
+        ("intercom", "lock", "activate_rto, deactivate_rto, open, activate_continuous_mode"),
+        ("intercom", "unlock", "activate_rto"),
+        ("intercom", '{"action":"unlatch"}', "activate_rto"),
+        ("intercom", "lock_n_go", "activate_rto"),
+        ("front_door", "activate_rto", "unlock, lock, unlatch"),
+        ("front_door", "activate_cm", "unlock, lock, unlatch"),
+    ],
+)
+def test_an_action_of_another_kind_of_lock_is_unknown(lock: str, payload: str, allowed: str) -> None:
+    error = refusal(f"nuki/{lock}/set", payload)
+    assert error.code == "unknown_action"
+    assert f"allowed are {allowed}" in str(error)
+
+
+def test_a_state_of_another_kind_of_lock_is_refused() -> None:
+    error = refusal("nuki/intercom/set", '{"action":"open","only_if":["unlocked"]}')
+    assert error.code == "bad_request"
+    assert "uncalibrated, locked, rto_active" in str(error)
+    assert refusal("nuki/front_door/set", '{"action":"lock","only_if":["rto_active"]}').code == "bad_request"
+
+
 @pytest.mark.parametrize("payload", ["", "  ", "fly", "none", "button_no_action", "lock\0", "1", '{"action":"fly"}'])
 def test_unknown_action_names_the_allowed_ones(payload: str) -> None:
     error = refusal("nuki/front_door/set", payload)
@@ -126,7 +161,7 @@ def test_states_and_a_name_for_the_log_are_read() -> None:
     [
         ("only_if", [], "only_if must be a list of states"),
         ("only_if", "locked", "only_if must be a list of states"),
-        ("only_if", ["open"], "uncalibrated, locked"),
+        ("only_if", ["open"], "only_if must be a list of states: uncalibrated, locked, unlocking"),
         ("only_if", [1], "only_if must be a list of states"),
         ("only_if", ["locked", None], "only_if must be a list of states"),
         ("as", "", "as must be a printable text"),
@@ -406,7 +441,7 @@ def test_command_filters_do_not_overlap() -> None:
 
 
 def test_retained_filters_and_topics() -> None:
-    kinds = ["availability", "state", "door", "battery", "status", "users", "invitations"]
+    kinds = ["availability", "state", "continuous_mode", "door", "battery", "status", "users", "invitations"]
     assert tree.retained_topics("nuki", "a") == [f"nuki/a/{kind}" for kind in kinds]
     assert tree.retained_filters("nuki") == ["nuki/bridge/info"] + [f"nuki/+/{kind}" for kind in kinds]
 
