@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from nuki_bridge.errors import PageError
+from nuki_bridge.web.bundle import bundled
 from nuki_bridge.web.http import Head, answer
 from nuki_bridge.web.lean import lean, lean_tweetnacl
 
@@ -82,7 +83,10 @@ def load(directory: Path = PAGE) -> dict[str, File]:
     if "/index.html" not in found:
         raise PageError(f"the page's files are not in {directory}; install nuki-bridge again")
     check_tweetnacl(directory / TWEETNACL[1:])
-    files = {path: made(each.read_bytes(), each.suffix) for path, each in found.items()}
+    content = {path: each.read_bytes() for path, each in found.items()}
+    scripts = {path: each.decode() for path, each in content.items() if path.endswith(".js") and path != TWEETNACL}
+    content |= {path: each.encode() for path, each in bundled(scripts).items()}
+    files = {path: made(content[path], each.suffix) for path, each in found.items()}
     files["/"] = files["/index.html"]
     return files
 

@@ -15,13 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nuki_bridge.web import files
 from tests.bench import crowd
 from tests.bench.child import Child
 from tests.bench.table import spread
 from tests.integration.daemon import CLASSIC
 from tests.integration.guarded import password
-from tests.page.modules import guest_files, imported
+from tests.page.modules import guest_paths, owner_paths, weights
 from tests.page.phone import Phone, chromium
 from tests.page.stage import Stage
 
@@ -48,23 +47,6 @@ return all.reduce((sum, each) => sum + (each.transferSize ? each.encodedBodySize
 """Bytes from the network, without the heads of answers."""
 
 
-def guest_names() -> set[str]:
-    """Paths of all that a guest's browser loads to show a door."""
-    names = {f"/{name}" for name in guest_files()}
-    return names | {"/", "/sw.js", files.TWEETNACL, "/icons/icon.svg", "/icons/icon-192.png"}
-
-
-def owner_names() -> set[str]:
-    """Those of an owner's."""
-    return guest_names() | {f"/{name}" for name in imported("owner/main.js")} | {"/owner/owner.css"}
-
-
-def weight(names: Iterable[str]) -> int:
-    """Bytes of these files as they travel."""
-    served = files.load()
-    return sum(len(served[name].packed or served[name].plain) for name in names)
-
-
 def measure(actions: int, starts: int) -> dict[str, Any]:
     """So many actions each way, so many starts of each kind."""
     with tempfile.TemporaryDirectory(prefix="nuki-bridge-bench-") as temporary:
@@ -76,10 +58,14 @@ def measure(actions: int, starts: int) -> dict[str, Any]:
         finally:
             stage.stop()
     return {
-        "size_kib": {"guest": weight(guest_names()) / 1024, "owner": weight(owner_names()) / 1024},
+        "size_kib": {"guest": _kib(guest_paths()), "owner": _kib(owner_paths())},
         **found,
-        "crowd": asyncio.run(crowd.measure(guest_names())),
+        "crowd": asyncio.run(crowd.measure(guest_paths())),
     }
+
+
+def _kib(paths: Iterable[str]) -> float:
+    return sum(weights(paths).values()) / 1024
 
 
 # -- starting ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.page.known import CHECKS, known, vectors
+from tests.page.modules import guest_paths, imported, top_names
 from tests.page.phone import NewPhone, Phone, chromium, credential_of, secrets_on_disk
 from tests.page.stage import Stage
 
@@ -461,3 +462,17 @@ def test_modules_compute_the_known_answers_in_the_browser(stage: Stage, new_phon
         known(),
     )
     assert count > 200
+
+
+def test_what_a_guest_loads_is_what_is_weighed(stage: Stage, new_phone: NewPhone) -> None:
+    """The modules come as one script, whose names hide nothing that a browser has."""
+    browser = new_phone()
+    browser.open()
+    browser.shows("Enter your code")
+    loaded = browser.run("return performance.getEntriesByType('resource').map((each) => new URL(each.name).pathname)")
+    scripts = {path for path in loaded if path.endswith((".js", ".css"))}
+    assert scripts == {path for path in guest_paths() if path.endswith((".js", ".css"))} - {"/sw.js"}
+    names = [name for path in imported("app.js") for name in top_names(path)]
+    assert len(names) > 150
+    # Two are the page's own, asked for by way of `globalThis`; of the browser's `Lock` no script speaks.
+    assert set(browser.run("return args[0].filter((name) => name in window)", names)) == {"arrived", "nacl", "Lock"}

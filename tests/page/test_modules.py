@@ -12,9 +12,9 @@ import pytest
 from nuki_bridge.web.files import TWEETNACL, load
 from nuki_bridge.web.lean import lean
 from tests.page.known import CHECKS, NACL, NPM, PAGE, known, vectors
-from tests.page.modules import guest_files, imported, node
+from tests.page.modules import guest_files, guest_paths, imported, node, weights
 
-GUEST_SIZE = 45 * 1024
+GUEST_SIZE = 40 * 1024
 """Bytes that a guest's page may have, each file compressed as it travels, tweetnacl and icons among them."""
 
 
@@ -87,16 +87,37 @@ def test_words_of_bluetooth_are_there_in_both_languages() -> None:
 
 
 def test_a_guests_page_is_small() -> None:
-    names = {f"/{name}" for name in guest_files()} | {
-        "/",
-        "/sw.js",
-        "/icons/icon.svg",
-        "/icons/icon-192.png",
-        TWEETNACL,
-    }
-    sizes = {name: len(file.packed or file.plain) for name, file in load().items() if name in names}
-    assert set(sizes) == names
+    sizes = weights(guest_paths())
     assert sum(sizes.values()) <= GUEST_SIZE, sizes
+
+
+def test_modules_travel_as_one_script_with_all_their_names(tmp_path: Path) -> None:
+    """It is sound, no name is there twice, and whatever comes later gets its names from there."""
+    inside = imported("app.js")
+    served = {path: file.plain.decode() for path, file in load().items() if path.endswith(".js")}
+    for path, script in served.items():
+        (tmp_path / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path[1:]).write_text(script)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    subprocess.run(["node", "--check", tmp_path / "app.js"], check=True, capture_output=True, timeout=60)
+    assert not re.search(r"^import ", served["/app.js"], re.MULTILINE)
+    assert set(re.findall(r"import\(\"\./(.*?)\"\)", served["/app.js"])) == {
+        "views/near.js", "views/pair.js", "owner/main.js",
+    }  # fmt: skip
+    [given] = re.findall(r"^export \{ (.*) \};$", served["/app.js"], re.MULTILINE)
+    names = given.split(", ")
+    assert len(names) == len(set(names))
+    for path in {path for path in served if path[1:] not in inside} - {"/app.js", "/first.js", "/sw.js", TWEETNACL}:
+        for what, name in re.findall(
+            r'^import (?:(\{[^}]*\}|\* as \w+) from )?"(\.[^"]+)";', served[path], re.MULTILINE
+        ):
+            target = str((tmp_path / path[1:]).parent.joinpath(name).resolve().relative_to(tmp_path))
+            assert target not in inside - {"app.js"}, path
+            if target == "app.js":
+                wanted = {each.split(" as ")[0].strip() for each in what.strip("{}").split(",") if each.strip()}
+                assert wanted <= set(names), path
+    [listed] = re.findall(r"const FILES = \[(.*?)\];", served["/sw.js"], re.DOTALL)
+    assert {name for name in re.findall(r'"([^"]+)"', listed) if name in inside} == {"app.js"}
 
 
 def test_tweetnacl_as_it_travels_computes_the_same(tmp_path: Path) -> None:

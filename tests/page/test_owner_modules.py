@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from typing import Any
 
@@ -12,9 +11,8 @@ from nuki_bridge.bridge import bridge_commands, pairing_commands
 from nuki_bridge.bridge.requests import TABLES
 from nuki_bridge.lock.wall_clock import TIMEZONES
 from nuki_bridge.owner import lock_config
-from nuki_bridge.web.lean import lean
 from tests.page.known import PAGE, ROOT
-from tests.page.modules import guest_files, imported, node
+from tests.page.modules import guest_files, imported, node, owner_paths, weights
 
 OWNER_SIZE = 120 * 1024
 """Bytes that an owner's page may have in all, each file compressed as it travels."""
@@ -129,11 +127,7 @@ def test_an_owners_page_is_small_and_a_guest_loads_nothing_of_it() -> None:
     assert {path.name for path in OWNER.iterdir()} == {
         name.removeprefix("owner/") for name in owners if name.startswith("owner/")
     }
-    names = guest_files() | owners | {"index.html", "sw.js", "icons/icon.svg", "icons/icon-192.png"}
-    sizes = {}
-    for path in [*(PAGE / name for name in names), PAGE / "vendor" / "nacl-fast.js"]:
-        content = lean(path.read_text()).encode() if path.suffix == ".js" else path.read_bytes()
-        sizes[str(path)] = len(gzip.compress(content, 9))
+    sizes = weights(owner_paths())
     assert sum(sizes.values()) <= OWNER_SIZE, sizes
 
 

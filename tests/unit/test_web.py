@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from nuki_bridge.allowance import Allowance
 from nuki_bridge.errors import PageError
 from nuki_bridge.web import files, http
+from nuki_bridge.web.bundle import bundled
 from nuki_bridge.web.first_packet import (
     MAX_GUEST_PACKET_SIZE,
     BadPacket,
@@ -355,6 +356,31 @@ def test_files_are_served_with_their_kind_their_tag_and_packed(page: Path) -> No
     plain = found["/app.js"].respond(parse(request("GET /app.js HTTP/1.1")), closes=False)
     assert plain.endswith(SCRIPT)
     assert found["/app.js"].respond(parse(request("HEAD /app.js HTTP/1.1")), closes=False).endswith(b"\r\n\r\n")
+
+
+def test_modules_travel_as_one_script() -> None:
+    """Each after what it imports, once; what comes later gets their names from there."""
+    scripts = {
+        "/app.js": 'import { b } from "./views/b.js";\nimport {\n  a,\n  count,\n} from "./a.js";\nb(a, count);\n',
+        "/a.js": "export let count = 0;\nexport const a = () => count++;\n",
+        "/views/b.js": 'import * as all from "../a.js";\nexport async function b() {\n  all.a();\n'
+        '  return import("./later.js");\n}\n',
+        "/views/later.js": 'import { a } from "../a.js";\nimport { c } from "./c.js";\nc(a);\n',
+        "/views/c.js": "export class c {}\n",
+        "/sw.js": 'const FILES = [\n  "./", "app.js", "a.js",\n  "views/b.js", "views/c.js",\n];\n',
+    }
+    found = bundled(scripts)
+    assert found["/app.js"] == (
+        "let count = 0;\nconst a = () => count++;\nconst all = { count, a };\nasync function b() {\n  all.a();\n"
+        '  return import("./views/later.js");\n}\nb(a, count);\nexport { count, a, b };\n'
+    )
+    assert found["/views/later.js"] == ('import { a } from "../app.js";\nimport { c } from "./c.js";\nc(a);\n')
+    assert found["/sw.js"] == 'const FILES = [\n  "./", "app.js", \n  "views/c.js",\n];\n'
+    assert {path: script for path, script in found.items() if script == scripts[path]}.keys() == {
+        "/a.js",
+        "/views/b.js",
+        "/views/c.js",
+    }
 
 
 def test_every_answer_carries_the_pages_headers(page: Path) -> None:

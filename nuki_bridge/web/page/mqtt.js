@@ -10,7 +10,7 @@ import { Problem, within } from "./problem.js";
 /** Seconds without a packet of ours after which the broker takes us for lost; a ping goes out in time. */
 const KEEP_ALIVE_S = 30;
 /** How long the broker may take to answer a packet, in ms. */
-const ANSWER_MS = 6000;
+const REPLY_MS = 6000;
 
 /** @typedef {{topic: string, payload: Uint8Array, retain: boolean, properties: packets.Properties}} MqttMessage */
 
@@ -67,7 +67,7 @@ export class Mqtt {
    * @param {string} url `wss://…/mqtt` @param {{username?: string, password?: string}} [account]
    * @param {number} [timeoutMs]
    */
-  async open(url, account, timeoutMs = ANSWER_MS) {
+  async open(url, account, timeoutMs = REPLY_MS) {
     const socket = (this.#socket = new WebSocket(url, ["mqtt"]));
     socket.binaryType = "arraybuffer";
     socket.onclose = ({ code }) => this.close(new Problem(CLOSED[code] ?? "offline", `the socket was closed: ${code}`));
@@ -156,7 +156,7 @@ export class Mqtt {
   }
 
   /** Find out whether the broker still hears us; ends the connection if not. @param {number} [timeoutMs] */
-  async ping(timeoutMs = ANSWER_MS) {
+  async ping(timeoutMs = REPLY_MS) {
     const answered = /** @type {Promise<void>} */ (new Promise((resolve) => (this.#ponged = resolve)));
     try {
       this.#send(packets.pingreq());
@@ -175,7 +175,7 @@ export class Mqtt {
     const answered = new Promise((resolve) => this.#awaited.set(id, resolve));
     try {
       this.#send(make(id));
-      return await within(Promise.race([answered, this.over]), ANSWER_MS, "offline");
+      return await within(Promise.race([answered, this.over]), REPLY_MS, "offline");
     } catch (error) {
       this.close(/** @type {Problem} */ (error)); // a broker that does not answer is not there
       throw error;
