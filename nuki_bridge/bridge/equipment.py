@@ -13,7 +13,7 @@ from nuki_bridge.lock.lock import Lock
 from nuki_bridge.owner import advanced_config
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import DoorState
-from nuki_bridge.protocol.messages import Config, KeyturnerStates
+from nuki_bridge.protocol.common import BasicConfig, States
 from nuki_bridge.store import Store
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACT
 """Says nothing of a door that was seen before: a dead sensor is unavailable, too."""
 
 
-def seen(states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> frozenset[str]:
+def seen(states: States, config: BasicConfig | None, advanced: AdvancedConfig | None) -> frozenset[str]:
     """What these show, as traits: `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
     `advanced` (the lock has told its advanced configuration), `auto_lock` (which has a flag for it)."""
     there = {
@@ -38,7 +38,7 @@ def seen(states: KeyturnerStates, config: Config | None, advanced: AdvancedConfi
     return frozenset(name for name, is_there in there.items() if is_there)
 
 
-def denied(config: Config | None) -> frozenset[str]:
+def denied(config: BasicConfig | None) -> frozenset[str]:
     """Return what the lock says it has not: only its configuration is so definite."""
     if config is None:
         return frozenset()
@@ -57,7 +57,7 @@ class Equipment:
         self.traits: frozenset[str] = frozenset()
         """As far as is known."""
 
-    def note(self, states: KeyturnerStates, config: Config | None, advanced: AdvancedConfig | None) -> None:
+    def note(self, states: States, config: BasicConfig | None, advanced: AdvancedConfig | None) -> None:
         """The lock has told this; cheap if it is nothing new."""
         paired = self._lock.paired
         now = seen(states, config, advanced)

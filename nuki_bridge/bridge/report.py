@@ -16,7 +16,8 @@ from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner import advanced_config, lock_config
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import DoorState, NukiState, name_of
-from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates
+from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.messages import BatteryReport
 from nuki_bridge.store import PairedLock
 
 ONLINE = b"online"
@@ -104,7 +105,7 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return told
 
 
-def _states(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
+def _states(profile: Profile, states: States) -> dict[str, Any]:
     return {
         "state": profile.state_word(states.lock_state),
         "door": state_json.door_word(states),
@@ -119,7 +120,7 @@ def _states(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
     }
 
 
-def _config(config: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
+def _config(config: BasicConfig, advanced: AdvancedConfig | None) -> dict[str, Any]:
     settings = {name: each for name, each in lock_config.to_json(config).items() if name in _CONFIG_FIELDS}
     if advanced is not None:
         settings |= {name: each for name, each in advanced_config.to_json(advanced).items() if name in _ADVANCED_FIELDS}

@@ -28,7 +28,7 @@ from nuki_bridge.owner.pin import PinKeeper, pin_to_use
 from nuki_bridge.owner.refused_pins import Refusals, RefusedPins
 from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 from nuki_bridge.sharing.invitation_store import Invitation
 from nuki_bridge.sharing.invitations import Invitations
 from nuki_bridge.sharing.invite_commands import InviteCommands, event
@@ -255,7 +255,7 @@ class RunningLock:
 
     # -- told by its parts --------------------------------------------------------------------------------------------
 
-    def _reported(self, _lock: Lock, _before: KeyturnerStates | None, states: KeyturnerStates) -> None:
+    def _reported(self, _lock: Lock, _before: States | None, states: States) -> None:
         if self._stopped:
             return
         self._unproven.proven()

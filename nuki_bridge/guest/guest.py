@@ -35,7 +35,7 @@ from nuki_bridge.sharing.invitation_code import key, lookup, seal, unseal
 if TYPE_CHECKING:
     from nuki_bridge.bluetooth.link import Radio
     from nuki_bridge.config import MqttSettings
-    from nuki_bridge.protocol.messages import KeyturnerStates
+    from nuki_bridge.protocol.common import States
 
 SEND_TIMEOUT_S = 15.0
 """Seconds until the lock must have an action: over the relay the bridge may first have to find the lock."""
@@ -175,7 +175,7 @@ async def over_relay(
     settings: MqttSettings,
     credential: Credential,
     work: Callable[[Lock], Awaitable[T]],
-    on_states: Callable[[KeyturnerStates], None],
+    on_states: Callable[[States], None],
     *,
     twice: bool = False,
 ) -> T:
@@ -197,7 +197,7 @@ async def _over_relay(
     settings: MqttSettings,
     credential: Credential,
     work: Callable[[Lock], Awaitable[T]],
-    on_states: Callable[[KeyturnerStates], None],
+    on_states: Callable[[States], None],
 ) -> T:
     connection = GuestConnection(settings)
     radio = RelayRadio(connection, f"{credential.base_topic}/{credential.name}")
@@ -222,7 +222,7 @@ async def over_radio(
     radio: Radio,
     credential: Credential,
     work: Callable[[Lock], Awaitable[T]],
-    on_states: Callable[[KeyturnerStates], None],
+    on_states: Callable[[States], None],
 ) -> T:
     """Do something with the lock directly; raises what `work` raises."""
     lock = _lock(credential, radio, on_states)
@@ -251,7 +251,7 @@ async def _work(lock: Lock, work: Callable[[Lock], Awaitable[T]]) -> T:
         await lock.exchange.drop()
 
 
-def _lock(credential: Credential, radio: Radio, on_states: Callable[[KeyturnerStates], None]) -> Lock:
+def _lock(credential: Credential, radio: Radio, on_states: Callable[[States], None]) -> Lock:
     return Lock(
         credential.paired(),
         radio,

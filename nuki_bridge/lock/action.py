@@ -41,7 +41,8 @@ from nuki_bridge.protocol.codes import (
     StatusCode,
     name_of,
 )
-from nuki_bridge.protocol.messages import Config, KeyturnerStates, LockAction, Status
+from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.messages import LockAction, Status
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,8 @@ class ActionContext(Protocol):
     name: str
     paired: PairedLock
     exchange: Exchange
-    states: KeyturnerStates | None
-    config: Config | None
+    states: States | None
+    config: BasicConfig | None
     runs: set[ActionRun]
     """The actions that have been sent and are not over; each gets every report of the lock."""
     evidence: Evidence
@@ -96,7 +97,7 @@ class ActionContext(Protocol):
     def linked(self, deadline: float) -> AbstractAsyncContextManager[None]:
         """This task's turn, with the link up; raises as `link_up`."""
 
-    async def refresh(self, timeout_s: float) -> KeyturnerStates:
+    async def refresh(self, timeout_s: float) -> States:
         """Read the states in a turn of its own."""
 
     def clock(self) -> float:
@@ -108,7 +109,7 @@ class ActionContext(Protocol):
     async def fresh_nonce(self, deadline: float) -> bytes:
         """Return a challenge to send a command with; raises `TimedOut` at `deadline`."""
 
-    async def read_states(self) -> KeyturnerStates:
+    async def read_states(self) -> States:
         """Ask the lock for its states."""
 
 
@@ -140,11 +141,11 @@ class ActionRun:
         self._ends_until = -math.inf
         """Until when they surely wait, on the lock's clock."""
         self._is_overtaken = self._was_busy = self._has_word = False
-        self._before_word: KeyturnerStates | None = None  # the last report before ACCEPTED
+        self._before_word: States | None = None  # the last report before ACCEPTED
         self._finding: Finding | None = None
         self._in_sight_until = math.inf
 
-    def saw(self, states: KeyturnerStates) -> None:
+    def saw(self, states: States) -> None:
         """Take a report of the lock."""
         now, traces = self._lock.clock(), self._traces
         if now > self._in_sight_until:
@@ -277,7 +278,7 @@ class ActionRun:
                     return outcome
                 quiet_at = lock.clock() + QUIET_S
                 continue
-            if isinstance(answer, KeyturnerStates):
+            if isinstance(answer, States):
                 if traces.shows_it_begun(answer):
                     traces.accepted = True  # some firmware says no more than this, unless a refusal follows
                 rests = not lock.profile.is_passing(action, answer)
@@ -315,7 +316,7 @@ class ActionRun:
         """Return whether the lock says so of something else: of another command, or as it has taken this one."""
         return error.command not in (Command.LOCK_ACTION, 0) or (self._has_word and error.number in NOTHING_MOVED)
 
-    async def _read_states(self) -> KeyturnerStates:
+    async def _read_states(self) -> States:
         """Ask for the states over the link that is up; a refusal of that says nothing of the action.
 
         Raises `OutcomeUnknown` at once if the lock does not accept us any more.

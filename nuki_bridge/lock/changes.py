@@ -9,10 +9,10 @@ from nuki_bridge.protocol.codes import Trigger, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.profile import Profile
-    from nuki_bridge.protocol.messages import KeyturnerStates
+    from nuki_bridge.protocol.common import States
 
 
-def lock_action(profile: Profile, states: KeyturnerStates) -> dict[str, Any]:
+def lock_action(profile: Profile, states: States) -> dict[str, Any]:
     """Return the last action as an event.
 
     After a turn by hand the last action in the states may still be an older one of somebody else; the bolt's position
@@ -37,12 +37,12 @@ class Events:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._before: KeyturnerStates | None = None
-        self._rested: KeyturnerStates | None = None
+        self._before: States | None = None
+        self._rested: States | None = None
         self._moved = False
         self._measured = False
 
-    def feed(self, states: KeyturnerStates) -> list[dict[str, Any]]:
+    def feed(self, states: States) -> list[dict[str, Any]]:
         """Return the events that a report shows; none for the first one, which only says how things are."""
         before, self._before = self._before, states
         events: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ class Events:
             events.append({"type": "door", "door": state_json.door_word(states)})
         return events
 
-    def _is_news(self, before: KeyturnerStates, states: KeyturnerStates) -> bool:
+    def _is_news(self, before: States, states: States) -> bool:
         if _who(before) != _who(states):
             return True
         # The latch springs back by itself: the end of an action that has had its event.
@@ -67,5 +67,5 @@ class Events:
         return before.lock_state != states.lock_state and not released
 
 
-def _who(states: KeyturnerStates) -> tuple[int | None, ...]:
+def _who(states: States) -> tuple[int | None, ...]:
     return states.trigger, states.last_action, states.last_trigger, states.last_completion

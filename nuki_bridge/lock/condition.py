@@ -13,7 +13,7 @@ from typing import Protocol
 from nuki_bridge.errors import LinkError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.retry import RECONNECT_S
 from nuki_bridge.protocol.codes import name_of
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class AskedLock(Protocol):
     async def fresh_nonce(self, deadline: float) -> bytes:
         """Return a challenge to send a command with; raises `TimedOut` at `deadline`."""
 
-    async def read_states(self) -> KeyturnerStates:
+    async def read_states(self) -> States:
         """Ask the lock for its states."""
 
 

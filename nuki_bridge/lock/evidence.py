@@ -32,8 +32,9 @@ from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.codes import Completion, ErrorCode, LogType, Trigger, open_enum
+from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.log_entries import LogEntry, LogEntryCount, RequestLogEntries
-from nuki_bridge.protocol.messages import NAME_SIZE, KeyturnerStates, Status
+from nuki_bridge.protocol.messages import NAME_SIZE, Status
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class LoggingLock(Protocol):
     name: str
     paired: PairedLock
     exchange: Exchange
-    states: KeyturnerStates | None
+    states: States | None
 
     @property
     def profile(self) -> Profile:
@@ -89,7 +90,7 @@ class LoggingLock(Protocol):
     def clock(self) -> float:
         """Seconds, counting through suspend."""
 
-    async def read_states(self) -> KeyturnerStates:
+    async def read_states(self) -> States:
         """Ask the lock for its states, under this task's turn."""
 
 

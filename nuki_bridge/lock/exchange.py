@@ -22,9 +22,10 @@ from typing import Protocol, TypeVar
 from nuki_bridge.bluetooth.link import Channel, Radio
 from nuki_bridge.errors import Disconnected, LinkError, LockError, NukiError, ProtocolError, TimedOut
 from nuki_bridge.protocol.codes import Command
+from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, Reassembler, authorization_id
-from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData
+from nuki_bridge.protocol.messages import Challenge, ErrorReport, RequestData
 from nuki_bridge.protocol.session import Session, lock_error
 from nuki_bridge.protocol.wire import Message
 from nuki_bridge.watchdog import Heartbeat
@@ -66,7 +67,7 @@ class Exchange:
         session: Session,
         *,
         clock: Callable[[], float],
-        on_states: Callable[[KeyturnerStates], None],
+        on_states: Callable[[States], None],
         on_disconnect: Callable[[], None],
         heartbeat: Heartbeat | None = None,
     ) -> None:
@@ -182,7 +183,7 @@ class Exchange:
         log.debug("received %r", message)
         if not plain:
             self._answered, self.in_doubt = True, False
-        if isinstance(message, KeyturnerStates):
+        if isinstance(message, States):
             self._on_states(message)
         self._inbox.put_nowait(message)
 

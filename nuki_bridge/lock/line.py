@@ -17,7 +17,7 @@ from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
 from nuki_bridge.lock.retry import RECONNECT_S, Retry
 from nuki_bridge.lock.turn import Rank, Turn, acting_for
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.session import Random, Session
 from nuki_bridge.store import PairedLock
 from nuki_bridge.watchdog import Heartbeat
@@ -67,7 +67,7 @@ class Line:
 
     # -- what the lock makes of it ------------------------------------------------------------------------------------
 
-    def _received_states(self, states: KeyturnerStates) -> None:
+    def _received_states(self, states: States) -> None:
         raise NotImplementedError
 
     def _wants_link(self) -> bool:

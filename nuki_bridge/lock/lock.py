@@ -32,7 +32,8 @@ from nuki_bridge.lock.turn import Rank, with_challenge
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Command, ErrorCode, IdType
-from nuki_bridge.protocol.messages import BatteryReport, Config, KeyturnerStates, RequestData
+from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.messages import BatteryReport, RequestData
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 from nuki_bridge.watchdog import Heartbeat
@@ -82,7 +83,7 @@ class Lock(Line):
         random: Random,
         clock: Callable[[], float],
         now: Callable[[], datetime],
-        on_states: Callable[[Lock, KeyturnerStates | None, KeyturnerStates], None],
+        on_states: Callable[[Lock, States | None, States], None],
         on_change: Callable[[Lock], None],
         on_link: Callable[[], None] = lambda: None,
         on_paired: Callable[[], None] = lambda: None,
@@ -102,8 +103,8 @@ class Lock(Line):
             on_paired=on_paired,
         )
         self.connection = connection
-        self.states: KeyturnerStates | None = None
-        self.config: Config | None = None
+        self.states: States | None = None
+        self.config: BasicConfig | None = None
         self.advanced_config: AdvancedConfig | None = None
         self.battery_report: BatteryReport | None = None
         self.updated: datetime | None = None
@@ -148,7 +149,7 @@ class Lock(Line):
         if self.connection is ConnectionMode.PERSISTENT or was_doubtful:
             self._due.schedule(self.clock())
 
-    def _received_states(self, states: KeyturnerStates) -> None:
+    def _received_states(self, states: States) -> None:
         before, self.states = self.states, states
         self.updated = self._now()
         if before is not None and before.config_update_count != states.config_update_count:
@@ -286,16 +287,16 @@ class Lock(Line):
                 due.append(self._retry.heard_at + SEEN_FOR_S + 0.1)
         return min(due)
 
-    async def read_states(self) -> KeyturnerStates:
+    async def read_states(self) -> States:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
         before = self.states
-        states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), KeyturnerStates)
+        states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), States)
         self.fault = None
         self._due.states_read(states, self.clock(), before=before)
         self._worked()
         return states
 
-    async def _read_config(self, challenge: Challenges, deadline: float) -> Config:
+    async def _read_config(self, challenge: Challenges, deadline: float) -> BasicConfig:
         self.config = await with_challenge(self._ask_config, challenge, self.clock, deadline)
         self._due.config_read()
         if self.paired.nuki_id == UNKNOWN_NUKI_ID:
@@ -304,7 +305,7 @@ class Lock(Line):
         self._changed()
         return self.config
 
-    async def _ask_config(self, nonce: bytes) -> Config:
+    async def _ask_config(self, nonce: bytes) -> BasicConfig:
         return await reading.config(self.exchange, self.paired.nuki_id, nonce)
 
     async def _read_advanced(self, challenge: Challenges, deadline: float) -> AdvancedConfig | None:
@@ -337,11 +338,11 @@ class Lock(Line):
         self._due.schedule(self.clock())
         self._wake.set()
 
-    async def refresh(self, timeout_s: float) -> KeyturnerStates:
+    async def refresh(self, timeout_s: float) -> States:
         """Read the states now."""
         return await self._read(lambda deadline: self.read_states(), timeout_s)
 
-    async def read_config(self, timeout_s: float) -> Config:
+    async def read_config(self, timeout_s: float) -> BasicConfig:
         """Read the basic configuration now."""
         return await self._read(
             lambda deadline: self._read_config(partial(self.fresh_nonce, deadline), deadline), timeout_s

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from nuki_bridge.errors import LockError, NukiError
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.codes import Completion, Trigger, name_of
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 
 TIMER_ROUNDED_S = 2.0
 """A lock tells its time and how long lock 'n' go still waits in whole seconds."""
@@ -38,7 +38,7 @@ class Outcome:
 
     __slots__ = ("completion", "states")
 
-    def __init__(self, completion: str, states: KeyturnerStates | None) -> None:
+    def __init__(self, completion: str, states: States | None) -> None:
         self.completion = completion
         self.states = states
 
@@ -75,8 +75,8 @@ class Traces:
         """It has shown a state that this action passes through, not set in motion by a person at the lock."""
         self.restless = False
         """It has moved at all, on whoever's account."""
-        self.last: KeyturnerStates | None = None
-        self._reached: KeyturnerStates | None = None
+        self.last: States | None = None
+        self._reached: States | None = None
         self.is_over = False
         """What the lock shows from now on is of another action, even if that has the same name."""
         self._opened = False
@@ -91,7 +91,7 @@ class Traces:
         """The link over which the action was sent is gone."""
         self._name: int | None = None
 
-    def saw(self, states: KeyturnerStates) -> None:
+    def saw(self, states: States) -> None:
         """Take a report of the lock."""
         self.last = states
         self.is_over |= self._failed is not None
@@ -120,7 +120,7 @@ class Traces:
         elif self._reached is None and self._rests_failed(states):
             self._failed = states.last_completion
 
-    def _rests_failed(self, states: KeyturnerStates) -> bool:
+    def _rests_failed(self, states: States) -> bool:
         """The lock took the action, moved, and rests now because it failed."""
         rests = self.accepted and self.moved and not self.profile.is_passing(self.action, states)
         return rests and not self.is_blind and self.names_it(states) and states.last_completion != Completion.SUCCESS
@@ -150,7 +150,7 @@ class Traces:
         opens = self._opened and self.action not in self.profile.waits
         return self._has_waited or (opens and last is not None and bool(last.last_action))
 
-    def _follow_wait(self, states: KeyturnerStates) -> None:
+    def _follow_wait(self, states: States) -> None:
         """The lock tells how long lock 'n' go still waits: another one of the same name waits longer."""
         now, left_s = states.current_time, states.lock_n_go_timer
         if states.lock_state not in self.profile.waiting:
@@ -164,7 +164,7 @@ class Traces:
         self.is_over |= locks_at > self._locks_at + timedelta(seconds=TIMER_ROUNDED_S)
         self._waited_at = now
 
-    def _may_be_another(self, states: KeyturnerStates) -> bool:
+    def _may_be_another(self, states: States) -> bool:
         """Since lock 'n' go was seen waiting there was time, unseen, for a whole one of somebody else's."""
         now, since = states.current_time, self._waited_at
         return self.is_lost and now is not None and since is not None and (now - since).total_seconds() >= self._wait_s
@@ -182,13 +182,13 @@ class Traces:
             return False
         return last.last_action is None or self.names_it(last)
 
-    def shows_it_begun(self, states: KeyturnerStates) -> bool:
+    def shows_it_begun(self, states: States) -> bool:
         """Return whether a report that came unasked on the link of this action says that the lock carries it out."""
         by_command = states.trigger == Trigger.SYSTEM and states.last_trigger in (Trigger.SYSTEM, None)
         named = states.last_action is None or self.profile.reported_as(self.action, states.last_action)
         return self.moved and states.lock_state in self.profile.moving and by_command and named
 
-    def names_it(self, states: KeyturnerStates) -> bool:
+    def names_it(self, states: States) -> bool:
         """Return whether `states` name this action, a command over Bluetooth, as itself or a relative, and its end."""
         return (
             self.is_ours
@@ -198,13 +198,13 @@ class Traces:
             and self._is_named(states)
         )
 
-    def _is_named(self, states: KeyturnerStates) -> bool:
+    def _is_named(self, states: States) -> bool:
         """Under a related name only if the lock said that it took it; lock 'n' go under the first, which it keeps."""
         told = states.last_action
         related = self.accepted and self.profile.reported_as(self.action, told)
         return (told in (self.action, self._alias) or related) and self._name in (None, told)
 
-    def completed(self, states: KeyturnerStates) -> Outcome | None:
+    def completed(self, states: States) -> Outcome | None:
         """Return the outcome of an action of which the lock has said COMPLETE, None if that was not the end of it.
 
         Some firmware says it while the latch is held or lock 'n' go waits.  Raises `LockError` if the action failed.
@@ -225,7 +225,7 @@ class Traces:
             return None if self.profile.is_passing(self.action, states) else self.ended(states)
         return Outcome(SUCCESS, states)
 
-    def ended(self, states: KeyturnerStates) -> Outcome:
+    def ended(self, states: States) -> Outcome:
         """Return the outcome of an action that is over without COMPLETE, by `states`, in which the lock rests.
 
         Raises `LockError` if it failed, `OutcomeUnknown` if they do not say.
@@ -251,10 +251,10 @@ class Traces:
             raise LockError("incomplete", "the lock accepted the action, but it is undefined now")
         raise self._unknown(states)
 
-    def _unknown(self, states: KeyturnerStates) -> OutcomeUnknown:
+    def _unknown(self, states: States) -> OutcomeUnknown:
         return OutcomeUnknown(f"{name_of(self.action)} was sent; the lock is {name_of(states.lock_state)} now")
 
-    def _succeeded(self, states: KeyturnerStates) -> bool:
+    def _succeeded(self, states: States) -> bool:
         """Return whether these states, at rest, say that the action was carried out.
 
         Not of one that the lock may never have got: somebody else's, or an earlier one, looks the same.

@@ -27,8 +27,9 @@ from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchan
 from nuki_bridge.lock.profile import profile_of
 from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType
+from nuki_bridge.protocol.common import BasicConfig, States
 from nuki_bridge.protocol.frames import Reassembler
-from nuki_bridge.protocol.messages import Config, KeyturnerStates, RequestConfig, RequestData
+from nuki_bridge.protocol.messages import RequestConfig, RequestData
 from nuki_bridge.protocol.pairing import Authorization, Pairing
 from nuki_bridge.protocol.session import Random, Session
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
@@ -65,7 +66,7 @@ async def pair(
     now: Callable[[], datetime],
     nuki_id: int = UNKNOWN_NUKI_ID,
     keep: Callable[[PairedLock], None] = lambda paired: None,
-) -> tuple[PairedLock, Config | None]:
+) -> tuple[PairedLock, BasicConfig | None]:
     """Pair with the lock at `address`, which is in pairing mode; returns what to store (without a name) and its Config.
 
     The handshake runs once: it is not repeated on a refusal, least of all on a wrong PIN.  The lock stores the
@@ -196,7 +197,7 @@ class _Handshake:
 
 async def _proof(
     radio: Radio, paired: PairedLock, random: Random, deadline: float, clock: Callable[[], float]
-) -> Config | None:
+) -> BasicConfig | None:
     """Return the configuration as a proof of the new authorization, None if it is not to be had; raises `NotKept`."""
     try:
         return await _prove(radio, paired, random, deadline, clock)
@@ -211,20 +212,20 @@ async def _proof(
 
 async def _prove(
     radio: Radio, paired: PairedLock, random: Random, deadline: float, clock: Callable[[], float]
-) -> Config:
+) -> BasicConfig:
     """Read states and configuration with the new authorization."""
     session = Session(paired.authorization_id, paired.shared_key, paired.family, random)
     address = paired.address
     exchange = Exchange(radio, address, session, clock=clock, on_states=lambda states: None, on_disconnect=lambda: None)
     deadline = max(deadline, clock() + 2 * CONNECT_TIMEOUT_S)
 
-    async def config(nonce: bytes) -> Config:
-        return await exchange.ask(RequestConfig(nonce=nonce), Config)
+    async def config(nonce: bytes) -> BasicConfig:
+        return await exchange.ask(RequestConfig(nonce=nonce), BasicConfig)
 
     while True:
         await _connect(exchange.connect, deadline, clock)
         try:
-            await exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), KeyturnerStates)
+            await exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), States)
             return await with_challenge(config, exchange.take_challenge, clock, deadline)
         except (LinkError, ProtocolError):
             if clock() >= deadline:

@@ -29,7 +29,7 @@ from nuki_bridge.protocol.codes import (
     name_of,
     open_enum,
 )
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 
 Numbers = frozenset[int]
 """States or actions."""
@@ -140,12 +140,12 @@ class Profile:
         """States in which an action has not come to an end that makes an event."""
         return self.moving | self.waiting
 
-    def is_unsettled(self, states: KeyturnerStates) -> bool:
+    def is_unsettled(self, states: States) -> bool:
         """Return whether the device leaves this state by itself before long."""
         is_held_by_hand = states.lock_state in self.held and states.trigger == Trigger.MANUAL
         return states.lock_state in self.unsettled and not is_held_by_hand
 
-    def is_passing(self, action: int, states: KeyturnerStates) -> bool:
+    def is_passing(self, action: int, states: States) -> bool:
         """Return whether the device leaves this state by itself before long, as far as that matters to `action`."""
         state = states.lock_state
         if state in self.held:
@@ -158,7 +158,7 @@ class Profile:
         """Return whether `action` only leads to a state, so that doing it twice is the same as once."""
         return action in self.targets or action in self.modes
 
-    def leads_to(self, action: int, states: KeyturnerStates) -> bool:
+    def leads_to(self, action: int, states: States) -> bool:
         """Return whether `action` leads to this state and rests there."""
         return states.lock_state in self.targets.get(action, ()) or (
             action in self.modes and states.nuki_state == self.modes[action]

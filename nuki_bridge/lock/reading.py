@@ -13,7 +13,8 @@ from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig
 from nuki_bridge.protocol.codes import Command, ErrorCode
-from nuki_bridge.protocol.messages import BatteryReport, Config, RequestConfig, RequestData
+from nuki_bridge.protocol.common import BasicConfig
+from nuki_bridge.protocol.messages import BatteryReport, RequestConfig, RequestData
 from nuki_bridge.store import UNKNOWN_NUKI_ID
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,9 @@ NOT_NOW: Final = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED, ErrorC
 """Errors that say nothing about what the lock's firmware knows."""
 
 
-async def config(exchange: Exchange, nuki_id: int, nonce: bytes) -> Config:
+async def config(exchange: Exchange, nuki_id: int, nonce: bytes) -> BasicConfig:
     """Return the basic configuration; raises `ProtocolError` if it is that of a lock with another Nuki ID."""
-    found = await exchange.ask(RequestConfig(nonce=nonce), Config)
+    found = await exchange.ask(RequestConfig(nonce=nonce), BasicConfig)
     if nuki_id not in (UNKNOWN_NUKI_ID, found.nuki_id):
         raise ProtocolError("the lock answered with another lock's configuration")
     return found
@@ -44,13 +45,13 @@ class AdvancedReading:
         self._profile = profile
         self._refused_by: bytes | None = None  # the version of that firmware
 
-    def has_none(self, basic: Config | None) -> bool:
+    def has_none(self, basic: BasicConfig | None) -> bool:
         """Return whether the lock has none that we know; `basic` has the version of its firmware."""
         if not self._profile.has_advanced_config:
             return True
         return self._refused_by is not None and basic is not None and basic.firmware_version == self._refused_by
 
-    async def read(self, basic: Config | None, nonce: bytes) -> AdvancedConfig | None:
+    async def read(self, basic: BasicConfig | None, nonce: bytes) -> AdvancedConfig | None:
         """Return the advanced configuration, None if the lock turns out to have none."""
         try:
             return await self._exchange.ask(RequestAdvancedConfig(nonce=nonce), AdvancedConfig)

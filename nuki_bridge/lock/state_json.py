@@ -12,7 +12,7 @@ from nuki_bridge.protocol.codes import DoorState, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.messages import KeyturnerStates
+    from nuki_bridge.protocol.common import States
 
 _DOOR_WORDS = {
     DoorState.CLOSED: "closed",
@@ -25,14 +25,14 @@ _DOOR_WORDS = {
 }
 
 
-def door_word(states: KeyturnerStates) -> str | None:
+def door_word(states: States) -> str | None:
     """Return the door sensor's state as a word, None if the lock has not reported any."""
     if states.door_state is None:
         return None
     return _DOOR_WORDS.get(states.door_state, "unknown")  # type: ignore[call-overload, no-any-return]
 
 
-def battery(states: KeyturnerStates) -> dict[str, Any]:
+def battery(states: States) -> dict[str, Any]:
     """Return what the states say of the batteries; null where they say nothing."""
     return {
         "critical": states.battery_critical,

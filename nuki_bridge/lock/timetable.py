@@ -10,7 +10,7 @@ import math
 
 from nuki_bridge.lock.action import POLL_S
 from nuki_bridge.lock.profile import Profile
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 
 SAFETY_POLL_S = 270.0
 """Longest interval in seconds between readings of the states, unless `states_every` is set: much firmware does not
@@ -101,7 +101,7 @@ class Timetable:
             self._changed = changed
         return rose
 
-    def states_read(self, states: KeyturnerStates, now: float, *, before: KeyturnerStates | None = None) -> None:
+    def states_read(self, states: States, now: float, *, before: States | None = None) -> None:
         """Decide from the states just read when they are due again; `before` are those known until then."""
         why, self._why = self._why, _Why.TIME
         if before is not None and _without_time(before) != _without_time(states):
@@ -161,7 +161,7 @@ class Timetable:
         self._advanced_missed = False
 
 
-def _without_time(states: KeyturnerStates) -> tuple[object, ...]:
+def _without_time(states: States) -> tuple[object, ...]:
     """Return what the lock, a hand or the door changes."""
     last = states.last_action, states.last_trigger, states.last_completion
     return states.lock_state, states.door_state, states.trigger, *last

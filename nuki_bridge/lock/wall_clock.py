@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
-    from nuki_bridge.protocol.messages import Config
+    from nuki_bridge.protocol.common import BasicConfig
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def timezone_name(timezone_id: int | None) -> str | None:
     return _ZONES[timezone_id][0] if timezone_id is not None and timezone_id in _ZONES else None
 
 
-def zone_of(config: Config) -> tzinfo:
+def zone_of(config: BasicConfig) -> tzinfo:
     """Return the lock's time zone with its daylight saving.
 
     A timezone ID decides alone; without one, or with one that is not known here, the offset and the DST mode do.

@@ -18,12 +18,12 @@ from nuki_bridge.lock.lock import LOST_PAIRING
 from nuki_bridge.owner import advanced_config
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.setting import READ_BACK_S, Setting, word
-from nuki_bridge.protocol.messages import NAME_SIZE, SetConfig, Status
+from nuki_bridge.protocol.messages import NAME_SIZE, Config, SetConfig, Status
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.protocol.advanced_config import AdvancedConfig
-    from nuki_bridge.protocol.messages import Config
+    from nuki_bridge.protocol.common import BasicConfig
 
 FOB_ACTIONS: Final = ("none", "unlock", "lock", "lock_n_go", "intelligent")
 ADVERTISING_MODES: Final = ("automatic", "normal", "slow", "slowest")
@@ -78,9 +78,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob", "has_keypad", "has_keypad_2", "time")
 
 
-def to_json(config: Config) -> dict[str, Any]:
+def to_json(config: BasicConfig) -> dict[str, Any]:
     """Return the basic configuration as JSON: what can be set, then what is read-only."""
-    settable = {key: each.to_json(getattr(config, each.field or key)) for key, each in SETTINGS.items()}
+    there = {key: each for key, each in SETTINGS.items() if hasattr(config, each.field or key)}
+    settable = {key: each.to_json(getattr(config, each.field or key)) for key, each in there.items()}
     return {
         **{key: None if isinstance(value, float) and math.isnan(value) else value for key, value in settable.items()},
         "nuki_id": f"{config.nuki_id:08X}",
@@ -168,7 +169,9 @@ async def _write(admin: Admin, config: Config, timeout_s: float) -> None:
     await admin.ask(request, Status, timeout_s)
 
 
-def _patched(config: Config, values: Mapping[str, Any]) -> Config:
+def _patched(config: BasicConfig, values: Mapping[str, Any]) -> Config:
+    if not isinstance(config, Config):
+        raise RequestError("unsupported_device", "the settings of this kind of device cannot be changed here")
     if config.timezone_id is None and "timezone" in values:
         raise RequestError("bad_request", "timezone is not known to this lock's firmware; set timezone_offset_min")
     had_zone = config.timezone_id not in (None, wall_clock.NO_TIMEZONE)
@@ -178,7 +181,7 @@ def _patched(config: Config, values: Mapping[str, Any]) -> Config:
     return replace(config, **{SETTINGS[key].field or key: value for key, value in values.items()})
 
 
-def _together(basic: Config, advanced: AdvancedConfig | None) -> dict[str, Any]:
+def _together(basic: BasicConfig, advanced: AdvancedConfig | None) -> dict[str, Any]:
     return to_json(basic) | ({} if advanced is None else advanced_config.to_json(advanced))
 
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.lock.profile import Profile
     from nuki_bridge.owner.users import Users
+from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.log_entries import LogEntry
-from nuki_bridge.protocol.messages import KeyturnerStates
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class LogBook:
         self._background = BackgroundRead("log", lock, admin, self._catch_up)
         self.run = self._background.run
 
-    def feed(self, states: KeyturnerStates) -> None:
+    def feed(self, states: States) -> None:
         """The lock has reported: tell what happened, or read its log for who did it."""
         moment = states.current_time or datetime.now(UTC)
         for event in self._reports.feed(states):

@@ -15,7 +15,8 @@ from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.codes import StatusCode
-from nuki_bridge.protocol.messages import KeyturnerStates, RequestCalibration, RequestReboot, Status
+from nuki_bridge.protocol.common import States
+from nuki_bridge.protocol.messages import RequestCalibration, RequestReboot, Status
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.lock import Lock
@@ -36,7 +37,7 @@ async def _calibrate(call: Call) -> Answer:
     return {"data": {"state": lock.profile.state_word(states.lock_state)}}
 
 
-async def _follow(lock: Lock, request: OwnerRequest) -> KeyturnerStates:
+async def _follow(lock: Lock, request: OwnerRequest) -> States:
     """Send the request and follow it to its end; raises `OutcomeUnknown` if the link breaks."""
     try:
         return await _send_and_follow(lock, request)
@@ -48,7 +49,7 @@ async def _follow(lock: Lock, request: OwnerRequest) -> KeyturnerStates:
         ) from lost
 
 
-async def _send_and_follow(lock: Lock, request: OwnerRequest) -> KeyturnerStates:
+async def _send_and_follow(lock: Lock, request: OwnerRequest) -> States:
     """To the end: COMPLETE, or a lock that reports no movement any more."""
     exchange = lock.exchange
     await exchange.send(request)
@@ -64,7 +65,7 @@ async def _send_and_follow(lock: Lock, request: OwnerRequest) -> KeyturnerStates
             if states.lock_state not in lock.profile.moving:
                 return states
             continue
-        answered = answered or isinstance(answer, KeyturnerStates | Status)
+        answered = answered or isinstance(answer, States | Status)
         if isinstance(answer, Status) and answer.status == StatusCode.COMPLETE:
             return await lock.read_states()
     raise OutcomeUnknown(f"the lock is still calibrating {ACTION_TIMEOUT_S:g} s after it was asked to")

@@ -2,7 +2,7 @@
 
 How many of the last fields there are depends on the lock: Advanced Config ends with the night mode (28 bytes, API 2.1),
 with `auto_update` (31 bytes, API 2.2) or with `slow_speed_in_night_mode` (33 bytes, Ultra family).  The Opener has
-another layout under the same numbers.
+other layouts under the same numbers (`opener.py`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from datetime import time
 
 from nuki_bridge.protocol.codes import Command, Family
+from nuki_bridge.protocol.common import AnyAdvancedConfig
 from nuki_bridge.protocol.wire import (
     ChallengedRequest,
-    Message,
     NoTime,
     OwnerRequest,
     kept_flag,
@@ -28,13 +28,13 @@ from nuki_bridge.protocol.wire import (
 _MODERN = (Family.CLASSIC, Family.ULTRA)
 
 
-@message(Command.REQUEST_ADVANCED_CONFIG, *_MODERN)
+@message(Command.REQUEST_ADVANCED_CONFIG)
 class RequestAdvancedConfig(ChallengedRequest):
     """CL: asks for the AdvancedConfig (32 bytes, no PIN)."""
 
 
 @message(Command.ADVANCED_CONFIG, *_MODERN)
-class AdvancedConfig(Message):
+class AdvancedConfig(AnyAdvancedConfig):
     """SL: the advanced configuration (28 to 33 bytes); offsets in degrees, timeouts and durations in seconds.
 
     A lock that has the field but not what it is about says `wire.NOT_SUPPORTED` in it.  `auto_lock_timeout` 0 switches

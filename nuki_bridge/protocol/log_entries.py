@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nuki_bridge.protocol.codes import Command, Family, LogType
+from nuki_bridge.protocol.codes import Command, LogType
 from nuki_bridge.protocol.messages import NAME_SIZE
 from nuki_bridge.protocol.wire import (
     Message,
@@ -19,8 +19,6 @@ from nuki_bridge.protocol.wire import (
     u32,
     wire,
 )
-
-_MODERN = (Family.CLASSIC, Family.ULTRA)
 
 
 @message(Command.ENABLE_LOGGING)
@@ -53,12 +51,13 @@ class LogEntryCount(Message):
     door_sensor_logging_enabled: bool | None = wire(flag, default=None)
 
 
-@message(Command.LOG_ENTRY, *_MODERN)
+@message(Command.LOG_ENTRY)
 class LogEntry(Message):
     """SL: one log entry (48 bytes and data, of which each `kind` has its own; what follows it is padding).
 
-    `data` is up to 5 bytes: for a lock action, calibration or initialization run action, trigger, flags and completion
-    status; for a keypad action action, source, completion status and code ID (u16).
+    `data` is up to 5 bytes, for an Opener's ring 8: for a lock action, calibration or initialization run action,
+    trigger, flags and completion status; for a keypad action action, source, completion status and code ID (u16); for
+    a ring see `opener.ring_of`.
     """
 
     index: int = wire(u32)
@@ -71,3 +70,6 @@ class LogEntry(Message):
     data_2: int | None = wire(u8, default=None)
     data_3: int | None = wire(u8, default=None)
     data_4: int | None = wire(u8, default=None)
+    data_5: int | None = wire(u8, default=None)
+    data_6: int | None = wire(u8, default=None)
+    data_7: int | None = wire(u8, default=None)

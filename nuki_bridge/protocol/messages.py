@@ -21,6 +21,7 @@ from nuki_bridge.protocol.codes import (
     StatusCode,
     Trigger,
 )
+from nuki_bridge.protocol.common import BasicConfig, States
 from nuki_bridge.protocol.wire import (
     NONCE_SIZE,
     ChallengedRequest,
@@ -140,7 +141,7 @@ class AuthorizationInfo(Message):
 
 
 @message(Command.KEYTURNER_STATES, *_MODERN)
-class KeyturnerStates(Message):
+class KeyturnerStates(States):
     """SL: everything the lock says of itself (13 to 27 bytes; how many depends on the firmware)."""
 
     nuki_state: NukiState | int = wire(enum8(NukiState))
@@ -164,10 +165,7 @@ class KeyturnerStates(Message):
     mqtt_status: int | None = wire(u8, default=None)
     thread_status: int | None = wire(u8, default=None)
 
-    @property
-    def battery_critical(self) -> bool:
-        """The batteries must be changed."""
-        return bool(self.battery_state & 1)
+    ring_to_open_timer = None
 
     @property
     def battery_charging(self) -> bool:
@@ -274,7 +272,7 @@ class RequestConfig(ChallengedRequest):
 
 
 @message(Command.CONFIG, *_MODERN)
-class Config(Message):
+class Config(BasicConfig):
     """SL: the basic configuration (71 to 79 bytes)."""
 
     nuki_id: int = wire(u32)

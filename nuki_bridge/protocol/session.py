@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nuki_bridge.errors import LockError
+from nuki_bridge.protocol import opener as _opener  # noqa: F401 -- its messages are known once it is loaded
 from nuki_bridge.protocol.codes import ErrorCode, Family, name_of
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.frames import PLAIN_ERROR_SIZE, open_frame, open_plain, seal

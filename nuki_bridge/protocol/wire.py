@@ -12,6 +12,7 @@ import dataclasses
 import enum
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -242,7 +243,7 @@ class UnknownMessage(Message):
 
 
 M = TypeVar("M", bound=Message)
-_CLASSES: dict[tuple[int, Family], type[Message]] = {}
+_CLASSES: dict[tuple[int, Family], list[tuple[Callable[[bytes], bool], type[Message]]]] = defaultdict(list)
 
 
 def wire(kind: FieldKind, *, default: Any = dataclasses.MISSING, secret: bool = False, signed: bool = False) -> Any:
@@ -257,8 +258,13 @@ def wire(kind: FieldKind, *, default: Any = dataclasses.MISSING, secret: bool = 
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(wire,))
-def message(command: Command, *families: Family) -> Callable[[type[M]], type[M]]:
-    """Make the class a frozen dataclass and register it for `command`, for all families unless some are named."""
+def message(
+    command: Command, *families: Family, fits: Callable[[bytes], bool] = lambda payload: True
+) -> Callable[[type[M]], type[M]]:
+    """Make the class a frozen dataclass and register it for `command`, for all families unless some are named.
+
+    Where one identifier has several layouts, a payload is of the first class that it `fits`.
+    """
 
     def register(cls: type[M]) -> type[M]:
         made = cast(type[M], dataclass(frozen=True, kw_only=True, slots=True)(cls))
@@ -266,7 +272,7 @@ def message(command: Command, *families: Family) -> Callable[[type[M]], type[M]]
         fields = sorted(dataclasses.fields(cast(Any, made)), key=lambda field: bool(field.metadata["signed"]))
         made.layout = tuple((field.name, field.metadata["kind"], field.metadata["optional"]) for field in fields)
         for family in families or Family:
-            _CLASSES[command, family] = made
+            _CLASSES[command, family].append((fits, made))
         return made
 
     return register
@@ -325,10 +331,10 @@ def decode(command: int, payload: bytes, family: Family) -> Message:
 
     Raises `BadFrame` if the payload is shorter than the message's required fields.
     """
-    cls = _CLASSES.get((command, family))
+    cls = next((each for fits, each in _CLASSES.get((command, family), ()) if fits(payload)), None)
     if cls is None:
         return UnknownMessage(command, payload)
-    required, fields = _plan(command, family)
+    required, fields = _plan(cast(Any, cls), family)
     if len(payload) < required:
         raise BadFrame(f"{cls.__name__} needs at least {required} bytes, got {len(payload)}")
     spare = len(payload) - required
@@ -346,8 +352,7 @@ def decode(command: int, payload: bytes, family: Family) -> Message:
 
 
 @cache
-def _plan(command: int, family: Family) -> tuple[int, tuple[tuple[str, int, Callable[[bytes], Any], bool], ...]]:
+def _plan(cls: type[Message], family: Family) -> tuple[int, tuple[tuple[str, int, Callable[[bytes], Any], bool], ...]]:
     """How to decode a known message: size of its required fields; name, size and reader of each, and if it may lack."""
-    layout = _CLASSES[command, family].layout
-    fields = tuple((name, kind.size(family), kind.unpack, optional) for name, kind, optional in layout)
+    fields = tuple((name, kind.size(family), kind.unpack, optional) for name, kind, optional in cls.layout)
     return sum(size for _, size, _, optional in fields if not optional), fields

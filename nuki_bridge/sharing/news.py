@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 from nuki_bridge.lock import state_json
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 from nuki_bridge.topics.topics import Publication
 
 PAUSE_S = 2.0
@@ -55,7 +55,7 @@ class News:
         while len(self._listeners) > MAX_LISTENERS:
             del self._listeners[next(iter(self._listeners))]
 
-    def look(self, states: KeyturnerStates) -> None:
+    def look(self, states: States) -> None:
         """The lock has told its states: if they are others than before, all are told soon."""
         seen = states.lock_state, state_json.door_word(states)
         if self._told not in (None, seen):

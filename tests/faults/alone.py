@@ -8,7 +8,7 @@ from typing import Any
 from nuki_bridge.errors import NukiError
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.protocol.codes import Action, name_of
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 from nuki_bridge.simulator.behaviour import seeded
 from tests.faults.judge import OLD_S, Command
 from tests.faults.schedule import READINGS, Event, Schedule, draw
@@ -94,7 +94,7 @@ class Alone:
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
-    def _told_states(self, lock: Lock, before: KeyturnerStates | None, states: KeyturnerStates) -> None:
+    def _told_states(self, lock: Lock, before: States | None, states: States) -> None:
         """It must be a report that the lock sent, none older than the last one told."""
         stage = self._stage
         word = f"{name_of(states.lock_state)}, door {states.door_state}"

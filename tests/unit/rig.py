@@ -11,7 +11,7 @@ from typing import Any
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
-from nuki_bridge.protocol.messages import KeyturnerStates
+from nuki_bridge.protocol.common import States
 from nuki_bridge.simulator.behaviour import Behaviour, seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
@@ -45,7 +45,7 @@ class Rig:
         )
         self.radio = VirtualRadio([self.virtual], clock=now)
         self.pin = str(pin)
-        self.states: list[KeyturnerStates] = []
+        self.states: list[States] = []
         self.changes: list[bool] = []
         self.lock: Lock
 

@@ -9,7 +9,7 @@ import pytest
 from nuki_bridge.errors import LinkError, LockError, NotFound, RequestError
 from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
-from nuki_bridge.protocol.messages import Config
+from nuki_bridge.protocol.common import BasicConfig
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.store import PairedLock
 from tests.unit.rig import ADDRESS, NUKI_ID, Rig, clock, now
@@ -19,7 +19,7 @@ FAMILIES = pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA], ids
 
 async def paired_as(
     rig: Rig, family: Family = Family.CLASSIC, *, id_type: IdType = IdType.BRIDGE, address: str = ADDRESS, **given: Any
-) -> tuple[PairedLock, Config | None]:
+) -> tuple[PairedLock, BasicConfig | None]:
     """Pair without a PIN, in 10 s."""
     options = PairOptions(id_type, "x", 1)
     return await pair(
