@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from nuki_bridge.bridge import report
 from nuki_bridge.errors import StoreError
+from nuki_bridge.home_assistant.components import setting_trait
 from nuki_bridge.lock.lock import Lock
-from nuki_bridge.owner import advanced_config
 from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import DoorState
 from nuki_bridge.protocol.common import BasicConfig, States
@@ -24,7 +25,7 @@ _NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACT
 
 def seen(states: States, config: BasicConfig | None, advanced: AdvancedConfig | None) -> frozenset[str]:
     """What these show, as traits: `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
-    `advanced` (the lock has told its advanced configuration), `auto_lock` (which has a flag for it)."""
+    and each setting that the lock has (`setting_trait`)."""
     there = {
         "door": states.door_state not in _NO_DOOR_SENSOR,
         "battery_level": states.battery_percent is not None,
@@ -32,10 +33,9 @@ def seen(states: States, config: BasicConfig | None, advanced: AdvancedConfig | 
         "door_sensor_battery": states.door_sensor_battery_critical is not None,
         "keypad": config is not None and (config.has_keypad or bool(config.has_keypad_2)),
         "fob": config is not None and config.has_fob,
-        "advanced": advanced is not None,
-        "auto_lock": advanced is not None and advanced_config.has(advanced, "auto_lock_enabled"),
     }
-    return frozenset(name for name, is_there in there.items() if is_there)
+    settings = [] if config is None else report.settings_of(advanced)
+    return frozenset((*map(setting_trait, settings), *(name for name, is_there in there.items() if is_there)))
 
 
 def denied(config: BasicConfig | None) -> frozenset[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from nuki_bridge.lock import changes, state_json
 from nuki_bridge.lock.lock import Lock
@@ -25,24 +25,12 @@ OFFLINE = b"offline"
 ON = b"on"
 OFF = b"off"
 
-_CONFIG_FIELDS = (
-    "auto_unlatch",
-    "pairing_enabled",
-    "button_enabled",
-    "led_enabled",
-    "led_brightness",
-    "single_lock",
-    "fob_action_1",
-    "fob_action_2",
-    "fob_action_3",
-    "advertising_mode",
-    "has_fob",
-    "has_keypad",
-    "has_keypad_2",
-)
-"""Fields of the basic configuration in the status; the lock's coordinates stay private."""
-_ADVANCED_FIELDS = tuple(name for name in advanced_config.SETTINGS if not name.endswith("_offset"))
-"""Fields of the advanced configuration in the status: all but the positions of the bolt."""
+_PRIVATE: Final = frozenset({"latitude", "longitude"})
+"""Settings that are in no retained topic."""
+_CONFIG_FIELDS: Final = frozenset({*lock_config.SETTINGS, "has_fob", "has_keypad", "has_keypad_2"}) - _PRIVATE
+"""Fields of the basic configuration in the status."""
+_ADVANCED_FIELDS: Final = frozenset(advanced_config.SETTINGS)
+"""Fields of the advanced configuration in the status."""
 _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
 """Fields of an event that stand in the status as the last lock action."""
 
@@ -118,6 +106,14 @@ def _states(profile: Profile, states: States) -> dict[str, Any]:
         "night_mode": states.night_mode_active,
         "battery": state_json.battery(states),
     }
+
+
+def settings_of(advanced: AdvancedConfig | None) -> list[str]:
+    """Return the settings that a lock has and the status tells, by name; `advanced` is its advanced configuration."""
+    names = [name for name in lock_config.SETTINGS if name not in _PRIVATE]
+    if advanced is not None:
+        names += [name for name in advanced_config.SETTINGS if advanced_config.has(advanced, name)]
+    return names
 
 
 def _config(config: BasicConfig, advanced: AdvancedConfig | None) -> dict[str, Any]:

@@ -64,6 +64,11 @@ def last(name: str, what: str, icon: str, **more: Any) -> dict[str, Any]:
     return sensor(name, STATUS, template, icon=icon, **more)
 
 
+def action_button(name: str, action: str, icon: str) -> dict[str, Any]:
+    """Return a button for an action of the lock."""
+    return {"name": name, "command_topic": SET, "payload_press": action, "icon": icon}
+
+
 def setting(name: str, icon: str, template: str, **more: Any) -> dict[str, Any]:
     """Return a setting of the lock: the status shows it, `config/set` changes it."""
     topics = {"state_topic": STATUS, "command_topic": CONFIG_SET}
@@ -75,6 +80,11 @@ def setting(name: str, icon: str, template: str, **more: Any) -> dict[str, Any]:
         "value_template": if_json(template),
         **more,
     }
+
+
+def setting_trait(name: str) -> str:
+    """Return the trait of a lock that has told the setting of that name."""
+    return f"setting_{name}"
 
 
 def switch(name: str, key: str, icon: str, *, on: bool = True) -> dict[str, Any]:
@@ -116,4 +126,16 @@ def choice(name: str, key: str, icon: str, options: tuple[str, ...]) -> dict[str
         f"{{% set now = (value_json.config | default({{}})).{key} %}}{{{{ now if now in {options!r} else 'None' }}}}",
         options=list(options),
         command_template=f"{{{{ {{'{key}': value}} | to_json }}}}",
+    )
+
+
+def words(name: str, key: str, icon: str, *, most: int, **more: str) -> dict[str, Any]:
+    """Return a setting that is a text of up to `most` characters; it is empty where the lock has none."""
+    return setting(
+        name,
+        icon,
+        f"{{{{ (value_json.config | default({{}})).{key} | default('', true) }}}}",
+        max=most,
+        command_template=f"{{{{ {{'{key}': value}} | to_json }}}}",
+        **more,
     )

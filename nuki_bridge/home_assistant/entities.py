@@ -9,21 +9,17 @@ from nuki_bridge.home_assistant.components import (
     BATTERY,
     BRIDGE_ONLINE,
     EVENT,
-    SECONDS,
     SET,
     STATE,
     STATUS,
     Entity,
+    action_button,
     binary,
-    choice,
     if_json,
     last,
-    number,
     sensor,
-    switch,
 )
-from nuki_bridge.owner.advanced_config import AUTO_LOCK_S, LOCK_N_GO_S, UNLATCH_S
-from nuki_bridge.owner.lock_config import ADVERTISING_MODES, FOB_ACTIONS
+from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
 
 # -- the lock itself --------------------------------------------------------------------------------------------------
 
@@ -172,11 +168,13 @@ LOCK_ENTITIES: Final = (
         sensor("Doorbell", EVENT, _RING_TEMPLATE, device_class="doorbell", event_types=("ring",)),
         ("doorbell",),
     ),
+    Entity("unlatch", "button", action_button("Unlatch", "unlatch", "mdi:door-open"), ("unlatch",)),
+    Entity("lock_n_go", "button", action_button("Lock 'n' go", "lock_n_go", "mdi:lock-clock"), ("lock_n_go",)),
     Entity(
-        "lock_n_go",
+        "lock_n_go_unlatch",
         "button",
-        {"name": "Lock 'n' go", "command_topic": SET, "payload_press": "lock_n_go", "icon": "mdi:lock-clock"},
-        ("lock_n_go",),
+        action_button("Lock 'n' go with unlatch", "lock_n_go_unlatch", "mdi:lock-clock"),
+        ("lock_n_go_unlatch",),
     ),
     Entity(
         "refresh",
@@ -188,6 +186,31 @@ LOCK_ENTITIES: Final = (
             "icon": "mdi:refresh",
             "entity_category": "diagnostic",
         },
+    ),
+    Entity(
+        "reboot",
+        "button",
+        {
+            "name": "Restart",
+            "command_topic": "<lock>/request/reboot",
+            "payload_press": "{}",
+            "device_class": "restart",
+            "entity_category": "config",
+        },
+        ("pin",),
+    ),
+    Entity(
+        "calibrate",
+        "button",
+        {
+            "name": "Calibrate",
+            "command_topic": "<lock>/request/calibrate",
+            "payload_press": "{}",
+            "icon": "mdi:tune",
+            "entity_category": "config",
+            "enabled_by_default": False,  # it moves the bolt
+        },
+        ("pin",),
     ),
     Entity(
         "rssi",
@@ -215,64 +238,7 @@ LOCK_ENTITIES: Final = (
         },
         available=BRIDGE_ONLINE,
     ),
-    Entity("pairing", "switch", switch("Bluetooth pairing", "pairing_enabled", "mdi:bluetooth"), ("pin",)),
-    Entity("auto_unlatch", "switch", switch("Auto unlatch", "auto_unlatch", "mdi:door-open"), ("pin",)),
-    Entity("single_lock", "switch", switch("Single lock", "single_lock", "mdi:lock-outline"), ("pin",)),
-    Entity("button", "switch", switch("Button", "button_enabled", "mdi:radiobox-marked"), ("pin",)),
-    Entity("led", "switch", switch("LED", "led_enabled", "mdi:led-on"), ("pin",)),
-    Entity(
-        "led_brightness",
-        "number",
-        number("LED brightness", "led_brightness", "mdi:brightness-6", (0, 5), mode="slider"),
-        ("pin",),
-    ),
-    *(
-        Entity(
-            f"fob_action_{presses}",
-            "select",
-            choice(f"Fob action {presses}", f"fob_action_{presses}", "mdi:key-wireless", FOB_ACTIONS),
-            ("pin", "fob"),
-        )
-        for presses in (1, 2, 3)
-    ),
-    Entity(
-        "advertising_mode",
-        "select",
-        choice("Advertising mode", "advertising_mode", "mdi:bluetooth-settings", ADVERTISING_MODES),
-        ("pin",),
-    ),
-    Entity("auto_lock", "switch", switch("Auto lock", "auto_lock_enabled", "mdi:lock-clock"), ("pin", "auto_lock")),
-    Entity(
-        "auto_lock_timeout",
-        "number",
-        # 0 is what firmware without the switch has for "off"
-        number("Auto lock timeout", "auto_lock_timeout", "mdi:timer-lock", (0, AUTO_LOCK_S[1]), **SECONDS),
-        ("pin", "advanced"),
-    ),
-    Entity(
-        "auto_unlock",
-        "switch",
-        switch("Auto unlock", "auto_unlock_disabled", "mdi:lock-open-variant", on=False),
-        ("pin", "advanced"),
-    ),
-    Entity(
-        "night_mode",
-        "switch",
-        switch("Night mode", "night_mode_enabled", "mdi:weather-night"),
-        ("pin", "advanced"),
-    ),
-    Entity(
-        "lock_n_go_timeout",
-        "number",
-        number("Lock 'n' go timeout", "lock_n_go_timeout", "mdi:timer-outline", LOCK_N_GO_S, **SECONDS),
-        ("pin", "advanced"),
-    ),
-    Entity(
-        "unlatch_duration",
-        "number",
-        number("Unlatch duration", "unlatch_duration", "mdi:door-open", UNLATCH_S, **SECONDS),
-        ("pin", "advanced"),
-    ),
+    *SETTING_ENTITIES,
 )
 """Everything of a lock but the lock itself (`lock_entity`), in the order of the settings page.
 

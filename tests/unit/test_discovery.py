@@ -12,6 +12,7 @@ import pytest
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant import discovery
+from nuki_bridge.home_assistant.components import setting_trait
 from nuki_bridge.home_assistant.discovery import LockFacts
 from nuki_bridge.home_assistant.entities import (
     BRIDGE_ENTITIES,
@@ -20,15 +21,17 @@ from nuki_bridge.home_assistant.entities import (
     LOCK_ENTITIES,
     lock_entity,
 )
+from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
+from nuki_bridge.owner import advanced_config, lock_config
 from nuki_bridge.protocol.codes import Action, LockState, name_of
 from nuki_bridge.topics import topics, tree
 
 ALL_ACTIONS = {*SMART_LOCK.names.by_name}
 EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}
-EQUIPMENT |= {"advanced", "auto_lock"}
-ADVANCED = {"auto_lock_timeout", "auto_unlock", "night_mode", "lock_n_go_timeout", "unlatch_duration"}
+SETTINGS = {**lock_config.SETTINGS, **advanced_config.SETTINGS}
+EQUIPMENT |= {setting_trait(name) for name in SETTINGS}
 FULL = LockFacts(
     "front_door",
     "Front door",
@@ -140,10 +143,10 @@ def test_commands_are_requests_that_the_bridge_takes() -> None:
     for entity in message()["components"].values():
         topic = entity.get("command_topic", "")
         payloads = [entity[key] for key in ("payload_press", "payload_on", "payload_off") if key in entity]
-        assert payloads or entity["platform"] in ("lock", "number", "select") or not topic
+        assert payloads or entity["platform"] in ("lock", "number", "select", "text") or not topic
         for payload in payloads if topic else ():
             request = asked(topic, payload)
-            assert request.action is not None or request.command in ("refresh", "config/set")
+            assert request.action is not None or request.command in ("refresh", "config/set", "reboot", "calibrate")
             assert request.command != "config/set" or len(request.arguments) == 1
 
 
@@ -175,16 +178,11 @@ def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
         ("doorbell", {"ring"}),
         ("fob", {"fob_action_1", "fob_action_2", "fob_action_3"}),
         ("lock_n_go", {"lock_n_go"}),
-        ("advanced", ADVANCED),
-        ("auto_lock", {"auto_lock"}),
-        (
-            "pin",
-            {
-                *("pairing", "auto_unlatch", "single_lock", "button", "led", "led_brightness", "advertising_mode"),
-                *("fob_action_1", "fob_action_2", "fob_action_3", "last_user", "keypad"),
-                *("auto_lock", *ADVANCED),
-            },
-        ),
+        ("lock_n_go_unlatch", {"lock_n_go_unlatch"}),
+        ("unlatch", {"unlatch"}),
+        (setting_trait("auto_lock_enabled"), {"auto_lock"}),
+        (setting_trait("motor_speed"), {"motor_speed"}),
+        ("pin", {"last_user", "keypad", "reboot", "calibrate", *(each.key for each in SETTING_ENTITIES)}),
     ],
 )
 def test_what_a_lock_lacks_is_taken_away(trait: str, keys: set[str]) -> None:
@@ -247,9 +245,49 @@ def test_an_opener_is_no_lock_in_home_assistant() -> None:
 def test_settings_are_configuration_and_what_is_technical_is_diagnostic() -> None:
     components = message()["components"].values()
     for entity in (each for each in components if len(each) > 1):
-        is_setting = entity.get("command_topic", "").endswith("/config/set")
-        assert (entity.get("entity_category") == "config") == is_setting
+        changes = entity.get("command_topic", "").endswith(("/config/set", "/reboot", "/calibrate"))
+        assert (entity.get("entity_category") == "config") == changes
     assert message()["components"]["rssi"]["entity_category"] == "diagnostic"
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_setting_has_one_entity_that_reads_it_and_one_that_writes_it() -> None:
+    """All but the coordinates, which are in no retained topic."""
+    for entity in SETTING_ENTITIES:
+        [trait] = [each for each in entity.needs if each.startswith("setting_")]
+        setting = trait.removeprefix("setting_")
+        assert f"{{}})).{setting}" in entity.config["value_template"]
+        written = entity.config.get("command_template") or entity.config["payload_on"] + entity.config["payload_off"]
+        assert re.findall(r"""['"](\w+)['"]:""", written) in ([setting], [setting, setting])
+    read = [each for entity in SETTING_ENTITIES for each in entity.needs if each.startswith("setting_")]
+    assert sorted(read) == sorted(setting_trait(name) for name in SETTINGS if name not in ("latitude", "longitude"))
+
+
+def test_what_an_entity_offers_the_bridge_takes() -> None:
+    for entity in SETTING_ENTITIES:
+        [setting] = [each.removeprefix("setting_") for each in entity.needs if each.startswith("setting_")]
+        check = SETTINGS[setting].check
+        if entity.platform == "switch":
+            offered = [json.loads(entity.config[f"payload_{each}"])[setting] for each in ("on", "off")]
+            assert sorted(offered) == [False, True]
+        elif entity.platform == "select":
+            offered = entity.config["options"]
+            assert len(set(offered)) == len(offered) > 1
+        elif entity.platform == "number":
+            offered = [entity.config["min"], entity.config["max"]]
+        else:
+            offered = ["22:00" if "pattern" in entity.config else "x" * entity.config["max"]]
+        for value in offered:
+            check(value)
+
+
+def test_the_way_to_brick_a_lock_has_to_be_looked_for() -> None:
+    """An installer's settings, and the calibration, which moves the bolt, are disabled until somebody enables them."""
+    disabled = {each.key for each in ENTITIES if each.config.get("enabled_by_default") is False}
+    assert {"calibrate", "locked_position", "detached_cylinder", "utc_offset", "name", "battery_type"} <= disabled
+    assert not disabled & {"pairing", "auto_lock", "night_mode_start", "led", "unlatch_duration", "reboot", "unlatch"}
 
 
 # -- the bridge -------------------------------------------------------------------------------------------------------
