@@ -85,11 +85,11 @@ def parse_advertisement(
 
 
 def beacon_data(nuki_id: int, *, state_changed: bool, opener: bool = False) -> bytes:
-    """Return the manufacturer data (23 bytes) of the beacon, as a lock sends it."""
-    service = OPENER_SERVICE if opener else KEYTURNER_SERVICE
-    return _BEACON_HEAD + UUID(service).bytes + nuki_id.to_bytes(4, "big") + bytes([0xC8 | state_changed])
+    """Return the manufacturer data (23 bytes) of the beacon, as a lock or an Opener sends it."""
+    service, power = (OPENER_SERVICE, 0xC4) if opener else (KEYTURNER_SERVICE, 0xC8)
+    return _BEACON_HEAD + UUID(service).bytes + nuki_id.to_bytes(4, "big") + bytes([power | state_changed])
 
 
-def beacon_name(nuki_id: int) -> str:
-    """Return the local name that a lock advertises: `Nuki_` and its ID in eight upper-case hex digits."""
-    return f"Nuki_{nuki_id:08X}"
+def beacon_name(nuki_id: int, *, opener: bool = False) -> str:
+    """Return the local name that a device advertises: `Nuki_`, or `Nuki_Opener_`, and its ID in eight hex digits."""
+    return f"Nuki_Opener_{nuki_id:08X}" if opener else f"Nuki_{nuki_id:08X}"

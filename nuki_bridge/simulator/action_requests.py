@@ -1,32 +1,35 @@
-"""The requests that move the bolt or restart the lock (smartlock.md 11).
+"""The requests that move the bolt or restart the device (smartlock.md 11).
 
-The actions and the calibration are those of a Smart Lock; the message of a lock action and a reboot are the same for an
-Opener.
+The actions and the calibration are those of a Smart Lock; what is common to the actions of every device (`act`) and the
+reboot are the same for an Opener.
 """
 
 from __future__ import annotations
 
+import enum
+
 from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, Trigger
 from nuki_bridge.protocol.messages import LockAction, RequestCalibration, RequestReboot, SimpleLockAction
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.client_request import ClientRequest, Handlers
+from nuki_bridge.simulator.client_request import ClientRequest, Handlers, LockRequest
 from nuki_bridge.simulator.motor import MOTOR_ACTIONS
 
 _REFUSED_IN_LOG = {ErrorCode.TIME_NOT_ALLOWED: Completion.REJECTED, ErrorCode.BUSY: Completion.BUSY}
 """Completion in the log of an action that was refused with this error; other errors leave no entry."""
 
 
-def _lock_action(request: ClientRequest, message: LockAction) -> None:
-    _act(request, _resolve(request, message.action), message.flags)
+def _lock_action(request: LockRequest, message: LockAction) -> None:
+    act(request, _resolve(request, message.action), message.flags)
 
 
-def _simple_lock_action(request: ClientRequest, message: SimpleLockAction) -> None:
+def _simple_lock_action(request: LockRequest, message: SimpleLockAction) -> None:
     if message.action not in (Action.UNLOCK, Action.LOCK):
         raise Refused(ErrorCode.BAD_PARAMETER)
-    _act(request, Action(message.action), 0)
+    act(request, Action(message.action), 0)
 
 
-def _act(request: ClientRequest, action: Action, flags: int) -> None:
+def act(request: ClientRequest, action: enum.IntEnum, flags: int) -> None:
+    """Have the device carry out an action, if the time limit of whoever asks allows it; raise `Refused`."""
     device, who = request.device, request.authorization
     try:
         if not who.may_act(device.now(), device.timezone_offset_min):
@@ -39,7 +42,7 @@ def _act(request: ClientRequest, action: Action, flags: int) -> None:
         raise
 
 
-def _resolve(request: ClientRequest, action: int) -> Action:
+def _resolve(request: LockRequest, action: int) -> Action:
     """Return the action to carry out: what the press of a fob means is set in the configuration."""
     settings = request.device.settings
     presses = {
@@ -56,7 +59,7 @@ def _resolve(request: ClientRequest, action: int) -> Action:
     raise Refused(ErrorCode.BAD_PARAMETER)
 
 
-def _calibrate(request: ClientRequest, message: RequestCalibration) -> None:
+def _calibrate(request: LockRequest, message: RequestCalibration) -> None:
     """Calibrate; the answers are those of a lock action: accepted, states, complete."""
     request.motion.calibrate(request)
 
@@ -74,6 +77,7 @@ HANDLERS: Handlers = {
     LockAction: _lock_action,
     SimpleLockAction: _simple_lock_action,
     RequestCalibration: _calibrate,
-    RequestReboot: _reboot,
 }
-"""The requests that move the bolt or restart the lock."""
+"""The requests that move the bolt of a Smart Lock."""
+REBOOT: Handlers = {RequestReboot: _reboot}
+"""The request that restarts any device."""

@@ -6,12 +6,13 @@ from dataclasses import fields
 from typing import Any
 
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
-from nuki_bridge.protocol.codes import Command, ErrorCode
+from nuki_bridge.protocol.codes import ErrorCode
 from nuki_bridge.protocol.wire import NONCE_SIZE, NOT_SUPPORTED, NoTime
 from nuki_bridge.simulator import advanced_config
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.client_request import ClientRequest, Handlers
+from nuki_bridge.simulator.client_request import Handlers, LockRequest
 from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.lock_device import LockDevice
 
 TOTAL_DEGREES = 720
 """Turn of the cylinder that calibration has found, in degrees; read-only."""
@@ -34,18 +35,12 @@ _RANGES = {
 }
 
 
-def known(device: Device, command: int) -> bool:
-    """Return False for the requests of this module if the lock's firmware does not have them."""
-    ours = (Command.REQUEST_ADVANCED_CONFIG, Command.SET_ADVANCED_CONFIG)
-    return command not in ours or device.behaviour.advanced_config_size_of(device.family) > 0
-
-
 def set_size(device: Device) -> int:
     """Return the payload size of Set Advanced Config: all that the lock sends but Total degrees, and nonce and PIN."""
     return device.behaviour.advanced_config_size_of(device.family) - 2 + NONCE_SIZE + device.family.pin_size
 
 
-def _request(request: ClientRequest, message: RequestAdvancedConfig) -> None:
+def _request(request: LockRequest, message: RequestAdvancedConfig) -> None:
     device = request.device
     values = {each.name: getattr(device.advanced, each.name) for each in fields(device.advanced)}
     if device.behaviour.immediate_auto_lock_missing:
@@ -54,7 +49,7 @@ def _request(request: ClientRequest, message: RequestAdvancedConfig) -> None:
     request.reply(config, size=device.behaviour.advanced_config_size_of(device.family))
 
 
-def _set(request: ClientRequest, message: SetAdvancedConfig) -> None:
+def _set(request: LockRequest, message: SetAdvancedConfig) -> None:
     """Write all settings; the config update count rises only if one of them has changed."""
     device = request.device
     layout = {name: optional for name, _, optional in SetAdvancedConfig.layout}
@@ -77,7 +72,7 @@ def _set(request: ClientRequest, message: SetAdvancedConfig) -> None:
     request.complete()
 
 
-def _in_range(device: Device, name: str, value: Any) -> bool:
+def _in_range(device: LockDevice, name: str, value: Any) -> bool:
     if value == NoTime():
         return False
     if name == "auto_lock_timeout" and value == 0:

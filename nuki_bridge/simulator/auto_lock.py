@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from nuki_bridge.protocol.codes import Action, DoorState, LockState, Trigger
 from nuki_bridge.simulator import timezones
-from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motion import Motion
 from nuki_bridge.simulator.transport import Timer
 
@@ -21,7 +21,7 @@ _UNLOCKED = (LockState.UNLOCKED, LockState.UNLATCHED)
 class AutoLockWatch:
     """The timers of one lock, and its clock; whoever moves the bolt or the door calls `schedule`."""
 
-    def __init__(self, device: Device, motion: Motion) -> None:
+    def __init__(self, device: LockDevice, motion: Motion) -> None:
         self._device = device
         self._motion = motion
         self._timer: Timer | None = None
@@ -57,8 +57,7 @@ class AutoLockWatch:
 
     def set_clock(self, now: datetime) -> None:
         """Set the lock's clock, which runs on from `now`.  Raise `ValueError` outside the years 2000 to 2099."""
-        self._device.clock.set(now)
-        self._device.on_memory_changed()
+        self._device.set_clock(now)
         self.clock_changed()
 
     def clock_changed(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as _random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,8 +86,8 @@ class Behaviour:
     """The beacon's bit is not cleared when a Bridge reads the states, as with locks that use WiFi or Thread."""
     idle_timeout_s: float = 20.0
     """Seconds without traffic after which a link is dropped; 0 for never."""
-    max_links: int = 4
-    """How many links the lock takes at a time."""
+    max_links: int | None = None
+    """How many links the device takes at a time; if None, 4, or 1 for an Opener."""
     pushes_states_of_others: bool = False
     """Movements are reported on every link, not only on the one that has asked for them."""
     plain_error_s: float = 0.0
@@ -130,6 +130,10 @@ class Behaviour:
     pin_ban_s: float = 300.0
     """Seconds that a ban after wrong PINs lasts."""
 
+    def max_links_of(self, family: Family) -> int:
+        """Return how many links the device takes at a time."""
+        return self.max_links or (1 if family is Family.OPENER else 4)
+
     def states_size_of(self, family: Family) -> int:
         """Return the length of Keyturner States."""
         return self.states_size or (27 if family is Family.ULTRA else 21)
@@ -146,30 +150,40 @@ class Behaviour:
 
 @dataclass(slots=True, kw_only=True)
 class DeviceSettings:
-    """The settings of a Smart Lock that Config (0x0015) tells; an Opener has others."""
+    """The settings in Config (0x0015) that every device has."""
 
     name: str
     latitude: float = 52.5
     longitude: float = 13.4
-    auto_unlatch: bool = False
     pairing_enabled: bool = True
     button_enabled: bool = True
     led_enabled: bool = True
-    led_brightness: int = 3
     timezone_offset_min: int = 60
-    """Offset that counts, with `dst_mode`, only without a timezone ID; `LockClock` decides what the lock tells."""
+    """Offset that counts, with `dst_mode`, only without a timezone ID; `LockClock` decides what the device tells."""
     dst_mode: int = 0
     has_fob: bool = False
     fob_action_1: int = 1
     fob_action_2: int = 2
     fob_action_3: int = 3
-    single_lock: bool = False
     advertising_mode: int = 0
     has_keypad: bool = False
     firmware_version: bytes = b"\x03\x05\x0b"
     hardware_revision: bytes = b"\x05\x01"
-    homekit_status: int = 0
     timezone_id: int = 37
+
+    def values(self) -> dict[str, Any]:
+        """Return every setting by its name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(slots=True, kw_only=True)
+class LockSettings(DeviceSettings):
+    """The settings of a Smart Lock in Config; an Opener has others."""
+
+    auto_unlatch: bool = False
+    led_brightness: int = 3
+    single_lock: bool = False
+    homekit_status: int = 0
     device_type: int = 4
     capabilities: int = 0
     has_keypad_2: bool = False

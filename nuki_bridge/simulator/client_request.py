@@ -1,8 +1,9 @@
 """One request of a client: what its handler is given.
 
-A handler works on the parts of the lock that stand here and answers through the request.  The handlers of a subject are
-a table (`Handlers`) in the module of that subject; `requests` joins the tables.  This module knows no handler, so that
-the modules of the subjects can import it.
+A handler works on the parts of the device that stand here and answers through the request.  The handlers of a subject
+are a table (`Handlers`) in the module of that subject; `requests` joins the tables.  This module knows no handler, so
+that the modules of the subjects can import it.  What stands in `ClientRequest` every device has; a handler that only a
+Smart Lock has is given a `LockRequest`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.device import Device
-from nuki_bridge.simulator.motion import Motion
+from nuki_bridge.simulator.lock_device import LockDevice
+from nuki_bridge.simulator.motion import Motion, Works
 
 
 class Answering(Protocol):
@@ -32,11 +34,10 @@ class Answering(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class ClientRequest:
-    """One request, the parts of the lock that it concerns, and the way to answer.  Implements `motion.Asker`."""
+    """One request, the parts of the device that it concerns, and the way to answer.  Implements `motion.Asker`."""
 
     device: Device
-    motion: Motion
-    auto_lock: AutoLockWatch
+    motion: Works
     answering: Answering
     connection_id: int
     authorization: StoredEntry
@@ -72,6 +73,22 @@ class ClientRequest:
         """Send an Error Report."""
         self.reply(ErrorReport(error=error, failed_command=self.command))
 
+    def clock_changed(self) -> None:
+        """Take note that the device's clock, or its time zone, has changed."""
 
-Handlers = dict[type[Message], Callable[[ClientRequest, Any], None]]
+
+@dataclass(slots=True, kw_only=True)
+class LockRequest(ClientRequest):
+    """One request to a Smart Lock."""
+
+    device: LockDevice
+    motion: Motion
+    auto_lock: AutoLockWatch
+
+    def clock_changed(self) -> None:
+        """Take note that the lock's clock, or its time zone, has changed."""
+        self.auto_lock.clock_changed()
+
+
+Handlers = dict[type[Message], Callable[[Any, Any], None]]
 """The requests of one subject: the class of each message, and the function that carries it out or raises `Refused`."""

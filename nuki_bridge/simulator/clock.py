@@ -10,7 +10,7 @@ from nuki_bridge.simulator.behaviour import Behaviour, DeviceSettings
 from nuki_bridge.simulator.transport import Clock
 
 _CONFIG_SIZE_WITH_ZONE = 74
-"""Length in bytes of the shortest Config that has a timezone ID."""
+"""Length in bytes of the shortest Config of a Smart Lock that has a timezone ID."""
 
 
 class LockClock:
@@ -45,9 +45,11 @@ class LockClock:
         return settings.timezone_offset_min + timezones.daylight_min(settings.dst_mode, now)
 
     def told_offset_min(self, family: Family) -> int:
-        """Return the minutes that Keyturner States and Config tell: some firmware tells 0 beside a timezone ID."""
+        """Return the minutes that states and Config tell: some firmware tells 0 beside a timezone ID."""
         has_id = self._settings.timezone_id != timezones.NONE
-        tells_id = has_id and self._behaviour.config_size_of(family) >= _CONFIG_SIZE_WITH_ZONE
+        tells_id = has_id and (
+            family is Family.OPENER or self._behaviour.config_size_of(family) >= _CONFIG_SIZE_WITH_ZONE
+        )
         return 0 if tells_id and not self._behaviour.tells_offset_in_force else self.timezone_offset_min
 
     def wall_clock(self) -> datetime:

@@ -1,9 +1,12 @@
 """The owner's requests about settings, security PIN and clock (smartlock.md 11).
 
-An Opener has another Set Config; the other requests are the same.
+An Opener has another Set Config, which is written in the same way; the other requests are the same.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from nuki_bridge.protocol.codes import ErrorCode
 from nuki_bridge.protocol.messages import SetConfig, SetSecurityPin, UpdateTime, VerifySecurityPin
@@ -11,36 +14,47 @@ from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 
-_RANGES = {
+Ranges = Mapping[str, tuple[float, float]]
+"""The lowest and the highest value of settings, by name."""
+RANGES: Ranges = {
     "latitude": (-90.0, 90.0),
     "longitude": (-180.0, 180.0),
-    "led_brightness": (0, 5),
     "timezone_offset_min": (-12 * 60, 14 * 60),
     "dst_mode": (0, 1),
+    "advertising_mode": (0, 3),
+}
+"""The ranges of the settings that every device has."""
+_LOCK_RANGES: Ranges = {
+    **RANGES,
+    "led_brightness": (0, 5),
     "fob_action_1": (0, 4),
     "fob_action_2": (0, 4),
     "fob_action_3": (0, 4),
-    "advertising_mode": (0, 3),
 }
 
 
 def _set_config(request: ClientRequest, message: SetConfig) -> None:
-    """Write all settings; the config update count rises only if one of them has changed.
+    write_config(request, message, _LOCK_RANGES)
 
-    Without a timezone ID the offset includes daylight saving, as Config tells it, so that writing what was read changes
-    nothing.  Beside a timezone ID the offset is ignored.
+
+def write_config(request: ClientRequest, message: Any, ranges: Ranges) -> None:
+    """Write all settings of a Set Config; raise `Refused` if one of them is out of its range.
+
+    The config update count rises only if one of them has changed.  Without a timezone ID the offset includes daylight
+    saving, as Config tells it, so that writing what was read changes nothing.  Beside a timezone ID the offset is
+    ignored.
     """
     device = request.device
     settings = device.settings
-    values = {name: getattr(message, name) for name, _, _ in SetConfig.layout if name not in ("nonce", "security_pin")}
-    in_range = all(low <= values[name] <= high for name, (low, high) in _RANGES.items())
+    values = {name: getattr(message, name) for name, _, _ in message.layout if name not in ("nonce", "security_pin")}
+    in_range = all(low <= values[name] <= high for name, (low, high) in ranges.items())
     if not in_range or not timezones.known(message.timezone_id):
         raise Refused(ErrorCode.BAD_PARAMETER)
     if message.timezone_id == timezones.NONE:
         values["timezone_offset_min"] -= timezones.daylight_min(message.dst_mode, device.now())
     else:
         del values["timezone_offset_min"]
-    kinds = {name: kind for name, kind, _ in SetConfig.layout}
+    kinds = {name: kind for name, kind, _ in message.layout}
     changed = [
         name
         for name, value in values.items()
@@ -53,7 +67,7 @@ def _set_config(request: ClientRequest, message: SetConfig) -> None:
     request.note("config_set", ", ".join(changed) or "nothing new")
     if changed:
         device.config_changed()
-        request.auto_lock.clock_changed()  # the lock may be in another time zone now
+        request.clock_changed()  # the device may be in another time zone now
     request.complete()
 
 
@@ -76,17 +90,19 @@ def _set_pin(request: ClientRequest, message: SetSecurityPin) -> None:
 def _update_time(request: ClientRequest, message: UpdateTime) -> None:
     device = request.device
     try:
-        request.auto_lock.set_clock(message.time)
+        device.set_clock(message.time)
     except (ValueError, AttributeError):
         raise Refused(ErrorCode.BAD_PARAMETER) from None
+    request.clock_changed()
     request.note("clock_set", device.now().isoformat())
     request.complete()
 
 
 HANDLERS: Handlers = {
-    SetConfig: _set_config,
     VerifySecurityPin: _verify_pin,
     SetSecurityPin: _set_pin,
     UpdateTime: _update_time,
 }
-"""The owner's requests about settings, security PIN and clock."""
+"""The owner's requests about security PIN and clock, which are the same for every device."""
+LOCK_HANDLERS: Handlers = {SetConfig: _set_config}
+"""The owner's request about the settings of a Smart Lock."""

@@ -1,4 +1,4 @@
-"""The Bluetooth side of a virtual lock: its connections, and the frames that come and go over them.
+"""The Bluetooth side of a virtual device: its connections, and the frames that come and go over them.
 
 A frame is decrypted here and handed to `requests` or to the `handshake` of its connection.  One connection may carry
 several authorizations in turn, as that of a relay does: each has its own challenge and key, and an answer goes to the
@@ -10,23 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import BadFrame
-from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, name_of
+from nuki_bridge.protocol.codes import Command, ErrorCode, name_of
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, TAG_SIZE, d1
 from nuki_bridge.protocol.frames import HEADER_SIZE, authorization_id, crc, frame_size, seal, seal_plain
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.wire import Message, encode
 from nuki_bridge.simulator import requests
 from nuki_bridge.simulator.authorizations import StoredEntry
-from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.client_request import ClientRequest
+from nuki_bridge.simulator.client_request import Answering, ClientRequest
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.handshake import Handshake
-from nuki_bridge.simulator.motion import Motion
-from nuki_bridge.simulator.states import keyturner_states
+from nuki_bridge.simulator.motion import Works
 from nuki_bridge.simulator.transport import Timer
 
 
@@ -38,13 +37,22 @@ class _Connection:
     idle: Timer | None = None
 
 
-class Connections:
-    """All connections of one lock, by the number that the transport gives them.  Implements `Answering`."""
+class Make(Protocol):
+    """Makes the request of a kind of device: it knows the parts that the handlers need beside these arguments."""
 
-    def __init__(self, device: Device, motion: Motion, auto_lock: AutoLockWatch) -> None:
+    def __call__(
+        self, *, answering: Answering, connection_id: int, authorization: StoredEntry, command: int
+    ) -> ClientRequest:
+        """Return the request."""
+
+
+class Connections:
+    """All connections of one device, by the number that the transport gives them.  Implements `Answering`."""
+
+    def __init__(self, device: Device, motion: Works, make: Make) -> None:
         self._device = device
         self._motion = motion
-        self._auto_lock = auto_lock
+        self._make = make
         self._transport = device.transport
         self._connections: dict[int, _Connection] = {}
         self.in_range = True
@@ -64,8 +72,12 @@ class Connections:
     def advertising(self) -> bool:
         """The lock can be seen and connected to now."""
         behaviour = self._device.behaviour
-        free = len(self) < behaviour.max_links if behaviour.advertise_while_connected else len(self) == 0
+        free = len(self) < self._max_links if behaviour.advertise_while_connected else len(self) == 0
         return self.in_range and not self.rebooting and free
+
+    @property
+    def _max_links(self) -> int:
+        return self._device.behaviour.max_links_of(self._device.family)
 
     # -- the transport's side -----------------------------------------------------------------------------------------
 
@@ -73,7 +85,7 @@ class Connections:
         """Take a new connection; drop it again if it is one too many."""
         self._device.note("connected", detail=str(connection_id))
         self._connections[connection_id] = _Connection(Handshake(self._device))
-        if not self.in_range or self.rebooting or len(self) > self._device.behaviour.max_links:
+        if not self.in_range or self.rebooting or len(self) > self._max_links:
             self._drop(connection_id, "no link is free")
             return
         self._touch(connection_id)
@@ -116,10 +128,7 @@ class Connections:
         """Restart: nobody sees or reaches the lock for `Behaviour.reboot_s`; memory, clock and bans stay."""
         if self.rebooting:
             return
-        motor = self._motion.motor
-        motor.cancel()
-        if self._device.behaviour.reboot_forgets_action:
-            motor.last_action, motor.last_completion = Action.NONE, Completion.SUCCESS
+        self._motion.stop(forget=self._device.behaviour.reboot_forgets_action)
         self._device.leave_pairing_mode()
         self._device.forget_challenges()
         self.rebooting = True
@@ -147,20 +156,12 @@ class Connections:
 
     def request(self, connection_id: int, authorization: StoredEntry, command: int) -> ClientRequest:
         """Return a request of `authorization`, whose answers go over `connection_id`."""
-        return ClientRequest(
-            device=self._device,
-            motion=self._motion,
-            auto_lock=self._auto_lock,
-            answering=self,
-            connection_id=connection_id,
-            authorization=authorization,
-            command=command,
-        )
+        return self._make(answering=self, connection_id=connection_id, authorization=authorization, command=command)
 
     def report_states(self) -> None:
         """Send the states to whoever asked for the action; to all others only from firmware that does so."""
         device, mover = self._device, self._motion.mover
-        states = keyturner_states(device, self._motion.motor)
+        states = self._motion.states()
         size = device.behaviour.states_size_of(device.family)
         if mover is not None:
             mover.reply(states, size=size)

@@ -1,32 +1,30 @@
-"""What a virtual lock knows, and what it writes into its log and its audit trail.
+"""What every virtual device knows, and what it writes into its log and its audit trail.
 
-`motion` moves the bolt, `surroundings` is what people and things do to the lock, `connections` its Bluetooth side.
-Nothing here knows connections or requests.
-
-The door, the percentage of the battery, `settings`, `advanced` and `is_night` are those of a Smart Lock.  Users, PIN,
-clock, log, keypad codes, beacon and pairing mode are the same for an Opener, but for its UUIDs.
+Users, PIN, clock, log, keypad codes, beacon and pairing mode are the same for a Smart Lock and an Opener, but for the
+UUIDs; `lock_device` and `opener_device` have what only one of them knows.  `surroundings` is what people and things do
+to a device, `connections` its Bluetooth side.  Nothing here knows connections or requests.
 """
 
 from __future__ import annotations
 
+import enum
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 
 from nuki_bridge.protocol.advertisement import APPLE, beacon_data, beacon_name
 from nuki_bridge.protocol.codes import (
+    OPENER_PAIRING_SERVICE,
     PAIRING_SERVICE,
     PAIRING_SERVICE_ULTRA,
     Command,
-    DoorState,
     ErrorCode,
     Family,
     IdType,
     LogType,
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
-from nuki_bridge.simulator import advanced_config
 from nuki_bridge.simulator.authorizations import Authorizations, StoredEntry
 from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, DeviceSettings, PinGuard, Random
 from nuki_bridge.simulator.clock import LockClock
@@ -38,10 +36,20 @@ from nuki_bridge.simulator.transport import Attachment, Timer
 
 AUDIT_SIZE = 20_000
 """Number of entries that the audit trail keeps at least."""
+_PAIRING_SERVICES = {
+    Family.CLASSIC: PAIRING_SERVICE,
+    Family.ULTRA: PAIRING_SERVICE_ULTRA,
+    Family.OPENER: OPENER_PAIRING_SERVICE,
+}
 
 
 class Device:
-    """The lock's memory: its users, settings, clock, log, beacon and pairing mode.  Implements `handshake.Host`."""
+    """A device's memory: its users, settings, clock, log, beacon and pairing mode.  Implements `handshake.Host`.
+
+    A subclass says what the settings are and which actions time control knows.
+    """
+
+    settings: DeviceSettings
 
     def __init__(
         self,
@@ -58,60 +66,67 @@ class Device:
         next_authorization_id: int = 1,
         factory_new: bool = False,
     ) -> None:
-        """Build a lock that advertises `address` and `name`; `pin` is the security PIN, None while none is set.
+        """Build a device that advertises `address` and `name`; `pin` is the security PIN, None while none is set.
 
-        A `factory_new` lock stays in pairing mode until somebody has been paired.  `random` gives keys, IDs and nonces;
-        `keys`, `uuid` (16 bytes) and `next_authorization_id` may be given instead of drawn.
+        A `factory_new` device stays in pairing mode until somebody has been paired.  `random` gives keys, IDs and
+        nonces; `keys`, `uuid` (16 bytes) and `next_authorization_id` may be given instead of drawn.
         """
-        if family is Family.OPENER:
-            raise ValueError("a virtual lock is a Smart Lock; an Opener is not simulated")
         self.address = address.upper()
         self.nuki_id = nuki_id
         self.family: Family = family
-        self.name = name or beacon_name(nuki_id)
+        self.name = name or beacon_name(nuki_id, opener=family is Family.OPENER)
         self.behaviour = behaviour or Behaviour()
         self.random = random
         self.keys: KeyPair = keys or SecretKey(random(KEY_SIZE))
         self.uuid = uuid or random(16)
         self.transport = Attachment()
         self.pin_guard = PinGuard(pin)
-        self.settings = DeviceSettings(name=self.name, device_type=5 if family is Family.ULTRA else 4)
-        self.advanced = advanced_config.initial(family, self.behaviour)
+        self.settings = self._first_settings()
         self.clock = LockClock(self.transport, self.settings, self.behaviour)
         self.authorizations = Authorizations(next_authorization_id)
         self.codes = Codes()
-        self.time_control = Entries()
-        self.log = Log()
+        self.time_control = Entries(self._planned_actions())
+        self.log = Log(family)
         self.audit: list[AuditEntry] = []
-        self.door: DoorState | int = self.behaviour.start_door
-        self.door_logging = True
         self.accessory_battery_state = 0
         """Bit 0: there is a keypad, 1: its battery is low, 2: there is a door sensor, 3: its battery is low."""
         self.battery_percent = 84
+        """Charge of the battery; an Opener tells only whether it is critical."""
         self.battery_critical = False
-        self.battery_charging = False
         self.last_command = 0
         """Number of the last command that was carried out."""
         self.config_update_count = 0
         self.state_changed = False
         self.factory_new = factory_new
         self.on_memory_changed: Callable[[], None] = lambda: None
-        """Called after each change that must survive a restart; whoever keeps the lock's memory sets it."""
+        """Called after each change that must survive a restart; whoever keeps the device's memory sets it."""
         self._pairing_timer: Timer | None = None
         self._pairing_open = False
+
+    def _first_settings(self) -> DeviceSettings:
+        """Return the settings of a factory-new device."""
+        raise NotImplementedError
+
+    def door_sensor(self) -> tuple[bool, bool]:
+        """Return whether there is a door sensor, and whether the log keeps what it sees."""
+        return False, False
+
+    def _planned_actions(self) -> Collection[enum.IntEnum]:
+        """Return the actions that a time control entry may have."""
+        raise NotImplementedError
 
     # -- what it shows ------------------------------------------------------------------------------------------------
 
     def manufacturer_data(self) -> dict[int, bytes]:
         """Return the beacon, by company identifier."""
-        return {APPLE: beacon_data(self.nuki_id, state_changed=self.state_changed)}
+        opener = self.family is Family.OPENER
+        return {APPLE: beacon_data(self.nuki_id, state_changed=self.state_changed, opener=opener)}
 
     def service_data(self) -> dict[str, bytes]:
         """Return the Nuki ID (4 bytes, big-endian) under the pairing service's UUID in pairing mode, else nothing."""
         if not self.pairing_mode:
             return {}
-        service = PAIRING_SERVICE_ULTRA if self.family is Family.ULTRA else PAIRING_SERVICE
-        return {service: self.nuki_id.to_bytes(4, "big")}
+        return {_PAIRING_SERVICES[self.family]: self.nuki_id.to_bytes(4, "big")}
 
     @property
     def pairing_mode(self) -> bool:
@@ -124,6 +139,11 @@ class Device:
         """Return the time of the lock's own clock, in UTC."""
         return self.clock.now()
 
+    def set_clock(self, now: datetime) -> None:
+        """Set the device's clock, which runs on from `now`.  Raise `ValueError` outside the years 2000 to 2099."""
+        self.clock.set(now)
+        self.on_memory_changed()
+
     @property
     def timezone_offset_min(self) -> int:
         """Minutes from UTC to the lock's wall clock, with daylight saving."""
@@ -133,11 +153,6 @@ class Device:
     def told_offset_min(self) -> int:
         """Minutes that the lock's states and Config tell."""
         return self.clock.told_offset_min(self.family)
-
-    @property
-    def is_night(self) -> bool:
-        """Night mode is active now, by the lock's wall clock."""
-        return self.advanced.is_night(self.clock.wall_clock().time())
 
     def call_later(self, delay_s: float, fn: Callable[[], None]) -> Timer:
         """Call `fn` once, `delay_s` seconds from now."""

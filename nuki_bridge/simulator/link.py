@@ -11,7 +11,7 @@ from nuki_bridge.bluetooth.link import Channel, OnData, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, TimedOut
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.faults import Faults
-from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 
 MAX_VALUE_SIZE = 512
 """Length in bytes of the longest value that a GATT characteristic can have."""
@@ -21,7 +21,7 @@ class LockOnAir(Protocol):
     """A lock in range and the links to it."""
 
     @property
-    def lock(self) -> VirtualLock:
+    def lock(self) -> VirtualDevice:
         """The lock."""
 
     @property

@@ -17,7 +17,8 @@ DATA_SIZE = 5
 class Log:
     """The entries, in the order in which they were written; new ones replace the oldest."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: Family) -> None:
+        self._family = family
         self.enabled = True
         self.next_index = 1
         """Index of the next entry: never 0, which stands for no entry in a request, and never used twice."""
@@ -47,7 +48,7 @@ class Log:
         )
         self.next_index += 1
         self.entries.append(entry)
-        self._kept.append(encode(entry, Family.CLASSIC).hex())
+        self._kept.append(encode(entry, self._family).hex())
         surplus = max(0, len(self.entries) - capacity)
         del self.entries[:surplus], self._kept[:surplus]
 
@@ -66,7 +67,7 @@ class Log:
         self.entries, self._kept = [], list(entries)
         for data in entries:
             try:
-                entry = decode(Command.LOG_ENTRY, bytes.fromhex(data), Family.CLASSIC)
+                entry = decode(Command.LOG_ENTRY, bytes.fromhex(data), self._family)
             except BadFrame as error:
                 raise ValueError(str(error)) from None
             assert isinstance(entry, LogEntry)

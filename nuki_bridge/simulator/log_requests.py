@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nuki_bridge.protocol.codes import DoorState, LogType
+from nuki_bridge.protocol.codes import LogType
 from nuki_bridge.protocol.log_entries import EnableLogging, LogEntryCount, RequestLogEntries
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 from nuki_bridge.simulator.log import padded
@@ -24,13 +24,14 @@ def _request_log(request: ClientRequest, message: RequestLogEntries) -> None:
     device = request.device
     entries = device.log.select(message.start, descending=message.descending)
     request.note("log_read", str(min(len(entries), message.count)))
+    has_sensor, is_kept = device.door_sensor()
     if message.total_count:
         request.reply(
             LogEntryCount(
                 logging_enabled=device.log.enabled,
                 count=min(len(entries), 0xFFFF),
-                door_sensor_enabled=device.door not in (DoorState.UNAVAILABLE, DoorState.DEACTIVATED),
-                door_sensor_logging_enabled=device.door_logging,
+                door_sensor_enabled=has_sensor,
+                door_sensor_logging_enabled=is_kept,
             ),
             size=device.behaviour.log_count_size,
         )

@@ -1,6 +1,6 @@
-"""The memory of a virtual lock as a dictionary for JSON, so that it outlives its process.
+"""The memory of a virtual device as a dictionary for JSON, so that it outlives its process.
 
-It holds the lock's secret key, its users' keys, its PIN and its keypad's codes: the file belongs to its owner alone.
+It holds the device's secret key, its users' keys, its PIN and its keypad's codes: the file belongs to its owner alone.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing import Any
 from nuki_bridge.protocol.codes import Action, Completion, DoorState, Family, LockState, Trigger, open_enum
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.handshake import SecretKey
+from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motor import Motor
 
 VERSION = 1
 """Version of the dictionary; another one cannot be read."""
 
 
-def to_dict(device: Device, motor: Motor) -> dict[str, Any]:
-    """Return everything that must survive; of a motor under way that is the state in which it is going to rest."""
+def to_dict(device: Device) -> dict[str, Any]:
+    """Return everything of any device that must survive."""
     keys = device.keys
     if not isinstance(keys, SecretKey):
-        raise ValueError("the lock's secret key is not known, so it cannot be kept")
-    settings = {name: getattr(device.settings, name) for name in device.settings.__slots__}
+        raise ValueError("the device's secret key is not known, so it cannot be kept")
+    settings = device.settings.values()
     banned_until = device.pin_guard.banned_until
     return {
         "version": VERSION,
@@ -39,15 +40,7 @@ def to_dict(device: Device, motor: Motor) -> dict[str, Any]:
         "next_authorization_id": device.authorizations.next_id,
         "authorizations": device.authorizations.to_list(),
         "settings": {name: v.hex() if isinstance(v, bytes) else v for name, v in settings.items()},
-        "advanced": device.advanced.to_dict(),
         "config_update_count": device.config_update_count,
-        "state": int(motor.resting_state()),
-        "trigger": int(motor.trigger),
-        "last_action": int(motor.last_action),
-        "last_trigger": int(motor.last_trigger),
-        "last_completion": int(motor.last_completion),
-        "motor_blocked": motor.blocked,
-        "door": int(device.door),
         "battery_percent": device.battery_percent,
         "battery_critical": device.battery_critical,
         "state_changed": device.state_changed,
@@ -55,11 +48,25 @@ def to_dict(device: Device, motor: Motor) -> dict[str, Any]:
         "wrong_pins": device.pin_guard.wrong,
         "pin_banned_until": None if banned_until is None else banned_until.isoformat(),
         "logging": device.log.enabled,
-        "door_logging": device.door_logging,
         "next_log_index": device.log.next_index,
         "log": device.log.to_list(),
         "codes": device.codes.to_list(),
         "time_control": device.time_control.to_list(),
+    }
+
+
+def lock_to_dict(device: LockDevice, motor: Motor) -> dict[str, Any]:
+    """Return what a Smart Lock has beside; of a motor under way that is the state in which it is going to rest."""
+    return {
+        "advanced": device.advanced.to_dict(),
+        "state": int(motor.resting_state()),
+        "trigger": int(motor.trigger),
+        "last_action": int(motor.last_action),
+        "last_trigger": int(motor.last_trigger),
+        "last_completion": int(motor.last_completion),
+        "motor_blocked": motor.blocked,
+        "door": int(device.door),
+        "door_logging": device.door_logging,
     }
 
 
@@ -89,8 +96,8 @@ def identity(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def restore(device: Device, motor: Motor, data: dict[str, Any]) -> None:
-    """Put all that `to_dict` returned into the parts of a new lock."""
+def restore(device: Device, data: dict[str, Any]) -> None:
+    """Put all that `to_dict` returned into a new device."""
     device.authorizations.load(data["authorizations"])
     known = dict(data["settings"])
     for name in ("firmware_version", "hardware_revision"):
@@ -98,13 +105,6 @@ def restore(device: Device, motor: Motor, data: dict[str, Any]) -> None:
     for name, value in known.items():
         setattr(device.settings, name, value)
     device.config_update_count = data["config_update_count"]
-    motor.state = LockState(data["state"])
-    motor.trigger = Trigger(data["trigger"])
-    motor.last_action = Action(data["last_action"])
-    motor.last_trigger = Trigger(data["last_trigger"])
-    motor.last_completion = Completion(data["last_completion"])
-    motor.blocked = data["motor_blocked"]
-    device.door = open_enum(DoorState, data["door"])
     device.battery_percent = data["battery_percent"]
     device.battery_critical = data["battery_critical"]
     device.state_changed = data["state_changed"]
@@ -114,9 +114,21 @@ def restore(device: Device, motor: Motor, data: dict[str, Any]) -> None:
     banned_until = data.get("pin_banned_until")
     device.pin_guard.banned_until = None if banned_until is None else datetime.fromisoformat(banned_until)
     device.log.enabled = data.get("logging", True)
-    device.door_logging = data.get("door_logging", True)
     device.log.load(data.get("log", []))
     device.log.next_index = data.get("next_log_index", 1)
     device.codes.load(data.get("codes", []))
     device.time_control.load(data.get("time_control", []))
+
+
+def restore_lock(device: LockDevice, motor: Motor, data: dict[str, Any]) -> None:
+    """Put all that `lock_to_dict` returned into the parts of a new Smart Lock."""
+    motor.state = LockState(data["state"])
+    motor.trigger = Trigger(data["trigger"])
+    motor.last_action = Action(data["last_action"])
+    motor.last_trigger = Trigger(data["last_trigger"])
+    motor.last_completion = Completion(data["last_completion"])
+    motor.blocked = data["motor_blocked"]
+    device.door = open_enum(DoorState, data["door"])
+    # A memory from before there was a log does not have what follows.
+    device.door_logging = data.get("door_logging", True)
     device.advanced.load(data.get("advanced", {}))

@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from nuki_bridge.protocol.codes import Action, Completion, ErrorCode, LockState, LogType, Trigger, name_of
+from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import Refused, after
-from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motor import Motor, MotorTurn, plan
+from nuki_bridge.simulator.states import keyturner_states
 
 ERRORS_BY_COMPLETION = {Completion.MOTOR_BLOCKED: ErrorCode.MOTOR_BLOCKED, Completion.CANCELED: ErrorCode.CANCELED}
 """The error that a client gets for an action that failed in this way."""
 _FOB_ACTIONS = {1: Action.UNLOCK, 2: Action.LOCK, 3: Action.LOCK_N_GO}
 
-Over = Callable[[Action, Completion], None]
+Over = Callable[[Any, Completion], None]
 """Called at the end of an action, with what was done and how it ended."""
 
 
@@ -57,10 +59,35 @@ class Asker(Protocol):
         """Send an Error Report."""
 
 
-class Motion:
-    """The motor of one lock and whoever has set it going."""
+class Works(Protocol):
+    """What moves in a device, as far as its Bluetooth side needs it."""
 
-    def __init__(self, device: Device, *, on_state: Callable[[], None], on_rest: Callable[[], None]) -> None:
+    @property
+    def mover(self) -> Asker | None:
+        """The request behind the action under way; None if nobody has asked over Bluetooth."""
+
+    @property
+    def busy(self) -> bool:
+        """Another action is running."""
+
+    @property
+    def last_action(self) -> int:
+        """The action of the last lock action."""
+
+    def states(self) -> Message:
+        """Return all that the device can tell of its states."""
+
+    def perform(self, asker: Asker, action: Any, flags: int = 0) -> None:
+        """Carry out a lock action that has passed all checks but the motor's; raise `Refused`."""
+
+    def stop(self, *, forget: bool) -> None:
+        """Stop at once, for a reboot; `forget` the last action."""
+
+
+class Motion:
+    """The motor of one lock and whoever has set it going.  Implements `Works`."""
+
+    def __init__(self, device: LockDevice, *, on_state: Callable[[], None], on_rest: Callable[[], None]) -> None:
         """Call `on_state` after each state worth reporting has been written down, `on_rest` after each action."""
         self._device = device
         self._notify_state = on_state
@@ -79,6 +106,26 @@ class Motion:
         """The fob or keypad behind the action under way."""
         self._queued = False
         self._busy_until: datetime | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """The lock knows its positions."""
+        return self.motor.calibrated
+
+    @property
+    def last_action(self) -> int:
+        """The action of the last lock action."""
+        return self.motor.last_action
+
+    def states(self) -> KeyturnerStates:
+        """Return all that the lock can tell of its states."""
+        return keyturner_states(self._device, self.motor)
+
+    def stop(self, *, forget: bool) -> None:
+        """Stop at once, for a reboot; `forget` the last action."""
+        self.motor.cancel()
+        if forget:
+            self.motor.last_action, self.motor.last_completion = Action.NONE, Completion.SUCCESS
 
     @property
     def busy(self) -> bool:

@@ -18,8 +18,8 @@ from nuki_bridge.protocol.advertisement import Sighting, parse_advertisement
 from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks
 from nuki_bridge.simulator.faults import Faults
 from nuki_bridge.simulator.link import VirtualLink
-from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.transport import Timer
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 
 __all__ = ["STATE_FILE", "Faults", "VirtualLink", "VirtualRadio", "default_locks"]
 
@@ -38,7 +38,7 @@ class VirtualRadio:
 
     def __init__(
         self,
-        locks: Iterable[VirtualLock],
+        locks: Iterable[VirtualDevice],
         *,
         state_file: Path | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -138,7 +138,7 @@ class VirtualRadio:
         for number in list(air.links):
             air.links.pop(number).lose()
 
-    def find(self, key: str | None) -> VirtualLock:
+    def find(self, key: str | None) -> VirtualDevice:
         """Return a lock by address, advertised name or Nuki ID in hex; None stands for the only one there is.
 
         Raise `ValueError` with the known names if there is no such lock.
@@ -179,7 +179,7 @@ class VirtualRadio:
         self._save_due = True
         loop.call_soon(self.save)
 
-    def _show(self, lock: VirtualLock) -> None:
+    def _show(self, lock: VirtualDevice) -> None:
         if self._on_sighting is None or not self._status.available or not lock.advertising:
             return
         seen = parse_advertisement(lock.address, lock.name, self.rssi, lock.manufacturer_data(), lock.service_data())
@@ -190,7 +190,7 @@ class VirtualRadio:
 class _Air:
     """The transport of one lock, with its links by connection number."""
 
-    def __init__(self, radio: VirtualRadio, lock: VirtualLock) -> None:
+    def __init__(self, radio: VirtualRadio, lock: VirtualDevice) -> None:
         self.radio = radio
         self.lock = lock
         self.links: dict[int, VirtualLink] = {}

@@ -1,31 +1,28 @@
-"""The requests that only read: states, challenge, battery, Config (smartlock.md 11).
+"""The requests that only read: states, challenge, battery, last command (smartlock.md 11).
 
-States, Config and the summary of openings and closings are those of a Smart Lock.
+They are the same for every device; `lock_reading` has those that only a Smart Lock knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.protocol.messages import (
     BatteryReport,
     Challenge,
-    Config,
     MostRecentCommand,
-    OpeningsClosingsSummary,
-    RequestConfig,
     RequestData,
 )
 from nuki_bridge.protocol.wire import NONCE_SIZE
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers
-from nuki_bridge.simulator.states import keyturner_states
 
 
 def _send_states(request: ClientRequest) -> None:
     device = request.device
-    request.reply(keyturner_states(device, request.motion.motor), size=device.behaviour.states_size_of(device.family))
+    request.reply(request.motion.states(), size=device.behaviour.states_size_of(device.family))
     device.states_read(request.authorization)
 
 
@@ -45,7 +42,7 @@ def _send_battery_report(request: ClientRequest) -> None:
             drain_mws=4200,
             voltage_mv=voltage_mv,
             critical=device.battery_critical,
-            last_action=request.motion.motor.last_action,
+            last_action=request.motion.last_action,
             start_voltage_mv=voltage_mv,
             lowest_voltage_mv=voltage_mv - 350,
             lock_distance_deg=380,
@@ -56,45 +53,26 @@ def _send_battery_report(request: ClientRequest) -> None:
     )
 
 
-def _send_summary(request: ClientRequest) -> None:
-    motor = request.motion.motor
-    opened, closed = motor.openings & 0xFFFF, motor.closings & 0xFFFF
-    request.reply(
-        OpeningsClosingsSummary(
-            openings_total=opened, closings_total=closed, openings_since_boot=opened, closings_since_boot=closed
-        )
-    )
-
-
-_DATA: dict[int, Callable[[ClientRequest], None]] = {
+Send = Callable[[Any], None]
+"""Answers a request for one kind of data."""
+DATA: Mapping[int, Send] = {
     Command.KEYTURNER_STATES: _send_states,
     Command.CHALLENGE: _send_challenge,
     Command.BATTERY_REPORT: _send_battery_report,
     Command.MOST_RECENT_COMMAND: lambda request: request.reply(
         MostRecentCommand(last_command=request.device.last_command)
     ),
-    Command.OPENINGS_CLOSINGS_SUMMARY: _send_summary,
 }
+"""What every device can be asked for, by the command of the answer."""
 
 
-def _request_data(request: ClientRequest, message: RequestData) -> None:
-    send = _DATA.get(message.wanted)
-    if send is None:
-        raise Refused(ErrorCode.BAD_PARAMETER)
-    send(request)
+def handlers(data: Mapping[int, Send]) -> Handlers:
+    """Return the request for data, for a device that can be asked for `data`."""
 
+    def request_data(request: ClientRequest, message: RequestData) -> None:
+        send = data.get(message.wanted)
+        if send is None:
+            raise Refused(ErrorCode.BAD_PARAMETER)
+        send(request)
 
-def _request_config(request: ClientRequest, message: RequestConfig) -> None:
-    device = request.device
-    settings = device.settings
-    fields = {name: getattr(settings, name) for name in settings.__slots__}
-    fields["timezone_offset_min"] = device.told_offset_min
-    config = Config(nuki_id=device.nuki_id, current_time=device.now(), **fields)
-    request.reply(config, size=device.behaviour.config_size_of(device.family))
-
-
-HANDLERS: Handlers = {
-    RequestData: _request_data,
-    RequestConfig: _request_config,
-}
-"""The requests that only read."""
+    return {RequestData: request_data}

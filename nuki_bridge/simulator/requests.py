@@ -1,16 +1,17 @@
-"""What a virtual lock does with a decrypted request: it makes the common checks, then calls the handler of its subject.
+"""What a virtual device does with a decrypted request: the common checks, then it calls the handler of its subject.
 
 The order of the checks: known command, exact size, enabled, challenge, security PIN; then the handler's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.advanced_config import SetAdvancedConfig
 from nuki_bridge.protocol.authorizations import RequestAuthorizationEntries
-from nuki_bridge.protocol.codes import ErrorCode, Family, name_of
+from nuki_bridge.protocol.codes import Command, ErrorCode, Family, name_of
 from nuki_bridge.protocol.messages import LockAction, SimpleLockAction
 from nuki_bridge.protocol.wire import Message, decode
 from nuki_bridge.simulator import (
@@ -18,36 +19,54 @@ from nuki_bridge.simulator import (
     advanced_requests,
     config_requests,
     keypad_requests,
+    lock_reading,
     log_requests,
-    reading_requests,
     time_control_requests,
     user_requests,
 )
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.client_request import ClientRequest
+from nuki_bridge.simulator.client_request import ClientRequest, Handlers
+from nuki_bridge.simulator.device import Device
 
-_TABLES = (
-    reading_requests.HANDLERS,
-    action_requests.HANDLERS,
+_EVERY_DEVICE = (
+    action_requests.REBOOT,
     user_requests.HANDLERS,
     config_requests.HANDLERS,
-    advanced_requests.HANDLERS,
     log_requests.HANDLERS,
     keypad_requests.HANDLERS,
     time_control_requests.HANDLERS,
 )
-_HANDLERS = {kind.command: (kind, handler) for table in _TABLES for kind, handler in table.items()}
+_SMART_LOCK = (
+    *_EVERY_DEVICE,
+    lock_reading.HANDLERS,
+    action_requests.HANDLERS,
+    config_requests.LOCK_HANDLERS,
+    advanced_requests.HANDLERS,
+)
+
+
+def _joined(tables: Iterable[Handlers]) -> dict[int, tuple[type[Message], Callable[[Any, Any], None]]]:
+    return {kind.command: (kind, handler) for table in tables for kind, handler in table.items()}
+
+
+_HANDLERS = {
+    Family.CLASSIC: _joined(_SMART_LOCK),
+    Family.ULTRA: _joined(_SMART_LOCK),
+}
+_SET_SIZES: dict[type[Message], Callable[[Device], int]] = {SetAdvancedConfig: advanced_requests.set_size}
+_ABOUT_ADVANCED_CONFIG = (Command.REQUEST_ADVANCED_CONFIG, Command.SET_ADVANCED_CONFIG)
 
 
 def handle(request: ClientRequest, payload: bytes) -> None:
     """Check and carry out one request; raise `Refused`."""
-    entry = _HANDLERS.get(request.command)
     device, authorization = request.device, request.authorization
-    if entry is None or not advanced_requests.known(device, request.command):
+    entry = _HANDLERS[device.family].get(request.command)
+    has_advanced = device.behaviour.advanced_config_size_of(device.family) > 0
+    if entry is None or (request.command in _ABOUT_ADVANCED_CONFIG and not has_advanced):
         raise Refused(ErrorCode.UNKNOWN)
     kind, handler = entry
-    sizes = {advanced_requests.set_size(device)} if kind is SetAdvancedConfig else request_sizes(kind, device.family)
-    if len(payload) not in sizes:
+    set_size = _SET_SIZES.get(kind)
+    if len(payload) not in (request_sizes(kind, device.family) if set_size is None else {set_size(device)}):
         raise Refused(ErrorCode.BAD_LENGTH)
     try:
         message: Any = decode(request.command, payload, device.family)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nuki_bridge.protocol.codes import Family, NukiState
 from nuki_bridge.protocol.messages import KeyturnerStates
-from nuki_bridge.simulator.device import Device
+from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motor import Motor
 
 
-def keyturner_states(device: Device, motor: Motor) -> KeyturnerStates:
+def keyturner_states(device: LockDevice, motor: Motor) -> KeyturnerStates:
     """Return all that a lock can tell of itself; whoever sends it cuts it to the size of the lock's firmware."""
     battery = int(device.battery_critical)
     if device.behaviour.states_size_of(device.family) > 20:

@@ -1,21 +1,21 @@
-"""The time control entries of a virtual lock (smartlock.md 11); those of an Opener have other actions.
+"""The time control entries of a virtual device (smartlock.md 11); those of an Opener have other actions.
 
-The virtual lock does not carry out an entry by itself: `<lock>/simulate` says when the time of an entry has come.
+It does not carry out an entry by itself: `<lock>/simulate` says when the time of an entry has come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import enum
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
 
-from nuki_bridge.protocol.codes import Action, ErrorCode
+from nuki_bridge.protocol.codes import ErrorCode
 from nuki_bridge.protocol.time_control import UpdateTimeControlEntry
 from nuki_bridge.protocol.wire import NoTime
 from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Refused
-from nuki_bridge.simulator.motor import MOTOR_ACTIONS
 
 LAST_ID = 0xFF
 """Highest ID that an entry can have."""
@@ -28,14 +28,17 @@ class Entry:
     entry_id: int
     weekdays: int
     at: time | NoTime
-    action: Action
+    action: Any
+    """A member of the enumeration of the device's actions."""
     enabled: bool = True
 
 
 class Entries:
     """The table of entries; a new entry gets the lowest free ID."""
 
-    def __init__(self) -> None:
+    def __init__(self, actions: Collection[enum.IntEnum]) -> None:
+        """Make an empty table of entries with one of the `actions` each."""
+        self._actions = {int(action): action for action in actions}
         self._entries: dict[int, Entry] = {}
 
     def __iter__(self) -> Iterator[Entry]:
@@ -47,7 +50,7 @@ class Entries:
 
     def add(self, weekdays: int, at: time | NoTime, action: int, capacity: int) -> Entry:
         """Add an entry and return it; raise `Refused`."""
-        moment, what = _checked(weekdays, at, action)
+        moment, what = self._checked(weekdays, at, action)
         if len(self._entries) >= capacity:
             raise Refused(ErrorCode.TOO_MANY_ENTRIES)
         number = next(each for each in range(1, LAST_ID + 1) if each not in self._entries)
@@ -57,7 +60,7 @@ class Entries:
     def change(self, request: UpdateTimeControlEntry) -> Entry:
         """Write all of an entry and return it; raise `Refused`."""
         entry = self._existing(request.entry_id)
-        entry.at, entry.action = _checked(request.weekdays, request.at, request.action)
+        entry.at, entry.action = self._checked(request.weekdays, request.at, request.action)
         entry.weekdays, entry.enabled = request.weekdays, request.enabled
         return entry
 
@@ -89,11 +92,10 @@ class Entries:
     def load(self, entries: list[dict[str, Any]]) -> None:
         """Take over what `to_list` returned."""
         for data in entries:
-            at, action = timezones.read(data["at"]), Action(data["action"])
+            at, action = timezones.read(data["at"]), self._actions[data["action"]]
             self._entries[data["entry_id"]] = Entry(data["entry_id"], data["weekdays"], at, action, data["enabled"])
 
-
-def _checked(weekdays: int, at: time | NoTime, action: int) -> tuple[time | NoTime, Action]:
-    if weekdays > 0x7F or at == NoTime() or action not in MOTOR_ACTIONS:
-        raise Refused(ErrorCode.BAD_PARAMETER)
-    return at, Action(action)
+    def _checked(self, weekdays: int, at: time | NoTime, action: int) -> tuple[time | NoTime, enum.IntEnum]:
+        if weekdays > 0x7F or at == NoTime() or action not in self._actions:
+            raise Refused(ErrorCode.BAD_PARAMETER)
+        return at, self._actions[action]

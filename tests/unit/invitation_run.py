@@ -15,6 +15,7 @@ from typing import Any
 from nuki_bridge.database import Database
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.backend import load_locks, save_locks
+from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.topics.topics import Publication
 from tests.unit.house import House
@@ -50,7 +51,7 @@ class Recording(House):
         super().__init__(directory / "state")
         file = directory / LOCKS
         if file.exists():
-            self.classic, self.ultra = load_locks(file)
+            self.classic, self.ultra = (each for each in load_locks(file) if isinstance(each, VirtualLock))
         assert self.ultra.family is Family.ULTRA
         self.radio = VirtualRadio([self.classic, self.ultra], clock=now)
         self._told = os.open(directory / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

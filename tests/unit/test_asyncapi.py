@@ -17,7 +17,7 @@ from nuki_bridge.arguments import Arguments
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.lock import state_json
 from nuki_bridge.protocol.action_names import ACTION_WORDS, LOCK_STATES, OPENER_ACTIONS, OPENER_STATES
-from nuki_bridge.simulator.control import CONTROLS
+from nuki_bridge.simulator.lock_control import CONTROLS
 from nuki_bridge.topics import tree
 from tests.documented import channels, document, mistake, validator
 

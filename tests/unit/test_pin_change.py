@@ -12,6 +12,7 @@ import pytest
 
 from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.simulator.backend import load_locks, save_locks
+from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
 from nuki_bridge.store import Store
 from tests.unit.house import CLASSIC, ULTRA, House, ask, deaf, refusal, tries
@@ -71,7 +72,7 @@ def found_at(place: Path, settings: Any) -> House:
     """The run after a kill at that moment."""
     house = House(place / "state")
     house.settings = settings.__class__(**{**vars_of(settings), "state_dir": place / "state"})
-    house.classic, house.ultra = load_locks(place / "locks.json")
+    house.classic, house.ultra = (each for each in load_locks(place / "locks.json") if isinstance(each, VirtualLock))
     house.radio = VirtualRadio([house.classic, house.ultra], clock=now)
     return house
 

@@ -403,6 +403,7 @@ async def test_the_default_locks_pair_once_and_remember_it(tmp_path: Path) -> No
     for lock in radio.locks:
         assert lock.pairing_mode
         authorizations[lock.address] = await Peer(radio, lock.address).pair()
+        assert isinstance(lock, VirtualLock)
         lock.turn_by_hand(LockState.UNLOCKED)
     await asyncio.sleep(0)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

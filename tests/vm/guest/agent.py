@@ -29,6 +29,7 @@ from typing import Any, BinaryIO
 from nuki_bridge.simulator.backend import load_locks, save_locks
 from nuki_bridge.simulator.behaviour import AuditEntry
 from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 from tests.radio.air import Air
 
 ADDRESS = "54:D2:72:2B:3C:4D"
@@ -45,7 +46,7 @@ class Door:
         self._memory = directory / "memory.json"
         self._audit = directory / "audit.jsonl"
         self.air = Air()
-        self.lock: VirtualLock
+        self.lock: VirtualDevice
 
     async def appear(self) -> None:
         """Plug the adapter in and put the lock on the air."""
