@@ -241,7 +241,7 @@ class Exchange:
         if isinstance(message, NukiError):
             raise message
         if isinstance(message, ErrorReport):
-            raise lock_error(message)
+            raise lock_error(message, self.session.family)
         return message
 
     async def ask(self, message: Message, wanted: type[M]) -> M:

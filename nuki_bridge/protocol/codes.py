@@ -249,6 +249,7 @@ class LogType(enum.IntEnum):
     KEYPAD_ACTION = 0x05
     DOOR_SENSOR = 0x06
     DOOR_SENSOR_LOGGING = 0x07
+    FIRMWARE_UPDATE = 0x0A
 
 
 class KeypadSource(enum.IntEnum):
@@ -298,6 +299,15 @@ class ErrorCode(enum.IntEnum):
     BAD_CRC = 0xFD
     BAD_LENGTH = 0xFE
     UNKNOWN = 0xFF
+
+
+class OpenerErrorCode(enum.IntEnum):
+    """Error Report codes that mean something else from an Opener (opener.md 10)."""
+
+    NOT_CALIBRATED = 0x47
+    BUS_RECORDING_TIMEOUT = 0x48
+    BUS_LOW_VOLTAGE = 0x49
+    UNKNOWN_OPERATING_MODE = 0x50
 
 
 E_ = TypeVar("E_", bound=enum.IntEnum)

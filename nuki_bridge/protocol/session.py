@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.protocol import opener as _opener  # noqa: F401 -- its messages are known once it is loaded
-from nuki_bridge.protocol.codes import ErrorCode, Family, name_of
+from nuki_bridge.protocol import opener, opener_advanced_config  # noqa: F401 -- messages are known once loaded
+from nuki_bridge.protocol.codes import ErrorCode, Family, OpenerErrorCode, name_of
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.frames import PLAIN_ERROR_SIZE, open_frame, open_plain, seal
 from nuki_bridge.protocol.messages import ErrorReport
@@ -36,7 +36,7 @@ class Session:
         return decode(command, payload, self.family)
 
 
-_SENTENCES = {
+_SENTENCES: Mapping[int, str] = {
     ErrorCode.NOT_PAIRING: "the lock is not in pairing mode: hold its button for about 5 seconds until the ring stays "
     "lit (pairing by button must be switched on in the lock's settings)",
     ErrorCode.BAD_AUTHENTICATOR: "the lock did not accept our proof of the key during pairing; try again",
@@ -68,8 +68,29 @@ _SENTENCES = {
 }
 
 
-def lock_error(report: ErrorReport) -> LockError:
-    """Return the exception for an Error Report: its name in lower snake case and a sentence for people."""
-    code = name_of(report.error).removesuffix("_pairing") if report.error == 0x12 else name_of(report.error)
-    sentence = _SENTENCES.get(report.error, f"the lock reported {code}")  # type: ignore[call-overload]
-    return LockError(code, sentence, number=report.error, command=report.failed_command)
+_OPENER_SENTENCES: Mapping[int, str] = {
+    OpenerErrorCode.NOT_CALIBRATED: "the intercom has not been trained yet; do that in the maker's app",
+    OpenerErrorCode.BUS_RECORDING_TIMEOUT: "no signal came from the intercom within 30 seconds; ring and try again",
+    OpenerErrorCode.BUS_LOW_VOLTAGE: "there is no voltage on the intercom's wires; check how the Opener is connected",
+    OpenerErrorCode.UNKNOWN_OPERATING_MODE: "the firmware does not know this kind of intercom; update it in the "
+    "maker's app",
+}
+
+
+def lock_error(report: ErrorReport, family: Family = Family.CLASSIC) -> LockError:
+    """Return the exception for an Error Report: its name in lower snake case and a sentence for people.
+
+    `family` is that of the device: an Opener means something else by a few numbers.
+    """
+    number: int = report.error
+    if family is Family.OPENER and number in _OPENER_SENTENCES:
+        return LockError(
+            name_of(OpenerErrorCode(number)),
+            _OPENER_SENTENCES[number],
+            number=number,
+            command=report.failed_command,
+        )
+    code = name_of(report.error).removesuffix("_pairing") if number == 0x12 else name_of(report.error)
+    return LockError(
+        code, _SENTENCES.get(number, f"the lock reported {code}"), number=number, command=report.failed_command
+    )

@@ -19,7 +19,7 @@ from nuki_bridge import config
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.command_line import cli
 from nuki_bridge.errors import NukiError
-from nuki_bridge.protocol.codes import Completion, ErrorCode
+from nuki_bridge.protocol.codes import Completion, ErrorCode, Family, OpenerErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.session import lock_error
 from nuki_bridge.topics import tree
@@ -186,7 +186,10 @@ def class_codes() -> set[str]:
 def lock_codes() -> set[str]:
     """What a lock can answer."""
     reported = {lock_error(ErrorReport(error=each, failed_command=0)).code for each in ErrorCode}
-    return reported | {each.name.lower() for each in Completion if each is not Completion.SUCCESS}
+    by_an_opener = {
+        lock_error(ErrorReport(error=int(each), failed_command=0), Family.OPENER).code for each in OpenerErrorCode
+    }
+    return reported | by_an_opener | {each.name.lower() for each in Completion if each is not Completion.SUCCESS}
 
 
 def answerable_codes() -> set[str]:

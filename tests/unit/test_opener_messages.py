@@ -15,6 +15,7 @@ from nuki_bridge.protocol.codes import (
     Command,
     Completion,
     DoorState,
+    ErrorCode,
     Family,
     LogType,
     NukiState,
@@ -24,7 +25,7 @@ from nuki_bridge.protocol.codes import (
 )
 from nuki_bridge.protocol.common import BasicConfig, States
 from nuki_bridge.protocol.log_entries import LogEntry
-from nuki_bridge.protocol.messages import Config, KeyturnerStates, RequestCalibration
+from nuki_bridge.protocol.messages import Config, ErrorReport, KeyturnerStates, RequestCalibration
 from nuki_bridge.protocol.opener import (
     ContinuousModeAction,
     OpenerConfig,
@@ -33,6 +34,7 @@ from nuki_bridge.protocol.opener import (
     SetOpenerConfig,
     ring_of,
 )
+from nuki_bridge.protocol.session import lock_error
 from nuki_bridge.protocol.wire import Message, decode, encode
 
 NONCE = bytes(range(32))
@@ -343,3 +345,35 @@ def test_what_is_no_ring() -> None:
     strike = entry_in("0203000000")
     assert strike.kind is LogType.LOCK_ACTION
     assert ring_of(strike) is None
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (0x47, "not_calibrated", "trained"),
+        (0x48, "bus_recording_timeout", "30 seconds"),
+        (0x49, "bus_low_voltage", "no voltage"),
+        (0x50, "unknown_operating_mode", "kind of intercom"),
+        (0x45, "busy", "busy"),
+        (0x21, "bad_pin", "security PIN"),
+        (0x51, "unknown_0x51", "reported unknown_0x51"),
+    ],
+)
+def test_what_an_opener_means_by_an_error(number: int, code: str, said: str) -> None:
+    report = decode(Command.ERROR_REPORT, bytes([number, 0x0D, 0x00]), Family.OPENER)
+    assert isinstance(report, ErrorReport)
+    error = lock_error(report, Family.OPENER)
+    assert (error.code, error.number, error.command) == (code, number, Command.LOCK_ACTION)
+    assert said in str(error)
+    assert "motor" not in str(error)
+
+
+MEANT = [ErrorCode(each) for each in (0x47, 0x48, 0x49)]
+
+
+def test_a_smart_lock_means_something_else_by_it() -> None:
+    codes = [lock_error(ErrorReport(error=each, failed_command=0), Family.ULTRA).code for each in MEANT]
+    assert codes == ["not_calibrated", "motor_position_limit", "motor_low_voltage"]
