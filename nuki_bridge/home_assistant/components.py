@@ -115,7 +115,7 @@ def number(name: str, key: str, icon: str, between: tuple[int, int], **more: str
     )
 
 
-SECONDS: Final[Mapping[str, str]] = {"mode": "box", "unit_of_measurement": "s", "device_class": "duration"}
+SECONDS: Final[Mapping[str, Any]] = {"mode": "box", "unit_of_measurement": "s", "device_class": "duration"}
 
 
 def choice(name: str, key: str, icon: str, options: tuple[str, ...]) -> dict[str, Any]:

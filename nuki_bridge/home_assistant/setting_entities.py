@@ -17,8 +17,8 @@ from nuki_bridge.owner.setting import Setting
 
 _TIME: Final = r"(([01]\d|2[0-3]):[0-5]\d)?"
 """Pattern of a time of day; also of none, because a text that fits no pattern is an error in Home Assistant."""
-_DEGREES: Final[Mapping[str, str]] = {"mode": "box", "unit_of_measurement": "°"}
-_MINUTES: Final[Mapping[str, str]] = {"mode": "box", "unit_of_measurement": "min", "device_class": "duration"}
+_DEGREES: Final[Mapping[str, Any]] = {"mode": "box", "unit_of_measurement": "°"}
+_MINUTES: Final[Mapping[str, Any]] = {"mode": "box", "unit_of_measurement": "min", "device_class": "duration"}
 _ALL: Final[Mapping[str, Setting]] = {**lock_config.SETTINGS, **advanced_config.SETTINGS}
 _ZONES: Final = tuple(wall_clock.TIMEZONES)
 
