@@ -12,9 +12,8 @@ from nuki_bridge.bridge import report
 from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant.components import setting_trait
 from nuki_bridge.lock.lock import Lock
-from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import DoorState
-from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.common import BasicConfig
 from nuki_bridge.store import Store
 
 log = logging.getLogger(__name__)
@@ -23,18 +22,23 @@ _NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACT
 """Says nothing of a door that was seen before: a dead sensor is unavailable, too."""
 
 
-def seen(states: States, config: BasicConfig | None, advanced: AdvancedConfig | None) -> frozenset[str]:
-    """What these show, as traits: `door`, `battery_level`, `keypad_battery`, `door_sensor_battery`, `keypad`, `fob`,
-    and each setting that the lock has (`setting_trait`)."""
+def seen(lock: Lock) -> frozenset[str]:
+    """What a lock's reports show, as traits, each setting that it has among them (`setting_trait`)."""
+    states, config = lock.states, lock.config
+    if states is None:
+        return frozenset()
     there = {
         "door": states.door_state not in _NO_DOOR_SENSOR,
         "battery_level": states.battery_percent is not None,
+        "charging": states.battery_charging is not None,
+        "voltage": lock.battery_report is not None,
+        "network": states.network is not None,
         "keypad_battery": states.keypad_battery_critical is not None,
         "door_sensor_battery": states.door_sensor_battery_critical is not None,
         "keypad": config is not None and (config.has_keypad or bool(config.has_keypad_2)),
         "fob": config is not None and config.has_fob,
     }
-    settings = [] if config is None else report.settings_of(advanced)
+    settings = [] if config is None else report.settings_of(lock.advanced_config)
     return frozenset((*map(setting_trait, settings), *(name for name, is_there in there.items() if is_there)))
 
 
@@ -57,10 +61,10 @@ class Equipment:
         self.traits: frozenset[str] = frozenset()
         """As far as is known."""
 
-    def note(self, states: States, config: BasicConfig | None, advanced: AdvancedConfig | None) -> None:
-        """The lock has told this; cheap if it is nothing new."""
-        paired = self._lock.paired
-        now = seen(states, config, advanced)
+    def note(self) -> None:
+        """The lock has told something; cheap if it is nothing new."""
+        paired, config = self._lock.paired, self._lock.config
+        now = seen(self._lock)
         try:
             if self._of != (paired.name, paired.nuki_id):
                 self.traits |= self._store.equipment(paired)

@@ -107,7 +107,7 @@ class LockTopics:
             return
         lock, equipment = shown.owned.lock, shown.equipment
         if lock.states is not None:
-            equipment.note(lock.states, lock.config, lock.advanced_config)
+            equipment.note()
         for kind, payload in report.lock_payloads(lock, had_door="door" in equipment.traits).items():
             self._put(kind, payload)
         if lock.states is None:
@@ -125,7 +125,7 @@ class LockTopics:
         if shown is None:
             return  # it is paired no more
         status = report.status(shown.owned.lock, self.last_action)
-        content = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
+        content = report.content(status)
         now = self._clock()
         if whole or content != self._content or now - self._status_at >= STATUS_S:
             self._content, self._status_at = content, now

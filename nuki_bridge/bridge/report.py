@@ -93,6 +93,16 @@ def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return told
 
 
+def content(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a status without what changes all the time and is no news: its time and how strong signals are."""
+    told = {key: value for key, value in status.items() if key not in ("updated", "rssi")}
+    if network := told.get("network"):
+        wifi = network["wifi"]
+        steady = None if wifi is None else {key: wifi[key] for key in ("state", "server")}
+        told["network"] = {**network, "bridge_rssi": None, "wifi": steady}
+    return told
+
+
 def _states(profile: Profile, states: States) -> dict[str, Any]:
     return {
         "state": profile.state_word(states.lock_state),
@@ -105,6 +115,7 @@ def _states(profile: Profile, states: States) -> dict[str, Any]:
         "lock_n_go_timer_s": states.lock_n_go_timer,
         "night_mode": states.night_mode_active,
         "battery": state_json.battery(states),
+        "network": None if states.network is None else states.network.to_json(),
     }
 
 

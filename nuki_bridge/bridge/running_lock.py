@@ -19,6 +19,7 @@ from nuki_bridge.bridge.tasks import Tasks
 from nuki_bridge.bridge.unproven import Unproven
 from nuki_bridge.config import LockSettings
 from nuki_bridge.lock.admin import Admin
+from nuki_bridge.lock.battery_watch import BatteryWatch
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.profile import Profile, profile_of
@@ -126,6 +127,7 @@ class RunningLock:
         self._unproven = Unproven(common.store, lock)
         self.equipment = Equipment(common.store, lock)
         self.owned = self._owned(lock)
+        self._battery = BatteryWatch(lock, self.owned.admin, self.topics.update)
         answers = common.answers
         self.relay = Relay(
             lock,
@@ -205,6 +207,7 @@ class RunningLock:
             (f"the news of {name}", self.relay.news.run),
             (f"the users of {name}", owned.users.run),
             (f"the log of {name}", owned.log_book.run),
+            (f"the battery of {name}", self._battery.run),
         )
         for what, run in runs:
             with logs.about(name):
@@ -261,6 +264,7 @@ class RunningLock:
         self._unproven.proven()
         self.topics.update()
         self.owned.users.wake()
+        self._battery.wake()
         self.owned.log_book.feed(states)
         self.relay.news.look(states)
 
@@ -275,6 +279,7 @@ class RunningLock:
         self._show_invitations()
         self.owned.users.show()  # the lock's time zone may be another one
         self.owned.users.wake()
+        self._battery.wake()
         self.owned.log_book.wake()
 
     def _shown(self) -> None:

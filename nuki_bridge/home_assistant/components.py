@@ -87,6 +87,14 @@ def setting_trait(name: str) -> str:
     return f"setting_{name}"
 
 
+SIGNAL: Final[Mapping[str, Any]] = {
+    "device_class": "signal_strength",
+    "unit_of_measurement": "dBm",
+    "state_class": "measurement",
+    "entity_category": "diagnostic",
+}
+
+
 def switch(name: str, key: str, icon: str, *, on: bool = True) -> dict[str, Any]:
     """Return a switch; `on` is the setting's value when the switch is on."""
     yes, no = ("true", "false") if on else ("false", "true")

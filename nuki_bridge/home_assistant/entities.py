@@ -10,6 +10,7 @@ from nuki_bridge.home_assistant.components import (
     BRIDGE_ONLINE,
     EVENT,
     SET,
+    SIGNAL,
     STATE,
     STATUS,
     Entity,
@@ -19,6 +20,7 @@ from nuki_bridge.home_assistant.components import (
     last,
     sensor,
 )
+from nuki_bridge.home_assistant.network_entities import NETWORK_ENTITIES
 from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
 
 # -- the lock itself --------------------------------------------------------------------------------------------------
@@ -86,6 +88,14 @@ _KEYPAD_TEMPLATE: Final = (
     " 'user': (value_json.user or {}).name | default(none), 'time': value_json.time} | to_json }}"
     "{% endif %}"
 )
+DENIED_EVENTS: Final = (*_KEYPAD_FAILURES, "rejected", "rejected_night_mode")
+"""Completions that say that somebody was denied: a wrong code, or one that may not do this now."""
+_DENIED_TEMPLATE: Final = (
+    "{% if value_json.type in ('keypad', 'lock_action') and value_json.completion in " + repr(DENIED_EVENTS) + " %}"
+    "{{ {'event_type': value_json.completion, 'action': value_json.action, 'source': value_json.source,"
+    " 'user': (value_json.user or {}).name | default(none), 'time': value_json.time} | to_json }}"
+    "{% endif %}"
+)
 _RING_TEMPLATE: Final = "{% if value_json.type == 'ring' %}{{ {'event_type': 'ring'} | to_json }}{% endif %}"
 
 LOCK_ENTITIES: Final = (
@@ -133,6 +143,22 @@ LOCK_ENTITIES: Final = (
         "charging",
         "binary_sensor",
         binary("Charging", BATTERY, "value_json.charging", "battery_charging", entity_category="diagnostic"),
+        ("charging",),
+    ),
+    Entity(
+        "battery_voltage",
+        "sensor",
+        sensor(
+            "Battery voltage",
+            STATUS,
+            "{% if value_json.battery_report is defined %}{{ value_json.battery_report.voltage_mv / 1000 }}{% endif %}",
+            device_class="voltage",
+            unit_of_measurement="V",
+            suggested_display_precision=2,
+            state_class="measurement",
+            entity_category="diagnostic",
+        ),
+        ("voltage",),
     ),
     Entity(
         "keypad_battery_critical",
@@ -162,6 +188,12 @@ LOCK_ENTITIES: Final = (
     Entity("last_user", "sensor", last("Last user", "user.name", "mdi:account"), ("pin",)),
     Entity("last_trigger", "sensor", last("Last trigger", "trigger", "mdi:gesture-tap")),
     Entity("keypad", "event", sensor("Keypad", EVENT, _KEYPAD_TEMPLATE, event_types=KEYPAD_EVENTS), ("keypad", "pin")),
+    Entity(
+        "denied",
+        "event",
+        sensor("Denied", EVENT, _DENIED_TEMPLATE, event_types=DENIED_EVENTS, icon="mdi:account-cancel"),
+        ("pin",),
+    ),
     Entity(
         "ring",
         "event",
@@ -215,16 +247,9 @@ LOCK_ENTITIES: Final = (
     Entity(
         "rssi",
         "sensor",
-        sensor(
-            "Signal strength",
-            STATUS,
-            "{{ value_json.rssi }}",
-            device_class="signal_strength",
-            unit_of_measurement="dBm",
-            state_class="measurement",
-            entity_category="diagnostic",
-        ),
+        sensor("Signal strength", STATUS, "{{ value_json.rssi }}", **SIGNAL),
     ),
+    *NETWORK_ENTITIES,
     Entity(
         "link",
         "binary_sensor",

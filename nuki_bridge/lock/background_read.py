@@ -1,7 +1,7 @@
-"""Something that the bridge reads of a lock by itself, with the security PIN: when it is due and the lock is there.
+"""Something that the bridge reads of a lock by itself: when it is due, the lock is there and the PIN is known.
 
 No lock is sought for it: it goes over the link where that is held, and otherwise connects while the lock is in range.
-What is read, and how often, is for `owner/users.py` and `owner/lock_log.py` to say.
+What is read, and how often, is for others to say: `battery_watch.py`, which needs no PIN, and `owner/`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ BANNED_S = 900.0
 
 
 class BackgroundRead:
-    """`work` gives the seconds until it is due again; `what` names it in the log."""
+    """`work` gives the seconds until it is due again; `what` names it in the log.  `needs_pin`: the security PIN."""
 
-    def __init__(self, what: str, lock: Lock, admin: Admin, work: Callable[[], Awaitable[float]]) -> None:
+    def __init__(
+        self, what: str, lock: Lock, admin: Admin, work: Callable[[], Awaitable[float]], *, needs_pin: bool = True
+    ) -> None:
         self._what = what
         self._lock = lock
         self._admin = admin
         self._work = work
+        self._needs_pin = needs_pin
         self._due_at = lock.clock()
         self._not_before = -math.inf
         self._pause_s = RETRY_S[0]
@@ -54,10 +57,10 @@ class BackgroundRead:
 
     @property
     def possible(self) -> bool:
-        """Whether the lock is there and the PIN known."""
+        """Whether the lock is there, and the PIN known where it is needed."""
         lock = self._lock
         there = lock.connected or (lock.connection is ConnectionMode.ON_DEMAND and lock.reachable)
-        return there and self._admin.has_pin
+        return there and (self._admin.has_pin or not self._needs_pin)
 
     async def run(self) -> None:
         """Read whenever it is due, until cancelled."""

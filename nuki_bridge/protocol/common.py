@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Completion, DoorState, NukiState, Trigger
+from nuki_bridge.protocol.network import Network
 from nuki_bridge.protocol.wire import Message
 
 
@@ -54,6 +55,11 @@ class States(Message):
     @property
     def door_sensor_battery_critical(self) -> bool | None:
         """The door sensor's battery must be changed; None if the device does not tell."""
+        return None
+
+    @property
+    def network(self) -> Network | None:
+        """What it tells of its own networks; None if it does not tell."""
         return None
 
 

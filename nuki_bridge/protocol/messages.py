@@ -22,6 +22,7 @@ from nuki_bridge.protocol.codes import (
     Trigger,
 )
 from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.network import Network
 from nuki_bridge.protocol.wire import (
     NONCE_SIZE,
     ChallengedRequest,
@@ -189,6 +190,19 @@ class KeyturnerStates(States):
     def door_sensor_battery_critical(self) -> bool | None:
         """The door sensor's battery must be changed; None without a sensor or from old firmware."""
         return self._accessory(2)
+
+    @property
+    def network(self) -> Network | None:
+        """What the lock tells of its own networks; None from firmware that does not tell."""
+        told = (
+            self.remote_access_status,
+            self.ble_rssi,
+            self.wifi_rssi,
+            self.wifi_status,
+            self.mqtt_status,
+            self.thread_status,
+        )
+        return None if told[0] is None else Network(*told)
 
     def _accessory(self, valid_bit: int) -> bool | None:
         bits = self.accessory_battery_state

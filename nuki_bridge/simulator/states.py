@@ -29,10 +29,10 @@ def keyturner_states(device: LockDevice, motor: Motor) -> KeyturnerStates:
         door_state=device.door,
         night_mode_active=device.is_night,
         accessory_battery_state=device.accessory_battery_state,
-        remote_access_status=0,
-        ble_rssi=0,
+        remote_access_status=0x0D if modern else 0,
+        ble_rssi=1 if modern else 0,
         wifi_rssi=-47 if modern else 0,
         wifi_status=0xEF if modern else 0,
-        mqtt_status=0,
+        mqtt_status=3 if modern else 0,
         thread_status=0,
     )

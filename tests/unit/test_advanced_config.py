@@ -266,7 +266,8 @@ async def test_the_status_tells_them_and_follows(house: House) -> None:
         config = json.loads(house.retained["nuki/front/status"])["config"]
         assert (config["led_brightness"], config["auto_lock_enabled"]) == (3, False)
         assert config["night_mode_start"] == "22:00"
-        assert not any(name.endswith("_offset") for name in config)
+        assert config["locked_position_offset"] == 0
+        assert not {"latitude", "longitude"} & set(config)
         await ask(house, "config/set", auto_lock_enabled=True)
         await asyncio.sleep(2)
         config = json.loads(house.retained["nuki/front/status"])["config"]

@@ -21,6 +21,7 @@ from nuki_bridge.home_assistant.entities import (
     LOCK_ENTITIES,
     lock_entity,
 )
+from nuki_bridge.home_assistant.network_entities import NETWORK_ENTITIES
 from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
@@ -29,7 +30,19 @@ from nuki_bridge.protocol.codes import Action, LockState, name_of
 from nuki_bridge.topics import topics, tree
 
 ALL_ACTIONS = {*SMART_LOCK.names.by_name}
-EQUIPMENT = {"door", "battery_level", "keypad_battery", "door_sensor_battery", "keypad", "fob", "doorbell", "pin"}
+EQUIPMENT = {
+    "door",
+    "battery_level",
+    "charging",
+    "voltage",
+    "network",
+    "keypad_battery",
+    "door_sensor_battery",
+    "keypad",
+    "fob",
+    "doorbell",
+    "pin",
+}
 SETTINGS = {**lock_config.SETTINGS, **advanced_config.SETTINGS}
 EQUIPMENT |= {setting_trait(name) for name in SETTINGS}
 FULL = LockFacts(
@@ -175,6 +188,9 @@ def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
         ("keypad_battery", {"keypad_battery_critical"}),
         ("door_sensor_battery", {"door_sensor_battery_critical"}),
         ("keypad", {"keypad"}),
+        ("charging", {"charging"}),
+        ("voltage", {"battery_voltage"}),
+        ("network", {each.key for each in NETWORK_ENTITIES}),
         ("doorbell", {"ring"}),
         ("fob", {"fob_action_1", "fob_action_2", "fob_action_3"}),
         ("lock_n_go", {"lock_n_go"}),
@@ -182,7 +198,7 @@ def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
         ("unlatch", {"unlatch"}),
         (setting_trait("auto_lock_enabled"), {"auto_lock"}),
         (setting_trait("motor_speed"), {"motor_speed"}),
-        ("pin", {"last_user", "keypad", "reboot", "calibrate", *(each.key for each in SETTING_ENTITIES)}),
+        ("pin", {"last_user", "keypad", "denied", "reboot", "calibrate", *(each.key for each in SETTING_ENTITIES)}),
     ],
 )
 def test_what_a_lock_lacks_is_taken_away(trait: str, keys: set[str]) -> None:
