@@ -18,7 +18,7 @@ from nuki_bridge.bridge.info import summary
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.bridge.running_lock import allowed_of
-from nuki_bridge.lock import wall_clock
+from nuki_bridge.lock import state_json, wall_clock
 from nuki_bridge.owner.call import Answer
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.topics.topics import Request
@@ -46,7 +46,14 @@ class BridgeCommands:
                 "mqtt_version": self._ports.protocol(),
                 "adapter": self._adapter.describe(),
                 "locks": [
-                    {"name": each.name, **report.link(each.lock), "reconnects": each.lock.reconnects}
+                    {
+                        "name": each.name,
+                        **report.link(each.lock),
+                        "connection": each.connection,
+                        "reconnects": each.lock.reconnects,
+                        "clock_off_s": state_json.clock_off_s(each.lock),
+                        "timezone_offset_min": state_json.offset_min(each.lock),
+                    }
                     for each in self._members
                     if each.lock is not None
                 ],

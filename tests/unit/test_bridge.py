@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -742,7 +743,21 @@ async def test_locks_and_health(tmp_path: Path) -> None:
         await asyncio.sleep(10.0)
         health = (await house.ask("bridge/request/health"))["data"]
         assert health["uptime_s"] >= 10
-        assert health["locks"][0]["connected"] is True
+        [lock] = health["locks"]
+        assert lock["connected"] is True
+        assert (lock["connection"], lock["reconnects"]) == ("persistent", 1)
+        assert abs(lock["clock_off_s"]) <= 1
+        assert lock["timezone_offset_min"] in (60, 120)
+
+
+async def test_health_tells_how_far_a_locks_clock_is_off(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        clock = house.classic.device.clock
+        clock.set(clock.now() - timedelta(minutes=7))
+        await house.ask("front/request/refresh")
+        [told] = (await house.ask("bridge/request/health"))["data"]["locks"]
+        assert -421 <= told["clock_off_s"] <= -419
 
 
 async def test_restart_answers_first(house: House) -> None:
