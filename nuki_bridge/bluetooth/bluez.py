@@ -233,7 +233,7 @@ class Bluez:
         except DBusError as error:
             if error.type == "org.freedesktop.DBus.Error.AccessDenied":
                 self.signalled = False  # nor will the day be told when D-Bus has read its policies again
-                raise AdapterUnavailable(_REFUSED) from None
+                raise AdapterUnavailable(REFUSED) from None
             if error.type in _NOT_THERE:
                 raise AdapterUnavailable(self._why_dead if self.died else _NOT_RUNNING) from None
             raise
@@ -353,7 +353,7 @@ async def stop_bleak_discovery(adapter: str) -> None:
         )
 
 
-_REFUSED = "D-Bus refuses access to BlueZ: is there a policy for this user, or is it in the group bluetooth?"
+REFUSED = "D-Bus refuses access to BlueZ: is there a policy for this user, or is it in the group bluetooth?"
 _NOT_RUNNING = "bluetoothd is not running: `systemctl start bluetooth`"
 _DIED = "bluetoothd has died; it is started again in a moment"
 _NOT_THERE = (

@@ -19,6 +19,7 @@ from nuki_bridge.command_line import (
     bridge_commands,
     config_commands,
     daemon_commands,
+    doctor_commands,
     guest_commands,
     invite_commands,
     keypad_commands,
@@ -161,6 +162,19 @@ def _visit(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _examine(arguments: argparse.Namespace) -> int:
+    """Run a command that looks at this machine; its handler gets the arguments and what gives the broker of a URL."""
+    status: int = arguments.handler(arguments, lambda: _named_broker(arguments))
+    return status
+
+
+def _named_broker(arguments: argparse.Namespace) -> MqttSettings | None:
+    """Return the broker that a URL names, None where the configuration does."""
+    if not arguments.broker and (arguments.config is not None or not os.environ.get(BROKER_VARIABLE)):
+        return None
+    return _broker(arguments)
+
+
 def _broker(arguments: argparse.Namespace) -> MqttSettings:
     return _broker_and_url(arguments, None)[0]
 
@@ -235,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     daemon_commands.declare_demo(Commands(parsers, _run_here, None))
     for module in TALKING:
         module.declare(Commands(parsers, _talk, common))
+    doctor_commands.declare(Commands(parsers, _examine, common))
     guest_commands.declare(Commands(parsers, _visit, common))
     return parser
 

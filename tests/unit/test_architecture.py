@@ -45,6 +45,7 @@ LAYERS = (
     "guest",
     "daemon",
     "web",
+    "doctor",
     "command_line",
 )
 """Folders and single modules: each imports only what stands before it, also for its types alone."""

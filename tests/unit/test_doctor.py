@@ -1,0 +1,551 @@
+"""The doctor: each check with its good and its bad case, by facts that are handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuki_bridge.bluetooth.bluez import REFUSED
+from nuki_bridge.command_line import doctor_commands
+from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
+from nuki_bridge.database import FILE_NAME, Database
+from nuki_bridge.doctor import bluetooth, broker, files, locks, machine
+from nuki_bridge.doctor.bluetooth import BluezFacts, VersionFacts
+from nuki_bridge.doctor.bluez_faults import FAULTS, faults_of, version_in
+from nuki_bridge.doctor.broker import Access, AccessFacts, LoginFacts
+from nuki_bridge.doctor.check import Check
+from nuki_bridge.doctor.files import ConfigFacts, DatabaseFacts, DiskFacts, ModeFacts
+from nuki_bridge.doctor.finding import CouldNotLook, Finding, Verdict, ok, problem, unknown, warning
+from nuki_bridge.doctor.machine import ClockFacts
+from nuki_bridge.doctor.place import DaemonFacts, Place
+from nuki_bridge.doctor.report import CHECKS, all_well, examine
+from nuki_bridge.schema import MIGRATIONS
+
+OK, WARNING, PROBLEM, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.PROBLEM, Verdict.UNKNOWN
+NOW = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
+
+
+def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
+    """Every finding that is no `ok` says what to do, or why nobody could look."""
+    for each in findings:
+        assert each.sentence
+        assert (each.advice is None) <= (each.verdict in (OK, UNKNOWN)), each
+    return [each.verdict for each in findings]
+
+
+def only(findings: Sequence[Finding], name: str) -> Finding:
+    """The one finding of this name."""
+    verdicts(findings)
+    [found] = [each for each in findings if each.name == name]
+    return found
+
+
+# -- the machine ------------------------------------------------------------------------------------------------------
+
+
+def test_versions_are_told_for_the_reader_of_a_report() -> None:
+    [found] = machine.judge_versions(["nuki-bridge 1.2", "Python 3.13"])
+    assert (found.verdict, found.sentence) == (OK, "nuki-bridge 1.2, Python 3.13")
+
+
+@pytest.mark.parametrize(
+    ("now", "synchronized", "verdict"),
+    [
+        (NOW, True, OK),
+        (NOW, False, WARNING),
+        (NOW, None, UNKNOWN),
+        (datetime(2000, 1, 1, tzinfo=UTC), True, PROBLEM),
+    ],
+)
+def test_the_clock(now: datetime, synchronized: bool | None, verdict: Verdict) -> None:
+    findings = machine.judge_clock(ClockFacts(now, synchronized, "Europe/Berlin"))
+    assert verdicts(findings) == [verdict, OK]
+    assert only(findings, "time zone").sentence == "Europe/Berlin, +00:00 from UTC"
+
+
+RUNS = {"LoadState": "loaded", "ActiveState": "active", "NRestarts": "0", "UnitFileState": "enabled"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "word"),
+    [
+        ({}, OK, "starts with the computer"),
+        ({"NRestarts": "1"}, OK, ""),
+        ({"NRestarts": "7"}, WARNING, "7 times"),
+        ({"UnitFileState": "disabled"}, WARNING, "disabled"),
+        ({"ActiveState": "failed", "Result": "exit-code"}, PROBLEM, "exit-code"),
+        ({"LoadState": "not-found"}, UNKNOWN, ""),
+    ],
+)
+def test_the_service(changed: dict[str, str], verdict: Verdict, word: str) -> None:
+    [found] = machine.judge_service(RUNS | changed)
+    assert found.verdict is verdict
+    assert word in found.sentence
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_mistake_of_the_configuration_is_a_line() -> None:
+    assert verdicts(files.judge_configuration(ConfigFacts("config.yaml"))) == [OK]
+    assert verdicts(files.judge_configuration(ConfigFacts(None))) == [OK]
+    wrong = ConfigFacts("config.yaml", ("config.yaml:1: a: wrong", "config.yaml:2: b: wrong"), ("w",))
+    assert verdicts(files.judge_configuration(wrong)) == [PROBLEM, PROBLEM, WARNING]
+
+
+@pytest.mark.parametrize(
+    ("mode", "own", "wanted"),
+    [(0o700, True, [OK]), (0o750, True, [PROBLEM]), (0o700, False, [PROBLEM]), (0o777, False, [PROBLEM, PROBLEM])],
+)
+def test_file_modes(mode: int, own: bool, wanted: list[Verdict]) -> None:
+    assert verdicts(files.judge_modes([ModeFacts("/var/lib/nuki-bridge", mode, "pi", own)])) == wanted
+
+
+def test_without_a_state_directory_no_mode_is_wrong() -> None:
+    assert verdicts(files.judge_modes([])) == [OK]
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        (DatabaseFacts("db", 0), OK),
+        (DatabaseFacts("db", 3, None, 1), OK),
+        (DatabaseFacts("db", 3, "is damaged"), PROBLEM),
+    ],
+)
+def test_the_database(facts: DatabaseFacts, verdict: Verdict) -> None:
+    assert verdicts(files.judge_database(facts)) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        (DiskFacts(10 << 30, 1000, False), OK),
+        (DiskFacts(10 << 30, None, False), OK),
+        (DiskFacts(100 << 20, 1000, False), WARNING),
+        (DiskFacts(10 << 20, 1000, False), PROBLEM),
+        (DiskFacts(10 << 30, 0, False), PROBLEM),
+        (DiskFacts(10 << 30, 1000, True), PROBLEM),
+    ],
+)
+def test_the_disk(facts: DiskFacts, verdict: Verdict) -> None:
+    assert verdicts(files.judge_disk(facts)) == [verdict]
+
+
+def state(tmp_path: Path) -> Path:
+    """A state directory as a daemon leaves it."""
+    database = Database(tmp_path / "state")
+    database.open()
+    database.close()
+    return tmp_path / "state"
+
+
+def at(tmp_path: Path, **more: Any) -> Place:
+    """A place whose configuration names the state directory in `tmp_path`."""
+    config = tmp_path / "config.yaml"
+    if not config.exists():
+        config.write_text(f"state_dir: {tmp_path}/state\nbluetooth: {{backend: virtual}}\n")
+    return Place(config=config, root=tmp_path, service_user="nobody-at-all", is_root=False, now=lambda: NOW, **more)
+
+
+CHECK = {each.name: each for each in CHECKS}
+
+
+async def examined(name: str, place: Place) -> list[Finding]:
+    return await examine(place, [CHECK[name]])
+
+
+@pytest.mark.real_time
+async def test_the_database_is_looked_at_while_a_daemon_has_it(tmp_path: Path) -> None:
+    """Nothing is locked, made or changed by looking."""
+    database = Database(tmp_path / "state")
+    database.open()
+    before = {each.name: each.read_bytes() for each in (tmp_path / "state").iterdir()}
+    [found] = await examined("database", at(tmp_path))
+    assert (found.verdict, found.sentence) == (OK, f"it is sound, schema {len(MIGRATIONS)}, 0 locks paired")
+    assert {each.name: each.read_bytes() for each in (tmp_path / "state").iterdir()} == before
+    with database.transaction() as db:
+        db.execute("CREATE TABLE another (a)")
+    database.close()
+
+
+@pytest.mark.real_time
+async def test_a_damaged_database_is_found(tmp_path: Path) -> None:
+    file = state(tmp_path) / FILE_NAME
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    data = bytearray(file.read_bytes())
+    data[4096:8192] = b"\xff" * 4096
+    file.write_bytes(data)
+    assert "is damaged" in (await examined("database", at(tmp_path)))[0].sentence
+    file.write_bytes(b"nothing of ours" * 100)
+    assert "no SQLite database" in (await examined("database", at(tmp_path)))[0].sentence
+
+
+@pytest.mark.real_time
+async def test_modes_that_let_others_read_are_found(tmp_path: Path) -> None:
+    directory = state(tmp_path)
+    assert verdicts(await examined("file modes", at(tmp_path))) == [OK]
+    os.chmod(directory / FILE_NAME, 0o644)
+    [found] = await examined("file modes", at(tmp_path))
+    assert (found.verdict, found.advice) == (PROBLEM, f"`sudo chmod 600 {directory}/{FILE_NAME}`")
+
+
+async def test_a_configuration_that_everybody_can_read_is_warned_of(tmp_path: Path) -> None:
+    place = at(tmp_path)
+    file = tmp_path / "config.yaml"
+    assert verdicts(await examined("configuration", place)) == [OK]
+    file.write_text("mqtt: {username: nuki, password: hunter2}\n")
+    file.chmod(0o644)
+    [found] = await examined("configuration", at(tmp_path))
+    assert found.verdict is WARNING
+    assert "hunter2" not in found.sentence
+    file.write_text("mqtt: {port: x}\n")
+    assert verdicts(await examined("configuration", at(tmp_path))) == [PROBLEM]
+    [found] = await examined("disk", at(tmp_path))
+    assert found.sentence == "could not look: the configuration has mistakes"
+
+
+@pytest.mark.real_time
+async def test_who_is_not_root_is_told_what_could_not_be_looked_at(tmp_path: Path) -> None:
+    state(tmp_path)
+    place = at(tmp_path)
+    (tmp_path / "config.yaml").chmod(0)
+    as_root = os.geteuid() == 0
+    try:
+        if as_root:
+            os.seteuid(65534)
+        findings = await examine(place)
+    finally:
+        if as_root:
+            os.seteuid(0)
+    told = {each.name: each for each in findings}
+    for name in ("configuration", "file modes", "database", "disk", "broker", "access list", "daemon", "locks"):
+        assert told[name].verdict is UNKNOWN, told[name]
+        assert told[name].sentence.startswith("could not look: this user cannot read ")
+        assert told[name].advice == "call it with sudo"
+    assert told["time zone"].verdict is OK
+
+
+# -- Bluetooth --------------------------------------------------------------------------------------------------------
+
+USABLE = BluezFacts(True, "hci0", None, False, "the service's user nuki-bridge")
+
+
+def unusable(reason: str) -> BluezFacts:
+    return BluezFacts(False, None, reason, False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "permission", "adapter"),
+    [
+        (USABLE, OK, OK),
+        (BluezFacts(True, None, None, False, virtual=True), OK, OK),
+        (unusable(REFUSED), PROBLEM, UNKNOWN),
+        (unusable("the system D-Bus cannot be reached (No such file)"), PROBLEM, PROBLEM),
+        (unusable("bluetoothd is not running: `systemctl start bluetooth`"), UNKNOWN, PROBLEM),
+        (unusable("no Bluetooth adapter found"), OK, PROBLEM),
+        (unusable("adapter hci0 is powered off: `bluetoothctl power on`"), OK, PROBLEM),
+    ],
+)
+def test_permission_and_adapter(facts: BluezFacts, permission: Verdict, adapter: Verdict) -> None:
+    assert verdicts(bluetooth.judge_permission(facts)) == [permission]
+    assert verdicts(bluetooth.judge_adapter(facts)) == [adapter]
+
+
+def test_what_cures_an_adapter_is_the_advice() -> None:
+    [found] = bluetooth.judge_adapter(unusable("adapter hci0 is blocked: `rfkill unblock bluetooth`"))
+    assert (found.sentence, found.advice) == ("adapter hci0 is blocked", "`rfkill unblock bluetooth`")
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [("bluetoothctl: 5.82\n", (5, 82)), ("5.66", (5, 66)), ("6.1.0-21-amd64", (6, 1)), ("what?", None)],
+)
+def test_a_version_is_read(said: str, version: tuple[int, int] | None) -> None:
+    assert version_in(said) == version
+
+
+@pytest.mark.parametrize(
+    ("version", "kernel", "monitors", "sources"),
+    [
+        ((5, 82), (6, 12), True, []),
+        ((5, 55), (5, 10), True, []),
+        ((5, 50), (5, 10), False, ["hbldh/bleak, README"]),
+        ((5, 62), (6, 1), False, ["bluez/bluez issues 219 and 235"]),
+        ((5, 63), (5, 15), True, ["bluez/bluez issue 357"]),
+        ((5, 63), (5, 15), False, []),
+        ((5, 63), (6, 1), True, []),
+        ((5, 63), None, True, []),
+        ((5, 69), (6, 1), True, ["bluez/bluez issue 652"]),
+        ((5, 87), (6, 12), False, ["bluez/bluez issue 2282", "bluez/bluez issue 2221"]),
+    ],
+)
+def test_known_faults_of_a_release(
+    version: tuple[int, int], kernel: tuple[int, int] | None, monitors: bool, sources: list[str]
+) -> None:
+    assert [each.source for each in faults_of(version, kernel, monitors=monitors)] == sources
+
+
+def test_the_faults_are_told_with_their_source() -> None:
+    assert verdicts(bluetooth.judge_version(VersionFacts("5.82", ()))) == [OK]
+    [found] = bluetooth.judge_version(VersionFacts("5.66", tuple(faults_of((5, 66), None, monitors=False))))
+    assert found.verdict is WARNING
+    assert "does not answer (tests of this project" in found.sentence
+
+
+def test_the_documentation_lists_the_same_faults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
+    for each in FAULTS:
+        first, last = (".".join(map(str, version)) for version in (each.first, each.last))
+        span = (
+            f"before 5.{each.last[1] + 1}" if each.first == (0, 0) else first if first == last else f"{first}, {last}"
+        )
+        assert f"| {span} | {each.sentence} | {each.source} |" in page
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, OK),
+        ({"Restart": "no"}, WARNING),
+        ({"ActiveState": "inactive"}, PROBLEM),
+        ({"LoadState": "not-found"}, PROBLEM),
+    ],
+)
+def test_what_starts_bluetoothd_again(changed: dict[str, str], verdict: Verdict) -> None:
+    loaded = {"LoadState": "loaded", "ActiveState": "active", "Restart": "on-failure", "NRestarts": "2"}
+    [found] = bluetooth.judge_restart(loaded | changed)
+    assert found.verdict is verdict
+    assert ("started again 2 times" in found.sentence) is (verdict in (OK, WARNING))
+
+
+async def test_systemd_is_asked_where_it_runs(tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+
+    async def run(command: list[str], user: str | None = None) -> str:
+        asked.append(command)
+        return "LoadState=loaded\nActiveState=active\nRestart=no\nNRestarts=0\n"
+
+    (tmp_path / "config.yaml").write_text(f"state_dir: {tmp_path}/state\n")
+    place = at(tmp_path, run=run)
+    assert verdicts(await examined("bluetoothd", place)) == [UNKNOWN]
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert verdicts(await examined("bluetoothd", at(tmp_path, run=run))) == [WARNING]
+    assert asked[0][:3] == ["systemctl", "show", "bluetooth.service"]
+
+
+# -- the broker -------------------------------------------------------------------------------------------------------
+
+
+def test_the_login() -> None:
+    assert verdicts(broker.judge_login(LoginFacts("the account nuki", "5"))) == [OK, OK]
+    assert verdicts(broker.judge_login(LoginFacts("the account nuki", "3.1.1"))) == [OK, OK]
+    assert verdicts(broker.judge_login(LoginFacts("the account nuki", refused="connection refused"))) == [PROBLEM]
+
+
+NEEDED = Access({each.topic: each.bridge for each in broker.PROBES})
+FITTING = Access({each.topic: each.guest for each in broker.PROBES if each.guest})
+
+
+def access(**changed: Any) -> list[Finding]:
+    return broker.judge_access(AccessFacts("nuki", **{"bridge": NEEDED, "guest": FITTING, **changed}))
+
+
+def test_an_access_list_that_fits() -> None:
+    assert verdicts(access()) == [OK, OK, OK]
+
+
+def test_a_bridge_that_may_not_hear_commands() -> None:
+    found = only(access(bridge=Access({}, {"<lock>/set": "r"})), "access list: the bridge")
+    assert found.verdict is PROBLEM
+    assert "it may not read commands to a lock (nuki/+/set)" in found.sentence
+
+
+def test_a_broker_that_does_not_say_what_it_refuses() -> None:
+    assert only(access(bridge=Access()), "access list: the bridge").verdict is UNKNOWN
+
+
+def test_a_bridge_that_may_not_tell_home_assistant() -> None:
+    assert only(access(discovery=False), "access list: the bridge").verdict is WARNING
+
+
+def test_guests_that_may_do_too_much() -> None:
+    found = only(access(guest=Access({**FITTING.may, "<lock>/set": "w"})), "access list: guests")
+    assert found.verdict is PROBLEM
+    assert "commands to a lock (nuki/+/set)" in found.sentence
+
+
+def test_guests_that_may_not_redeem() -> None:
+    refused = Access({}, {"invitation/<session>/redeem": "w"})
+    assert only(access(guest=refused), "access list: guests").verdict is WARNING
+
+
+def test_an_account_of_guests_that_is_not_known() -> None:
+    found = only(access(guest=None, why_no_guest="this user cannot read web.yaml"), "access list: guests")
+    assert (found.verdict, found.advice) == (UNKNOWN, "call it with sudo")
+
+
+def test_who_has_no_account() -> None:
+    name = "access list: nobody"
+    assert only(access(nobody=Access({}, {"<lock>/set": "wr"})), name).verdict is OK
+    assert only(access(nobody=Access({"<lock>/set": "w"})), name).verdict is PROBLEM
+    assert only(access(anonymous=True), name).verdict is WARNING
+    assert only(access(anonymous=True, local=False), name).verdict is PROBLEM
+
+
+async def test_another_account_than_the_daemons_is_not_tried(tmp_path: Path) -> None:
+    [found] = await examined("access list", at(tmp_path, broker_named=MqttSettings()))
+    assert found.verdict is UNKNOWN
+    assert found.advice == "leave --broker out"
+
+
+# -- daemon and locks -------------------------------------------------------------------------------------------------
+
+TOLD: dict[str, Any] = {
+    "name": "front",
+    "reachable": True,
+    "connected": True,
+    "rssi": -60,
+    "fault": None,
+    "connection": "persistent",
+    "reconnects": 3,
+    "clock_off_s": 2,
+    "timezone_offset_min": 60,
+}
+ADAPTER = {"name": "hci0", "available": True, "reason": None}
+FULL = {"critical": False, "charging": False, "level": 80, "keypad_critical": None, "door_sensor_critical": False}
+
+
+def daemon(*, battery: dict[str, Any] | None = None, missing: str | None = None, **changed: Any) -> DaemonFacts:
+    health = {
+        "version": "1",
+        "uptime_s": 86400,
+        "mqtt_version": "5",
+        "adapter": changed.pop("adapter", ADAPTER),
+        "locks": [TOLD | changed],
+    }
+    info = {"locks": [{"name": "front", "paired": True}]}
+    retained = {} if battery is None else {"front/battery": json.dumps(battery).encode()}
+    return DaemonFacts(missing, info, {} if missing else health, retained, 60)
+
+
+def test_the_daemon() -> None:
+    assert verdicts(locks.judge_daemon(daemon())) == [OK]
+    gone = {"name": None, "available": False, "reason": "no Bluetooth adapter found"}
+    assert verdicts(locks.judge_daemon(daemon(adapter=gone))) == [OK, PROBLEM]
+    assert verdicts(locks.judge_daemon(daemon(missing="no nuki-bridge is running"))) == [PROBLEM]
+
+
+def test_a_lock_that_is_well() -> None:
+    findings = locks.judge_locks(daemon(battery=FULL))
+    assert verdicts(findings) == [OK] * 5
+    assert [each.name.removeprefix("lock front: ") for each in findings] == [
+        *("battery", "link", "signal", "links", "clock"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "verdict"),
+    [
+        ("link", {"reachable": False}, PROBLEM),
+        ("link", {"fault": {"code": "not_authorized", "message": "the lock does not know us"}}, PROBLEM),
+        ("signal", {"rssi": None}, UNKNOWN),
+        ("signal", {"rssi": -80}, OK),
+        ("signal", {"rssi": -90}, WARNING),
+        ("signal", {"rssi": -97}, PROBLEM),
+        ("links", {"reconnects": 400}, WARNING),
+        ("links", {"reconnects": 400, "connection": "on-demand"}, OK),
+        ("clock", {"clock_off_s": None}, UNKNOWN),
+        ("clock", {"clock_off_s": -600}, WARNING),
+        ("clock", {"timezone_offset_min": 0}, WARNING),
+        ("battery", {"battery": {**FULL, "critical": True}}, PROBLEM),
+        ("battery", {"battery": {**FULL, "level": 12}}, WARNING),
+        ("battery", {"battery": {**FULL, "level": 12, "charging": True}}, OK),
+        ("battery", {"battery": {**FULL, "keypad_critical": True}}, WARNING),
+        ("battery", {"battery": {**FULL, "level": None}}, OK),
+        ("battery", {"battery": None}, UNKNOWN),
+    ],
+)
+def test_a_lock_that_is_not(name: str, changed: dict[str, Any], verdict: Verdict) -> None:
+    found = only(locks.judge_locks(daemon(**{"battery": FULL, **changed})), f"lock front: {name}")
+    assert found.verdict is verdict
+
+
+def test_a_daemon_that_has_gone_has_left_the_batteries() -> None:
+    assert verdicts(locks.judge_locks(daemon(battery=FULL, missing="is offline"))) == [OK, UNKNOWN]
+
+
+def test_without_a_paired_lock_there_is_something_to_do() -> None:
+    assert verdicts(locks.judge_locks(DaemonFacts(info={"locks": []}))) == [WARNING]
+    configured = DaemonFacts(info={"locks": [{"name": "back", "paired": False}]})
+    assert verdicts(locks.judge_locks(configured)) == [WARNING]
+
+
+# -- the whole --------------------------------------------------------------------------------------------------------
+
+
+async def _hangs(_: Place) -> None:
+    await asyncio.Event().wait()
+
+
+async def _fails(_: Place) -> None:
+    raise ValueError("the password is hunter2")
+
+
+async def _cannot(_: Place) -> None:
+    raise CouldNotLook("it is dark", "light a lamp")
+
+
+async def _looks(_: Place) -> None:
+    await asyncio.sleep(1.0)
+
+
+async def test_no_check_holds_up_or_breaks_the_others(tmp_path: Path) -> None:
+    table: list[Check[Any]] = [
+        Check(name, "", look, lambda _: [ok("looks", "it is there")])
+        for name, look in (("hangs", _hangs), ("fails", _fails), ("cannot", _cannot), ("looks", _looks))
+    ]
+    before = asyncio.get_running_loop().time()
+    findings = await examine(at(tmp_path), table, limit_s=5.0)
+    assert asyncio.get_running_loop().time() - before == pytest.approx(5.0, abs=0.1)
+    assert [(each.name, each.verdict) for each in findings] == [
+        *(("hangs", UNKNOWN), ("fails", UNKNOWN), ("cannot", UNKNOWN), ("looks", OK)),
+    ]
+    assert findings[0].sentence == "could not look: it takes longer than 5 s"
+    assert findings[1].sentence == "could not look: an internal error, ValueError"
+    assert findings[2].advice == "light a lamp"
+
+
+def test_only_what_can_be_done_makes_the_status_one() -> None:
+    assert all_well([ok("a", "b"), unknown("c", "d")])
+    assert not all_well([ok("a", "b"), warning("c", "d", "e")])
+    assert not all_well([problem("c", "d", "e")])
+
+
+def test_each_finding_is_one_line() -> None:
+    told = doctor_commands.line(problem("lock front\x1b[2J", "it\nis away", "batteries"))
+    assert told == "problem  lock front?[2J: it?is away -> batteries"
+
+
+def test_names_of_checks_are_told_once() -> None:
+    assert len({each.name for each in CHECKS}) == len(CHECKS)
+    assert all(each.looks_at for each in CHECKS)
+
+
+def test_without_a_configuration_bluetooth_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("nonsense: true\n")
+    assert at(tmp_path).bluetooth() == BluetoothSettings()
+    (tmp_path / "config.yaml").write_text("bluetooth: {adapter: hci3}\n")
+    assert at(tmp_path).configured() == Settings(
+        bluetooth=BluetoothSettings(adapter="hci3"), path=tmp_path / "config.yaml"
+    )
