@@ -54,6 +54,9 @@ class Behaviour:
     """Length of Advanced Config: 28, 31 or 33, or 0 for firmware without it; if None, 31 or 33 by family."""
     tells_offset_in_force: bool = False
     """States and Config tell the offset in force beside a timezone ID; firmware 2.6 and 3.10 tell 0 there."""
+    tells_lost_time: bool = False
+    """A lock that has been without power tells no time, all zeros, until its clock is set; otherwise it counts from
+    the year 2000 (not documented)."""
     immediate_auto_lock_missing: bool = False
     """Advanced Config tells that immediate auto lock is not supported."""
     accepted_times: int = 1

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from nuki_bridge.protocol.codes import KeypadSource, name_of
+from nuki_bridge.simulator.clock import BEGINNING
 from nuki_bridge.simulator.connections import Connections
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.people import People
@@ -259,6 +260,18 @@ def _clock(key: str, value: Any) -> Do:
     return lambda parts: parts.set_clock(moment)
 
 
+def _drift(key: str, value: Any) -> Do:
+    gained = whole_number(key, value, -3600, 3600)
+    return lambda parts: parts.device.clock.drift(gained)
+
+
+def _change_batteries(parts: Parts) -> None:
+    parts.surroundings.set_battery(100)
+    parts.set_clock(BEGINNING)
+    parts.device.clock.is_lost = True
+    parts.connections.reboot()
+
+
 def _audit(key: str, value: Any) -> Do:
     if not isinstance(value, bool):
         whole_number(key, value, 1, 100_000)
@@ -284,6 +297,8 @@ COMMON: dict[str, Check] = {
     "damage_next_answer": count(0, 1000, lambda parts, n: parts.connections.damage_next_answer(n)),
     "forget_challenges": if_true(lambda parts: parts.device.forget_challenges()),
     "clock": _clock,
+    "clock_drift": _drift,
+    "change_batteries": if_true(_change_batteries),
     "audit": _audit,
     "status": switch(lambda parts, on: None),
 }

@@ -51,6 +51,7 @@ class VirtualLock(VirtualDevice):
         self.turn_by_hand = surroundings.turn_by_hand
         self.set_door = surroundings.set_door
         self.log_door = surroundings.log_door
+        self.charge = surroundings.charge
         self.block_motor = surroundings.block_motor
 
     def attach(self, transport: Transport) -> None:

@@ -83,6 +83,7 @@ CONTROLS: dict[str, Check] = {
     "keypad": keypad(_KEYPAD_ACTIONS),
     "auto_lock": if_true(lambda lock: lock.auto_lock.lock_now()),
     "door_logging": switch(lambda lock, on: lock.surroundings.log_door(on)),
+    "charging": switch(lambda lock, on: lock.surroundings.charge(on)),
     "block_motor": switch(lambda lock, on: lock.surroundings.block_motor(on)),
     "door": _door,
     "motor_s": duration(_set_motor_s),

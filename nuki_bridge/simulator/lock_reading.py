@@ -21,7 +21,7 @@ def _send_summary(request: LockRequest) -> None:
 def _request_config(request: LockRequest, message: RequestConfig) -> None:
     device = request.device
     values = device.settings.values() | {"timezone_offset_min": device.told_offset_min}
-    config = Config(nuki_id=device.nuki_id, current_time=device.now(), **values)
+    config = Config(nuki_id=device.nuki_id, current_time=device.clock.told(), **values)
     request.reply(config, size=device.behaviour.config_size_of(device.family))
 
 

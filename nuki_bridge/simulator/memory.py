@@ -45,6 +45,7 @@ def to_dict(device: Device) -> dict[str, Any]:
         "battery_critical": device.battery_critical,
         "state_changed": device.state_changed,
         "clock_offset_s": device.clock.offset.total_seconds(),
+        "clock_is_lost": device.clock.is_lost,
         "wrong_pins": device.pin_guard.wrong,
         "pin_banned_until": None if banned_until is None else banned_until.isoformat(),
         "logging": device.log.enabled,
@@ -109,6 +110,7 @@ def restore(device: Device, data: dict[str, Any]) -> None:
     device.battery_critical = data["battery_critical"]
     device.state_changed = data["state_changed"]
     device.clock.offset = timedelta(seconds=data["clock_offset_s"])
+    device.clock.is_lost = data.get("clock_is_lost", False)  # not in what older versions have kept
     # A memory from before there was a log does not have what follows.
     device.pin_guard.wrong = data.get("wrong_pins", 0)
     banned_until = data.get("pin_banned_until")

@@ -18,7 +18,7 @@ def keyturner_states(device: LockDevice, motor: Motor) -> KeyturnerStates:
         nuki_state=NukiState.PAIRING_MODE if device.pairing_mode else NukiState.DOOR_MODE,
         lock_state=motor.state,
         trigger=motor.trigger,
-        current_time=device.now(),
+        current_time=device.clock.told(),
         timezone_offset_min=device.told_offset_min,
         battery_state=battery,
         config_update_count=device.config_update_count,

@@ -79,6 +79,11 @@ class Surroundings(People):
             self._device.door_logging = on
             self._device.write_log(LogType.DOOR_SENSOR_LOGGING, on)
 
+    def charge(self, on: bool = True) -> None:
+        """Plug the lock's charger in, or pull it out."""
+        self._device.battery_charging = on
+        self._device.changed()
+
     def block_motor(self, blocked: bool = True) -> None:
         """Put something into the way of the bolt, or take it out."""
         self._motion.motor.blocked = blocked
