@@ -22,7 +22,7 @@ class LockCommands:
         await call.lock.refresh(call.timeout_s)
         topics = self._topics(call.owned.name)
         topics.update(whole=True)
-        return {"data": report.status(call.lock, topics.last_action)}
+        return {"data": report.status(call.lock, call.owned.clock.to_json(), topics.last_action)}
 
     async def battery(self, call: Call) -> Answer:
         """Ask the lock for its battery report."""

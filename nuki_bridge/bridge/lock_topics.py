@@ -124,7 +124,7 @@ class LockTopics:
         shown = self._shown
         if shown is None:
             return  # it is paired no more
-        status = report.status(shown.owned.lock, self.last_action)
+        status = report.status(shown.owned.lock, shown.owned.clock.to_json(), self.last_action)
         content = report.content(status)
         now = self._clock()
         if whole or content != self._content or now - self._status_at >= STATUS_S:

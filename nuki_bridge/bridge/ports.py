@@ -17,6 +17,10 @@ async def _nothing_retained(_filters: list[str], _tell: Callable[[Incoming], Non
     return 0
 
 
+async def _unknown_time() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The ways to the broker, the clocks, the process.
@@ -26,6 +30,7 @@ class Ports:
     on it stand the times of messages; `now` is the wall clock.  `simulate` controls virtual locks, where there are any.
     `fits` tells whether a message is small enough for the broker, as far as is known.
     `sweep` removes what is retained on topics that fit filters, tells of each message and gives their number.
+    `synchronized` tells whether the wall clock is known to be right.
     `changed` is told that a lock, its link or the adapter is not as it was, `watchdog` watches over each lock.
     """
 
@@ -42,4 +47,5 @@ class Ports:
     fits: Callable[[Publication], bool] = lambda publication: True
     changed: Callable[[], None] = lambda: None
     watchdog: Watchdog = field(default_factory=Watchdog)
+    synchronized: Callable[[], Awaitable[bool]] = _unknown_time
     sweep: Callable[[list[str], Callable[[Incoming], None]], Awaitable[int]] = _nothing_retained

@@ -76,14 +76,16 @@ def link(lock: Lock) -> dict[str, Any]:
     }
 
 
-def status(lock: Lock, last: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Everything known about the lock; `last` is the event of its last action, if one is known.
+def status(lock: Lock, clock: Mapping[str, Any], last: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Everything known about the lock; `clock` is what is known of its clock.
 
-    Without that the last action is what its states tell: not by whom.
+    `last` is the event of its last action, if one is known.  Without that the last action is what its states tell: not
+    by whom.
     """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
     if lock.states is not None:
-        told |= _states(lock.profile, lock.states) | {"timezone_offset_min": state_json.offset_min(lock)}
+        told |= _states(lock.profile, lock.states)
+        told |= {"timezone_offset_min": state_json.offset_min(lock), "clock": dict(clock)}
         last = last or changes.lock_action(lock.profile, lock.states)
         told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
     if lock.config is not None:

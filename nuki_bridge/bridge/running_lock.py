@@ -23,6 +23,7 @@ from nuki_bridge.lock.battery_watch import BatteryWatch
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.profile import Profile, profile_of
+from nuki_bridge.owner.clock_keeper import ClockKeeper
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.owner.pin import PinKeeper, pin_to_use
@@ -190,6 +191,7 @@ class RunningLock:
                 configured=self._configured_pin,
                 changed=self._pin_changed,
             ),
+            clock=ClockKeeper(lock, admin, ports.now, ports.synchronized, self.topics.update),
         )
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -208,6 +210,7 @@ class RunningLock:
             (f"the users of {name}", owned.users.run),
             (f"the log of {name}", owned.log_book.run),
             (f"the battery of {name}", self._battery.run),
+            (f"the clock of {name}", owned.clock.run),
         )
         for what, run in runs:
             with logs.about(name):
@@ -266,6 +269,7 @@ class RunningLock:
         self.owned.users.wake()
         self._battery.wake()
         self.owned.log_book.feed(states)
+        self.owned.clock.feed(states)
         self.relay.news.look(states)
 
     def _changed(self, _lock: Lock) -> None:
@@ -281,6 +285,7 @@ class RunningLock:
         self.owned.users.wake()
         self._battery.wake()
         self.owned.log_book.wake()
+        self.owned.clock.wake()
 
     def _shown(self) -> None:
         """The lock has shown its Nuki ID or another family."""
@@ -304,6 +309,7 @@ class RunningLock:
     def _pin_changed(self) -> None:
         self.owned.users.wake()
         self.owned.log_book.wake()
+        self.owned.clock.wake()
         self.topics.update()
 
     def _users_changed(self, users: list[dict[str, Any]]) -> None:

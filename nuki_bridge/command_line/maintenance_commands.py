@@ -1,4 +1,4 @@
-"""The commands `calibrate` and `reboot`: upkeep of a lock."""
+"""The commands `calibrate`, `reboot` and `set-clock`: upkeep of a lock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from nuki_bridge.command_line import lock_argument
-from nuki_bridge.command_line.asking import progress, show
+from nuki_bridge.command_line.asking import given, progress, show
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ def declare(commands: Commands) -> None:
     calibrate_text = "have a lock measure where its bolt ends; the bolt moves"
     lock_argument.add_last(commands.add("calibrate", calibrate_text, calibrate))
     lock_argument.add_last(commands.add("reboot", "start a lock anew", reboot))
+    clock = commands.add("set-clock", "set a lock's clock, by default to this moment", set_clock)
+    lock_argument.add_last(clock)
+    clock.add_argument(
+        "--time", help="such as 2026-12-01T10:00:00+01:00; without an offset it is the lock's local time"
+    )
 
 
 async def calibrate(client: BridgeClient, arguments: argparse.Namespace) -> None:
@@ -37,3 +42,11 @@ async def reboot(client: BridgeClient, arguments: argparse.Namespace) -> None:
         done = await client.ask(lock, "reboot", {})
     text = "starts anew" if done["confirmed"] else "dropped the link before it answered, as it does when it starts anew"
     show(arguments, done if arguments.json else f"{lock}: it {text}")
+
+
+async def set_clock(client: BridgeClient, arguments: argparse.Namespace) -> None:
+    """Set a lock's clock."""
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: setting its clock"):
+        done = await client.ask(lock, "time/set", given(arguments, "time"))
+    show(arguments, done if arguments.json else f"{lock}: its clock was set to {done['time']}")

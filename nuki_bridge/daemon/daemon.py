@@ -24,6 +24,7 @@ from nuki_bridge.daemon import status_line
 from nuki_bridge.daemon.broker import Broker
 from nuki_bridge.daemon.reload import Reload
 from nuki_bridge.daemon.service import feed_watchdog, notifier, watchdog_interval_s
+from nuki_bridge.daemon.synchronized import is_synchronized
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.store import Store
 from nuki_bridge.watchdog import Watchdog
@@ -113,6 +114,7 @@ class _Daemon:
                 restart=self._restart,
                 clock=mqtt.boottime,
                 now=lambda: datetime.now(UTC),
+                synchronized=is_synchronized,
                 random=secrets.token_bytes,
                 hostname=os.uname().nodename.partition(".")[0],
                 simulate=simulate,

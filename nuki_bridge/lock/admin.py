@@ -43,6 +43,7 @@ LIST_QUIET_S = 3.0
 END_QUIET_S = 0.5
 """Seconds to wait for the Status behind the last expected entry."""
 M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound=OwnerRequest)
 T = TypeVar("T")
 Counting = AuthorizationEntryCount | KeypadCodeCount | LogEntryCount | TimeControlEntryCount
 """Messages that tell how many entries follow."""
@@ -81,50 +82,66 @@ class Admin:
 
     async def ask(
         self,
-        request: OwnerRequest,
+        request: R,
         wanted: type[M],
         timeout_s: float,
         *,
         repeat: bool = True,
         given: str | None = None,
+        stamp: Callable[[R], R] = lambda request: request,
     ) -> M:
         """Send one command with challenge and PIN; return its answer of class `wanted`.
 
         `repeat` says that doing it twice does no harm when its answer gets lost; otherwise, or while the lock has not
         yet accepted our PIN, that raises `OutcomeUnknown`.  `given` is a PIN of somebody's that stands in `request`:
-        raises `RequestError` if it cannot be one of this lock's.
+        raises `RequestError` if it cannot be one of this lock's.  `stamp` gives what is sent in place of `request` at
+        that very moment, each time.
         """
-        lock, deadline, own_pin = self._lock, self._lock.clock() + timeout_s, not request.brings_pin
-        if own_pin:
+        deadline = self._lock.clock() + timeout_s
+        if not request.brings_pin:
             await self.be_sure(deadline)
+        async with self._lock.linked(deadline):
+            self.edits += 1
+            return await self.ask_linked(request, wanted, deadline, repeat=repeat, given=given, stamp=stamp)
 
-        async def asked(message: OwnerRequest) -> M:
-            answer = await lock.exchange.ask(message, wanted)
+    async def ask_linked(
+        self,
+        request: R,
+        wanted: type[M],
+        deadline: float,
+        *,
+        repeat: bool = True,
+        given: str | None = None,
+        stamp: Callable[[R], R] = lambda request: request,
+    ) -> M:
+        """Do what `ask` does, until `deadline` (on `clock`), over the link that is up, in this task's turn."""
+        lock, own_pin = self._lock, not request.brings_pin
+
+        async def asked(message: R) -> M:
+            answer = await lock.exchange.ask(stamp(message), wanted)
             if own_pin:
                 self.pin.accepted(message.security_pin)
             return answer
 
-        async with lock.linked(deadline):
-            self.edits += 1
-            lost: NukiError | None = None
-            while True:
-                try:
-                    return await self.send_signed(request, asked, deadline, given=given)
-                except _Lost as latest:
-                    lost = latest.error
-                    is_harmless = latest.pin is None or self.pin.proves(latest.pin)
-                    if not repeat or not is_harmless or lock.clock() >= deadline:
-                        raise _unknown(lost) from lost
-                    log.debug("%s: %s; sending it again", lock.name, lost)
-                except (LinkError, ProtocolError):
-                    if lost is None:
-                        raise  # nothing has been sent
+        lost: NukiError | None = None
+        while True:
+            try:
+                return await self.send_signed(request, asked, deadline, given=given)
+            except _Lost as latest:
+                lost = latest.error
+                is_harmless = latest.pin is None or self.pin.proves(latest.pin)
+                if not repeat or not is_harmless or lock.clock() >= deadline:
                     raise _unknown(lost) from lost
+                log.debug("%s: %s; sending it again", lock.name, lost)
+            except (LinkError, ProtocolError):
+                if lost is None:
+                    raise  # nothing has been sent
+                raise _unknown(lost) from lost
 
     async def send_signed(
         self,
-        request: OwnerRequest,
-        send: Callable[[OwnerRequest], Awaitable[T]],
+        request: R,
+        send: Callable[[R], Awaitable[T]],
         deadline: float,
         *,
         given: str | None = None,

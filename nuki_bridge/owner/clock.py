@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 from nuki_bridge.arguments import Arguments, Declaration
@@ -11,10 +12,8 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.owner import access
 from nuki_bridge.owner.call import Answer, Call, Handler
+from nuki_bridge.owner.clock_keeper import MAX_SET_BACK, nearest_second
 from nuki_bridge.protocol.messages import Status, UpdateTime
-
-MAX_SET_BACK: Final = timedelta(hours=1)
-"""Furthest that the lock's clock is set back unless a time is given."""
 
 
 async def _set_time(call: Call) -> Answer:
@@ -26,21 +25,28 @@ async def _set_time(call: Call) -> Answer:
     """
     lock, admin = call.lock, call.admin
     given: datetime | None = call.arguments.get("time")
-    deadline = lock.clock() + call.timeout_s
     config = await lock.read_config(call.timeout_s)
     zone = wall_clock.zone_of(config)
     if given is not None and given.tzinfo is None:
         given = given.replace(tzinfo=zone)
-    now = (given or call.now()).astimezone(UTC)
-    if given is None and config.current_time is not None and config.current_time - now > MAX_SET_BACK:
-        ours, its = wall_clock.rfc3339(now, zone), wall_clock.rfc3339(config.current_time, zone)
+    sent = (given or call.now()).astimezone(UTC)
+    if given is None and config.current_time is not None and config.current_time - sent > MAX_SET_BACK:
+        ours, its = wall_clock.rfc3339(sent, zone), wall_clock.rfc3339(config.current_time, zone)
         raise RequestError(
             "clock_behind",
             f"this computer's clock shows {ours}, the lock's {its}; if it is the lock's that is wrong, give time",
         )
-    await admin.ask(UpdateTime(time=now), Status, deadline - lock.clock())
+
+    def stamped(request: UpdateTime) -> UpdateTime:
+        """Return what is right at the moment at which it is sent."""
+        nonlocal sent
+        sent = given or nearest_second(call.now())
+        return replace(request, time=sent)
+
+    await admin.ask(UpdateTime(time=sent), Status, call.left_s(), stamp=stamped)
     lock.schedule_states()
-    return {"data": {"time": wall_clock.rfc3339(now, zone)}}
+    call.owned.clock.was_set()
+    return {"data": {"time": wall_clock.rfc3339(sent, zone)}}
 
 
 _TIME: Final = access.moment.meant("default: now; not if that sets the clock back by more than an hour")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
+from nuki_bridge.owner.clock_keeper import ClockKeeper
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.pin import PinKeeper
 from nuki_bridge.owner.users import Users
@@ -21,6 +22,7 @@ class OwnedLock:
     users: Users
     log_book: LogBook
     pin: PinKeeper
+    clock: ClockKeeper
     setting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the lock's own settings are changed."""
 

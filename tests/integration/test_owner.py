@@ -141,6 +141,9 @@ async def test_codes_times_and_upkeep_of_a_lock(tmp_path: Path) -> None:
         assert (await owner.type("timecontrol")).out == "no entries\n"
 
         assert (await owner.type("calibrate")).out == "front: calibrated, it is unlocked now\n"
+        assert (await owner.type("set-clock", "--time", "2026-12-01T10:00:00+01:00")).out == (
+            "front: its clock was set to 2026-12-01T10:00:00+01:00\n"
+        )
         assert (await owner.type("reboot")).out == "front: it starts anew\n"
 
 

@@ -50,6 +50,8 @@ class House:
         self.protocol = "5"
         self.online = True
         self.accepting = True
+        self.synchronized = False
+        """The bridge knows that its clock is right."""
         self.largest: int | None = None
         """Bytes of payload that the broker takes."""
         self.on_publish: Callable[[Publication], None] = lambda publication: None
@@ -82,6 +84,9 @@ class House:
     def _unwatch(self, filters: Iterable[str]) -> None:
         self.unwatched = list(filters)
 
+    async def _is_synchronized(self) -> bool:
+        return self.synchronized
+
     def _restart(self) -> None:
         self.restarts += 1
 
@@ -107,6 +112,7 @@ class House:
                 restart=self._restart,
                 clock=clock,
                 now=now,
+                synchronized=self._is_synchronized,
                 random=seeded(3),
                 hostname="pi",
                 simulate=self.radio.control,
