@@ -15,8 +15,9 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from nuki_bridge.errors import StoreError, UnusableState
+from nuki_bridge.errors import StateInUse, StoreError, UnusableState
 from nuki_bridge.schema import MIGRATIONS
 
 _log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Database:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the kernel however this process ends
         except BlockingIOError:
-            raise StoreError(
+            raise StateInUse(
                 f"{self._directory} is in use by another nuki-bridge; stop that one, or give this one its own state_dir"
             ) from None
 
@@ -183,6 +184,19 @@ class Database:
             )
         self._refuse_damaged()
 
+    def look(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, of none if there is no database, while it may be open elsewhere.
+
+        Nothing is claimed, made or upgraded.
+        """
+        with self.translated_errors():
+            if not self.path.exists():
+                return []
+            mode = "ro" if self._size_of("-wal") else "ro&immutable=1"
+            with contextlib.closing(self._to_read(mode)) as db:
+                db.text_factory = _text
+                return db.execute(query).fetchall()
+
     def _refuse_damaged(self) -> None:
         if self._size_of("-journal"):
             mode = "rw"  # an upgrade was cut off; only a writer can roll it back
@@ -190,14 +204,16 @@ class Database:
             mode = "ro"  # the log counts; a reader never moves it into the database
         else:
             mode = "ro&immutable=1"  # creates no files beside it
-        uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+        with contextlib.closing(self._to_read(mode)) as db:
             if db.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
                 raise UnusableState(f"{self.path} {DAMAGED}")
             db.text_factory = _text
             for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
                 for _ in db.execute(f'SELECT * FROM "{table}"'):  # no check of SQLite's looks at the texts
                     pass
+
+    def _to_read(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
 
     def _size_of(self, suffix: str) -> int:
         try:

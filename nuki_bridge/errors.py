@@ -111,6 +111,10 @@ class StoreError(NukiError):
     code = "store_error"
 
 
+class StateInUse(StoreError):
+    """Another process has the state directory open: the daemon, most likely."""
+
+
 class UnusableState(StoreError):
     """The state directory cannot be used as it is, and that does not mend itself: the operator has to."""
 

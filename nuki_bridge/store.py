@@ -68,6 +68,10 @@ class Store(Database):
             rows = self.db.execute(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name").fetchall()
         return [self._from_row(row) for row in rows]
 
+    def peek(self) -> list[PairedLock]:
+        """Return the same without opening the database, which may be open elsewhere; nothing is changed."""
+        return [self._from_row(row) for row in self.look(f"SELECT {', '.join(_COLUMNS)} FROM lock ORDER BY name")]
+
     def save_lock(self, lock: PairedLock) -> None:
         """Keep `lock`, in place of one of the same name."""
         with self.translated_errors():

@@ -367,6 +367,19 @@ def test_directory_that_others_can_write_is_refused(directory: Path) -> None:
 # -- what it refuses --------------------------------------------------------------------------------------------------
 
 
+def test_the_locks_can_be_looked_at_while_the_database_is_open_elsewhere(directory: Path) -> None:
+    assert Store(directory).peek() == []
+    assert not directory.exists()
+    with opened(directory) as store:
+        store.save_lock(LOCK)
+        before = contents(directory)
+        assert Store(directory).peek() == [LOCK]
+        assert contents(directory) == before
+    before = contents(directory)
+    assert Store(directory).peek() == [LOCK]
+    assert contents(directory) == before
+
+
 def test_second_daemon_is_refused_until_the_first_is_gone(directory: Path) -> None:
     with child(directory, "store.open(); print('open', flush=True); signal.pause()") as process:
         assert process.stdout is not None
