@@ -21,6 +21,7 @@ from nuki_bridge.command_line import (
     daemon_commands,
     doctor_commands,
     guest_commands,
+    import_commands,
     invite_commands,
     keypad_commands,
     lock_argument,
@@ -247,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     daemon_commands.declare(Commands(parsers, _run_here, file))
     web_commands.declare(Commands(parsers, _run_here, _config_option("/etc/nuki-bridge/web.yaml")))
     daemon_commands.declare_demo(Commands(parsers, _run_here, None))
+    import_commands.declare(Commands(parsers, _run_here, file))
     for module in TALKING:
         module.declare(Commands(parsers, _talk, common))
     doctor_commands.declare(Commands(parsers, _examine, common))

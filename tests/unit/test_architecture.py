@@ -33,6 +33,7 @@ LAYERS = (
     "schema",
     "database",
     "store",
+    "migration",
     "mqtt",
     "topics",
     "bluetooth",
@@ -56,6 +57,7 @@ MAY_IMPORT = {
     "bluetooth": {"errors", "watchdog", "protocol"},
     "bluetooth/link": {"protocol"},
     "simulator": {"errors", "protocol", "bluetooth/link"},
+    "migration": {"errors", "lock_name", "protocol", "config", "store"},
     "lock": {"errors", "watchdog", "protocol", "bluetooth/link", "store"},
     "web": {"allowance", "errors", "watchdog", "logs", "kinds", "yamlpage", "mqtt", "daemon/service"},
     "mqtt/payload": set(),
@@ -266,7 +268,8 @@ def test_only_its_profile_and_the_radio_ask_whether_it_is_an_opener() -> None:
     """Families of Smart Locks differ in bytes; what only an Opener can do stands in its profile."""
     for file in sorted(PACKAGE.rglob("*.py")):
         path = file.relative_to(PACKAGE)
-        if path.parts[0] not in ("protocol", "simulator", "bluetooth") and str(path) not in KNOW_THEM:
+        told = path.as_posix() == "migration/nuki_hub.py"  # whose export says which device is which
+        if path.parts[0] not in ("protocol", "simulator", "bluetooth") and str(path) not in KNOW_THEM and not told:
             assert "Family.OPENER" not in members_named(file.read_text(), {"Family"}), path
 
 
