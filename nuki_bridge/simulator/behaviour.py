@@ -14,6 +14,10 @@ Random = Callable[[int], bytes]
 """Function that returns the given number of random bytes."""
 
 
+_STATES_SIZES = {Family.CLASSIC: 21, Family.ULTRA: 27, Family.OPENER: 19}
+_CONFIG_SIZES = {Family.CLASSIC: 77, Family.ULTRA: 79, Family.OPENER: 72}
+
+
 def seeded(seed: int) -> Random:
     """Return a source of bytes that gives the same bytes for the same seed: for tests, never for a real lock."""
     return _random.Random(seed).randbytes
@@ -31,8 +35,8 @@ class Refused(Exception):
 class Behaviour:
     """Times in seconds, lengths in bytes, and the habits in which firmware differs; all may be changed at any time.
 
-    The habits about bolt, auto lock and Keyturner States are those of a Smart Lock; those about links, challenges,
-    users, log and PIN an Opener can have, too.
+    The habits about bolt, auto lock and Keyturner States are those of a Smart Lock, those about strike, rings and
+    continuous mode those of an Opener; both can have those about links, challenges, users, log and PIN.
     """
 
     motor_s: float = 2.5
@@ -47,11 +51,15 @@ class Behaviour:
     """State of the door of a lock that has no memory."""
 
     states_size: int | None = None
-    """Length of Keyturner States: 15, 19, 20, 21 or 27; if None, 21 or 27 according to the family."""
+    """Length of Keyturner States: 15, 19, 20, 21 or 27; of an Opener's 13 to 26; if None, 21, 27 or 19 by family."""
     config_size: int | None = None
-    """Length of Config: 71 to 79; if None, 77 or 79 according to the family."""
+    """Length of Config: 71 to 79, of an Opener's 72 to 75; if None, 77, 79 or 72 by family."""
     advanced_config_size: int | None = None
-    """Length of Advanced Config: 28, 31 or 33, or 0 for firmware without it; if None, 31 or 33 by family."""
+    """Length of Advanced Config: 28, 31 or 33, of an Opener's 25 to 27, or 0 for firmware without it.
+
+    If None, 31 or 33 by family; for an Opener what its layout has without Auto update."""
+    advanced_layout_a: bool = False
+    """An Opener's Advanced Config has layout A, without the unknown byte 12 of layout B."""
     tells_offset_in_force: bool = False
     """States and Config tell the offset in force beside a timezone ID; firmware 2.6 and 3.10 tell 0 there."""
     tells_lost_time: bool = False
@@ -66,7 +74,7 @@ class Behaviour:
     complete_missing: bool = False
     """Status COMPLETE is not sent after an action."""
     complete_before_hold: bool = False
-    """Status COMPLETE is sent before the latch is released or lock 'n' go locks, not after that."""
+    """Status COMPLETE is sent before the latch is released, lock 'n' go locks or the strike lets go, not after that."""
     accepts_nothing_to_do: bool = False
     """An action that has nothing to do is answered by ACCEPTED and COMPLETE, not by COMPLETE alone."""
 
@@ -78,6 +86,29 @@ class Behaviour:
     """An action is refused as busy while lock 'n' go waits; otherwise it ends lock 'n' go."""
     reboot_forgets_action: bool = False
     """The last action is forgotten by a reboot."""
+
+    relay_s: float = 0.3
+    """Seconds from the start of an opening until the strike acts, beside the delay that the owner has set."""
+    states_missing: bool = False
+    """An Opener does not send its states during an action."""
+    deaf_after_action: bool = True
+    """An Opener answers an action, but then nothing that is written on the same link."""
+    deaf_s: float = 10.0
+    """Seconds from a write on such a link until the link drops."""
+    strike_rings: bool = False
+    """Each opening short-circuits the bell line: the Opener takes it for a ring, which opens nothing."""
+    echo_s: float = 1.0
+    """Seconds from the end of an opening to the ring that it is taken for."""
+    continuous_mode_needs_pin: bool = False
+    """Continuous mode is not switched by a lock action, not even for a Bridge."""
+    continuous_mode_stays: bool = False
+    """Switching continuous mode off is answered as if it were done, but it stays on."""
+    rto_ends_continuous_mode: bool = False
+    """Switching ring to open on ends continuous mode (not documented)."""
+    logs_modes: bool = False
+    """Switching ring to open or continuous mode has an entry in the log."""
+    logs_opening_by_ring: bool = False
+    """An opening by a ring has an entry in the log beside that of the ring (not documented)."""
 
     advertise_while_connected: bool = False
     """The lock advertises beside a link, as newer firmware does."""
@@ -139,16 +170,19 @@ class Behaviour:
 
     def states_size_of(self, family: Family) -> int:
         """Return the length of Keyturner States."""
-        return self.states_size or (27 if family is Family.ULTRA else 21)
+        return self.states_size or _STATES_SIZES[family]
 
     def config_size_of(self, family: Family) -> int:
         """Return the length of Config."""
-        return self.config_size or (79 if family is Family.ULTRA else 77)
+        return self.config_size or _CONFIG_SIZES[family]
 
     def advanced_config_size_of(self, family: Family) -> int:
         """Return the length of Advanced Config, 0 for firmware without it."""
-        given = self.advanced_config_size
-        return (33 if family is Family.ULTRA else 31) if given is None else given
+        if self.advanced_config_size is not None:
+            return self.advanced_config_size
+        if family is Family.OPENER:
+            return 25 if self.advanced_layout_a else 26
+        return 33 if family is Family.ULTRA else 31
 
 
 @dataclass(slots=True, kw_only=True)
@@ -203,10 +237,10 @@ class AuditEntry:
     log_read, logging, config_set, advanced_config_set, clock_set, pin_verified, pin_set, reboot, action_received,
     action_refused, action_started, motor, state, completed, by_hand, button, fob, keypad, auto_lock, time_control,
     calibration, codes_read, code_added, code_updated, code_removed, time_control_read, time_control_added,
-    time_control_updated, time_control_removed.
+    time_control_updated, time_control_removed; only at an Opener: ring, deaf, continuous_mode.
 
     `suffix` is what a client has appended to its name for a lock action.  `action_started` comes once for each action
-    that is carried out, `motor` once for each turn.
+    that is carried out, `motor` once for each turn of the motor, or each opening by the strike.
     """
 
     time: datetime

@@ -28,6 +28,8 @@ from nuki_bridge.simulator.handshake import Handshake
 from nuki_bridge.simulator.motion import Works
 from nuki_bridge.simulator.transport import Timer
 
+_ACTIONS = (Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION, Command.CONTINUOUS_MODE_ACTION)
+
 
 @dataclass(slots=True)
 class _Connection:
@@ -35,6 +37,8 @@ class _Connection:
     authorization_ids: set[int] = field(default_factory=set)
     """The authorizations that have proved themselves on this connection."""
     idle: Timer | None = None
+    is_deaf: bool = False
+    """Nothing that is written to it is answered any more, as on an Opener's after an action."""
 
 
 class Make(Protocol):
@@ -111,7 +115,10 @@ class Connections:
             return
         self._touch(connection_id)
         self._device.note("write", detail=f"{channel.value} {len(data)} bytes")
-        if channel is Channel.PAIRING:
+        if self._connections[connection_id].is_deaf:
+            self._device.note("deaf", detail=str(connection_id))
+            self._transport.call_later(self._device.behaviour.deaf_s, lambda: self._drop_deaf(connection_id))
+        elif channel is Channel.PAIRING:
             self._pairing_written(connection_id, bytes(data))
         elif channel is Channel.USDIO:
             self._usdio_written(connection_id, bytes(data))
@@ -178,7 +185,7 @@ class Connections:
         """Encrypt and send a message; do nothing if the connection is gone."""
         if connection_id not in self._connections:
             return
-        payload = encode(message, self._device.family)[:size]
+        payload = encode(message, self._device.family)[:size].ljust(size or 0, b"\0")
         nonce = self._device.random(BOX_NONCE_SIZE)
         frame = seal(to.authorization_id, message.command, payload, to.key, nonce)
         if self.to_damage > 0:
@@ -219,13 +226,14 @@ class Connections:
                 raise Refused(ErrorCode.BAD_CRC)
             requests.handle(request, plaintext[6:-2])
         except Refused as refusal:
-            is_action = command in (Command.LOCK_ACTION, Command.SIMPLE_LOCK_ACTION)
-            what = "action_refused" if is_action else "refused"
+            what = "action_refused" if command in _ACTIONS else "refused"
             request.note(what, name_of(refusal.error))
             request.refuse(refusal.error)
         else:
             if command != Command.REQUEST_DATA:
                 self._device.last_command = command
+            if command in _ACTIONS and self._motion.deafens and connection_id in self._connections:
+                self._connections[connection_id].is_deaf = True
 
     def _open(self, frame: bytes) -> tuple[StoredEntry, bytes] | None:
         """Return whose frame it is, and its plaintext with ID and CRC; None if that cannot be proved."""
@@ -266,6 +274,10 @@ class Connections:
             self._touch(connection_id)
         else:
             self._drop(connection_id, "idle")
+
+    def _drop_deaf(self, connection_id: int) -> None:
+        if connection_id in self._connections:
+            self._drop(connection_id, "deaf")
 
     def _drop(self, connection_id: int, reason: str) -> None:
         self._device.note("dropped", detail=f"{connection_id}: {reason}")

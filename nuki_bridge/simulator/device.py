@@ -314,7 +314,7 @@ class Device:
 
     def write_log(
         self,
-        kind: LogType,
+        kind: int,
         *data: int,
         by: StoredEntry | None = None,
         name: str | None = None,

@@ -21,6 +21,7 @@ from nuki_bridge.simulator.client_request import LockRequest
 from nuki_bridge.simulator.connections import Connections
 from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motion import Motion
+from nuki_bridge.simulator.opener import VirtualOpener
 from nuki_bridge.simulator.states import keyturner_states
 from nuki_bridge.simulator.surroundings import Surroundings
 from nuki_bridge.simulator.transport import Transport
@@ -102,9 +103,12 @@ class VirtualLock(VirtualDevice):
 
 def virtual_device(address: str, nuki_id: int, *, family: Family = Family.CLASSIC, **options: Any) -> VirtualDevice:
     """Return a device of this family; `options` are those of `Device`."""
-    return VirtualLock(address, nuki_id, family=family, **options)
+    kind = VirtualOpener if family is Family.OPENER else VirtualLock
+    return kind(address, nuki_id, family=family, **options)
 
 
 def remembered(data: dict[str, Any]) -> VirtualDevice:
     """Return the device that `to_dict` of any kind described; raise `ValueError` if `data` makes no sense."""
+    if isinstance(data, dict) and data.get("family") == Family.OPENER:
+        return VirtualOpener.from_dict(data)
     return VirtualLock.from_dict(data)

@@ -1,16 +1,16 @@
-"""The log of a virtual lock (smartlock.md 11, 0x0031 to 0x0034); an Opener has a log with other types of entry."""
+"""The log of a virtual device (smartlock.md 11, 0x0031 to 0x0034); an Opener has other types of entry."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from nuki_bridge.errors import BadFrame
-from nuki_bridge.protocol.codes import Command, Family, LogType
+from nuki_bridge.protocol.codes import Command, Family, LogType, open_enum
 from nuki_bridge.protocol.log_entries import LogEntry
 from nuki_bridge.protocol.messages import NAME_SIZE
 from nuki_bridge.protocol.wire import decode, encode
 
-DATA_SIZE = 5
+_PADDED = {Family.CLASSIC: 5, Family.ULTRA: 5, Family.OPENER: 8}
 """Length in bytes of the longest data that an entry can have."""
 
 
@@ -29,13 +29,13 @@ class Log:
     def write(
         self,
         now: datetime,
-        kind: LogType,
+        kind: int,
         *data: int,
         authorization_id: int = 0,
         name: str = "",
         capacity: int = 1000,
     ) -> None:
-        """Add an entry with up to 5 bytes of `data`, unless logging is off; `name` is cut to 32 bytes."""
+        """Add an entry with up to 8 bytes of `data`, unless logging is off; `name` is cut to 32 bytes."""
         if not self.enabled:
             return
         entry = LogEntry(
@@ -43,7 +43,7 @@ class Log:
             time=now.astimezone(UTC).replace(microsecond=0),
             authorization_id=authorization_id,
             name=name.encode()[:NAME_SIZE].decode(errors="ignore"),
-            kind=kind,
+            kind=open_enum(LogType, kind),
             **{f"data_{place}": value for place, value in enumerate(data)},
         )
         self.next_index += 1
@@ -74,9 +74,9 @@ class Log:
             self.entries.append(entry)
 
 
-def padded(entry: LogEntry) -> LogEntry:
-    """Return the entry as a Smart Lock 3.0 sends it: with zeros up to 5 bytes of data."""
-    data = {f"data_{place}": getattr(entry, f"data_{place}") or 0 for place in range(DATA_SIZE)}
+def padded(entry: LogEntry, family: Family) -> LogEntry:
+    """Return the entry as a Smart Lock 3.0 sends it: with zeros up to the longest data (5 bytes, 8 of an Opener)."""
+    data = {f"data_{place}": getattr(entry, f"data_{place}") or 0 for place in range(_PADDED[family])}
     return LogEntry(
         index=entry.index,
         time=entry.time,

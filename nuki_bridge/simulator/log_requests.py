@@ -36,7 +36,7 @@ def _request_log(request: ClientRequest, message: RequestLogEntries) -> None:
             size=device.behaviour.log_count_size,
         )
     for entry in entries[: message.count]:
-        request.reply(padded(entry) if device.behaviour.log_data_padded else entry)
+        request.reply(padded(entry, device.family) if device.behaviour.log_data_padded else entry)
     request.end_list()
 
 

@@ -15,6 +15,8 @@ from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.handshake import SecretKey
 from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motor import Motor
+from nuki_bridge.simulator.opener_device import OpenerDevice
+from nuki_bridge.simulator.strike import Arming, Strike
 
 VERSION = 1
 """Version of the dictionary; another one cannot be read."""
@@ -68,6 +70,20 @@ def lock_to_dict(device: LockDevice, motor: Motor) -> dict[str, Any]:
         "motor_blocked": motor.blocked,
         "door": int(device.door),
         "door_logging": device.door_logging,
+    }
+
+
+def opener_to_dict(device: OpenerDevice, strike: Strike) -> dict[str, Any]:
+    """Return what an Opener has beside; ring to open, and an opening under way, do not outlive the process."""
+    mode = strike.continuous_mode
+    return {
+        "advanced": device.advanced.values(),
+        "trained": strike.trained,
+        "continuous_mode": None if mode is None else [mode.source, mode.code_id],
+        "trigger": int(strike.trigger),
+        "last_action": int(strike.last_action),
+        "last_trigger": int(strike.last_trigger),
+        "last_completion": int(strike.last_completion),
     }
 
 
@@ -134,3 +150,14 @@ def restore_lock(device: LockDevice, motor: Motor, data: dict[str, Any]) -> None
     # A memory from before there was a log does not have what follows.
     device.door_logging = data.get("door_logging", True)
     device.advanced.load(data.get("advanced", {}))
+
+
+def restore_opener(device: OpenerDevice, strike: Strike, data: dict[str, Any]) -> None:
+    """Put all that `opener_to_dict` returned into the parts of a new Opener."""
+    device.advanced.load(data["advanced"])
+    strike.trained = data["trained"]
+    strike.continuous_mode = None if data["continuous_mode"] is None else Arming(*data["continuous_mode"])
+    strike.trigger = Trigger(data["trigger"])
+    strike.last_action = data["last_action"]
+    strike.last_trigger = Trigger(data["last_trigger"])
+    strike.last_completion = Completion(data["last_completion"])

@@ -74,6 +74,10 @@ class Works(Protocol):
     def last_action(self) -> int:
         """The action of the last lock action."""
 
+    @property
+    def deafens(self) -> bool:
+        """Nothing is answered any more on a link over which an action was carried out."""
+
     def states(self) -> Message:
         """Return all that the device can tell of its states."""
 
@@ -111,6 +115,11 @@ class Motion:
     def calibrated(self) -> bool:
         """The lock knows its positions."""
         return self.motor.calibrated
+
+    @property
+    def deafens(self) -> bool:
+        """Return False: a Smart Lock hears what comes after an action."""
+        return False
 
     @property
     def last_action(self) -> int:

@@ -13,6 +13,7 @@ from nuki_bridge.protocol.advanced_config import SetAdvancedConfig
 from nuki_bridge.protocol.authorizations import RequestAuthorizationEntries
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, name_of
 from nuki_bridge.protocol.messages import LockAction, SimpleLockAction
+from nuki_bridge.protocol.opener_advanced_config import SetOpenerAdvancedConfigA
 from nuki_bridge.protocol.wire import Message, decode
 from nuki_bridge.simulator import (
     action_requests,
@@ -21,6 +22,7 @@ from nuki_bridge.simulator import (
     keypad_requests,
     lock_reading,
     log_requests,
+    opener_requests,
     time_control_requests,
     user_requests,
 )
@@ -52,8 +54,12 @@ def _joined(tables: Iterable[Handlers]) -> dict[int, tuple[type[Message], Callab
 _HANDLERS = {
     Family.CLASSIC: _joined(_SMART_LOCK),
     Family.ULTRA: _joined(_SMART_LOCK),
+    Family.OPENER: _joined((*_EVERY_DEVICE, opener_requests.HANDLERS)),
 }
-_SET_SIZES: dict[type[Message], Callable[[Device], int]] = {SetAdvancedConfig: advanced_requests.set_size}
+_SET_SIZES: dict[type[Message], Callable[[Device], int]] = {
+    SetAdvancedConfig: advanced_requests.set_size,
+    SetOpenerAdvancedConfigA: opener_requests.set_advanced_size,
+}
 _ABOUT_ADVANCED_CONFIG = (Command.REQUEST_ADVANCED_CONFIG, Command.SET_ADVANCED_CONFIG)
 
 

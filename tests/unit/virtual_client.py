@@ -19,6 +19,8 @@ from nuki_bridge.protocol.pairing import Pairing
 from nuki_bridge.protocol.wire import Message, decode, encode
 from nuki_bridge.simulator.behaviour import Behaviour, seeded
 from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.opener import VirtualOpener
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 
 ADDRESS = "54:D2:72:2B:3C:4D"
 NUKI_ID = 0x1A2B3C4D
@@ -38,7 +40,7 @@ class HandClock:
         self.sent: list[tuple[int, Channel, bytes]] = []
         self.dropped: list[int] = []
         self.advertised = 0
-        self.lock: VirtualLock
+        self.lock: VirtualDevice
         self._timers: list[tuple[datetime, int, _Timer]] = []
         self._numbers = itertools.count()
 
@@ -89,17 +91,31 @@ def make_lock(
     return lock, clock
 
 
+def make_opener(
+    *, pin: int | None = 1234, now: datetime = START, deaf_after_action: bool = False, **behaviour: Any
+) -> tuple[VirtualOpener, HandClock]:
+    """An Opener as `make_lock` makes a lock; it stays able to hear after an action unless it is told otherwise."""
+    habits = Behaviour(deaf_after_action=deaf_after_action, **{"idle_timeout_s": 0, **behaviour})
+    opener = VirtualOpener(ADDRESS, NUKI_ID, pin=pin, behaviour=habits, random=seeded(1))
+    clock = HandClock(now)
+    clock.lock = opener
+    opener.attach(clock)
+    return opener, clock
+
+
 def state_of(lock: VirtualLock) -> LockState:
     """Where the motor is now."""
     return lock.motor.state
 
 
-class Client:
-    """One authorization on one link, connected at once."""
+class DeviceClient:
+    """One authorization on one link to any device, connected at once."""
+
+    lock: VirtualDevice
 
     def __init__(
         self,
-        lock: VirtualLock,
+        lock: VirtualDevice,
         clock: HandClock,
         *,
         id_type: IdType = IdType.BRIDGE,
@@ -138,14 +154,16 @@ class Client:
 
     def received(self) -> list[Message]:
         """What came on this link since the last call, decrypted."""
+        return [decode(command, payload, self.lock.family) for command, payload in self.received_raw()]
+
+    def received_raw(self) -> list[tuple[int, bytes]]:
+        """The commands and payloads that came on this link since the last call."""
         sent, self._read = self.clock.sent[self._read :], len(self.clock.sent)
-        messages = []
-        for link, channel, data in sent:
-            if link != self.link:
-                continue
-            command, payload = open_frame(data, self.key) if channel is Channel.USDIO else open_plain(data)
-            messages.append(decode(command, payload, self.lock.family))
-        return messages
+        return [
+            open_frame(data, self.key) if channel is Channel.USDIO else open_plain(data)
+            for link, channel, data in sent
+            if link == self.link
+        ]
 
     def challenge(self) -> bytes:
         (answer,) = self.ask(RequestData(wanted=Command.CHALLENGE))
@@ -162,6 +180,12 @@ class Client:
         return self.received()
 
 
+class Client(DeviceClient):
+    """One authorization on one link to a Smart Lock."""
+
+    lock: VirtualLock
+
+
 def error_of(messages: list[Message]) -> ErrorCode | int:
     """The code of the only message, which is an Error Report."""
     (report,) = messages
@@ -175,7 +199,7 @@ def states_of(messages: list[Message]) -> list[LockState | int]:
 
 
 def pair(
-    lock: VirtualLock,
+    lock: VirtualDevice,
     clock: HandClock,
     *,
     id_type: IdType = IdType.BRIDGE,
