@@ -38,7 +38,7 @@ def seen(lock: Lock) -> frozenset[str]:
         "keypad": config is not None and (config.has_keypad or bool(config.has_keypad_2)),
         "fob": config is not None and config.has_fob,
     }
-    settings = [] if config is None else report.settings_of(lock.advanced_config)
+    settings = [] if config is None else report.settings_of(config, lock.advanced_config)
     return frozenset((*map(setting_trait, settings), *(name for name, is_there in there.items() if is_there)))
 
 

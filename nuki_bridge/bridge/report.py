@@ -13,10 +13,9 @@ from nuki_bridge.lock import changes, state_json
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.mqtt.payload import dump
-from nuki_bridge.owner import advanced_config, lock_config
-from nuki_bridge.protocol.advanced_config import AdvancedConfig
+from nuki_bridge.owner import advanced_config, lock_config, opener_config
 from nuki_bridge.protocol.codes import DoorState, NukiState, name_of
-from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.common import AnyAdvancedConfig, BasicConfig, States
 from nuki_bridge.protocol.messages import BatteryReport
 from nuki_bridge.store import PairedLock
 
@@ -27,9 +26,14 @@ OFF = b"off"
 
 _PRIVATE: Final = frozenset({"latitude", "longitude"})
 """Settings that are in no retained topic."""
-_CONFIG_FIELDS: Final = frozenset({*lock_config.SETTINGS, "has_fob", "has_keypad", "has_keypad_2"}) - _PRIVATE
+_CONFIG_FIELDS: Final = (
+    frozenset({*lock_config.SETTINGS, *opener_config.BASIC_READ_ONLY, "has_fob", "has_keypad", "has_keypad_2"})
+    - _PRIVATE
+)
 """Fields of the basic configuration in the status."""
-_ADVANCED_FIELDS: Final = frozenset(advanced_config.SETTINGS)
+_ADVANCED_FIELDS: Final = frozenset(
+    {*advanced_config.SETTINGS, *opener_config.ADVANCED, *opener_config.ADVANCED_READ_ONLY}
+)
 """Fields of the advanced configuration in the status."""
 _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
 """Fields of an event that stand in the status as the last lock action."""
@@ -121,15 +125,12 @@ def _states(profile: Profile, states: States) -> dict[str, Any]:
     }
 
 
-def settings_of(advanced: AdvancedConfig | None) -> list[str]:
-    """Return the settings that a lock has and the status tells, by name; `advanced` is its advanced configuration."""
-    names = [name for name in lock_config.SETTINGS if name not in _PRIVATE]
-    if advanced is not None:
-        names += [name for name in advanced_config.SETTINGS if advanced_config.has(advanced, name)]
-    return names
+def settings_of(config: BasicConfig, advanced: AnyAdvancedConfig | None) -> list[str]:
+    """Return the settings that can be changed and that the status tells, by name, as far as these two have them."""
+    return [name for name in lock_config.names_of(config, advanced) if name not in _PRIVATE]
 
 
-def _config(config: BasicConfig, advanced: AdvancedConfig | None) -> dict[str, Any]:
+def _config(config: BasicConfig, advanced: AnyAdvancedConfig | None) -> dict[str, Any]:
     settings = {name: each for name, each in lock_config.to_json(config).items() if name in _CONFIG_FIELDS}
     if advanced is not None:
         settings |= {name: each for name, each in advanced_config.to_json(advanced).items() if name in _ADVANCED_FIELDS}

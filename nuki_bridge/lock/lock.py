@@ -29,10 +29,9 @@ from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.retry import SEEN_FOR_S
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.lock.turn import Rank, with_challenge
-from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Command, ErrorCode, IdType
-from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.common import AnyAdvancedConfig, BasicConfig, States
 from nuki_bridge.protocol.messages import BatteryReport, RequestData
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
@@ -105,7 +104,7 @@ class Lock(Line):
         self.connection = connection
         self.states: States | None = None
         self.config: BasicConfig | None = None
-        self.advanced_config: AdvancedConfig | None = None
+        self.advanced_config: AnyAdvancedConfig | None = None
         self.battery_report: BatteryReport | None = None
         self.updated: datetime | None = None
         self._now = now
@@ -308,7 +307,7 @@ class Lock(Line):
     async def _ask_config(self, nonce: bytes) -> BasicConfig:
         return await reading.config(self.exchange, self.paired.nuki_id, nonce)
 
-    async def _read_advanced(self, challenge: Challenges, deadline: float) -> AdvancedConfig | None:
+    async def _read_advanced(self, challenge: Challenges, deadline: float) -> AnyAdvancedConfig | None:
         found = None
         if not self._advanced.has_none(self.config):
             send = partial(self._advanced.read, self.config)
@@ -348,7 +347,7 @@ class Lock(Line):
             lambda deadline: self._read_config(partial(self.fresh_nonce, deadline), deadline), timeout_s
         )
 
-    async def read_advanced_config(self, timeout_s: float) -> AdvancedConfig | None:
+    async def read_advanced_config(self, timeout_s: float) -> AnyAdvancedConfig | None:
         """Read the advanced configuration now; None if this lock's firmware has none."""
         return await self._read(
             lambda deadline: self._read_advanced(partial(self.fresh_nonce, deadline), deadline), timeout_s

@@ -29,7 +29,9 @@ from nuki_bridge.protocol.codes import (
     name_of,
     open_enum,
 )
-from nuki_bridge.protocol.common import States
+from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.messages import Config
+from nuki_bridge.protocol.opener import OpenerConfig
 
 Numbers = frozenset[int]
 """States or actions."""
@@ -110,6 +112,8 @@ class Profile:
     """This program speaks all that it takes to pair with it and to use it."""
     has_advanced_config: bool = True
     """It has an advanced configuration whose layout this program knows."""
+    config: type[BasicConfig] = Config
+    """The message in which it tells its basic settings."""
     rings: bool = False
     """It announces that the doorbell was rung."""
 
@@ -298,6 +302,7 @@ OPENER: Final = Profile(
     kind="an Opener",
     can_be_paired=False,
     has_advanced_config=False,
+    config=OpenerConfig,
     rings=True,
     connection="on-demand",
 )

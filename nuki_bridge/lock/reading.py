@@ -11,9 +11,9 @@ from typing import Final
 from nuki_bridge.errors import LockError, ProtocolError
 from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.profile import Profile
-from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig
+from nuki_bridge.protocol.advanced_config import RequestAdvancedConfig
 from nuki_bridge.protocol.codes import Command, ErrorCode
-from nuki_bridge.protocol.common import BasicConfig
+from nuki_bridge.protocol.common import AnyAdvancedConfig, BasicConfig
 from nuki_bridge.protocol.messages import BatteryReport, RequestConfig, RequestData
 from nuki_bridge.store import UNKNOWN_NUKI_ID
 
@@ -51,10 +51,10 @@ class AdvancedReading:
             return True
         return self._refused_by is not None and basic is not None and basic.firmware_version == self._refused_by
 
-    async def read(self, basic: BasicConfig | None, nonce: bytes) -> AdvancedConfig | None:
+    async def read(self, basic: BasicConfig | None, nonce: bytes) -> AnyAdvancedConfig | None:
         """Return the advanced configuration, None if the lock turns out to have none."""
         try:
-            return await self._exchange.ask(RequestAdvancedConfig(nonce=nonce), AdvancedConfig)
+            return await self._exchange.ask(RequestAdvancedConfig(nonce=nonce), AnyAdvancedConfig)
         except LockError as error:
             if error.number in NOT_NOW:
                 raise

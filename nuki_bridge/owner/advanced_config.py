@@ -1,4 +1,4 @@
-"""A lock's advanced settings: their names and values in JSON, and writing them to the lock.
+"""A device's advanced settings: a Smart Lock's names and values in JSON, and writing those of either kind.
 
 In JSON they stand beside the basic ones (`lock_config.py`), so that nobody need know that there are two messages.  A
 setting that the lock does not have is null.
@@ -7,16 +7,24 @@ setting that the lock does not have is null.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nuki_bridge.arguments import flag, whole, with_schema
 from nuki_bridge.errors import RequestError
-from nuki_bridge.owner import access
-from nuki_bridge.owner.setting import Setting, word
+from nuki_bridge.owner import access, opener_config
+from nuki_bridge.owner.setting import Setting, word, written
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConfig
+from nuki_bridge.protocol.common import AnyAdvancedConfig
 from nuki_bridge.protocol.messages import Status
-from nuki_bridge.protocol.wire import NOT_SUPPORTED
+from nuki_bridge.protocol.opener_advanced_config import (
+    OpenerAdvancedConfigA,
+    OpenerAdvancedConfigB,
+    OpenerAdvancedConfigHead,
+    SetOpenerAdvancedConfigA,
+    SetOpenerAdvancedConfigB,
+)
+from nuki_bridge.protocol.wire import NOT_SUPPORTED, OwnerRequest
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
@@ -74,26 +82,56 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "slow_speed_in_night_mode": _FLAG,
 }
 """The advanced settings by their names in JSON, which are the message's fields."""
-READ_ONLY: Final = ("total_degrees",)
+READ_ONLY: Final[Mapping[str, Setting]] = {"total_degrees": Setting(whole(0, 0xFFFF, _DEGREES))}
 _MAY_LACK: Final = frozenset(name for name, _, optional in AdvancedConfig.layout if optional)
 
 
-def has(config: AdvancedConfig, name: str) -> bool:
-    """This lock has the setting."""
-    return name not in _MAY_LACK or getattr(config, name) not in (None, NOT_SUPPORTED)
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What one layout of the message tells, and what writes it; None if nothing does."""
+
+    settings: Mapping[str, Setting]
+    read_only: Mapping[str, Setting]
+    request: type[OwnerRequest] | None
 
 
-def to_json(config: AdvancedConfig) -> dict[str, Any]:
-    """Return the configuration as JSON; null is what this lock does not have."""
-    told = {name: getattr(config, name) if has(config, name) else None for name in SETTINGS}
+_LAYOUTS: Final[Mapping[type[AnyAdvancedConfig], _Layout]] = {
+    AdvancedConfig: _Layout(SETTINGS, READ_ONLY, SetAdvancedConfig),
+    OpenerAdvancedConfigA: _Layout(opener_config.ADVANCED, opener_config.ADVANCED_READ_ONLY, SetOpenerAdvancedConfigA),
+    OpenerAdvancedConfigB: _Layout(opener_config.ADVANCED, opener_config.ADVANCED_READ_ONLY, SetOpenerAdvancedConfigB),
+    OpenerAdvancedConfigHead: _Layout(opener_config.ADVANCED, opener_config.ADVANCED_READ_ONLY, None),
+}
+
+
+def has(config: AnyAdvancedConfig, name: str) -> bool:
+    """This device has the setting."""
+    value = getattr(config, name, None)
+    return value is not None and not (name in _MAY_LACK and value == NOT_SUPPORTED)
+
+
+def names_of(config: AnyAdvancedConfig) -> list[str]:
+    """Return the settings that this device has and takes, by name; none of a layout that cannot be written."""
+    layout = _LAYOUTS[type(config)]
+    return [] if layout.request is None else [name for name in layout.settings if has(config, name)]
+
+
+def to_json(config: AnyAdvancedConfig) -> dict[str, Any]:
+    """Return the configuration as JSON; null is what this device does not have."""
+    layout = _LAYOUTS[type(config)]
     return {
-        **{name: None if value is None else SETTINGS[name].to_json(value) for name, value in told.items()},
-        "total_degrees": config.total_degrees,
+        name: setting.to_json(getattr(config, name)) if has(config, name) else None
+        for name, setting in {**layout.settings, **layout.read_only}.items()
     }
 
 
-def patched(config: AdvancedConfig | None, values: Mapping[str, Any]) -> AdvancedConfig:
-    """Return what the lock has, with some values changed; raises `RequestError` if it does not have one of them."""
+def patched(config: AnyAdvancedConfig | None, values: Mapping[str, Any]) -> AnyAdvancedConfig:
+    """Return what the device has, with some values changed; raises `RequestError` if it does not have one of them."""
+    if config is not None and _LAYOUTS[type(config)].request is None:
+        raise RequestError(
+            "bad_request",
+            f"{', '.join(values)}: this firmware tells its advanced settings in a form that cannot be recognized, so "
+            "they cannot be changed; nothing has been set",
+        )
     missing = [name for name in values if config is None or not has(config, name)]
     if config is None or missing:
         one = "it" if len(missing) == 1 else "them"
@@ -106,12 +144,18 @@ def patched(config: AdvancedConfig | None, values: Mapping[str, Any]) -> Advance
             f"auto_lock_timeout must be {AUTO_LOCK_S[0]} to {AUTO_LOCK_S[1]} seconds on this lock: what switches auto "
             "lock off is auto_lock_enabled; nothing has been set",
         )
-    return replace(config, **values)
+    changed: AnyAdvancedConfig = replace(cast(Any, config), **values)
+    return changed
 
 
-async def write(admin: Admin, config: AdvancedConfig, timeout_s: float) -> None:
-    """Write the advanced configuration, whole, with as many fields as the lock sent; raises as `Admin.ask`."""
-    names = [name for name, _, _ in SetAdvancedConfig.layout if name in SETTINGS]
-    values = {name: getattr(config, name) for name in names}
-    values |= {name: 0 for name in _MAY_LACK if values[name] == NOT_SUPPORTED}
-    await admin.ask(SetAdvancedConfig(**values), Status, timeout_s)
+async def write(admin: Admin, config: AnyAdvancedConfig, timeout_s: float) -> None:
+    """Write the advanced configuration, whole, in the layout and with as many fields as the device sent.
+
+    Raises as `Admin.ask`.
+    """
+    request = _LAYOUTS[type(config)].request
+    assert request is not None  # `patched` has refused it
+    values = written(request, config)
+    if isinstance(config, AdvancedConfig):
+        values |= {name: 0 for name in _MAY_LACK if values[name] == NOT_SUPPORTED}
+    await admin.ask(request(**values), Status, timeout_s)

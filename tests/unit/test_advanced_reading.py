@@ -11,6 +11,7 @@ import pytest
 from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.lock.timetable import ADVANCED_TRIES, CONFIG_RETRY_S, Timetable
+from nuki_bridge.protocol.advanced_config import AdvancedConfig
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family
 from nuki_bridge.simulator import requests
 from nuki_bridge.simulator.behaviour import Refused
@@ -93,7 +94,7 @@ async def test_it_is_read_after_connecting_and_not_again(
     rig = Rig(family)
     async with rig.running(connection) as lock:
         assert lock.config is not None
-        assert lock.advanced_config is not None
+        assert isinstance(lock.advanced_config, AdvancedConfig)
         assert (lock.advanced_config.motor_speed is not None) == (family is Family.ULTRA)
         assert (asked.times, lock.config_is_complete, lock.reconnects) == (1, True, 1)
         for action in (Action.UNLOCK, Action.LOCK):
@@ -108,7 +109,7 @@ async def test_it_is_read_again_when_the_configuration_has_changed(asked: Asked)
         rig.virtual.advanced.lock_n_go_timeout = 33
         rig.virtual.config_changed()
         await asyncio.sleep(30)
-        assert lock.advanced_config is not None
+        assert isinstance(lock.advanced_config, AdvancedConfig)
         assert lock.advanced_config.lock_n_go_timeout == 33
         assert asked.times == 2
 

@@ -63,10 +63,10 @@ async def test_one_setting_changes_and_all_others_stay(
     async with house.running():
         await house.pair(name="front")
         settings = house.classic.settings
-        before = {name: getattr(settings, name) for name in settings.__slots__}
+        before = settings.values()
         answer = await ask(house, "config/set", **{key: value})
         assert answer[key] == value
-        after = {name: getattr(settings, name) for name in settings.__slots__}
+        after = settings.values()
         expected = {**before, attribute: on_lock}
         for rounded in ("latitude", "longitude"):
             assert after.pop(rounded) == pytest.approx(expected.pop(rounded), abs=1e-5)

@@ -21,34 +21,12 @@ from nuki_bridge.protocol.opener_advanced_config import (
     SetOpenerAdvancedConfigB,
 )
 from nuki_bridge.protocol.wire import Message, decode, encode
+from tests.unit.opener_bytes import ADVANCED_HEAD as HEAD
+from tests.unit.opener_bytes import ADVANCED_REST as REST
 
 NONCE = bytes(range(32))
 SIGNED = NONCE.hex() + "e110"  # PIN 4321
 
-HEAD = (
-    "3930"  # intercom 12345
-    "01"  # bus mode switch: short circuit
-    "f401"  # short circuit 500 ms
-    "e803"  # strike after 1000 ms
-    "01"  # random delay
-    "b80b"  # strike for 3000 ms
-    "00"  # RTO stays on after a ring
-    "14"  # RTO for 20 minutes
-)
-REST = (
-    "05"  # doorbell suppressed in continuous mode and on every ring
-    "d007"  # for 2000 ms
-    "01"  # sound of a ring
-    "02"  # of opening
-    "03"  # of RTO
-    "00"  # of continuous mode
-    "01"  # confirmation
-    "80"  # level
-    "07"  # press: open
-    "04"  # double press: toggle continuous mode
-    "02"  # lithium
-    "01"  # recognized by itself
-)
 VALUES: dict[str, Any] = {
     "intercom_id": 12345,
     "bus_mode_switch": 1,

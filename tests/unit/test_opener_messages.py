@@ -36,9 +36,9 @@ from nuki_bridge.protocol.opener import (
 )
 from nuki_bridge.protocol.session import lock_error
 from nuki_bridge.protocol.wire import Message, decode, encode
+from tests.unit.opener_bytes import NAME, PLACE, TIME, config_bytes
 
 NONCE = bytes(range(32))
-TIME = "ea070b1d0f1e2d"  # 2026-11-29 15:30:45
 
 # -- states -----------------------------------------------------------------------------------------------------------
 
@@ -163,35 +163,6 @@ def test_set_calibrated_is_asked_like_a_calibration() -> None:
 
 
 # -- configuration ----------------------------------------------------------------------------------------------------
-
-NAME = b"Intercom".ljust(32, b"\0").hex()
-PLACE = "0000484200007041"  # 50 N, 15 E
-
-
-def config_bytes(tail: str = "") -> bytes:
-    return bytes.fromhex(
-        "7856341a"  # Nuki ID
-        + NAME
-        + PLACE
-        + "02"  # ring to open only
-        + "01"  # pairing enabled
-        + "00"  # button disabled
-        + "05"  # LED flash: not 0, which is on
-        + TIME
-        + "3c00"  # an hour from UTC
-        + "01"  # European summer
-        + "01"  # has a fob
-        + "02"  # activate RTO
-        + "07"  # open
-        + "08"  # ring
-        + "0d"  # Golmar
-        + "01"  # normal advertising
-        + "01"  # has a keypad
-        + "010602"  # firmware 1.6.2
-        + "0103"  # hardware 1.3
-        + "2500"  # Europe/Berlin
-        + tail
-    )
 
 
 def config_in(payload: bytes) -> OpenerConfig:
