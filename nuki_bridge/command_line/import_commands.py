@@ -157,12 +157,7 @@ def _report(export: Export, takings: Sequence[Taking], warnings: Sequence[str], 
         ],
         "not_taken": [{"fields": list(each.fields), "why": each.why} for each in export.not_taken],
         "warnings": said,
-        "next": [
-            "sudo systemctl start nuki-bridge",
-            *(f"sudo nuki-bridge status {each.name}" for each in takings),
-        ]
-        if changed and not dry_run
-        else [],
+        "next": ["sudo systemctl start nuki-bridge", "sudo nuki-bridge locks"] if changed and not dry_run else [],
     }
 
 
