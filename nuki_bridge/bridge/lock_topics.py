@@ -1,4 +1,4 @@
-"""What is retained of one lock: availability, state, continuous mode, door, battery, status, users, invitations."""
+"""What is retained of one lock: its availability, state, door, battery, status, users, keypad codes, invitations."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class LockTopics:
         return self._shown is None or self._shown.owned.lock.states is not None
 
     @property
-    def expects_users(self) -> bool:
-        """The list of users has still to be read, or to be published."""
+    def expects_lists(self) -> bool:
+        """The lists of users and keypad codes have still to be read, or to be published."""
         return self._shown is not None and self._shown.owned.admin.has_pin
 
     # -- what there is to say -----------------------------------------------------------------------------------------
@@ -146,3 +146,9 @@ class LockTopics:
     def users(self, users: list[dict[str, Any]]) -> None:
         """Publish the users if they changed."""
         self._put("users", dump(users))
+        self.update()  # Home Assistant has a switch for each
+
+    def keypad(self, codes: list[dict[str, Any]]) -> None:
+        """Publish the keypad's codes, which are without their digits, if they changed."""
+        self._put("keypad", dump(codes))
+        self.update()

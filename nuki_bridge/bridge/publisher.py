@@ -199,7 +199,7 @@ class Publisher:
     def _sweep(self, name: str) -> None:
         """Clear what an earlier run left behind and the lock, now that it has reported, has nothing to say on."""
         for topic in self._strays.intersection(tree.retained_topics(self.base, name)):
-            if topic.endswith("/users") and self._locks[name].expects_users:
+            if topic.endswith(("/users", "/keypad")) and self._locks[name].expects_lists:
                 continue  # its turn comes when the list has been read
             self._strays.discard(topic)
             if self._retained.get(topic) is None:

@@ -24,6 +24,7 @@ from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.owner.clock_keeper import ClockKeeper
+from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.owner.pin import PinKeeper, pin_to_use
@@ -173,6 +174,7 @@ class RunningLock:
             lock=lock,
             admin=admin,
             users=users,
+            keypad=KeypadList(lock, admin, self.topics.keypad),
             log_book=LogBook(
                 lock,
                 admin,
@@ -208,6 +210,7 @@ class RunningLock:
             (f"the relay of {name}", self.relay.run),
             (f"the news of {name}", self.relay.news.run),
             (f"the users of {name}", owned.users.run),
+            (f"the keypad of {name}", owned.keypad.run),
             (f"the log of {name}", owned.log_book.run),
             (f"the battery of {name}", self._battery.run),
             (f"the clock of {name}", owned.clock.run),
@@ -267,6 +270,7 @@ class RunningLock:
         self._unproven.proven()
         self.topics.update()
         self.owned.users.wake()
+        self.owned.keypad.wake()
         self._battery.wake()
         self.owned.log_book.feed(states)
         self.owned.clock.feed(states)
@@ -283,6 +287,7 @@ class RunningLock:
         self._show_invitations()
         self.owned.users.show()  # the lock's time zone may be another one
         self.owned.users.wake()
+        self.owned.keypad.wake()
         self._battery.wake()
         self.owned.log_book.wake()
         self.owned.clock.wake()
@@ -308,6 +313,7 @@ class RunningLock:
 
     def _pin_changed(self) -> None:
         self.owned.users.wake()
+        self.owned.keypad.wake()
         self.owned.log_book.wake()
         self.owned.clock.wake()
         self.topics.update()

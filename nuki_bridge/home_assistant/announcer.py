@@ -17,6 +17,7 @@ from nuki_bridge.errors import StoreError
 from nuki_bridge.home_assistant import discovery
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.discovery import LockFacts, Messages
+from nuki_bridge.home_assistant.entry_entities import LISTS
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.topics.topics import Publication
 
@@ -110,6 +111,10 @@ class Announcer:
         if facts != self._facts.get(device):
             self._facts[device] = facts
             self._want(device, self._lock_messages(facts))
+            for of, listed in facts.lists:
+                if listed is not None:
+                    given = (self._settings, self._base, self._installation)
+                    self._want(discovery.list_id(device, of), discovery.list_messages(facts, of, listed, *given))
 
     def _lock_messages(self, facts: LockFacts) -> Messages:
         """Return a lock's messages; one for each entity if that for the device does not fit."""
@@ -124,8 +129,9 @@ class Announcer:
 
     def only(self, nuki_ids: Collection[int]) -> None:
         """Take back every lock but these."""
-        known = {discovery.lock_id(each) for each in nuki_ids} if self._settings.enabled else set()
-        known.add(discovery.bridge_id(self._installation))
+        known = {discovery.bridge_id(self._installation)}
+        for device in map(discovery.lock_id, nuki_ids if self._settings.enabled else ()):
+            known |= {device, *(discovery.list_id(device, of) for of in LISTS)}
         for device in {*self._wanted, *self._announced.devices()} - known:
             self._facts.pop(device, None)
             self._want(device, {})

@@ -1,7 +1,8 @@
 """Home Assistant's MQTT discovery: what is published of a lock and of the bridge, and on which topics; pure functions.
 
 There is one device for each lock and one for the bridge.  `style: device` puts a device into one message with all its
-entities (Home Assistant 2024.11 or newer), `legacy` each entity into a message of its own.  Unique IDs are made of the
+entities (Home Assistant 2024.11 or newer), `legacy` each entity into a message of its own, as those of users and keypad
+codes are in any style.  Unique IDs are made of the
 Nuki ID, so that a lock keeps its entities under another name, in another form and with another bridge.  Messages hold
 topics and names, no secrets.  `entities.py` holds what is in a message, `announcer` when it goes
 out.
@@ -10,7 +11,7 @@ out.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -18,6 +19,8 @@ from nuki_bridge import __version__
 from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant.components import REACHABLE, Entity
 from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_COMMANDS, LOCK_ENTITIES, LOCK_KEY, lock_entity
+from nuki_bridge.home_assistant.entry_entities import Entry, List, entries
+from nuki_bridge.home_assistant.entry_entities import entity as entry_entity
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
@@ -61,6 +64,8 @@ class LockFacts:
     firmware: str
     hardware: str
     traits: frozenset[str]
+    lists: tuple[tuple[List, tuple[Entry, ...] | None], ...] = ()
+    """Who is in the lock's lists; None is not known yet."""
 
 
 def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[int] | None) -> LockFacts | None:
@@ -85,7 +90,13 @@ def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[i
         ".".join(str(each) for each in config.firmware_version),
         ".".join(str(each) for each in config.hardware_revision),
         frozenset(traits),
+        (("users", _listed(owned, owned.users.listed)), ("keypad", _listed(owned, owned.keypad.to_json))),
     )
+
+
+def _listed(owned: OwnedLock, told: Callable[[], list[dict[str, Any]] | None]) -> tuple[Entry, ...] | None:
+    """Return who is in a list; nobody without the PIN, which it takes to read it and to change an entry."""
+    return entries(told()) if owned.admin.has_pin else ()
 
 
 def traits_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
@@ -124,11 +135,8 @@ def bridge_id(installation: str) -> str:
     return f"nuki_bridge_{installation}"
 
 
-def lock_messages(
-    facts: LockFacts, settings: DiscoverySettings, base: str, installation: str, *, split: bool = False
-) -> Messages:
-    """Return a lock's messages; `split`: one for each entity in any style, for a broker that takes only small ones."""
-    device = {
+def _device(facts: LockFacts, installation: str) -> dict[str, Any]:
+    return {
         "identifiers": [lock_id(facts.nuki_id)],
         "name": facts.label,
         "manufacturer": "Nuki",
@@ -138,12 +146,32 @@ def lock_messages(
         "hw_version": facts.hardware,
         "via_device": bridge_id(installation),
     }
+
+
+def lock_messages(
+    facts: LockFacts, settings: DiscoverySettings, base: str, installation: str, *, split: bool = False
+) -> Messages:
+    """Return a lock's messages; `split`: one for each entity in any style, for a broker that takes only small ones."""
+    device = _device(facts, installation)
     entity = lock_entity(facts.traits, old=settings.style == "legacy")
     the_lock = Entity(LOCK_KEY, "lock", entity)
     there = [each for each in LOCK_ENTITIES if facts.traits.issuperset(each.needs)]
     there = there if "no_lock" in facts.traits else [the_lock, *there]
     absent = [each for each in (the_lock, *LOCK_ENTITIES) if each not in there]
     return _messages(device, there, absent, settings, base, facts.name, split=split)
+
+
+def list_id(device: str, of: List) -> str:
+    """Return what stands for the entries of one of a lock's lists among those who have messages."""
+    return f"{device}/{of}"
+
+
+def list_messages(
+    facts: LockFacts, of: List, listed: Iterable[Entry], settings: DiscoverySettings, base: str, installation: str
+) -> Messages:
+    """Return the messages of a list's entries, one for each in any style: they come and go."""
+    there = [entry_entity(of, each) for each in listed]
+    return _messages(_device(facts, installation), there, (), settings, base, facts.name, split=True)
 
 
 def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -> Messages:

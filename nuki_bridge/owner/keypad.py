@@ -18,16 +18,15 @@ from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import access
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.entry_selector import EntrySelector
+from nuki_bridge.owner.keypad_list import read, to_json
 from nuki_bridge.owner.setting import READ_BACK_S
 from nuki_bridge.owner.user_words import limit_of
 from nuki_bridge.protocol.keypad_codes import (
     CODE_NAME_SIZE,
     AddKeypadCode,
     KeypadCode,
-    KeypadCodeCount,
     KeypadCodeId,
     RemoveKeypadCode,
-    RequestKeypadCodes,
     UpdateKeypadCode,
 )
 from nuki_bridge.protocol.messages import Status
@@ -35,8 +34,6 @@ from nuki_bridge.protocol.wire import TimeLimit
 
 if TYPE_CHECKING:
     from datetime import tzinfo
-
-    from nuki_bridge.lock.admin import Admin
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -67,43 +64,18 @@ code_name: Final = printable(CODE_NAME_SIZE, "CodeName")
 """A name that a lock keeps whole."""
 
 
-# -- the lock's list --------------------------------------------------------------------------------------------------
-
-
-async def read(admin: Admin, deadline: float) -> dict[int, KeypadCode]:
-    """Return every code by its ID, until `deadline` on the lock's clock; raises as `Admin.pages`."""
-
-    def request(offset: int, count: int) -> RequestKeypadCodes:
-        return RequestKeypadCodes(offset=offset, count=count)
-
-    return await admin.pages(request, KeypadCode, KeypadCodeCount, lambda code: code.code_id, deadline)
-
-
-def to_json(entry: KeypadCode, zone: tzinfo, *, with_code: bool = False) -> dict[str, Any]:
-    """Return a code's entry as JSON; the code itself only `with_code`."""
-    told = {
-        "id": entry.code_id,
-        "name": entry.name,
-        "enabled": bool(entry.enabled),
-        "created": wall_clock.rfc3339(entry.created, zone),
-        "last_active": wall_clock.rfc3339(entry.last_active, zone),
-        "lock_count": entry.lock_count,
-        "access": access.to_json(entry.limit, zone) if entry.time_limited else None,
-    }
-    return {**told, "code": f"{entry.code:06}"} if with_code else told
+# -- requests ---------------------------------------------------------------------------------------------------------
 
 
 async def _zone(call: Call) -> tzinfo:
     return wall_clock.zone_of(call.lock.config or await call.lock.read_config(call.timeout_s))
 
 
-# -- requests ---------------------------------------------------------------------------------------------------------
-
-
 async def _list(call: Call) -> Answer:
     """Return all codes, by their IDs; the codes themselves only if `codes` is true."""
     zone = await _zone(call)
     entries = await read(call.admin, call.deadline)
+    call.owned.keypad.read(entries)
     with_code = call.arguments.get("codes", False)
     return {"data": [to_json(entries[number], zone, with_code=with_code) for number in sorted(entries)]}
 
@@ -123,6 +95,7 @@ async def _add(call: Call) -> Answer:
             found = next((each for each in entries.values() if each.code == digits and each.name == name), None)
             if found is None:
                 raise NotExecuted("the lock's answer got lost, and it has no such code") from None
+            call.owned.keypad.keep(found)
             return {"data": to_json(found, zone)}
     entry = KeypadCode(
         code_id=made.code_id,
@@ -135,6 +108,7 @@ async def _add(call: Call) -> Answer:
         time_limited=limit is not None,
         limit=limit,
     )
+    call.owned.keypad.keep(entry)
     return {"data": to_json(entry, zone)}
 
 
@@ -167,6 +141,7 @@ async def _update(call: Call) -> Answer:
             limit=entry.limit or TimeLimit(),
         )
         await admin.ask(request, Status, call.left_s())
+    call.owned.keypad.keep(entry)
     return {"data": to_json(entry, zone)}
 
 
@@ -178,6 +153,7 @@ async def _remove(call: Call) -> Answer:
         entries = await read(admin, call.deadline)
         entry = entries[selector.find(_names(entries))]
         await admin.remove(RemoveKeypadCode(code_id=entry.code_id), call.left_s())
+    call.owned.keypad.forget(entry.code_id)
     return {"data": {"id": entry.code_id, "name": entry.name}}
 
 

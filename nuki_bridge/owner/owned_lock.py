@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.owner.clock_keeper import ClockKeeper
+from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.pin import PinKeeper
 from nuki_bridge.owner.users import Users
@@ -20,6 +21,7 @@ class OwnedLock:
     lock: Lock
     admin: Admin
     users: Users
+    keypad: KeypadList
     log_book: LogBook
     pin: PinKeeper
     clock: ClockKeeper

@@ -96,6 +96,10 @@ class Users:
         """Return the user of that ID in the list as it was read last."""
         return (self._entries or {}).get(authorization_id)
 
+    def listed(self) -> list[dict[str, Any]] | None:
+        """Return the list as it was read last, as JSON; None if it never was."""
+        return None if self._entries is None else self.to_json()
+
     def kind_of(self, authorization_id: int) -> str | None:
         """Return the type of the user of that ID; None if it is not known."""
         known = self.get(authorization_id)

@@ -68,6 +68,11 @@ TABLE: Final = (
     _out("<lock>/status", "JSON: everything known about the lock", retained=True),
     _out("<lock>/users", "JSON: the lock's users, without secrets; only with the security PIN", retained=True),
     _out(
+        "<lock>/keypad",
+        "JSON: the codes of the lock's keypad, without their digits; only with the security PIN",
+        retained=True,
+    ),
+    _out(
         "<lock>/event",
         "JSON: a lock action ended, the door moved, the doorbell rang, a keypad was used, an invitation was redeemed;"
         " with who it was",

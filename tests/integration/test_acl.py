@@ -26,7 +26,7 @@ LOOKUP = "fedcba9876543210" * 2
 STATES = [
     *("nuki/bridge/state", "nuki/bridge/info", "nuki/bridge/event"),
     *(f"nuki/front/{kind}" for kind in ("availability", "state", "door", "battery", "status", "event", "result")),
-    *("nuki/front/users", "nuki/front/invitations"),
+    *("nuki/front/users", "nuki/front/keypad", "nuki/front/invitations"),
 ]
 PLAIN_REQUESTS = ["nuki/front/set", "nuki/front/request/refresh", "nuki/front/request/battery/get"]
 PLAIN_REQUESTS += ["nuki/bridge/request/locks", "nuki/bridge/request/health"]
@@ -55,6 +55,7 @@ DISCOVERY = [
     "homeassistant/device/nuki_bridge_1a2b3c4d/config",
     "homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config",
 ]
+ENTRIES = ("users/update", "keypad/update")
 BIRTH = "homeassistant/status"
 ELSEWHERE = ["other/front/set", "homeassistant/lock/config", "nuki", "front/set", "nuki/front/simulate"]
 
@@ -144,7 +145,7 @@ async def test_home_automation_changes_settings_only_where_the_owner_took_those_
                 writer.send(topic, "home").wait_for_publish(5)
             reader.publish("nuki/front/end", "end")
             allowed = await topics_until(reader, "nuki/front/end")
-            optional = {f"nuki/front/request/{each}" for each in ("config/set", "reboot", "calibrate")}
+            optional = {f"nuki/front/request/{each}" for each in ("config/set", "reboot", "calibrate", *ENTRIES)}
             assert allowed - WRITES["home"] == optional
 
 
