@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,6 +144,31 @@ class Phone:
     def tap(self, target: str | WebElement, ms: int = 90) -> None:
         """Touch a button, given by its words, for as long as a finger does."""
         self.touch(self.button(target) if isinstance(target, str) else target, ms)
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Freeze the page, as a phone does that goes to sleep: no timer runs and nothing is heard until it thaws."""
+        ticks = "return (window.ticks ??= (setInterval(() => window.ticks++, 50), 1))"
+        self.driver.execute_script(ticks)
+        self.cdp("Page.setWebLifecycleState", state="frozen")
+        try:
+            before = int(self.cdp("Runtime.evaluate", expression="window.ticks")["result"]["value"])
+            yield
+            after = int(self.cdp("Runtime.evaluate", expression="window.ticks")["result"]["value"])
+            assert after - before <= 1, "it was not asleep"
+        finally:
+            self.cdp("Page.setWebLifecycleState", state="active")
+            page = self.driver.current_window_handle
+            self.driver.switch_to.new_window("tab")  # what thaws stays hidden until another tab was in front
+            self.driver.close()
+            self.driver.switch_to.window(page)
+
+    def finger(self, element: WebElement, *, down: bool) -> None:
+        """Put a finger on the middle of an element, or take it away."""
+        box = element.rect
+        points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
+        kind = "touchStart" if down else "touchEnd"
+        self.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=points if down else [])
 
     def touch(self, element: WebElement, ms: int) -> None:
         """Hold a finger on an element."""

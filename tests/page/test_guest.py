@@ -324,6 +324,61 @@ def test_a_command_is_not_carried_out_late(stage: Stage, phone: Phone) -> None:
     phone.says("Locked")
 
 
+@pytest.mark.parametrize("action", ["unlock", "press"])
+def test_a_page_that_sleeps_before_the_challenge_comes_does_nothing_when_it_wakes(
+    stage: Stage, phone: Phone, action: str
+) -> None:
+    """The ring was full, and the phone goes to sleep for some seconds while the lock is asked."""
+    stage.do(stage.house.ask("front/set", "lock" if action == "unlock" else "unlock"))
+    phone.says("Locked" if action == "unlock" else "Unlocked")
+    time.sleep(1)
+    before = stage.movements()
+    stage.cable.held = True
+    phone.touch(phone.find(f".{action}"), HOLD_MS if action == "unlock" else 90)
+    phone.shows("Asking the lock")
+    with phone.asleep():
+        stage.cable.held = False
+        time.sleep(4)
+    phone.shows("The page was asleep meanwhile, so nothing was sent to the lock")
+    time.sleep(2)
+    assert stage.movements() == before
+    assert phone.word() == ("Locked" if action == "unlock" else "Unlocked")
+    phone.tap("Lock")
+    phone.says("Locked")
+
+
+def test_a_page_that_sleeps_while_a_finger_holds_does_nothing_when_it_wakes(stage: Stage, phone: Phone) -> None:
+    """Whoever took the finger away meanwhile has not held it until the ring was full."""
+    before = stage.movements()
+    button = phone.find(".hold.unlatch")
+    phone.finger(button, down=True)
+    time.sleep(0.4)
+    with phone.asleep():
+        time.sleep(3)
+    phone.shows("The page was asleep meanwhile, so nothing was sent to the lock")
+    phone.finger(button, down=False)
+    time.sleep(2)
+    assert stage.movements() == before
+    phone.hold("unlock", HOLD_MS)
+    phone.says("Unlocked")
+    assert stage.movements() == before + 1
+
+
+def test_a_ring_that_was_full_because_the_clock_went_on_without_the_page_opens_nothing(
+    stage: Stage, phone: Phone
+) -> None:
+    """The phone slept while a finger held, and told the page nothing of it."""
+    before = stage.movements()
+    button = phone.find(".hold.unlatch")
+    phone.finger(button, down=True)
+    phone.driver.execute_script("const real = Date.now.bind(Date); Date.now = () => real() + 30000")
+    phone.shows("The page was asleep meanwhile, so nothing was sent to the lock")
+    phone.finger(button, down=False)
+    phone.hold("unlock", HOLD_MS)
+    phone.says("Unlocked")
+    assert stage.movements() == before + 1
+
+
 def test_a_page_that_was_hidden_is_awake_again_at_once(stage: Stage, phone: Phone) -> None:
     page = phone.driver.current_window_handle
     phone.driver.switch_to.new_window("tab")

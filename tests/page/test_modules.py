@@ -154,6 +154,37 @@ def test_tweetnacl_as_it_travels_computes_the_same(tmp_path: Path) -> None:
     assert results == {"wrong": [], "gone": ["lowlevel", "sign"], "random": True}
 
 
+def test_an_action_waits_for_its_turn_only_while_the_page_is_awake() -> None:
+    """Whatever the browser tells of its sleep, and if it tells nothing, by a clock that went on, or back."""
+    found = node(
+        """
+        globalThis.document = new EventTarget();
+        const { Patience } = await load('patience.js');
+        let now = 1000, tick;
+        Date.now = () => now;
+        globalThis.setInterval = (work) => (tick = work);
+        const after = (...steps) => {
+          const patience = new Patience();
+          for (const step of steps) {
+            if (step === 'freeze') document.dispatchEvent(new Event('freeze'));
+            else { now += step; if (Math.abs(step) <= 250) tick(); }
+          }
+          try { patience.check(); return ''; } catch (error) { return error.code; } finally { patience.end(); }
+        };
+        const awake = (ms) => Array(ms / 250).fill(250);
+        console.log(JSON.stringify({
+          once: after(), soon: after(...awake(15000)), late: after(...awake(15250)), slept: after(2250),
+          slow: after(1750), before: after(250, 2250, ...awake(500)), back: after(-3000), frozen: after('freeze'),
+          again: after(),
+        }));
+        """
+    )
+    assert found == {
+        "once": "", "soon": "", "late": "too_late", "slept": "slept", "slow": "", "before": "slept", "back": "slept",
+        "frozen": "slept", "again": "",
+    }  # fmt: skip
+
+
 def test_every_word_has_two_languages_and_every_key_words() -> None:
     table = node("const { table } = await load('texts.js'); console.log(JSON.stringify(table));")
     for key, words in table.items():

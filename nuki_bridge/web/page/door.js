@@ -5,11 +5,10 @@
 import { doorName } from "./credential.js";
 import { Lock } from "./lock.js";
 import { MOVING } from "./messages.js";
+import { Patience } from "./patience.js";
 import { Problem, codeOf } from "./problem.js";
 import { Relay } from "./relay.js";
 
-/** An action is not sent later than this after it was asked for, in ms: nothing is carried out late. */
-const LATE_MS = 15000;
 /** While the motor turns the states are read again after so long, in ms, and so many times at most. */
 const LOOK_AGAIN_MS = 2000;
 const LOOK_AGAIN_TIMES = 20;
@@ -187,12 +186,11 @@ export class Door extends EventTarget {
    */
   async act(action, prepared = this.prepare()) {
     if (this.busy) return;
-    const asked = Date.now();
+    const patience = new Patience();
     this.#step(action, "asking");
     try {
       const { lock, challenge } = await prepared;
-      if (Date.now() - asked > LATE_MS) throw new Problem("too_late");
-      await lock.act(action, challenge, (step) => this.#step(action, step));
+      await lock.act(action, challenge, (step) => this.#step(action, step), () => patience.check());
       await this.refresh();
       this.#step(action, "done");
     } catch (error) {
@@ -204,7 +202,14 @@ export class Door extends EventTarget {
         if (!HOPELESS.has(code)) await this.refresh();
         else if (code === "no_bridge") this.refresh();
       }
+    } finally {
+      patience.end();
     }
+  }
+
+  /** Say of an action that was never asked of the lock why it was not. @param {Action} action @param {string} code */
+  drop(action, code) {
+    if (!this.busy) this.#step(action, "failed", code);
   }
 
   /** The answer got lost: ask the lock for its states, and for nothing else. @param {Action} action */

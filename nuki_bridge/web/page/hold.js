@@ -9,6 +9,8 @@ import { el, ring } from "./ui.js";
 const HAND_MS = 20;
 /** How far a finger may slide while it holds, in CSS pixels. */
 const SLIDE_PX = 40;
+/** A ring that was full so much later than it should is none that a finger has held: the page has slept, in ms. */
+const SLEPT_MS = 1000;
 
 /**
  * @param {object} options
@@ -17,6 +19,7 @@ const SLIDE_PX = 40;
  * @param {() => void} options.onstart a finger is down: what may be asked ahead
  * @param {() => void} options.onheld the ring is full
  * @param {() => void} options.ontap it was too short
+ * @param {() => void} options.onslept the page slept or was hidden meanwhile, so that nothing shall come of it
  * @param {() => void} options.onquestion clicked without a hand
  * @param {Node} [options.symbol]
  */
@@ -33,14 +36,22 @@ export function holdButton(options) {
     clearTimeout(timer);
     button.classList.remove("holding");
   };
+  const drop = () => {
+    if (!button.classList.contains("holding")) return;
+    stop();
+    if (pointer) pointer.held = true; // what is left of this touch is no tap
+    options.onslept();
+  };
   button.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || button.getAttribute("aria-disabled") === "true" || (pointer && button.classList.contains("holding"))) return;
     pointer = { id: event.pointerId, at: event.timeStamp, x: event.clientX, y: event.clientY, held: false };
     button.setPointerCapture?.(event.pointerId);
     button.classList.add("holding");
     options.onstart();
+    const began = Date.now();
     timer = setTimeout(() => {
       if (!pointer) return;
+      if (Math.abs(Date.now() - began - options.ms) > SLEPT_MS) return drop();
       pointer.held = true;
       stop();
       navigator.vibrate?.(30);
@@ -55,7 +66,7 @@ export function holdButton(options) {
     stop();
     pointer = null;
   });
-  document.addEventListener("visibilitychange", stop);
+  for (const name of ["visibilitychange", "freeze"]) document.addEventListener(name, drop);
   button.addEventListener("contextmenu", (event) => event.preventDefault());
   button.addEventListener("click", (event) => {
     const last = pointer;

@@ -62,11 +62,13 @@ export class Lock {
    * the lock told how it ended; `outcome_unknown` if the action was sent and its end is not known.
    * @param {keyof typeof ACTION} action @param {Uint8Array} challenge
    * @param {(step: "sent" | "accepted") => void} [onstep]
+   * @param {() => void} [check] throws if it shall not be sent any more; asked just before
    */
-  act(action, challenge, onstep = () => {}) {
+  act(action, challenge, onstep = () => {}, check = () => {}) {
     return this.#exclusively(async () => {
       const silence = action.startsWith("lock_n_go") ? PAUSE_MS : SILENCE_MS;
       let accepted = false;
+      check();
       onstep("sent");
       try {
         await this.#write(COMMAND.lockAction, lockAction(ACTION[action], this.authorizationId, challenge));

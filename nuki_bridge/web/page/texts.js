@@ -173,6 +173,7 @@ const TABLE = {
   "error.motor_low_voltage": ["The lock's battery is too weak. Tell the owner.", "Die Batterie des Schlosses ist zu schwach. Sag es dem Besitzer."],
   "error.bad_nonce": ["The lock took this for an old message and did nothing. Try again.", "Das Schloss hielt das für eine alte Nachricht und tat nichts. Versuch es noch einmal."],
   "error.too_late": ["It took too long, so nothing was sent to the lock. Try again.", "Es hat zu lange gedauert, darum wurde nichts ans Schloss gesendet. Versuch es noch einmal."],
+  "error.slept": ["The page was asleep meanwhile, so nothing was sent to the lock. Try again.", "Die Seite hat inzwischen geschlafen, darum wurde nichts ans Schloss gesendet. Versuch es noch einmal."],
   "error.timeout": ["The lock cannot be reached; nothing was sent to it.", "Das Schloss ist nicht zu erreichen; es wurde nichts gesendet."],
   "error.timeout_here": ["The lock did not answer. Nothing was asked of it but its state.", "Das Schloss hat nicht geantwortet. Es wurde nur nach seinem Zustand gefragt."],
   "error.disconnected": ["The link to the lock was lost.", "Die Verbindung zum Schloss ging verloren."],

@@ -6,6 +6,7 @@
 import { hex, text } from "../bytes.js";
 import { Connection } from "../connection.js";
 import { random } from "../crypto.js";
+import { Patience } from "../patience.js";
 import { Problem, codeOf, within } from "../problem.js";
 
 /** A request may wait for the bridge no longer than this, in s; it is gone then. */
@@ -212,10 +213,12 @@ export class House extends EventTarget {
   async act(lock, action) {
     if (lock.doing?.step === "asking") return;
     this.#step(lock, { action, step: "asking" });
+    const patience = new Patience();
     let sent = false;
     try {
       if (this.bridges.get(lock.base)?.state === "offline") throw new Problem("no_bridge");
       const mqtt = await this.#connected(lock.base);
+      patience.check();
       const transaction = hex(random(8));
       /** @type {Promise<any>} */
       const ended = new Promise((resolve) => this.#results.set(transaction, resolve));
@@ -232,7 +235,14 @@ export class House extends EventTarget {
       const code = codeOf(error), isTold = error instanceof Refusal || code === "no_bridge" || code === "not_allowed";
       const isUnknown = code === "outcome_unknown" || code === "stopped" || (sent && !isTold);
       this.#step(lock, { action, step: isUnknown ? "unknown" : "failed", code, said: error instanceof Refusal ? error.said : "" });
+    } finally {
+      patience.end();
     }
+  }
+
+  /** Say of an action that was never asked for why it was not. @param {OwnLock} lock @param {string} action @param {string} code */
+  drop(lock, action, code) {
+    if (lock.doing?.step !== "asking") this.#step(lock, { action, step: "failed", code, said: "" });
   }
 
   /** @param {OwnLock} lock @param {Doing} doing */

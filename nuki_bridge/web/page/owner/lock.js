@@ -42,6 +42,7 @@ export function lockView({ house, lock, go, back, key }) {
         say(hint);
         draw();
       },
+      onslept: () => house.drop(lock(), action, "slept"),
       onquestion: () => doubt(action),
     });
   const press = (/** @type {string} */ action, /** @type {string} */ kind) =>

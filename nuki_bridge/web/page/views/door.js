@@ -52,6 +52,7 @@ export function doorView(page, place) {
         say(hint);
         draw();
       },
+      onslept: () => door.drop(action, "slept"),
       onquestion: async () => {
         const question = { title: t(`ask.${action}`, { door: door.name }), yes: t(`action.${action}`) };
         if (await ask(question)) act(action, undefined);
