@@ -47,7 +47,8 @@ REST_S = 2.0
 """Seconds after the motor has come to rest by which its entry is in the log."""
 ACCOUNTED_S = 15.0
 """Seconds after the end of an action by which its entry is in the log, or never will be."""
-_ACTS = frozenset(LogType) - {LogType.DOOR_SENSOR, LogType.DOOR_SENSOR_LOGGING, LogType.LOGGING}
+_NO_ACTS = {LogType.DOOR_SENSOR, LogType.DOOR_SENSOR_LOGGING, LogType.LOGGING, LogType.FIRMWARE_UPDATE}
+_ACTS = frozenset(LogType) - _NO_ACTS
 REFUSALS = frozenset({Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTED, Completion.REJECTED_NIGHT_MODE})
 """Completion statuses of actions for which the motor did not start."""
 

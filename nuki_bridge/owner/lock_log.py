@@ -19,20 +19,14 @@ from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import changes, state_json, wall_clock
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.owner import log_entries
+from nuki_bridge.owner.log_json import event_of
 from nuki_bridge.protocol.codes import (
     Completion,
     ErrorCode,
-    KeypadSource,
     LogType,
-    Trigger,
-    name_of,
-    open_enum,
 )
-from nuki_bridge.protocol.keypad_codes import logged_name
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
-
     from nuki_bridge.lock.admin import Admin
     from nuki_bridge.lock.lock import Lock
     from nuki_bridge.lock.profile import Profile
@@ -61,60 +55,6 @@ NOT_DONE: Final = frozenset(
     {Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTED, Completion.REJECTED_NIGHT_MODE}
 )
 """Completion statuses of actions for which the motor did not start."""
-
-_DOORS: Final = ("open", "closed", "jammed", "tampered")
-_MOTOR_LOG: Final = {
-    LogType.LOCK_ACTION: "lock_action",
-    LogType.CALIBRATION: "calibration",
-    LogType.INITIALIZATION_RUN: "initialization_run",
-}
-
-
-# -- entries in words -------------------------------------------------------------------------------------------------
-
-
-def event_of(profile: Profile, entry: LogEntry, zone: tzinfo, kind_of: Callable[[int], str | None]) -> Event:
-    """Return a log entry as JSON.
-
-    `profile` is that of the lock's kind; `kind_of` gives the type of the user of an ID, if it is known.
-    """
-    name = logged_name(entry.name) if entry.kind == LogType.KEYPAD_ACTION else entry.name
-    user = {"id": entry.authorization_id, "name": name} if entry.authorization_id else None
-    common = {"user": user, "source": None, "time": wall_clock.rfc3339(entry.time, zone)}
-    data = [0 if each is None else each for each in (entry.data_0, entry.data_1, entry.data_2, entry.data_3)]
-    if entry.kind in _MOTOR_LOG:
-        return {
-            "type": _MOTOR_LOG[LogType(entry.kind)],
-            "action": profile.action_word(data[0]),
-            "trigger": name_of(open_enum(Trigger, data[1])),
-            "completion": name_of(open_enum(Completion, data[3])),
-            **common,
-            "source": _source(data[1], entry.authorization_id, kind_of),
-        }
-    if entry.kind == LogType.KEYPAD_ACTION:
-        return {
-            "type": "keypad",
-            "action": profile.action_word(data[0]),
-            "trigger": name_of(open_enum(KeypadSource, data[1])),
-            "completion": name_of(open_enum(Completion, data[2])),
-            "code_id": data[3] | (entry.data_4 or 0) << 8,
-            **common,
-            "source": "keypad",
-        }
-    if entry.kind == LogType.DOOR_SENSOR:
-        word = _DOORS[data[0]] if data[0] < len(_DOORS) else "unknown"
-        return {"type": "door", "door": word, **common, "source": "door_sensor"}
-    if entry.kind in (LogType.LOGGING, LogType.DOOR_SENSOR_LOGGING):
-        return {"type": name_of(entry.kind), "enabled": bool(data[0]), **common}
-    return {"type": name_of(entry.kind), **common}
-
-
-def _source(trigger: int, authorization_id: int, kind_of: Callable[[int], str | None]) -> str:
-    """Return what the action came through: an authorization's kind, or what set the lock in motion by itself."""
-    kind = kind_of(authorization_id) if authorization_id else None
-    if trigger in (Trigger.SYSTEM, Trigger.AUTOMATIC) and kind is not None:
-        return kind
-    return name_of(open_enum(Trigger, trigger))
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

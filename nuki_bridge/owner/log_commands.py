@@ -1,4 +1,4 @@
-"""What MQTT has of a lock's log; how it is told is in `lock_log.py`."""
+"""What MQTT has of a lock's log; how an entry is told is in `log_json.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.admin import LIST_S, PROGRESS_S
 from nuki_bridge.owner import log_entries
 from nuki_bridge.owner.call import Answer, Call, Handler
-from nuki_bridge.owner.lock_log import event_of
+from nuki_bridge.owner.log_json import event_of
 from nuki_bridge.protocol.log_entries import EnableLogging
 from nuki_bridge.protocol.messages import Status
 

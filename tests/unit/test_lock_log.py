@@ -107,6 +107,18 @@ async def test_a_wrong_code_moves_nothing_and_is_told_all_the_same(house: House)
         assert (event["type"], event["completion"]) == ("keypad", "invalid_code")
 
 
+async def test_new_firmware_is_told_with_its_version(house: House) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        house.classic.write_log(0x0A, 4, 4, 7)
+        await asyncio.sleep(120)
+        [event] = events(house, "firmware_update")
+        time = event.pop("time")
+        assert event == {"type": "firmware_update", "version": "4.4.7", "user": None, "source": None}
+        [newest] = await ask(house, "log/get", count=1)
+        assert newest == {"index": newest["index"], **event, "time": time}
+
+
 async def test_several_actions_between_two_readings_are_all_told_in_order(house: House) -> None:
     async with house.running():
         await house.pair(name="front")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.lock.profile import SMART_LOCK
-from nuki_bridge.owner.lock_log import event_of
+from nuki_bridge.owner.log_json import event_of
 from nuki_bridge.protocol.codes import Command, Family, LogType
 from nuki_bridge.protocol.log_entries import LogEntry
 from nuki_bridge.protocol.wire import decode

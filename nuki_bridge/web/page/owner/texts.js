@@ -166,6 +166,7 @@ export const TABLE = {
   ],
   "owner.log.type.calibration": ["{who} calibrated", "{who} hat kalibriert"],
   "owner.log.type.initialization_run": ["The lock started", "Das Schloss ist gestartet"],
+  "owner.log.type.firmware_update": ["The lock got new firmware", "Das Schloss hat neue Firmware bekommen"],
   "owner.log.type.logging.on": ["{who} switched the log on", "{who} hat das Protokoll eingeschaltet"],
   "owner.log.type.logging.off": ["{who} switched the log off", "{who} hat das Protokoll ausgeschaltet"],
   "owner.log.type.door_sensor_logging.on": ["{who} switched the door's log on", "{who} hat das Türprotokoll eingeschaltet"],
