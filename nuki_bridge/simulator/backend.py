@@ -47,9 +47,10 @@ def load_locks(path: Path) -> list[VirtualDevice]:
 
 
 def default_locks(state_dir: Path) -> list[VirtualDevice]:
-    """Return the locks that `STATE_FILE` in `state_dir` remembers, or two factory-new ones if there is no such file.
+    """Return the locks that `STATE_FILE` in `state_dir` remembers, or three new ones if there is no such file.
 
-    A factory-new lock is in pairing mode until somebody has paired; after that the button has to be held.
+    They are a Smart Lock, one of the Ultra family and an Opener.  A factory-new lock is in pairing mode until somebody
+    has paired; after that the button has to be held, and at the Opener from the beginning.
     """
     path = state_dir / STATE_FILE
     if path.exists():
@@ -57,4 +58,5 @@ def default_locks(state_dir: Path) -> list[VirtualDevice]:
     return [
         virtual_device("54:D2:72:2B:3C:4D", 0x1A2B3C4D, pin=1234, factory_new=True),
         virtual_device("54:D2:72:3D:4E:5F", 0x2C3D4E5F, family=Family.ULTRA, pin=123456, factory_new=True),
+        virtual_device("54:D2:72:4F:50:61", 0x3E4F5061, family=Family.OPENER, pin=1234),
     ]

@@ -19,6 +19,7 @@ from tests.integration.broker import Broker, Peer
 
 CLASSIC = "54:D2:72:2B:3C:4D"
 ULTRA = "54:D2:72:3D:4E:5F"
+OPENER = "54:D2:72:4F:50:61"
 PIN = "123456"
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests import patience
 from tests.integration.broker import Broker, Peer
-from tests.integration.daemon import CLASSIC, PIN, ULTRA, Daemon, Home, running
+from tests.integration.daemon import CLASSIC, OPENER, PIN, ULTRA, Daemon, Home, running
 
 pytestmark = pytest.mark.real_time
 
@@ -31,7 +31,11 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 async def test_scan_pair_and_act_on_both_families(broker: Broker, tmp_path: Path) -> None:
     async with running(broker, tmp_path) as home:
         found = (await home.ask("bridge/request/scan", {"timeout": 1.5}))["data"]
-        assert {each["address"]: each["pairing_mode"] for each in found} == {CLASSIC: True, ULTRA: True}
+        assert {each["address"]: each["pairing_mode"] for each in found} == {
+            CLASSIC: True,
+            ULTRA: True,
+            OPENER: False,
+        }
         await home.pair(CLASSIC, "front")
         await home.pair(ULTRA, "back", pin=PIN)
         for name in ("front", "back"):

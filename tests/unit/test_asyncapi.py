@@ -17,7 +17,7 @@ from nuki_bridge.arguments import Arguments
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.lock import state_json
 from nuki_bridge.protocol.action_names import ACTION_WORDS, LOCK_STATES, OPENER_ACTIONS, OPENER_STATES
-from nuki_bridge.simulator.lock_control import CONTROLS
+from nuki_bridge.simulator import lock_control, opener_control
 from nuki_bridge.topics import tree
 from tests.documented import channels, document, mistake, validator
 
@@ -164,7 +164,11 @@ def test_spellings_that_the_program_takes_are_described(word: str) -> None:
 
 
 def test_controls_of_a_virtual_lock_are_described() -> None:
-    assert set(document()["components"]["schemas"]["Simulate"]["properties"]) == {*CONTROLS, "transaction"}
+    assert set(document()["components"]["schemas"]["Simulate"]["properties"]) == {
+        *lock_control.CONTROLS,
+        *opener_control.CONTROLS,
+        "transaction",
+    }
 
 
 def test_it_describes_this_version() -> None:

@@ -15,8 +15,9 @@ import pytest
 from nuki_bridge.bluetooth.link import Channel, Link, Radio, RadioStatus
 from nuki_bridge.errors import AdapterUnavailable, Disconnected, LinkError, NotFound, StoreError, TimedOut
 from nuki_bridge.protocol.advertisement import Sighting
-from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState
+from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState, NukiState
 from nuki_bridge.protocol.messages import Challenge, ErrorReport, KeyturnerStates, RequestData, Status
+from nuki_bridge.protocol.opener import OpenerStates
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import STATE_FILE, VirtualRadio, default_locks
@@ -399,12 +400,17 @@ async def test_the_default_locks_pair_once_and_remember_it(tmp_path: Path) -> No
     assert [(lock.name, lock.family, lock.address) for lock in radio.locks] == [
         ("Nuki_1A2B3C4D", Family.CLASSIC, "54:D2:72:2B:3C:4D"),
         ("Nuki_2C3D4E5F", Family.ULTRA, "54:D2:72:3D:4E:5F"),
+        ("Nuki_Opener_3E4F5061", Family.OPENER, "54:D2:72:4F:50:61"),
     ]
     for lock in radio.locks:
+        if lock.family is Family.OPENER:
+            lock.hold_button()
         assert lock.pairing_mode
         authorizations[lock.address] = await Peer(radio, lock.address).pair()
-        assert isinstance(lock, VirtualLock)
-        lock.turn_by_hand(LockState.UNLOCKED)
+        if isinstance(lock, VirtualLock):
+            lock.turn_by_hand(LockState.UNLOCKED)
+        else:
+            lock.control({"continuous_mode": True})
     await asyncio.sleep(0)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [STATE_FILE]
@@ -416,15 +422,19 @@ async def test_the_default_locks_pair_once_and_remember_it(tmp_path: Path) -> No
         peer.use(authorizations[lock.address], lock.family)
         await peer.link.connect(5)
         states = await peer.ask(STATES)
-        assert isinstance(states, KeyturnerStates)
-        assert states.lock_state == LockState.UNLOCKED
+        if lock.family is Family.OPENER:
+            assert isinstance(states, OpenerStates)
+            assert states.nuki_state == NukiState.CONTINUOUS_MODE
+        else:
+            assert isinstance(states, KeyturnerStates)
+            assert states.lock_state == LockState.UNLOCKED
         lock.hold_button()
         assert lock.pairing_mode
 
 
 async def test_default_locks_have_a_secret_of_their_own(tmp_path: Path) -> None:
     keys = [lock.to_dict()["secret_key"] for _ in range(2) for lock in default_locks(tmp_path)]
-    assert len(set(keys)) == 4
+    assert len(set(keys)) == 6
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"locks": [{}]}', '{"locks": 3}', '{"locks": ["x"]}', "\xff\xfe"])
@@ -468,8 +478,11 @@ def test_a_control_names_its_lock(tmp_path: Path) -> None:
     for name in ("Nuki_2C3D4E5F", "2c3d4e5f", "54:d2:72:3d:4e:5f"):
         assert radio.control({"lock": name, "battery": 40})["nuki_id"] == "2C3D4E5F"
     for command, sentence in (
-        ({"battery": 40}, "name the lock; there are: Nuki_1A2B3C4D, Nuki_2C3D4E5F"),
-        ({"lock": "front", "battery": 40}, "no virtual lock 'front'; there are: Nuki_1A2B3C4D, Nuki_2C3D4E5F"),
+        ({"battery": 40}, "name the lock; there are: Nuki_1A2B3C4D, Nuki_2C3D4E5F, Nuki_Opener_3E4F5061"),
+        (
+            {"lock": "front", "battery": 40},
+            "no virtual lock 'front'; there are: Nuki_1A2B3C4D, Nuki_2C3D4E5F, ",
+        ),
         ({"lock": 7}, "is the name of a virtual lock"),
     ):
         with pytest.raises(ValueError, match=sentence):
