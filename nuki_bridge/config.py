@@ -76,7 +76,7 @@ class LockSettings:
 
     name: str
     address: str | None = None
-    connection: Literal["persistent", "on-demand"] | None = None
+    connection: Literal["persistent", "on-demand", "auto"] | None = None
     pin: Secret | None = None
     actions: frozenset[str] | None = None
     official_api: bool = False
@@ -297,7 +297,7 @@ _WEB: dict[str, Kind] = {"url": _url}
 _LOCK: dict[str, Kind] = {
     "name": _name,
     "address": _address,
-    "connection": choice("persistent", "on-demand"),
+    "connection": choice("persistent", "on-demand", "auto"),
     "pin": _pin,
     "pin_file": _pin_file,
     "actions": _actions,

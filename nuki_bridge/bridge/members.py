@@ -64,7 +64,7 @@ class Member:
 
     @property
     def connection(self) -> str:
-        """How the lock is kept in touch with: `persistent` or `on-demand`."""
+        """How the lock is kept in touch with: `persistent`, `on-demand` or `auto`."""
         return connection_of(self.settings, self.profile).value
 
     @property

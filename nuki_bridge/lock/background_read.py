@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from nuki_bridge.errors import LockError, NukiError, RequestError
-from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.protocol.codes import ErrorCode
 
@@ -59,7 +58,7 @@ class BackgroundRead:
     def possible(self) -> bool:
         """Whether the lock is there, and the PIN known where it is needed."""
         lock = self._lock
-        there = lock.connected or (lock.connection is ConnectionMode.ON_DEMAND and lock.reachable)
+        there = lock.connected or (not lock.is_held and lock.reachable)
         return there and (self._admin.has_pin or not self._needs_pin)
 
     async def run(self) -> None:

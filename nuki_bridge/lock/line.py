@@ -78,6 +78,10 @@ class Line:
         """React to a link that is up; `was_doubtful`: attempts had failed before."""
         raise NotImplementedError
 
+    def _was_used(self) -> None:
+        """React to somebody's command or a guest's message."""
+        raise NotImplementedError
+
     def _note_fault(self, error: LockError) -> None:
         """React to a refusal of the lock."""
         raise NotImplementedError
@@ -174,6 +178,8 @@ class Line:
             await self._turn.acquire(rank, deadline - self.clock())
         except TimeoutError:
             raise self._too_late() from None
+        if rank is not Rank.BRIDGE:
+            self._was_used()
         try:
             await self.link_up(deadline, skip_gdio=skip_gdio)
             yield

@@ -22,6 +22,7 @@ from nuki_bridge.errors import LinkError, LockError, ProtocolError
 from nuki_bridge.lock import reading
 from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.evidence import Evidence
+from nuki_bridge.lock.in_use import InUse
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
@@ -60,6 +61,7 @@ class ConnectionMode(enum.StrEnum):
 
     PERSISTENT = "persistent"
     ON_DEMAND = "on-demand"
+    AUTO = "auto"
 
 
 class Lock(Line):
@@ -112,6 +114,7 @@ class Lock(Line):
         self._tell = on_change
         self._advanced = reading.AdvancedReading(self.exchange, self.name, self.profile)
         self._needed_until = -math.inf  # on `clock`
+        self._in_use = InUse()
         self.runs: set[ActionRun] = set()
         """The actions that have been sent and are not over."""
         self.pin = KnownPin(None, lambda: self.paired.family) if pin is None else pin
@@ -145,7 +148,7 @@ class Lock(Line):
 
     def _is_linked(self, was_doubtful: bool) -> None:
         self._beacon_at = -math.inf
-        if self.connection is ConnectionMode.PERSISTENT or was_doubtful:
+        if self.is_held or was_doubtful:
             self._due.schedule(self.clock())
 
     def _received_states(self, states: States) -> None:
@@ -153,6 +156,7 @@ class Lock(Line):
         self.updated = self._now()
         if before is not None and before.config_update_count != states.config_update_count:
             self._due.config_changed(self.clock())
+        self._in_use.reported(before, states, self.clock())
         for run in self.runs:
             run.saw(states)
         self._on_states(self, before, states)
@@ -251,7 +255,7 @@ class Lock(Line):
         """Return when the link is to be tended, on `clock`."""
         if not self._holds_link():
             return self.exchange.last_message_at + LINGER_S
-        if self.connection is not ConnectionMode.PERSISTENT:
+        if not self.is_held:
             return self.exchange.last_message_at + KEEPALIVE_S
         return -math.inf if self.exchange.challenge is None else self._challenged_at + KEEPALIVE_S
 
@@ -262,11 +266,25 @@ class Lock(Line):
             return self._due.states_at
         return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the link is held now, not only while there is work.
+
+        With `AUTO` that is while somebody uses the lock or it is on external power; never with a device that rings,
+        because it tells of a ring only while nobody is connected.
+        """
+        if self.connection is ConnectionMode.AUTO:
+            return self.clock() < self._in_use.until and not self.profile.rings
+        return self.connection is ConnectionMode.PERSISTENT
+
+    def _was_used(self) -> None:
+        self._in_use.used(self.clock())
+
     def _holds_link(self) -> bool:
-        return self.connection is ConnectionMode.PERSISTENT or self.clock() < self._needed_until
+        return self.is_held or self.clock() < self._needed_until
 
     def _wants_link(self) -> bool:
-        if self.connection is ConnectionMode.PERSISTENT or self._retry.is_worth_it:
+        if self.is_held or self._retry.is_worth_it:
             return True
         return self.clock() >= self._due.states_at
 
@@ -276,8 +294,7 @@ class Lock(Line):
             return self.clock() + 3600.0
         if self.connected:
             due = [self._states_at(), self._due.config_at, self._due.advanced_at, self._link_at()]
-            if self.clock() < self._needed_until:
-                due.append(self._needed_until)
+            due += [each for each in (self._needed_until, self._in_use.until) if each > self.clock()]
             if not self.exchange.link.gdio_subscribed:
                 due.append(self.clock())
         else:

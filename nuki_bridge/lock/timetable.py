@@ -104,7 +104,7 @@ class Timetable:
     def states_read(self, states: States, now: float, *, before: States | None = None) -> None:
         """Decide from the states just read when they are due again; `before` are those known until then."""
         why, self._why = self._why, _Why.TIME
-        if before is not None and _without_time(before) != _without_time(states):
+        if before is not None and without_time(before) != without_time(states):
             self._requery_s = REQUERY_S[0]  # where something happens more may follow, and the bit cannot rise again
             if why is _Why.BIT:
                 self._has_told = True
@@ -161,7 +161,7 @@ class Timetable:
         self._advanced_missed = False
 
 
-def _without_time(states: States) -> tuple[object, ...]:
+def without_time(states: States) -> tuple[object, ...]:
     """Return what the lock, a hand or the door changes."""
     last = states.last_action, states.last_trigger, states.last_completion
     return states.lock_state, states.door_state, states.trigger, *last

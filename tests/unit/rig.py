@@ -19,6 +19,8 @@ from nuki_bridge.store import PairedLock
 
 ADDRESS = "54:D2:72:2B:3C:4D"
 NUKI_ID = 0x1A2B3C4D
+MODES = (ConnectionMode.PERSISTENT, ConnectionMode.ON_DEMAND)
+"""The ways of keeping in touch; `auto` is now one of them and now the other."""
 START = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 
 

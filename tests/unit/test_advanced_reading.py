@@ -16,7 +16,7 @@ from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family
 from nuki_bridge.simulator import requests
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest
-from tests.unit.rig import Rig
+from tests.unit.rig import MODES, Rig
 
 
 class Asked:
@@ -86,7 +86,7 @@ def test_it_is_asked_for_in_vain_a_few_times() -> None:
 # -- read -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode))
+@pytest.mark.parametrize("connection", MODES)
 @pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA])
 async def test_it_is_read_after_connecting_and_not_again(
     connection: ConnectionMode, family: Family, asked: Asked
@@ -135,7 +135,7 @@ async def test_other_firmware_is_asked_again() -> None:
         assert lock.advanced_config is not None
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode))
+@pytest.mark.parametrize("connection", MODES)
 async def test_a_lock_that_is_silent_about_it_is_reached_as_before(connection: ConnectionMode, asked: Asked) -> None:
     rig = Rig()
     silent(rig)

@@ -364,7 +364,7 @@ def test_the_protocol_version_is_a_number_or_a_text(tmp_path: Path, written: str
             "locks:\n- name: a\n  address: 54:01:22:33:44:55",
             ["3: locks[0].address: must be text, but YAML reads a number here; put it in quotes"],
         ),
-        ("locks: [{name: a, connection: no}]", ["1: locks[0].connection: must be persistent or on-demand"]),
+        ("locks: [{name: a, connection: no}]", ["1: locks[0].connection: must be persistent, on-demand or auto"]),
         *(
             (f"locks: [{{name: a, pin: {pin}}}]", [f"1: locks[0].pin: {PIN}"])
             for pin in (

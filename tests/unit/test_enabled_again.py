@@ -9,11 +9,11 @@ import pytest
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.protocol.codes import Action, IdType
-from tests.unit.rig import Rig
+from tests.unit.rig import MODES, Rig
 
 
 @pytest.mark.parametrize("id_type", [IdType.BRIDGE, IdType.APP])
-@pytest.mark.parametrize("connection", list(ConnectionMode))
+@pytest.mark.parametrize("connection", MODES)
 async def test_enabled_again_just_after_a_refusal(connection: ConnectionMode, id_type: IdType) -> None:
     rig = Rig()
     rig.radio.connect_s, rig.radio.latency_s = 3.0, 1.0

@@ -11,7 +11,7 @@ from nuki_bridge.errors import NukiError, TimedOut
 from nuki_bridge.lock.lock import KEEPALIVE_S, ConnectionMode
 from nuki_bridge.lock.timetable import SAFETY_POLL_S, TOLD_POLL_S
 from nuki_bridge.protocol.codes import Action, DoorState, IdType, LockState
-from tests.unit.rig import Rig, clock
+from tests.unit.rig import MODES, Rig, clock
 
 SOON_S = KEEPALIVE_S + 1.5
 """A keep-alive and a bit."""
@@ -190,7 +190,7 @@ async def test_on_demand_a_lock_that_was_heard_all_the_time_is_tried_again_befor
         assert lock.reachable
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda each: each.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda each: each.value)
 @pytest.mark.parametrize("interval_s", [0.5, 15.0], ids=["always", "now and then"])
 async def test_a_lock_that_is_heard_and_never_connects_is_tried_seldom_and_stays_offline(
     connection: ConnectionMode, interval_s: float
@@ -211,7 +211,7 @@ async def test_a_lock_that_is_heard_and_never_connects_is_tried_seldom_and_stays
         assert 20 <= left - rig.radio.faults.connect_times_out <= (80 if interval_s < 10 else 300)
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda each: each.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda each: each.value)
 async def test_a_lock_that_connects_and_never_answers_does_not_flap(connection: ConnectionMode) -> None:
     rig = Rig()
     async with rig.running(connection) as lock:

@@ -13,9 +13,9 @@ from nuki_bridge.lock.lock import ConnectionMode
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, Command, DoorState, Family, IdType, LockState, Trigger, name_of
 from nuki_bridge.protocol.frames import seal
-from tests.unit.rig import ADDRESS, LOST, Rig, clock
+from tests.unit.rig import ADDRESS, LOST, MODES, Rig, clock
 
-BOTH = pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+BOTH = pytest.mark.parametrize("connection", MODES, ids=lambda c: c.value)
 FAMILIES = pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA], ids=lambda f: f.value)
 
 

@@ -18,7 +18,7 @@ from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, I
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.protocol.messages import ErrorReport
 from nuki_bridge.protocol.wire import Message
-from tests.unit.rig import Rig, clock
+from tests.unit.rig import MODES, Rig, clock
 
 WITH_PIN = pytest.mark.parametrize("pin", [False, True], ids=["without PIN", "with PIN"])
 
@@ -131,7 +131,7 @@ def _keypad(action: Action) -> Callable[[Rig], None]:
     ],
     ids=lambda each: each.name.lower() if isinstance(each, Action) else "turned back",
 )
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda c: c.value)
 async def test_a_door_that_somebody_turned_back_while_the_lock_was_away_stays_so(
     action: Action, back: Callable[[Rig], None], pin: bool, connection: ConnectionMode
 ) -> None:
@@ -177,7 +177,7 @@ LOST = pytest.mark.parametrize("fault", ["disconnect_after_write", "write_fails_
 @WITH_PIN
 @LOST
 @pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH, Action.LOCK])
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda c: c.value)
 async def test_what_was_done_while_the_link_was_lost_only_the_log_tells(
     action: Action, fault: str, connection: ConnectionMode, pin: bool
 ) -> None:
@@ -348,7 +348,7 @@ async def test_a_hand_on_the_knob_is_no_action_of_somebody_else() -> None:
 # -- the log as proof -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda c: c.value)
 @pytest.mark.parametrize("action", [Action.UNLOCK, Action.LOCK, Action.FULL_LOCK])
 async def test_what_the_log_proves_not_to_have_happened_is_sent_again(
     action: Action, connection: ConnectionMode
@@ -645,7 +645,7 @@ async def waiting(rig: Rig) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda c: c.value)
 @WITH_PIN
 async def test_questions_are_answered_while_lock_n_go_waits(connection: ConnectionMode, pin: bool) -> None:
     rig = Rig()
@@ -664,7 +664,7 @@ async def test_questions_are_answered_while_lock_n_go_waits(connection: Connecti
     assert starts(rig) == ["lock_n_go"]
 
 
-@pytest.mark.parametrize("connection", list(ConnectionMode), ids=lambda c: c.value)
+@pytest.mark.parametrize("connection", MODES, ids=lambda c: c.value)
 @pytest.mark.parametrize("second", [Action.LOCK, Action.UNLOCK, Action.UNLATCH, Action.LOCK_N_GO])
 async def test_a_command_goes_through_while_lock_n_go_waits_and_ends_it(
     connection: ConnectionMode, second: Action
