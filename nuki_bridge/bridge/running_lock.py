@@ -23,6 +23,7 @@ from nuki_bridge.lock.battery_watch import BatteryWatch
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
 from nuki_bridge.lock.profile import Profile, profile_of
+from nuki_bridge.lock.rings import Rang
 from nuki_bridge.owner.clock_keeper import ClockKeeper
 from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
@@ -153,6 +154,7 @@ class RunningLock:
             now=ports.now,
             on_states=self._reported,
             on_change=self._changed,
+            on_ring=self._rang,
             on_link=ports.changed,
             on_paired=self._shown,
             states_every_s=settings.states_every if settings is not None else None,
@@ -275,6 +277,10 @@ class RunningLock:
         self.owned.log_book.feed(states)
         self.owned.clock.feed(states)
         self.relay.news.look(states)
+
+    def _rang(self, _lock: Lock, rang: Rang | None) -> None:
+        if not self._stopped:
+            self.owned.log_book.bell.rang(rang)
 
     def _changed(self, _lock: Lock) -> None:
         self._common.ports.changed()

@@ -119,7 +119,6 @@ def _open(store: Store, settings: Settings) -> None:
 
 def _report(export: Export, takings: Sequence[Taking], warnings: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
     """Return all that there is to say, without a key or a PIN."""
-    from nuki_bridge.lock.profile import profile_of
     from nuki_bridge.migration.takeover import Change
     from nuki_bridge.protocol.codes import name_of
 
@@ -135,9 +134,6 @@ def _report(export: Export, takings: Sequence[Taking], warnings: Sequence[str], 
             )
         if each.found.family is None:
             said.append(f"the export does not say which kind of device {each.name} is; it shows that at first contact")
-        profile = profile_of(each.paired.family)
-        if not profile.can_be_paired:
-            said.append(f"{each.name} is {profile.kind}, which this version keeps but cannot use yet")
     changed = any(each.change is not Change.UNCHANGED for each in takings)
     return {
         "status": "ok",

@@ -33,6 +33,7 @@ from nuki_bridge.lock.outcome import (
 )
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock.retry import RECONNECT_S
+from nuki_bridge.lock.rings import Rings
 from nuki_bridge.lock.turn import TurnRefusals
 from nuki_bridge.protocol.codes import (
     Command,
@@ -43,6 +44,7 @@ from nuki_bridge.protocol.codes import (
 )
 from nuki_bridge.protocol.common import BasicConfig, States
 from nuki_bridge.protocol.messages import LockAction, Status
+from nuki_bridge.protocol.wire import Message
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
@@ -85,6 +87,8 @@ class ActionContext(Protocol):
     """The actions that have been sent and are not over; each gets every report of the lock."""
     evidence: Evidence
     """The lock's log."""
+    rings: Rings
+    """Its doorbell."""
 
     @property
     def profile(self) -> Profile:
@@ -177,6 +181,9 @@ class ActionRun:
             try:
                 return await self._send_and_follow(nonce)
             except LockError as error:
+                outcome = await self._refused(error)
+                if outcome is not None:
+                    return outcome
                 if error.command != Command.LOCK_ACTION or error.number not in NOTHING_MOVED:
                     raise
                 for run in lock.runs:
@@ -186,15 +193,28 @@ class ActionRun:
                 if self._action in lock.profile.sent_once or not await refusals.allow_another(error):
                     raise
             except (LinkError, ProtocolError) as lost:
-                if await self._was_idle(lost):
-                    if not lock.profile.is_repeatable(self._action) or lock.clock() >= deadline:
-                        raise NotExecuted("the lock did not carry the action out; its answer got lost") from lost
+                if await self._is_to_be_sent_again(lost):
                     log.info("%s: %s was not carried out; sending it again", lock.name, name_of(self._action))
                     is_again = False
                     continue
                 if self._traces.waits:
                     return None
                 return await self._find_outcome(lost)
+
+    async def _is_to_be_sent_again(self, lost: NukiError) -> bool:
+        """Return whether the action, whose answer got lost, is to be sent again.
+
+        Raises `NotExecuted` if the lock's log proves that it did nothing, and that may not be done.
+        """
+        if not await self._was_idle(lost):
+            return False
+        if not self._lock.profile.is_repeatable(self._action) or self._lock.clock() >= self._deadline:
+            raise NotExecuted("the lock did not carry the action out; its answer got lost") from lost
+        return True
+
+    async def _refused(self, error: LockError) -> Outcome | None:
+        """React to a refusal; give the outcome if the action was carried out in another way."""
+        return None
 
     async def _waiting(self) -> set[ActionRun]:
         """Return the actions that wait to lock again, by what the lock says now: this one may end them."""
@@ -222,6 +242,7 @@ class ActionRun:
             self._sent = evidence.sends(self._action, self._suffix)
         else:
             self._sent = evidence.sends_again(self._sent, refused=refused)
+        lock.rings.acts(lock.profile, self._action)
         lock.runs.add(self)
         for run in lock.runs - {self}:
             run._rivals.add(self)
@@ -278,6 +299,8 @@ class ActionRun:
                     return outcome
                 quiet_at = lock.clock() + QUIET_S
                 continue
+            if (outcome := self._took(answer)) is not None:
+                return outcome
             if isinstance(answer, States):
                 if traces.shows_it_begun(answer):
                     traces.accepted = True  # some firmware says no more than this, unless a refusal follows
@@ -285,12 +308,21 @@ class ActionRun:
                 quiet_at = lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
             elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
                 self._is_accepted()
-                quiet_at = max(quiet_at, lock.clock() + QUIET_S)
+                quiet_at = max(quiet_at, lock.clock() + self._patience_s)
             elif isinstance(answer, Status):
                 outcome = await self._completed()
                 if outcome is not None:
                     return outcome
         raise self._still_moving()
+
+    @property
+    def _patience_s(self) -> float:
+        """Seconds to wait for more of an action that the lock has taken."""
+        return QUIET_S
+
+    def _took(self, answer: Message) -> Outcome | None:
+        """Return the outcome if this word of the lock is the last that it says of the action."""
+        return None
 
     async def _ended_silently(self) -> Outcome | None:
         """Ask for the states; return the outcome if the lock is at rest, None if it is still moving."""

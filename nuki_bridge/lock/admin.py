@@ -71,6 +71,8 @@ class Admin:
         self.pin = lock.pin
         self.edits = 0
         """Grows whenever we may have changed the lock's authorizations."""
+        self.log_is_off = False
+        """The lock has said, with its log, that it writes none."""
         self._entry_s: float | None = None  # what an entry of the last list took
 
     @property
@@ -296,6 +298,8 @@ class Admin:
                     self._entry_s = (lock.clock() - begun) / (len(found) - uncounted)
             elif isinstance(answer, count):
                 begun = lock.clock()
+                if isinstance(answer, LogEntryCount):
+                    self.log_is_off = not answer.logging_enabled
                 wanted = min(answer.count, answer.count if wanted is None else wanted)
                 if not getattr(request, "start", 0):
                     # those of this answer, or all that there are: the sources do not agree

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.lock import state_json
-from nuki_bridge.protocol.codes import Trigger, name_of
+from nuki_bridge.protocol.codes import Completion, Trigger, name_of
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.profile import Profile
@@ -20,6 +20,8 @@ def lock_action(profile: Profile, states: States) -> dict[str, Any]:
     """
     by_hand = states.trigger == Trigger.MANUAL and states.last_trigger != Trigger.MANUAL
     action = profile.by_hand.get(states.lock_state) if by_hand else states.last_action
+    if action is not None and profile.rings and _is_undone(profile, action, states):
+        action = None  # nobody did anything
     return {
         "type": "lock_action",
         "action": None if action is None else profile.action_word(action),
@@ -27,6 +29,12 @@ def lock_action(profile: Profile, states: States) -> dict[str, Any]:
         "completion": None if by_hand else state_json.name_or_none(states.last_completion),
         "state": profile.state_word(states.lock_state),
     }
+
+
+def _is_undone(profile: Profile, action: int, states: States) -> bool:
+    """Where the last action led to has ended by itself since, or was made use of."""
+    led_to = action in profile.targets and states.last_completion == Completion.SUCCESS
+    return led_to and not profile.leads_to(action, states)
 
 
 class Events:
@@ -41,6 +49,7 @@ class Events:
         self._rested: States | None = None
         self._moved = False
         self._measured = False
+        self._rang = False
 
     def feed(self, states: States) -> list[dict[str, Any]]:
         """Return the events that a report shows; none for the first one, which only says how things are."""
@@ -48,16 +57,24 @@ class Events:
         events: list[dict[str, Any]] = []
         if states.lock_state in self._profile.measuring:
             self._measured = True
+        elif self._is_ring(states):
+            self._rang = True  # it has an event of its own
         elif states.lock_state in self._profile.under_way:
             self._moved = True
         else:
-            is_news = not self._measured and self._rested is not None and self._is_news(self._rested, states)
+            is_told = self._measured or self._rang
+            is_news = not is_told and self._rested is not None and self._is_news(self._rested, states)
             if self._moved or is_news:
                 events.append(lock_action(self._profile, states))
-            self._rested, self._moved, self._measured = states, False, False
+            self._rested, self._moved, self._measured, self._rang = states, False, False, False
         if before is not None and state_json.door_word(before) != state_json.door_word(states):
             events.append({"type": "door", "door": state_json.door_word(states)})
         return events
+
+    def _is_ring(self, states: States) -> bool:
+        """The door opens because the bell rang: nobody has asked for it."""
+        profile = self._profile
+        return profile.rings and states.lock_state in profile.opening and states.trigger == Trigger.MANUAL
 
     def _is_news(self, before: States, states: States) -> bool:
         if _who(before) != _who(states):

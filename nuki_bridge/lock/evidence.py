@@ -100,7 +100,7 @@ class Evidence:
 
     def __init__(self, lock: LoggingLock, pin: KnownPin) -> None:
         self._lock = lock
-        self._pin = pin
+        self._pin = self.pin = pin
         self._mark: LogEntry | None = None
         self._is_fresh = False  # nothing of ours was sent since the mark was read whose entry is not below it
         self._last: Sent | None = None
@@ -122,6 +122,12 @@ class Evidence:
     def over(self) -> None:
         """Note that the last action has ended."""
         self._over_at = self._lock.clock()
+
+    def owed_s(self) -> float | None:
+        """Return the seconds after which reading the log gives a mark for the next action, None if there is one, or
+        nothing to wait for."""
+        left_s = self._over_at + ACCOUNTED_S - self._lock.clock()
+        return None if self._is_fresh or self._last is None or left_s <= 0 else left_s
 
     def read(self, entries: Sequence[LogEntry]) -> None:
         """Take the newest entries of the log, read while nothing of ours was on its way."""
@@ -157,7 +163,9 @@ class Evidence:
     # -- the proof ----------------------------------------------------------------------------------------------------
 
     def may_tell(self, sent: Sent) -> bool:
-        """Return whether the log can be asked, with a PIN that the lock has accepted."""
+        """Return whether the log can be asked, with a PIN that the lock has accepted, and tells of such an action."""
+        if sent.action in self._lock.profile.unlogged:
+            return False
         return sent.mark is not None and self._pin.is_usable and self._pin.is_proven
 
     async def find(self, sent: Sent) -> Finding | None:

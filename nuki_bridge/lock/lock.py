@@ -28,6 +28,8 @@ from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.retry import SEEN_FOR_S
+from nuki_bridge.lock.rings import SILENT_S, Rang, Rings, echo_s
+from nuki_bridge.lock.short_link import ShortLinkRun
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.lock.turn import Rank, with_challenge
 from nuki_bridge.protocol.advertisement import Sighting
@@ -46,6 +48,8 @@ LINGER_S = 2.0
 """Seconds after the last message for which a link on demand is kept."""
 BEACONS_WHILE_LINKED_S = 10.0
 """Seconds without a beacon on a held link that show that the lock does not advertise while connected."""
+DEAF_S = 4.0
+"""Seconds that an answer may take of a device whose link goes deaf after an action; it answers well below one."""
 FAULT_RETRY_S = 45.0
 """Seconds before a lock that does not accept us is tried again: it is back a minute after somebody has mended that."""
 LOST_PAIRING = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED})
@@ -68,7 +72,9 @@ class Lock(Line):
     """One paired lock.
 
     `clock` gives seconds and counts through suspend; `now` is the wall clock.  `on_states(lock, before, now)` is called
-    for each report of the lock, `on_change(lock)` when something else worth publishing changed, `on_link` when the link
+    for each report of the lock, `on_change(lock)` when something else worth publishing changed, `on_ring(lock, rang)`
+    after each reading that a doorbell's beacon has called for, and when it is seen to open the door: `rang` is the ring
+    that the states tell of, None if they tell of none, and the log may have one.  `on_link` is called when the link
     came or went, `on_paired` when the lock has shown its Nuki ID or another family: `paired` has it then.
     `states_every_s` is how often the states are read at least, None for as often as the lock seems to need it.  `name`
     is what it is called where that is not the name in `paired`.  `pin` is what is known of its security PIN; by default
@@ -86,6 +92,7 @@ class Lock(Line):
         now: Callable[[], datetime],
         on_states: Callable[[Lock, States | None, States], None],
         on_change: Callable[[Lock], None],
+        on_ring: Callable[[Lock, Rang | None], None] = lambda lock, rang: None,
         on_link: Callable[[], None] = lambda: None,
         on_paired: Callable[[], None] = lambda: None,
         name: str | None = None,
@@ -112,6 +119,7 @@ class Lock(Line):
         self._now = now
         self._on_states = on_states
         self._tell = on_change
+        self._on_ring = on_ring
         self._advanced = reading.AdvancedReading(self.exchange, self.name, self.profile)
         self._needed_until = -math.inf  # on `clock`
         self._in_use = InUse()
@@ -121,6 +129,11 @@ class Lock(Line):
         """What is known of its security PIN."""
         self.evidence = Evidence(self, self.pin)
         """Its log, as far as it proves something."""
+        self.rings = Rings(self.clock, lambda: echo_s(self.advanced_config))
+        """Its doorbell, by its reports."""
+        if self.profile.deaf_after_action:
+            self.exchange.reply_timeout_s = DEAF_S
+        self._called_in_time = False  # the beacon's bit rose while it was heard all the time
         self._beacon_at = -math.inf  # heard on the present link
         self._challenged_at = -math.inf  # when the challenge in hand came
         self._due = Timetable(self.profile, clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
@@ -135,13 +148,21 @@ class Lock(Line):
     def sighted(self, sighting: Sighting) -> None:
         """Note an advertisement of this lock."""
         now = self.clock()
+        silent_s = now - self._retry.heard_at
         if self._retry.heard(now):
             self._wake.set()
         if self._due.beacon(sighting.state_changed, now):
+            self._called_in_time = silent_s <= SILENT_S
             self._wake.set()
         if sighting.state_changed is not None:
             self._beacon_at = now
         self._report_reachable()
+
+    def device_time(self) -> datetime | None:
+        """Return what its clock shows now, in UTC, as far as that is known from its last report."""
+        if self.states is None or self.states.current_time is None or self.updated is None:
+            return None
+        return self.states.current_time + (self._now() - self.updated)
 
     def _changed(self) -> None:
         self._tell(self)
@@ -160,6 +181,9 @@ class Lock(Line):
         for run in self.runs:
             run.saw(states)
         self._on_states(self, before, states)
+        rang = self.rings.reported(self.profile, before, states) if self.profile.rings else None
+        if rang is not None:
+            self._on_ring(self, rang)
 
     def _note_fault(self, error: LockError) -> None:
         """Remember that the lock does not accept us any more; other refusals are the business of whoever asked."""
@@ -305,11 +329,15 @@ class Lock(Line):
 
     async def read_states(self) -> States:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
-        before = self.states
+        before, called, announced = self.states, self._due.is_called, self._due.is_announced
         states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), States)
         self.fault = None
         self._due.states_read(states, self.clock(), before=before)
         self._worked()
+        if self.profile.rings and (called or announced):
+            known = before if called and self._called_in_time else None
+            self._on_ring(self, self.rings.announced(self.profile, known, states))
+        self.rings.read()
         return states
 
     async def _read_config(self, challenge: Challenges, deadline: float) -> BasicConfig:
@@ -405,16 +433,23 @@ class Lock(Line):
 
         `timeout_s` bounds the sending: what could not be sent by then raises `TimedOut` and is gone.  The outcome may
         take longer, as long as the motor does.  `suffix` (20 bytes) is appended to our name in the lock's log.  With
-        `only_if` the lock is asked for its state first, and `RequestError` raised in another state than those.  Raises
-        `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got lost.
+        `only_if` the lock is asked for its state first, and `RequestError` raised in another state than those; so it is
+        if its wiring does not allow the action.  Raises `LockError` when the lock refused or failed, `NotExecuted` or
+        `OutcomeUnknown` when the answer got lost.
         """
+        self.profile.check_wiring(action, self.config)
         deadline = self.clock() + timeout_s
-        run = ActionRun(self, action, deadline, suffix, only_if)
+        kind = ShortLinkRun if self.profile.deaf_after_action else ActionRun
+        run = kind(self, action, deadline, suffix, only_if)
         try:
             async with self.linked(deadline, skip_gdio=self.fault is None):
                 try:
                     outcome = await run.run()
                 finally:
+                    if run in self.runs:
+                        self.rings.acted(self.profile, action)
+                        if self.profile.deaf_after_action:
+                            await self.exchange.drop()
                     self._due.schedule(self.clock())  # on the same link: asking for the states clears the beacon bit
             return outcome or await run.watch()
         finally:

@@ -24,7 +24,6 @@ from nuki_bridge.errors import (
     TimedOut,
 )
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange
-from nuki_bridge.lock.profile import profile_of
 from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType
 from nuki_bridge.protocol.common import BasicConfig, States
@@ -118,10 +117,7 @@ async def pair(
 
 
 def _check(family: Family, options: PairOptions) -> None:
-    """Raise `RequestError` if a lock of this family cannot be paired with, or not with this PIN."""
-    profile = profile_of(family)
-    if not profile.can_be_paired:
-        raise RequestError("unsupported_device", f"this is {profile.kind}; so far only Smart Locks can be paired")
+    """Raise `RequestError` if a lock of this family cannot be paired with this PIN, or without one."""
     if family is Family.ULTRA and options.pin is None:
         raise RequestError(
             "pin_required", "this lock pairs only with its six-digit security PIN, which is set in the maker's app"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from nuki_bridge.errors import RequestError
 from nuki_bridge.protocol.action_names import (
     LOCK_ACTIONS,
     LOCK_STATES,
@@ -68,6 +69,10 @@ class Profile:
     """It has to be calibrated, or trained, before it can do anything."""
     nowhere: Numbers
     """States of a device that has not got to where an action leads."""
+    idle: int | None = None
+    """The state of a device whose doorbell rings in vain."""
+    armed: Numbers = frozenset()
+    """States in which a ring of the doorbell opens the door."""
     springs_back: frozenset[tuple[int, int]]
     """Pairs of states: the device goes from the first to the second by itself, at the end of an action."""
 
@@ -77,6 +82,8 @@ class Profile:
     """Actions that only lead to a state, and the states; sending one again does no harm."""
     modes: Mapping[int, int] = field(default_factory=dict)
     """Actions that only lead to a Nuki state (the operating mode beside the lock state), and that state."""
+    unlogged: Numbers = frozenset()
+    """Actions of which the log tells nothing: that it has no entry of one proves nothing."""
     waits: Numbers = frozenset()
     """Actions that wait, unlocked, before they lock."""
     opens: Numbers = frozenset()
@@ -108,14 +115,14 @@ class Profile:
 
     kind: str
     """What people call it, with its article."""
-    can_be_paired: bool = True
-    """This program speaks all that it takes to pair with it and to use it."""
     has_advanced_config: bool = True
     """It has an advanced configuration whose layout this program knows."""
     config: type[BasicConfig] = Config
     """The message in which it tells its basic settings."""
     rings: bool = False
-    """It announces that the doorbell was rung."""
+    """It announces that the doorbell was rung.  It takes one link and is not heard while it has that."""
+    deaf_after_action: bool = False
+    """The link over which an action was sent hears nothing more after that; a new one does at once."""
 
     # -- defaults -----------------------------------------------------------------------------------------------------
 
@@ -143,6 +150,11 @@ class Profile:
     def under_way(self) -> Numbers:
         """States in which an action has not come to an end that makes an event."""
         return self.moving | self.waiting
+
+    @property
+    def opening(self) -> Numbers:
+        """States of a door that is about to open, or can be pulled open."""
+        return (self.moving | self.held) - self.measuring
 
     def is_unsettled(self, states: States) -> bool:
         """Return whether the device leaves this state by itself before long."""
@@ -182,6 +194,16 @@ class Profile:
         return (
             named == action or named in self.other_names.get(action, ()) or (action in self.configured and bool(named))
         )
+
+    def check_wiring(self, action: int, config: BasicConfig | None) -> None:
+        """Raises `RequestError` if the device's wiring, as far as it is known, makes the action impossible."""
+        wiring = None if config is None else config.wiring
+        if wiring is not None and action in self.wirings.get(wiring, ()):
+            names = ", ".join(name for name, each in self.names.by_name.items() if each in self.possible(wiring))
+            raise RequestError(
+                "action_not_possible",
+                f"the wiring of this device does not allow {self.action_word(action)}; possible are {names}",
+            )
 
     def possible(self, wiring: int | None) -> Numbers:
         """Return the actions that the device can carry out with this wiring; None: that is not known."""
@@ -267,7 +289,7 @@ SMART_LOCK: Final = Profile(
 OPENER: Final = Profile(
     names=OPENER_ACTIONS,
     states=OPENER_STATES,
-    no_actions=frozenset({OpenerAction.FOB_NO_ACTION, OpenerAction.BUTTON_NO_ACTION}),
+    no_actions=frozenset({OpenerAction.NONE, OpenerAction.FOB_NO_ACTION, OpenerAction.BUTTON_NO_ACTION}),
     moving=frozenset({OpenerState.OPENING, OpenerState.BOOT_RUN}),
     measuring=frozenset({OpenerState.BOOT_RUN}),
     held=frozenset({OpenerState.OPEN}),
@@ -276,6 +298,8 @@ OPENER: Final = Profile(
     undefined=OpenerState.UNDEFINED,
     uncalibrated=OpenerState.UNCALIBRATED,
     nowhere=frozenset({OpenerState.UNDEFINED, OpenerState.UNCALIBRATED, OpenerState.BOOT_RUN}),
+    idle=OpenerState.LOCKED,
+    armed=frozenset({OpenerState.RTO_ACTIVE}),
     springs_back=frozenset({(OpenerState.OPEN, OpenerState.LOCKED), (OpenerState.OPEN, OpenerState.RTO_ACTIVE)}),
     targets={
         OpenerAction.ACTIVATE_RTO: frozenset({OpenerState.RTO_ACTIVE}),
@@ -285,8 +309,21 @@ OPENER: Final = Profile(
         OpenerAction.ACTIVATE_CONTINUOUS_MODE: NukiState.CONTINUOUS_MODE,
         OpenerAction.DEACTIVATE_CONTINUOUS_MODE: NukiState.DOOR_MODE,
     },
+    unlogged=frozenset(
+        {
+            OpenerAction.ACTIVATE_RTO,
+            OpenerAction.DEACTIVATE_RTO,
+            OpenerAction.ACTIVATE_CONTINUOUS_MODE,
+            OpenerAction.DEACTIVATE_CONTINUOUS_MODE,
+            OpenerAction.FOB_ACTION_1,
+            OpenerAction.FOB_ACTION_2,
+            OpenerAction.FOB_ACTION_3,
+        }
+    ),
     opens=frozenset({OpenerAction.OPEN}),
-    sent_once=frozenset({OpenerAction.OPEN}),
+    sent_once=frozenset(
+        {OpenerAction.OPEN, OpenerAction.FOB_ACTION_1, OpenerAction.FOB_ACTION_2, OpenerAction.FOB_ACTION_3}
+    ),
     rests={OpenerAction.OPEN: frozenset({OpenerState.LOCKED, OpenerState.RTO_ACTIVE})},
     leads_to_state={
         OpenerAction.ACTIVATE_RTO: OpenerState.RTO_ACTIVE,
@@ -300,13 +337,12 @@ OPENER: Final = Profile(
         2: frozenset({OpenerAction.OPEN}),
     },
     kind="an Opener",
-    can_be_paired=False,
-    has_advanced_config=False,
     config=OpenerConfig,
     rings=True,
+    deaf_after_action=True,
     connection="on-demand",
 )
-"""A sketch of the Opener (opener.md): its words, states and targets; the device itself cannot be paired yet."""
+"""The Opener, which has a doorbell and an electric strike and sits at an intercom (opener.md)."""
 
 
 def profile_of(family: Family) -> Profile:

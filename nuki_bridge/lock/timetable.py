@@ -22,6 +22,16 @@ REQUERY_S = (5.0, 270.0)
 change."""
 MAX_POLL_S = 30.0
 """Longest interval in seconds between readings of a lock in an unsettled state; it doubles from `POLL_S`."""
+OPEN_POLL_S = (0.5, 10.0)
+"""Interval in seconds between readings of a door that a ring may have opened, and for how long: it is shut again soon,
+and the next ring is announced only when no link is held."""
+BIT_REQUERY_S = 4.0
+"""Seconds after a reading when the next is due if the bit of a doorbell is still set: its link has been dropped and its
+beacon heard by then."""
+BIT_TRIES = 5
+"""Readings of it for one rise of the bit; then the interval grows as that of any lock."""
+UNDEFINED_POLL_S = 60.0
+"""Seconds after which a device with a doorbell that does not know its state is asked again."""
 CONFIG_RETRY_S = 60.0
 """Seconds before a configuration that could not be read, or was another lock's, is read again."""
 ADVANCED_TRIES = 3
@@ -64,6 +74,8 @@ class Timetable:
         self._has_told = False  # of a change
         self._has_missed = False
         self._why = _Why.ASKED
+        self._tries = 0  # readings since the bit rose
+        self._opening_since = math.inf
         self._again_at = math.inf  # what `states_at` was set to only because the bit was still set
         self._requery_s = REQUERY_S[0]
         self._poll_s = POLL_S
@@ -76,7 +88,17 @@ class Timetable:
     @property
     def longest_s(self) -> float:
         """How long the states may stay unread."""
-        return self.every_s or (TOLD_POLL_S if self.bit_tells else SAFETY_POLL_S)
+        return self.every_s or (TOLD_POLL_S if self.bit_tells or self._profile.rings else SAFETY_POLL_S)
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the beacon's bit has risen since the states were read."""
+        return self._why is _Why.BIT
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether the bit was set when it was heard last: something has changed that perhaps nobody has read."""
+        return self._changed
 
     def schedule(self, now: float) -> None:
         """Have the states read at `now`, on account of something that happened."""
@@ -93,7 +115,7 @@ class Timetable:
         """
         rose = changed is True and not self._changed
         if rose:
-            self._requery_s = REQUERY_S[0]
+            self._requery_s, self._tries = REQUERY_S[0], 0
             self.states_at, self._why = now, _Why.BIT
         elif changed is False and self._clears_bit and self.states_at == self._again_at:
             self.states_at = self.read_at + self.longest_s
@@ -111,6 +133,9 @@ class Timetable:
             elif why is _Why.TIME and not self._changed and before.lock_state not in self._profile.unsettled:
                 self._has_missed = True
         self.read_at = now
+        self._tries += 1
+        if self._profile.rings and self._looks_after_ring(states, now):
+            return
         if states.lock_state in self._profile.unsettled:
             self.schedule(now + self._poll_s)
             self._poll_s = min(self._poll_s * 2, MAX_POLL_S)
@@ -121,6 +146,23 @@ class Timetable:
             self._requery_s = min(self._requery_s * 2, REQUERY_S[1])
         else:
             self.states_at = now + self.longest_s
+
+    def _looks_after_ring(self, states: States, now: float) -> bool:
+        """Have the states of a device with a doorbell read soon again, if there is reason; gives whether there is."""
+        is_opening = states.lock_state in self._profile.opening
+        self._opening_since = min(self._opening_since, now) if is_opening else math.inf
+        if is_opening and now < self._opening_since + OPEN_POLL_S[1]:
+            self.schedule(now + OPEN_POLL_S[0])
+            return True
+        if is_opening:
+            return False
+        if self._changed and self._clears_bit and self._tries < BIT_TRIES:
+            self.states_at = self._again_at = now + BIT_REQUERY_S
+            return True
+        if states.lock_state == self._profile.undefined:
+            self.schedule(now + UNDEFINED_POLL_S)
+            return True
+        return False
 
     @property
     def advanced_at(self) -> float:

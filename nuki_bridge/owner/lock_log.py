@@ -19,12 +19,14 @@ from nuki_bridge.errors import LockError, RequestError
 from nuki_bridge.lock import changes, state_json, wall_clock
 from nuki_bridge.lock.background_read import BackgroundRead
 from nuki_bridge.owner import log_entries
+from nuki_bridge.owner.bell import Bell
 from nuki_bridge.owner.log_json import event_of
 from nuki_bridge.protocol.codes import (
     Completion,
     ErrorCode,
     LogType,
 )
+from nuki_bridge.protocol.opener import LOG_TYPE_RING
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
@@ -95,6 +97,8 @@ class LogBook:
         self._late_times = 0
         self._is_silent = False
         self._may_be_cleared = True
+        self.bell = Bell(lock, admin, tell=tell, read_log=self.schedule)
+        """Its doorbell."""
         self._background = BackgroundRead("log", lock, admin, self._catch_up)
         self.run = self._background.run
 
@@ -103,7 +107,7 @@ class LogBook:
         moment = states.current_time or datetime.now(UTC)
         for event in self._reports.feed(states):
             timed = {**event, "time": state_json.lock_time(self._lock)}
-            if self._admin.has_pin and event["type"] == "lock_action":
+            if self._admin.has_pin and event["type"] == "lock_action" and self._is_logged(event):
                 self._waiting.append((moment, timed))
                 del self._waiting[:-MAX_WAITING]
             else:
@@ -111,6 +115,11 @@ class LogBook:
             self._late_times = 0
             self._background.schedule()
         self.wake()
+
+    def _is_logged(self, event: Event) -> bool:
+        """The log has an entry of such an action."""
+        profile, word = self._lock.profile, event["action"]
+        return not profile.unlogged or (word is not None and profile.names.find(word) not in profile.unlogged)
 
     def wake(self) -> None:
         """The lock, the PIN or the broker may be there again."""
@@ -124,7 +133,7 @@ class LogBook:
 
     async def _catch_up(self) -> float:
         """Tell everything that the log has beyond `position`; gives the seconds until the next time."""
-        pause_s = POLL_S if self._lock.connected else POLL_ON_DEMAND_S
+        pause_s = POLL_S if self._lock.is_held else POLL_ON_DEMAND_S
         if not self._listening():
             return pause_s
         try:
@@ -143,7 +152,10 @@ class LogBook:
             if not (isinstance(error, LockError) and error.number == ErrorCode.BUSY):
                 self._give_up_waiting()
             raise
-        return self._when_again(pause_s)
+        again_s = self.bell.again_s()
+        owed_s = None if self._lock.is_held else self._lock.evidence.owed_s()
+        pause_s = self._when_again(pause_s if owed_s is None else owed_s)
+        return pause_s if again_s is None else again_s
 
     def _when_again(self, pause_s: float) -> float:
         if not self._waiting:
@@ -158,9 +170,11 @@ class LogBook:
 
     async def _read(self, *, start: int, count: int, descending: bool) -> list[LogEntry]:
         lock, admin = self._lock, self._admin
-        return await log_entries.read(
+        found = await log_entries.read(
             lock, admin, start=start, count=count, descending=descending, timeout_s=READ_TIMEOUT_S
         )
+        self.bell.look(found)
+        return found
 
     async def _newest(self) -> int:
         newest = await self._read(start=0, count=1, descending=True)
@@ -229,7 +243,7 @@ class LogBook:
         doors = [
             event_of(self._lock.profile, each, UTC, self._users.kind_of)["door"]
             for each in entries
-            if each.kind == LogType.DOOR_SENSOR
+            if each.kind == LogType.DOOR_SENSOR and not self._lock.profile.rings
         ]
         return bool(doors) and (states is None or doors[-1] != state_json.door_word(states))
 
@@ -270,6 +284,9 @@ class LogBook:
         """
         assert self._lock.config is not None
         assert self._lock.states is not None
+        if self._lock.profile.rings and entry.kind == LOG_TYPE_RING:
+            self.bell.heard(entry)
+            return []
         state = state or self._lock.profile.state_word(self._lock.states.lock_state)
         event = event_of(self._lock.profile, entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
         if event["type"] == "lock_action":
@@ -284,6 +301,7 @@ class LogBook:
 
     def _give_up_waiting(self) -> None:
         """Tell what waits for its log entry from the reports alone."""
+        self.bell.give_up()
         waiting, self._waiting = self._waiting, []
         for moment, event in waiting:
             self._tell_early(moment, {**event, "user": None, "source": _source_of_report(event)})

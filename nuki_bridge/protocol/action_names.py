@@ -54,7 +54,7 @@ LOCK_ACTIONS: Final = ActionNames(
 """What a Smart Lock can be asked to do."""
 OPENER_ACTIONS: Final = ActionNames(
     OpenerAction,
-    {OpenerAction.FOB_NO_ACTION, OpenerAction.BUTTON_NO_ACTION},
+    {OpenerAction.NONE, OpenerAction.FOB_NO_ACTION, OpenerAction.BUTTON_NO_ACTION},
     {
         "electric_strike_actuation": OpenerAction.OPEN,
         "activate_cm": OpenerAction.ACTIVATE_CONTINUOUS_MODE,

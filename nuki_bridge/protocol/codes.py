@@ -161,6 +161,7 @@ class OpenerState(enum.IntEnum):
 class OpenerAction(enum.IntEnum):
     """Lock actions of an Opener (opener.md 4): the same byte as `Action`, with other meanings."""
 
+    NONE = 0x00
     ACTIVATE_RTO = 0x01
     DEACTIVATE_RTO = 0x02
     OPEN = 0x03

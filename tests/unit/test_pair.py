@@ -145,14 +145,3 @@ async def test_an_absent_lock_is_not_found() -> None:
 
 def test_the_pin_stays_out_of_the_repr() -> None:
     assert "4711" not in repr(PairOptions(IdType.APP, "x", 1, "4711"))
-
-
-async def test_an_opener_is_refused() -> None:
-    """Its action numbers mean other things: 3 would fire the strike."""
-    rig = Rig()
-    rig.virtual.hold_button()
-    rig.virtual.device.family = Family.OPENER
-    with pytest.raises(RequestError, match="Opener") as refused:
-        await paired_as(rig, Family.OPENER)
-    assert refused.value.code == "unsupported_device"
-    assert len(rig.virtual.authorizations) == 0
