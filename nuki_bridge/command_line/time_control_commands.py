@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "enabled", "time", "action", "weekdays")
-_ACTIONS = ("lock", "full-lock", "unlock", "unlatch", "lock-n-go", "lock-n-go-unlatch")
+_LOCK_ACTIONS = ("lock", "full-lock", "unlock", "unlatch", "lock-n-go", "lock-n-go-unlatch")
+_OPENER_ACTIONS = ("activate-rto", "deactivate-rto", "open", "activate-continuous-mode", "deactivate-continuous-mode")
+_WHICH = f"one of {', '.join(_LOCK_ACTIONS)}; of an Opener {', '.join(_OPENER_ACTIONS)}"
+_ACTIONS = (*_LOCK_ACTIONS, *_OPENER_ACTIONS)
 
 
 def declare(commands: Commands) -> None:
@@ -25,7 +28,7 @@ def declare(commands: Commands) -> None:
     add("list", "the entries, asked of the lock now (default)", list_entries)
     new = add("add", "have the lock do something at a time of day", add_entry)
     new.add_argument("time", metavar="HH:MM", help="in the lock's local time")
-    new.add_argument("action", choices=_ACTIONS, metavar="ACTION", help=f"one of {', '.join(_ACTIONS)}")
+    new.add_argument("action", choices=_ACTIONS, metavar="ACTION", help=_WHICH)
     new.add_argument("--disabled", action="store_true", help="not before it is enabled")
     update = add("update", "change an entry; what is not named stays", update_entry)
     update.add_argument("number", type=int, metavar="ID")

@@ -332,6 +332,15 @@ OPENER: Final = Profile(
     },
     turns={OpenerAction.OPEN: frozenset({OpenerState.OPENING, OpenerState.OPEN})},
     configured=frozenset({OpenerAction.FOB_ACTION_1, OpenerAction.FOB_ACTION_2, OpenerAction.FOB_ACTION_3}),
+    planned=frozenset(
+        {
+            OpenerAction.ACTIVATE_RTO,
+            OpenerAction.DEACTIVATE_RTO,
+            OpenerAction.OPEN,
+            OpenerAction.ACTIVATE_CONTINUOUS_MODE,
+            OpenerAction.DEACTIVATE_CONTINUOUS_MODE,
+        }
+    ),
     wirings={
         0: frozenset({OpenerAction.ACTIVATE_RTO, OpenerAction.DEACTIVATE_RTO}),
         2: frozenset({OpenerAction.OPEN}),

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, member_of, with_schema
+from nuki_bridge.arguments import Arguments, Declaration, entry_id, flag, one_of, with_schema
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
-from nuki_bridge.lock.profile import SMART_LOCK
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK, Profile
 from nuki_bridge.owner import access
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.setting import READ_BACK_S
-from nuki_bridge.protocol.codes import Action, name_of
 from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.time_control import (
     AddTimeControlEntry,
@@ -32,14 +31,21 @@ from nuki_bridge.protocol.time_control import (
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
 
-ACTIONS: Final[Mapping[str, Action]] = {
-    name: action for name, action in SMART_LOCK.names.by_name.items() if action in SMART_LOCK.planned
-}
-"""What a lock can be told to do at a time, by its name."""
+
+def actions_of(profile: Profile) -> dict[str, int]:
+    """Return what a device of this kind can be told to do at a time, by its name."""
+    return {name: action for name, action in profile.names.by_name.items() if action in profile.planned}
 
 
-action: Final = member_of(ACTIONS, {"description": "lock action"}, "PlannedAction")
-"""A lock action by its name."""
+action: Final = with_schema(
+    {
+        "type": "string",
+        "enum": [*actions_of(SMART_LOCK), *actions_of(OPENER)],
+        "description": f"lock action; of an Opener {', '.join(actions_of(OPENER))}",
+    },
+    "PlannedAction",
+)(one_of(*actions_of(SMART_LOCK), *actions_of(OPENER)))
+"""A lock action of any kind of device by its name."""
 
 
 @with_schema(
@@ -61,14 +67,14 @@ async def read(admin: Admin, deadline: float) -> dict[int, TimeControlEntry]:
     return {each.entry_id: each for each in entries}
 
 
-def to_json(entry: TimeControlEntry) -> dict[str, Any]:
-    """Return an entry as JSON; `time` is the lock's local time, no weekdays means every day."""
+def to_json(profile: Profile, entry: TimeControlEntry) -> dict[str, Any]:
+    """Return an entry of such a device as JSON; `time` is its local time, no weekdays means every day."""
     return {
         "id": entry.entry_id,
         "enabled": bool(entry.enabled),
         "weekdays": access.weekdays_to_json(entry.weekdays) or list(access.WEEKDAYS),
         "time": f"{entry.at:%H:%M}" if entry.at else None,
-        "action": name_of(entry.action),
+        "action": profile.action_word(entry.action),
     }
 
 
@@ -78,19 +84,19 @@ def to_json(entry: TimeControlEntry) -> dict[str, Any]:
 async def _list(call: Call) -> Answer:
     """Return all entries, by their IDs."""
     entries = await read(call.admin, call.lock.clock() + call.left_s())
-    return {"data": [to_json(entries[number]) for number in sorted(entries)]}
+    return {"data": [to_json(call.lock.profile, entries[number]) for number in sorted(entries)]}
 
 
 async def _add(call: Call) -> Answer:
     """Return a new entry, enabled as every new one unless `enabled` is false."""
-    _check_allowed(call)
+    action = _planned(call, call.arguments["action"])
     admin = call.admin
     wanted = TimeControlEntry(
         entry_id=0,
         enabled=True,
         weekdays=call.arguments.get("weekdays", 0),
         at=call.arguments["time"],
-        action=call.arguments["action"],
+        action=action,
     )
     request = AddTimeControlEntry(weekdays=wanted.weekdays, at=wanted.at, action=wanted.action)
     async with call.exclusive():
@@ -103,7 +109,7 @@ async def _add(call: Call) -> Answer:
         if not call.arguments.get("enabled", True):
             entry = replace(entry, enabled=False)
             await _write(call, admin, entry)
-    return {"data": to_json(entry)}
+    return {"data": to_json(call.lock.profile, entry)}
 
 
 async def _find_made(call: Call, admin: Admin, known: Mapping[int, TimeControlEntry], wanted: TimeControlEntry) -> int:
@@ -120,7 +126,8 @@ async def _update(call: Call) -> Answer:
     given = {key: call.arguments[key] for key in ("time", "action", "weekdays", "enabled") if key in call.arguments}
     if not given:
         raise RequestError("bad_request", "nothing to change; give time, action, weekdays or enabled")
-    _check_allowed(call)
+    if "action" in given:
+        given["action"] = _planned(call, given["action"])
     admin = call.admin
     async with call.exclusive():
         before = await _find(call, admin)
@@ -134,7 +141,7 @@ async def _update(call: Call) -> Answer:
         if entry.enabled:  # whoever made the entry: it would be carried out on account of this request
             call.check_allowed(entry.action)
         await _write(call, admin, entry)
-    return {"data": to_json(entry)}
+    return {"data": to_json(call.lock.profile, entry)}
 
 
 async def _write(call: Call, admin: Admin, entry: TimeControlEntry) -> None:
@@ -165,9 +172,16 @@ async def _find(call: Call, admin: Admin) -> TimeControlEntry:
     return entries[number]
 
 
-def _check_allowed(call: Call) -> None:
-    if "action" in call.arguments:
-        call.check_allowed(call.arguments["action"])
+def _planned(call: Call, name: str) -> int:
+    """Return the action of this name; raises `RequestError` if the device does not have it, or it is not allowed."""
+    known = actions_of(call.lock.profile)
+    if name not in known:
+        raise RequestError(
+            "unknown_action",
+            f"{call.lock.profile.kind} cannot be told to {name} at a time; allowed are {', '.join(known)}",
+        )
+    call.check_allowed(known[name])
+    return known[name]
 
 
 _ID: Final = entry_id(0xFF)

@@ -159,10 +159,18 @@ def test_what_a_smart_lock_may_be_sent_twice() -> None:
 
 
 def test_the_command_line_asks_for_actions_of_a_smart_lock() -> None:
-    for name in (*guest_commands.ACTIONS, *time_control_commands._ACTIONS):
+    for name in (*guest_commands.ACTIONS, *time_control_commands._LOCK_ACTIONS):
         assert SMART_LOCK.names.find(name) is not None, name
-    planned = {SMART_LOCK.names.find(word) for word in time_control_commands._ACTIONS}
-    assert planned == SMART_LOCK.planned == set(time_control.ACTIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [(SMART_LOCK, time_control_commands._LOCK_ACTIONS), (OPENER, time_control_commands._OPENER_ACTIONS)],
+)
+def test_what_either_can_be_told_to_do_at_a_time(profile: Profile, words: tuple[str, ...]) -> None:
+    planned = {profile.names.find(word) for word in words}
+    assert planned == profile.planned == set(time_control.actions_of(profile).values())
+    assert {word.replace("-", "_") for word in words} == set(time_control.actions_of(profile))
 
 
 # -- of an Opener -----------------------------------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.command_line import time_control_commands
-from nuki_bridge.owner.time_control import ACTIONS
 from nuki_bridge.protocol.codes import Action, Family
 from nuki_bridge.protocol.time_control import (
     AddTimeControlEntry,
@@ -166,7 +164,3 @@ async def test_the_lock_acts_when_the_time_has_come(house: House) -> None:
         await ask(house, "timecontrol/add", time="06:00", action="unlock")
         house.classic.time_has_come(1)
         assert [each.detail for each in house.classic.movements()] == ["unlock: unlocking"]
-
-
-def test_the_command_line_takes_the_same_actions() -> None:
-    assert {each.replace("-", "_") for each in time_control_commands._ACTIONS} == set(ACTIONS)
