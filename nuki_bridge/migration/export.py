@@ -113,6 +113,11 @@ class Fields:
         """Return the same of a field that must be there."""
         return self._need(names)[1]
 
+    def counted(self, *names: str) -> int | None:
+        """Return the number in a field that is a number by its kind, such as a PIN that has lost its leading zeros."""
+        value = next((self._values[name] for name in names if self._values.get(name) not in (None, "")), None)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
     def hex(self, *names: str, size: int) -> bytes:
         """Return the bytes in a field of hex digits."""
         path, digits = self._need(names)

@@ -4,8 +4,9 @@ Read from technyon/nuki_hub at commit 5cbb7e2 (version 9.15): `exportNukiHubJson
 file, src/PreferencesKeys.h has the names of the settings, src/enums/NukiPinState.h what is known of a PIN; and from
 iranl/NukiBleEsp32 at commit e2edfa2: `saveCredentials` in src/NukiBle.cpp stores the address with its most significant
 byte first, the authorization ID as it came, and the shared key.  All settings are text, empty where there is none, but
-for the PINs, which are numbers.  Whether a device was paired as an App is a setting of nuki_hub that can be changed
-afterwards; it is taken as it stands.
+for the PINs, which are numbers.  The keys of a pairing have been the same since July 2024; until commit fd23897 the
+App-ID was left out, and nuki_hub itself sends 0 with its lock actions (src/NukiWrapper.cpp).  Whether a device was
+paired as an App is a setting of nuki_hub that can be changed afterwards; it is taken as it stands.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _pairing(
         address=fields.address(f"bleAddress{kind}"),
         authorization_id=fields.authorization_id(f"authorizationId{kind}"),
         shared_key=fields.hex(_KEYS[kind], size=32),
-        app_id=fields.u32(app_id),
+        app_id=_number(fields, app_id),
         id_type=IdType.APP if as_app else IdType.BRIDGE,
         family=family,
         noun=kind.lower(),

@@ -1,10 +1,11 @@
 """What hass_nuki_bt keeps in Home Assistant, and pyNukiBT's values as somebody has written them down.
 
-Read from ronengr/hass_nuki_bt at commit b8870c3: custom_components/hass_nuki_bt/config_flow.py and const.py say what an
-entry holds, __init__.py how it is read; Home Assistant keeps all entries in .storage/core.config_entries.  And from
+Read from ronengr/hass_nuki_bt at commit b8870c3: custom_components/hass_nuki_bt/config_flow.py and const.py say what
+an entry holds, __init__.py how it is read; Home Assistant keeps all entries in .storage/core.config_entries.  And from
 ronengr/pyNukiBT at commit a33865d: the arguments of `NukiDevice` in pyNukiBT/nuki.py.  Keys and authorization ID are
-hex digits, the latter in the order of its bytes on the wire.  Which kind of device it is neither keeps: pyNukiBT finds
-out when it connects, and so does this program.
+hex digits, the latter in the order of its bytes on the wire.  A PIN is text; until commit 9c58b6f it was a number,
+without its leading zeros and 0 for none.  Which kind of device it is neither keeps: pyNukiBT finds out when it
+connects, and so does this program.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nuki_bridge.errors import RequestError
-from nuki_bridge.migration.export import Export, Fields, FoundPairing, NotTaken
+from nuki_bridge.migration.export import Export, Fields, FoundPairing, NotTaken, pin_of
 from nuki_bridge.protocol.codes import Family, IdType
 
 DOMAIN = "hass_nuki_bt"
@@ -93,6 +94,9 @@ def _id_type(fields: Fields) -> IdType:
 
 
 def _pin(fields: Fields) -> tuple[str | None, str | None]:
+    number = fields.counted(*_PIN)
+    if number is not None and 0 <= number < 10_000:  # as hass_nuki_bt kept it before it knew the Ultra's
+        return pin_of(number, Family.CLASSIC)
     digits = fields.text(*_PIN)
     if digits is None:
         return None, None

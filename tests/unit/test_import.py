@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -132,6 +133,15 @@ def test_ultra_of_nuki_hub_is_an_app_with_its_six_digits(desk: Desk) -> None:
     assert (lock.family, lock.id_type, lock.pin) == (Family.ULTRA, IdType.APP, "001234")
 
 
+def test_an_export_of_nuki_hub_from_2024_has_no_app_id(desk: Desk) -> None:
+    fields = json.loads(other_programs.nuki_hub(OTHER, nukiId=""))
+    for later in ("deviceId", "deviceIdOp", "isUltra", "ultraPinCodeLock", "geminiPin", "geminiena"):
+        del fields[later]
+    desk.take(json.dumps(fields))
+    (lock,) = desk.locks()
+    assert (lock.app_id, lock.family, lock.name) == (0, Family.CLASSIC, "lock_2b3c4d")
+
+
 def test_opener_of_nuki_hub_is_one_beside_its_lock(desk: Desk) -> None:
     report = desk.take(other_programs.nuki_hub(OTHER, OPENER, deviceIdOp="7", openerpin="1", regOpnAsApp="1"))
     opener, lock = sorted(desk.locks(), key=lambda each: each.family.value, reverse=True)
@@ -162,6 +172,12 @@ def test_pin_of_odd_length_is_not_taken_and_said(desk: Desk) -> None:
     report = desk.take(other_programs.hass_nuki_bt(replace(OTHER, pin="12345")))
     assert [each.pin for each in desk.locks()] == [None]
     assert any("neither 4 digits nor 6" in each for each in report["warnings"])
+
+
+@pytest.mark.parametrize(("number", "pin"), [(815, "0815"), (4711, "4711"), (0, None), (123456, "123456"), (-5, None)])
+def test_pin_that_was_kept_as_a_number_gets_its_zeros_back(desk: Desk, number: int, pin: str | None) -> None:
+    desk.take(other_programs.hass_nuki_bt(OTHER).replace('"pin": "0815"', f'"pin": {number}'))
+    assert [each.pin for each in desk.locks()] == [pin]
 
 
 def test_what_is_not_taken_is_said_by_field(desk: Desk) -> None:

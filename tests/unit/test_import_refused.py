@@ -71,7 +71,7 @@ def test_no_key_and_no_pin_is_shown(desk: Desk, program: str) -> None:
 
 
 FIELDS = {
-    "nuki_hub": ("bleAddressLock", "secretKeyKLock", "authorizationIdLock", "deviceId"),
+    "nuki_hub": ("bleAddressLock", "secretKeyKLock", "authorizationIdLock"),
     "hass_nuki_bt": ("device_address", "auth_id", "device_public_key", "public_key", "private_key", "app_id"),
     "pyNukiBT": ("address", "nuki_public_key", "bridge_public_key", "bridge_private_key", "app_id"),
     "RaspiNukiBridge": ("address", "auth_id", "nuki_public_key", "bridge_public_key", "bridge_private_key", "app_id"),
