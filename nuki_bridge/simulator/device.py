@@ -23,6 +23,7 @@ from nuki_bridge.protocol.codes import (
     Family,
     IdType,
     LogType,
+    name_of,
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator.authorizations import Authorizations, StoredEntry
@@ -106,6 +107,10 @@ class Device:
     def _first_settings(self) -> DeviceSettings:
         """Return the settings of a factory-new device."""
         raise NotImplementedError
+
+    def action_name(self, number: int) -> str:
+        """Return the name of a lock action, for the audit trail."""
+        return name_of(number)
 
     def door_sensor(self) -> tuple[bool, bool]:
         """Return whether there is a door sensor, and whether the log keeps what it sees."""

@@ -11,7 +11,7 @@ from typing import Any
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.advanced_config import SetAdvancedConfig
 from nuki_bridge.protocol.authorizations import RequestAuthorizationEntries
-from nuki_bridge.protocol.codes import Command, ErrorCode, Family, name_of
+from nuki_bridge.protocol.codes import Command, ErrorCode, Family
 from nuki_bridge.protocol.messages import LockAction, SimpleLockAction
 from nuki_bridge.protocol.opener_advanced_config import SetOpenerAdvancedConfigA
 from nuki_bridge.protocol.wire import Message, decode
@@ -81,7 +81,7 @@ def handle(request: ClientRequest, payload: bytes) -> None:
     if isinstance(message, LockAction | SimpleLockAction):
         suffix = f", for {message.name_suffix}" if message.name_suffix else ""
         request.suffix = message.name_suffix
-        request.note("action_received", name_of(message.action) + suffix)
+        request.note("action_received", device.action_name(message.action) + suffix)
     if not authorization.enabled:
         raise Refused(ErrorCode.DISABLED)
     if hasattr(message, "nonce"):

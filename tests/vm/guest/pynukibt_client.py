@@ -71,9 +71,12 @@ async def battery(device: NukiDevice) -> Any:
         )
 
 
-async def act(device: NukiDevice, action: str) -> Any:
-    """A lock action by pyNukiBT's name for it, until Status COMPLETED.  Gives that status and the state reported."""
-    done = await device.lock_action(getattr(device._const.LockAction, action), wait_for_completed=True)
+async def act(device: NukiDevice, action: str, wait: bool = True) -> Any:
+    """A lock action by pyNukiBT's name for it, until Status COMPLETED, or the first Status if it shall not `wait`.
+
+    Gives that status and the state reported.  pyNukiBT loses a COMPLETED that follows at once.
+    """
+    done = await device.lock_action(getattr(device._const.LockAction, action), wait_for_completed=wait)
     return {"status": done.status, "lock_state": device.last_state["lock_state"]}
 
 
@@ -82,12 +85,17 @@ async def verify_pin(device: NukiDevice, pin: int) -> Any:
     return await device.verify_security_pin(pin)
 
 
+async def log(device: NukiDevice, pin: int, count: int) -> Any:
+    """The newest entries of the log, the newest first."""
+    return await device.request_log_entries(pin, count=count)
+
+
 async def leave(device: NukiDevice) -> Any:
     """End the link."""
     await device.disconnect()
 
 
-DO = {function.__name__: function for function in (hear, pair, states, config, battery, act, verify_pin, leave)}
+DO = {function.__name__: function for function in (hear, pair, states, config, battery, act, verify_pin, log, leave)}
 
 
 def plain(value: Any) -> Any:

@@ -5,13 +5,9 @@ What our own client and our lock misunderstand in the same way, this would show.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,12 +20,11 @@ from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.radio.air import Air
 from tests.vm.guest import stack
+from tests.vm.guest.independent import an_independent_client, is_now
 from tests.vm.guest.world import trail
 
 pytestmark = pytest.mark.real_time
 
-PYTHON = Path(__file__).resolve().parents[3] / ".venv-pynukibt" / "bin" / "python"
-SCRIPT = Path(__file__).with_name("pynukibt_client.py")
 ADDRESS = "54:D2:72:2B:3C:4D"
 NUKI_ID = 0x1A2B3C4D
 SAME_IN_BOTH = (
@@ -37,53 +32,6 @@ SAME_IN_BOTH = (
     *("fob_action_1", "fob_action_2", "fob_action_3", "single_lock", "has_keypad", "homekit_status", "capabilities"),
 )
 """Settings that pyNukiBT gives the same name, as plain numbers."""
-
-
-class Independent:
-    """The other client's process."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """One request; returns the answer as it came."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
-        async with asyncio.timeout(90):
-            line = await self.process.stdout.readline()
-        assert line, f"pyNukiBT ended during {do!r}, see its log in $VM_RESULTS"
-        answer = json.loads(line)
-        assert isinstance(answer, dict)
-        return answer
-
-    async def get(self, do: str, **arguments: Any) -> Any:
-        """One request that must succeed; returns what came of it."""
-        answer = await self.ask(do, **arguments)
-        assert "ok" in answer, (do, answer)
-        return answer["ok"]
-
-
-@asynccontextmanager
-async def an_independent_client(name: str) -> AsyncIterator[Independent]:
-    assert PYTHON.exists(), f"{PYTHON} is missing; `make deps` makes it"
-    with (Path(os.environ["VM_RESULTS"]) / f"pynukibt-{name}.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(PYTHON, "-I", SCRIPT, ADDRESS),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
-    try:
-        yield Independent(process)
-        assert process.stdin is not None
-        process.stdin.close()
-        async with asyncio.timeout(30):
-            assert await process.wait() == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 @asynccontextmanager
@@ -139,24 +87,19 @@ def states_of(lock: VirtualLock) -> dict[str, Any]:
         "door_sensor_state": "DOOR_OPENED",
         "nightmode_active": 0,
         "accessory_battery_state": 0,
-        "remote_access_status": 0 if modern else None,
-        "ble_strength": 0 if modern else None,
+        "remote_access_status": 0x0D if modern else None,
+        "ble_strength": 1 if modern else None,
         "wifi_strength": -47 if modern else None,
         "wifi_status": 0xEF if modern else None,
-        "mqtt_status": 0 if modern else None,
+        "mqtt_status": 3 if modern else None,
         "thread_status": 0 if modern else None,
         "battery": {"percent": lock.battery_percent, "critical": False},
     }
 
 
-def is_now(moment: str) -> bool:
-    """The other client read the lock's clock, which shows UTC."""
-    return abs((datetime.fromisoformat(moment).replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()) < 60
-
-
 @pytest.mark.parametrize(("family", "pin"), [(Family.CLASSIC, 1234), (Family.ULTRA, 123456)], ids=["classic", "ultra"])
 async def test_an_independent_client_pairs_reads_acts_and_hears_the_beacon(family: Family, pin: int) -> None:
-    async with a_lock(family, pin) as lock, an_independent_client(family.value) as client:
+    async with a_lock(family, pin) as lock, an_independent_client(family.value, ADDRESS) as client:
         pairing = {"pin": pin} if family is Family.ULTRA else {}
         assert await client.get("hear") == {"poll_needed": True, "rssi": -60}
         assert await client.ask("pair", **pairing) == {"error": "P_ERROR_NOT_PAIRING"}

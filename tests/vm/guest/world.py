@@ -11,6 +11,7 @@ from typing import Any
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 from tests.integration.broker import Broker
 from tests.radio.air import Air
 from tests.radio.medium import DuplicateFilter
@@ -79,6 +80,6 @@ async def a_world(
         await stack.wait_gone()
 
 
-def trail(lock: VirtualLock, *kinds: str) -> list[tuple[str, int | None, str | None]]:
+def trail(lock: VirtualDevice, *kinds: str) -> list[tuple[str, int | None, str | None]]:
     """What the lock noted down: kind, authorization ID and detail of each entry."""
     return [(entry.what, entry.authorization_id, entry.detail) for entry in lock.audit if entry.what in kinds]
