@@ -18,6 +18,7 @@ from nuki_bridge.protocol.codes import (
     IdType,
     LockState,
     NukiState,
+    OpenerAction,
     StatusCode,
     Trigger,
 )
@@ -28,6 +29,7 @@ from nuki_bridge.protocol.wire import (
     ChallengedRequest,
     Message,
     OwnerRequest,
+    action8,
     date_time,
     enum8,
     enum16,
@@ -215,7 +217,7 @@ class KeyturnerStates(States):
 class LockAction(ChallengedRequest):
     """CL: turn the motor (38 bytes, 58 with suffix).  Flags: bit 0 auto unlock, bit 1 force."""
 
-    action: Action | int = wire(enum8(Action))
+    action: Action | OpenerAction | int = wire(action8)
     app_id: int = wire(u32)
     flags: int = wire(u8)
     name_suffix: str | None = wire(text(SUFFIX_SIZE), default=None)
@@ -225,7 +227,7 @@ class LockAction(ChallengedRequest):
 class SimpleLockAction(ChallengedRequest):
     """CL: lock or unlock, nothing else (33 bytes, 53 with suffix)."""
 
-    action: Action | int = wire(enum8(Action))
+    action: Action | OpenerAction | int = wire(action8)
     name_suffix: str | None = wire(text(SUFFIX_SIZE), default=None)
 
 
@@ -260,7 +262,7 @@ class BatteryReport(Message):
     drain_mws: int = wire(u16)
     voltage_mv: int = wire(u16)
     critical: bool = wire(flag)
-    last_action: Action | int | None = wire(enum8(Action), default=None)
+    last_action: Action | OpenerAction | int | None = wire(action8, default=None)
     start_voltage_mv: int | None = wire(u16, default=None)
     lowest_voltage_mv: int | None = wire(u16, default=None)
     lock_distance_deg: int | None = wire(u16, default=None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import time
 
-from nuki_bridge.protocol.codes import Action, Command
-from nuki_bridge.protocol.wire import Message, NoTime, OwnerRequest, enum8, kept_flag, message, time_of_day, u8, wire
+from nuki_bridge.protocol.codes import Action, Command, OpenerAction
+from nuki_bridge.protocol.wire import Message, NoTime, OwnerRequest, action8, kept_flag, message, time_of_day, u8, wire
 
 
 @message(Command.REQUEST_TIME_CONTROL_ENTRIES)
@@ -28,7 +28,7 @@ class TimeControlEntry(Message):
     enabled: bool = wire(kept_flag)
     weekdays: int = wire(u8)
     at: time | NoTime = wire(time_of_day)
-    action: Action | int = wire(enum8(Action))
+    action: Action | OpenerAction | int = wire(action8)
 
 
 @message(Command.ADD_TIME_CONTROL_ENTRY)
@@ -37,7 +37,7 @@ class AddTimeControlEntry(OwnerRequest):
 
     weekdays: int = wire(u8)
     at: time | NoTime = wire(time_of_day)
-    action: Action | int = wire(enum8(Action))
+    action: Action | OpenerAction | int = wire(action8)
 
 
 @message(Command.TIME_CONTROL_ENTRY_ID)
@@ -55,7 +55,7 @@ class UpdateTimeControlEntry(OwnerRequest):
     enabled: bool = wire(kept_flag)
     weekdays: int = wire(u8)
     at: time | NoTime = wire(time_of_day)
-    action: Action | int = wire(enum8(Action))
+    action: Action | OpenerAction | int = wire(action8)
 
 
 @message(Command.REMOVE_TIME_CONTROL_ENTRY)

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 from nuki_bridge.errors import BadFrame
-from nuki_bridge.protocol.codes import Command, Family, open_enum
+from nuki_bridge.protocol.codes import Action, Command, Family, OpenerAction, open_enum
 
 NONCE_SIZE = 32
 """Bytes of a challenge."""
@@ -28,11 +28,19 @@ NONCE_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class FieldKind:
-    """How one field looks on the wire; `size` is in bytes, and only a security PIN's depends on the family."""
+    """How one field looks on the wire; `size` is in bytes, and only a security PIN's depends on the family.
+
+    `unpack_opener` reads it where an Opener means something else by it.
+    """
 
     size: Callable[[Family], int]
     pack: Callable[[Any, Family], bytes]
     unpack: Callable[[bytes], Any]
+    unpack_opener: Callable[[bytes], Any] | None = None
+
+    def reader(self, family: Family) -> Callable[[bytes], Any]:
+        """Return what reads it in a message of this family."""
+        return self.unpack_opener if family is Family.OPENER and self.unpack_opener is not None else self.unpack
 
 
 def _fixed(size: int, pack: Callable[[Any], bytes], unpack: Callable[[bytes], Any]) -> FieldKind:
@@ -86,6 +94,15 @@ switch = _fixed(
 def enum8(members: type[enum.IntEnum]) -> FieldKind:
     """One byte naming a member of `members`; an unknown number stays a number."""
     return _fixed(1, lambda value: bytes([value]), lambda data: open_enum(members, data[0]))
+
+
+action8 = FieldKind(
+    lambda family: 1,
+    lambda value, family: bytes([value]),
+    lambda data: open_enum(Action, data[0]),
+    lambda data: open_enum(OpenerAction, data[0]),
+)
+"""One byte naming a lock action, of an Opener one of its own; an unknown number stays a number."""
 
 
 def enum16(members: type[enum.IntEnum]) -> FieldKind:
@@ -354,5 +371,5 @@ def decode(command: int, payload: bytes, family: Family) -> Message:
 @cache
 def _plan(cls: type[Message], family: Family) -> tuple[int, tuple[tuple[str, int, Callable[[bytes], Any], bool], ...]]:
     """How to decode a known message: size of its required fields; name, size and reader of each, and if it may lack."""
-    fields = tuple((name, kind.size(family), kind.unpack, optional) for name, kind, optional in cls.layout)
+    fields = tuple((name, kind.size(family), kind.reader(family), optional) for name, kind, optional in cls.layout)
     return sum(size for _, size, _, optional in fields if not optional), fields

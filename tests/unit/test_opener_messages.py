@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.codes import (
+    Action,
     Command,
     Completion,
     DoorState,
@@ -160,6 +161,20 @@ def test_set_calibrated_is_asked_like_a_calibration() -> None:
     request = RequestCalibration(nonce=NONCE, security_pin=9999)
     assert encode(request, Family.OPENER) == NONCE + bytes.fromhex("0f27")
     assert request.command == 0x001A
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "name"),
+    [
+        (Command.LOCK_ACTION, "030100000000" + NONCE.hex(), "action"),
+        (Command.BATTERY_REPORT, "000088130103", "last_action"),
+        (Command.TIME_CONTROL_ENTRY, "010100060003", "action"),
+    ],
+)
+def test_an_action_is_one_of_the_openers_own(command: int, payload: str, name: str) -> None:
+    action = getattr(decode(command, bytes.fromhex(payload), Family.OPENER), name)
+    assert action is OpenerAction.OPEN
+    assert getattr(decode(command, bytes.fromhex(payload), Family.CLASSIC), name) is Action.UNLATCH
 
 
 # -- configuration ----------------------------------------------------------------------------------------------------
