@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -78,6 +78,7 @@ class BluezLink:
         self._family: Family | None = None
         self._characteristics: dict[Channel, Any] = {}
         self._gdio_subscribed = False
+        self._services: Mapping[str, Sequence[str]] = {}
         self._stage: Literal["waiting", "looking", "connecting"] = "waiting"
         self._given_up_at: float | None = None
         self._stale = False  # BlueZ is to forget the device before the next attempt
@@ -103,6 +104,11 @@ class BluezLink:
     def gdio_subscribed(self) -> bool:
         """The link is up and what comes on GDIO arrives, as far as the lock has it."""
         return self.connected and self._gdio_subscribed
+
+    @property
+    def services(self) -> Mapping[str, Sequence[str]]:
+        """The GATT table found at the last `connect`; see `link.Link`."""
+        return self._services
 
     async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Connect, discover and enable indications; one attempt, see `link.Link`."""
@@ -165,6 +171,10 @@ class BluezLink:
     async def _subscribe(self, client: BleakClient, pairing: bool, skip_gdio: bool) -> None:
         """Tell the family and the channels from the characteristics, and enable indications."""
         found = {one.uuid: one for service in client.services for one in service.characteristics}
+        self._services = {
+            service.uuid: [f"{one.uuid} {' '.join(sorted(one.properties))}" for one in service.characteristics]
+            for service in client.services
+        }
         self._family = next((family for uuid, family in _FAMILIES.items() if uuid in found), self._family)
         self._characteristics = {
             channel: next((found[uuid] for uuid in uuids if uuid in found), None)

@@ -7,7 +7,7 @@ a `Link` is one GATT connection to one lock, used again after every disconnect. 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -56,6 +56,11 @@ class Link(Protocol):
     @property
     def gdio_subscribed(self) -> bool:
         """The link is up and what comes on GDIO arrives, as far as the lock has it."""
+
+    @property
+    def services(self) -> Mapping[str, Sequence[str]]:
+        """UUIDs of the services found at the last `connect`, each with those of its characteristics and what they can
+        do; empty where nobody looked for any."""
 
     async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Connect, discover and enable indications, all within `timeout_s`.

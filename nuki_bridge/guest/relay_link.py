@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +137,11 @@ class RelayLink:
     def gdio_subscribed(self) -> bool:
         """A session has begun: the bridge hands on every error of the lock."""
         return self.connected
+
+    @property
+    def services(self) -> Mapping[str, Sequence[str]]:
+        """Nothing: the relay shows no GATT."""
+        return {}
 
     async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Begin a session, which nobody else hears of before the first `write`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from nuki_bridge.bluetooth.link import Channel, OnData, RadioStatus
@@ -87,6 +87,11 @@ class VirtualLink:
     def gdio_subscribed(self) -> bool:
         """The link is up and subscribed to GDIO."""
         return self.connected and Channel.GDIO in self._channels
+
+    @property
+    def services(self) -> Mapping[str, Sequence[str]]:
+        """Nothing: this link knows no GATT."""
+        return {}
 
     async def connect(self, timeout_s: float, *, pairing: bool = False, skip_gdio: bool = False) -> None:
         """Connect to the lock if it advertises within `timeout_s`; see `Link.connect`."""

@@ -67,6 +67,16 @@ async def test_scans_connects_writes_and_gets_indications() -> None:
         await r.works()
 
 
+async def test_a_link_tells_the_services_that_were_found() -> None:
+    async with rig() as r:
+        assert r.link.services == {}
+        await r.connected()
+        assert r.link.services.keys() == classic_services().keys()
+        [gdio, usdio] = sorted(r.link.services[codes.KEYTURNER_SERVICE])
+        assert (gdio.split()[0], usdio.split()[0]) == (codes.KEYTURNER_GDIO, codes.KEYTURNER_USDIO)
+        assert {"indicate", "write"} <= set(usdio.split())
+
+
 async def test_in_a_hurry_the_plain_errors_are_subscribed_to_later() -> None:
     async with rig() as r:
         await r.seen()
