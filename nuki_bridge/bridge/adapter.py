@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ class Adapter:
         self._on_sighting = on_sighting
         self._on_status = on_status
         self._task: asyncio.Task[None] | None = None
+        self._overhearing: list[Callable[[Sighting], None]] = []
 
     async def run(self) -> None:
         """Run the radio, and after `use` the other one, until cancelled."""
@@ -66,8 +67,19 @@ class Adapter:
             raise AdapterUnavailable(status.reason or "Bluetooth cannot be used")
         return self.radio.look_around()
 
+    @contextmanager
+    def overheard(self, tell: Callable[[Sighting], None]) -> Iterator[None]:
+        """Tell each advertisement during a block."""
+        self._overhearing.append(tell)
+        try:
+            yield
+        finally:
+            self._overhearing.remove(tell)
+
     def _sighted(self, sighting: Sighting) -> None:
         self.nearby.hear(sighting)
+        for tell in self._overhearing:
+            tell(sighting)
         self._on_sighting(sighting)
 
     def _changed(self, status: RadioStatus) -> None:

@@ -27,6 +27,7 @@ from nuki_bridge.bridge.requests import carried_out_by
 from nuki_bridge.bridge.running_lock import Common
 from nuki_bridge.bridge.running_locks import RunningLocks
 from nuki_bridge.bridge.tasks import Tasks
+from nuki_bridge.bridge.trace_commands import TraceCommands
 from nuki_bridge.config import DiscoverySettings, Settings
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
@@ -82,9 +83,11 @@ class Bridge:
         self._info = Info(self.members, self._adapter, self.publisher, ports.protocol)
         self._tasks = Tasks()
         self._running = RunningLocks(self.members, common, self._adapter, self._info, self._tasks)
+        traces = TraceCommands(self.members, self._adapter, ports)
         requests = carried_out_by(
-            PairingCommands(self.members, self._running, self._adapter, self._info, common),
+            PairingCommands(self.members, self._running, self._adapter, self._info, common, traces.handshake),
             BridgeCommands(self.members, self._adapter, ports),
+            traces,
             LockCommands(self.publisher.lock),
             invite_commands,
         )

@@ -19,6 +19,7 @@ from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.running_lock import Common, configured_pin
 from nuki_bridge.bridge.running_locks import RunningLocks
 from nuki_bridge.errors import RequestError
+from nuki_bridge.lock.exchange import Tap
 from nuki_bridge.lock_name import lock_name_mistake, slug
 from nuki_bridge.owner.call import Answer
 from nuki_bridge.owner.pin import pin_to_use, stored_pin
@@ -42,6 +43,8 @@ class PairingCommands:
     adapter: Adapter
     info: Info
     common: Common
+    tap: Callable[[str, Family], Tap | None]
+    """Gives what looks on while a device is paired."""
 
     async def scan(self, request: Request) -> Answer:
         """The Nuki devices that are heard within the time, and those that a link is held to; the strongest first."""
@@ -171,6 +174,7 @@ class PairingCommands:
                 timeout_s=HANDSHAKE_S,
                 clock=self.common.ports.clock,
                 now=self.common.ports.now,
+                tap=self.tap(heard.address, heard.pairing or Family.CLASSIC),
                 nuki_id=nuki_id,
                 keep=keep,
             )

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from nuki_bridge.arguments import Declaration
-from nuki_bridge.bridge import bridge_commands, lock_commands, pairing_commands
+from nuki_bridge.bridge import bridge_commands, lock_commands, pairing_commands, trace_commands
 from nuki_bridge.owner import (
     clock,
     keypad,
@@ -27,6 +27,7 @@ Table = Mapping[str, Declaration[Any]]
 _BRIDGE: Final[tuple[tuple[Table, type | None], ...]] = (
     (pairing_commands.REQUESTS, pairing_commands.PairingCommands),
     (bridge_commands.REQUESTS, bridge_commands.BridgeCommands),
+    (trace_commands.REQUESTS, trace_commands.TraceCommands),
 )
 _LOCK: Final[tuple[tuple[Table, type | None], ...]] = (
     (lock_commands.REQUESTS, lock_commands.LockCommands),

@@ -31,6 +31,7 @@ from nuki_bridge.command_line import (
     pairing_commands,
     pin_commands,
     time_control_commands,
+    trace_commands,
     user_commands,
     web_commands,
 )
@@ -60,6 +61,7 @@ TALKING = (
     keypad_commands,
     time_control_commands,
     maintenance_commands,
+    trace_commands,
 )
 """Modules of commands that talk to the running daemon, in the order of `--help`."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
@@ -57,6 +57,22 @@ class Guests(Protocol):
         """Take note that the link is down."""
 
 
+class Tap(Protocol):
+    """Whoever looks on while messages are exchanged (`lock/trace.py`)."""
+
+    def message(self, command: int, payload: bytes, frame_size: int, *, sent: bool) -> None:
+        """Take note of one message of ours, in the clear."""
+
+    def frame(self, what: str, frame_size: int, *, sent: bool) -> None:
+        """Take note of a frame that is not ours, or cannot be read."""
+
+    def link(self, *, up: bool) -> None:
+        """Take note that the link came or went."""
+
+    def services(self, services: Mapping[str, Sequence[str]]) -> None:
+        """Take note of the GATT table of a device that is not paired yet."""
+
+
 class Exchange:
     """The conversation with one lock.  Every method is called by one task at a time (see `Lock`)."""
 
@@ -78,6 +94,7 @@ class Exchange:
         self.last_message_at = clock()
         """When the lock and we last exchanged anything, on `clock`."""
         self._guests: Guests | None = None
+        self._tap: Tap | None = None
         self.reply_timeout_s = REPLY_TIMEOUT_S
         """How long one answer may take; more where others stand between us and the lock."""
         self.heartbeat = heartbeat or Heartbeat()
@@ -104,6 +121,15 @@ class Exchange:
         finally:
             self._guests = None
 
+    @contextmanager
+    def traced(self, tap: Tap) -> Iterator[None]:
+        """Let `tap` look on during a block."""
+        self._tap = tap
+        try:
+            yield
+        finally:
+            self._tap = None
+
     # -- the link -----------------------------------------------------------------------------------------------------
 
     async def connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, skip_gdio: bool = False) -> None:
@@ -116,6 +142,8 @@ class Exchange:
         self._shared = False
         self.heartbeat.step(CONNECT_TIMEOUT_S + DROP_TIMEOUT_S, "connecting")
         await self.link.connect(min(timeout_s, CONNECT_TIMEOUT_S), skip_gdio=skip_gdio)
+        if self._tap is not None:
+            self._tap.link(up=True)
         self.last_message_at = self._clock()
 
     async def subscribe_gdio(self) -> None:
@@ -142,6 +170,8 @@ class Exchange:
 
     def _on_disconnect(self) -> None:
         self._forget()
+        if self._tap is not None:
+            self._tap.link(up=False)
         self._inbox.put_nowait(Disconnected("the lock dropped the Bluetooth link"))
         if self._guests is not None:
             self._guests.link_lost()
@@ -159,6 +189,8 @@ class Exchange:
 
     def _on_frame(self, frame: bytes) -> None:
         plain = len(frame) == PLAIN_ERROR_SIZE
+        if self._tap is not None:
+            self._show(frame, self._tap, sent=False)
         if plain and (self._shared or self._answered):
             self.in_doubt |= not self._answered
             if self._guests is None or not self._guests.take(frame):
@@ -187,6 +219,17 @@ class Exchange:
             self._on_states(message)
         self._inbox.put_nowait(message)
 
+    def _show(self, frame: bytes, tap: Tap, *, sent: bool) -> None:
+        if len(frame) != PLAIN_ERROR_SIZE and authorization_id(frame) != self.session.authorization_id:
+            tap.frame("another user's", len(frame), sent=sent)
+            return
+        try:
+            command, payload = self.session.opened(frame)
+        except ProtocolError:
+            tap.frame("unreadable", len(frame), sent=sent)
+        else:
+            tap.message(command, payload, len(frame), sent=sent)
+
     # -- asking -------------------------------------------------------------------------------------------------------
 
     async def send(self, message: Message) -> None:
@@ -212,6 +255,8 @@ class Exchange:
     async def _write(self, frame: bytes) -> None:
         if not self.link.connected:
             raise Disconnected("the Bluetooth link is down")
+        if self._tap is not None:
+            self._show(frame, self._tap, sent=True)
         async with self._confirmed("writing to the lock", "a message"):
             await self.link.write(Channel.USDIO, frame)
 

@@ -23,11 +23,11 @@ from nuki_bridge.errors import (
     StoreError,
     TimedOut,
 )
-from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange
+from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S, Exchange, Tap
 from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.codes import Command, ErrorCode, Family, IdType
 from nuki_bridge.protocol.common import BasicConfig, States
-from nuki_bridge.protocol.frames import Reassembler
+from nuki_bridge.protocol.frames import Reassembler, open_plain
 from nuki_bridge.protocol.messages import RequestConfig, RequestData
 from nuki_bridge.protocol.pairing import Authorization, Pairing
 from nuki_bridge.protocol.session import Random, Session
@@ -65,6 +65,7 @@ async def pair(
     now: Callable[[], datetime],
     nuki_id: int = UNKNOWN_NUKI_ID,
     keep: Callable[[PairedLock], None] = lambda paired: None,
+    tap: Tap | None = None,
 ) -> tuple[PairedLock, BasicConfig | None]:
     """Pair with the lock at `address`, which is in pairing mode; returns what to store (without a name) and its Config.
 
@@ -73,12 +74,14 @@ async def pair(
     `nuki_id` as it was advertised, and has to make it durable.  Afterwards it is proved by reading states and
     configuration over an encrypted link; where that does not succeed the lock is paired all the same and the Config is
     None.  Only the lock itself can deny it: raises `NotKept` then, and before `keep` was called `LockError`,
-    `LinkError`, `ProtocolError` or `RequestError`; and whatever `keep` raises.
+    `LinkError`, `ProtocolError` or `RequestError`; and whatever `keep` raises.  `tap` looks on.
     """
     deadline = clock() + timeout_s
-    handshake = _Handshake(radio, address)
+    handshake = _Handshake(radio, address, tap)
     await _connect(lambda left: handshake.link.connect(left, pairing=True), deadline, clock)
     try:
+        if tap is not None:
+            tap.services(handshake.link.services)
         family = handshake.link.family or family
         _check(family, options)
         id_type = IdType.APP if family is Family.ULTRA else options.id_type
@@ -145,14 +148,26 @@ async def _connect(attempt: Callable[[float], Awaitable[None]], deadline: float,
 class _Handshake:
     """The unencrypted conversation on the pairing characteristic."""
 
-    def __init__(self, radio: Radio, address: str) -> None:
+    def __init__(self, radio: Radio, address: str, tap: Tap | None) -> None:
         self.link = radio.link(address, self._on_data, self._on_disconnect)
+        self._tap = tap
         self._reassembler = Reassembler(encrypted=False)
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def _on_data(self, channel: Channel, data: bytes) -> None:
         for frame in self._reassembler.feed(data):
+            self._show(frame, sent=False)
             self._frames.put_nowait(frame)
+
+    def _show(self, frame: bytes, *, sent: bool) -> None:
+        if self._tap is None:
+            return
+        try:
+            command, payload = open_plain(frame)
+        except ProtocolError:
+            self._tap.frame("encrypted", len(frame), sent=sent)
+        else:
+            self._tap.message(command, payload, len(frame), sent=sent)
 
     def _on_disconnect(self) -> None:
         self._frames.put_nowait(None)
@@ -172,6 +187,7 @@ class _Handshake:
         try:
             while frame is not None:
                 self._reassembler.encrypted = pairing.expects_encrypted
+                self._show(frame, sent=True)
                 async with asyncio.timeout(REPLY_TIMEOUT_S):
                     await self.link.write(Channel.PAIRING, frame)
                     answer = await self._frames.get()

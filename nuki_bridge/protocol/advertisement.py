@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from nuki_bridge.protocol.codes import (
@@ -36,6 +36,7 @@ class Sighting:
 
     `state_changed` is bit 0 of the beacon's last byte: the state changed and nobody has read it yet; None when this
     advertisement carried no beacon.  `pairing` is the family whose pairing mode is advertised, None outside of it.
+    The last three are what it was read from.
     """
 
     address: str
@@ -46,6 +47,9 @@ class Sighting:
     state_changed: bool | None = None
     pairing: Family | None = None
     uninitialized: bool = False
+    manufacturer_data: Mapping[int, bytes] = field(default_factory=dict, compare=False, repr=False)
+    service_data: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    service_uuids: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 def parse_advertisement(
@@ -81,7 +85,19 @@ def parse_advertisement(
     uninitialized = INITIALIZATION_SERVICE in service_uuids
     if nuki_id is None and pairing is None and not uninitialized:
         return None
-    return Sighting(address.upper(), name, rssi, nuki_id, opener, state_changed, pairing, uninitialized)
+    return Sighting(
+        address.upper(),
+        name,
+        rssi,
+        nuki_id,
+        opener,
+        state_changed,
+        pairing,
+        uninitialized,
+        manufacturer_data,
+        service_data,
+        service_uuids,
+    )
 
 
 def beacon_data(nuki_id: int, *, state_changed: bool, opener: bool = False) -> bytes:

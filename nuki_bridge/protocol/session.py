@@ -32,8 +32,12 @@ class Session:
 
     def receive(self, frame: bytes) -> Message:
         """Return the message in a frame; a 7-byte one is an unencrypted Error Report.  Raises `BadFrame`."""
-        command, payload = open_plain(frame) if len(frame) == PLAIN_ERROR_SIZE else open_frame(frame, self._key)
+        command, payload = self.opened(frame)
         return decode(command, payload, self.family)
+
+    def opened(self, frame: bytes) -> tuple[int, bytes]:
+        """Return identifier and payload of the message in a frame; raises `BadFrame`."""
+        return open_plain(frame) if len(frame) == PLAIN_ERROR_SIZE else open_frame(frame, self._key)
 
 
 _SENTENCES: Mapping[int, str] = {

@@ -37,6 +37,7 @@ class FieldKind:
     pack: Callable[[Any, Family], bytes]
     unpack: Callable[[bytes], Any]
     unpack_opener: Callable[[bytes], Any] | None = None
+    is_text: bool = False
 
     def reader(self, family: Family) -> Callable[[bytes], Any]:
         """Return what reads it in a message of this family."""
@@ -149,7 +150,7 @@ def text(size: int) -> FieldKind:
         kept.raw = bytes(data)
         return kept
 
-    return _fixed(size, pack, unpack)
+    return dataclasses.replace(_fixed(size, pack, unpack), is_text=True)
 
 
 def _pack_datetime(value: datetime | None) -> bytes:
@@ -343,12 +344,17 @@ def encode(value: Message, family: Family) -> bytes:
     return b"".join(kind.pack(field, family) for kind, optional, field in parts if not (optional and field is None))
 
 
+def class_of(command: int, payload: bytes, family: Family) -> type[Message] | None:
+    """Return the class of the message in `payload`, None if the identifier is not known."""
+    return next((each for fits, each in _CLASSES.get((command, family), ()) if fits(payload)), None)
+
+
 def decode(command: int, payload: bytes, family: Family) -> Message:
     """Return the message in `payload`; an `UnknownMessage` if the identifier is not known.
 
     Raises `BadFrame` if the payload is shorter than the message's required fields.
     """
-    cls = next((each for fits, each in _CLASSES.get((command, family), ()) if fits(payload)), None)
+    cls = class_of(command, payload, family)
     if cls is None:
         return UnknownMessage(command, payload)
     required, fields = _plan(cast(Any, cls), family)

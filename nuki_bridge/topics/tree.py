@@ -45,7 +45,10 @@ TABLE: Final = (
         "bridge/event",
         "JSON: lock paired or unpaired, Bluetooth adapter lost or found, guests not heard now, another bridge is there",
     ),
-    _in("bridge/request/<command>", "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart"),
+    _in(
+        "bridge/request/<command>",
+        "a request to the bridge, as JSON: scan, pair, unpair, locks, health, restart, trace",
+    ),
     _out("bridge/response/<command>", "the answer to such a request, as JSON"),
     _out("<lock>/availability", "`online` or `offline`: can a command reach the lock now", retained=True),
     _out(

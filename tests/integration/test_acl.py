@@ -38,7 +38,7 @@ MANAGING = [
     *("reboot", "calibrate"),
 ]
 OWNER_REQUESTS = [f"nuki/front/request/{each}" for each in MANAGING]
-OWNER_REQUESTS += [f"nuki/bridge/request/{each}" for each in ("pair", "unpair", "scan", "restart")]
+OWNER_REQUESTS += [f"nuki/bridge/request/{each}" for each in ("pair", "unpair", "scan", "restart", "trace")]
 
 
 def answers(requests: list[str]) -> list[str]:
