@@ -57,7 +57,7 @@ class News:
 
     def look(self, states: States) -> None:
         """The lock has told its states: if they are others than before, all are told soon."""
-        seen = states.lock_state, state_json.door_word(states)
+        seen = states.lock_state, states.nuki_state, state_json.door_word(states)
         if self._told not in (None, seen):
             self._due.set()
         self._told = seen

@@ -227,6 +227,8 @@ class Relay:
 
     def _is_active(self, session: RelaySession) -> None:
         session.active_at = self._lock.clock()
+        if self._lock.profile.rings:
+            return  # it tells of no ring while a link is held
         self._lock.need_link_until(max(each.active_at + each.idle_s for each in (session, *self._sessions)))
 
     # -- to the lock --------------------------------------------------------------------------------------------------
@@ -336,6 +338,8 @@ class Relay:
         self._served[session.authorization_id] = self._turns
         try:
             while True:
+                if self._is_deaf_after(turn):
+                    break  # whatever comes next needs a new link
                 while session.frames and turn.owed is None:
                     if self._users.is_stale(session.authorization_id) or self._lock.clock() + ANSWER_S > turn.ends_at:
                         return  # it gets another turn, in the first case after the list was read
@@ -355,7 +359,22 @@ class Relay:
         finally:
             self._turn = None
             if turn.acted:
+                await self._leave_deaf_link(session)
                 self._lock.schedule_states()
+
+    def _is_deaf_after(self, turn: _Turn) -> bool:
+        """Whether the link hears nothing more, because the turn's command has been carried out over it."""
+        return self._lock.profile.deaf_after_action and turn.acted and not turn.session.commanded
+
+    async def _leave_deaf_link(self, session: RelaySession) -> None:
+        """Drop a link that hears nothing more after an action, so that whoever is next has a new one.
+
+        A guest whose command has come to its end is not told: nothing of theirs is open.
+        """
+        if not self._lock.profile.deaf_after_action:
+            return
+        session.linked &= session.commanded
+        await self._lock.exchange.drop()
 
     async def _write(self, turn: _Turn, request: Request) -> None:
         session, now = turn.session, self._lock.clock()
