@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Broker = Callable[[str | None], "tuple[MqttSettings, str | None]"]
 """Return the broker to use, given the URL that a credential remembers; and its URL, if it was given as one."""
 
-ACTIONS = ("lock", "unlock", "unlatch", "lock-n-go")
+ACTIONS = ("lock", "unlock", "unlatch", "lock-n-go", "open", "activate-rto", "deactivate-rto")
 
 T = TypeVar("T")
 
@@ -90,7 +90,10 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
     redemption.done()
     found = {"lock": credential.name, "user": credential.user, "remote": credential.remote, "credential": str(path)}
     where = "" if arguments.credential is None else f" --credential {path}"
-    text = f"{credential.name}: {credential.user} can use this lock now, for example: nuki-bridge guest unlock{where}"
+    example = "open" if credential.family.value == "opener" else "unlock"
+    text = (
+        f"{credential.name}: {credential.user} can use this lock now, for example: nuki-bridge guest {example}{where}"
+    )
     show(arguments, found if arguments.json else text)
 
 
@@ -146,7 +149,10 @@ async def _act(
     profile = profile_of(credential.family)
     action = profile.names.find(arguments.action)
     if action is None:
-        raise RequestError("unknown_action", f"{credential.name} has no action {arguments.action}")
+        raise RequestError(
+            "unknown_action",
+            f"{credential.name} has no action {arguments.action}; it has {', '.join(profile.names.by_name)}",
+        )
     outcome = await _with_lock(
         arguments,
         credential,

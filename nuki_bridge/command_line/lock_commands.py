@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.command_line import lock_argument
 from nuki_bridge.command_line.asking import progress, show
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 NO_LOCK = "no lock is paired; see `nuki-bridge pair --help`"
+
+OPENER_ACTIONS: Final = {
+    "open": "have an Opener open the door; of another lock, unlatch it",
+    "activate-rto": "have an Opener open the door the next time that it rings (ring to open)",
+    "deactivate-rto": "end ring to open",
+    "activate-continuous-mode": "have an Opener open the door whenever it rings",
+    "deactivate-continuous-mode": "end continuous mode",
+}
+"""The commands for an Opener, and what they are for."""
 
 
 def declare(commands: Commands) -> None:
@@ -25,6 +34,8 @@ def declare(commands: Commands) -> None:
     lock_n_go = commands.add("lock-n-go", "unlock the door, and lock it again after a while", act)
     lock_n_go.add_argument("--unlatch", action="store_true", help="pull the latch too")
     _declare_action(lock_n_go)
+    for name, what in OPENER_ACTIONS.items():
+        _declare_action(commands.add(name, what, act))
     lock_argument.add_last(commands.add("refresh", "ask the lock itself for its state", refresh))
     lock_argument.add_last(commands.add("battery", "ask the lock itself for its battery report", battery))
 

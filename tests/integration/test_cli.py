@@ -248,7 +248,13 @@ async def test_a_progress_line_comes_after_a_second(broker: Broker) -> None:
 
 @pytest.mark.parametrize(
     ("command", "action"),
-    [("lock", "lock"), ("unlock", "unlock"), ("unlatch", "unlatch"), ("lock-n-go", "lock_n_go")],
+    [
+        ("lock", "lock"),
+        ("unlock", "unlock"),
+        ("unlatch", "unlatch"),
+        ("lock-n-go", "lock_n_go"),
+        ("activate-rto", "activate_rto"),
+    ],
 )
 async def test_an_action_is_published_and_its_own_result_awaited(broker: Broker, command: str, action: str) -> None:
     async with scripted_daemon(broker, "front_door") as daemon:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from nuki_bridge.bridge.running_lock import connection_of
-from nuki_bridge.command_line import guest_commands, time_control_commands
+from nuki_bridge.command_line import guest_commands, lock_commands, time_control_commands
 from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.changes import Events
@@ -158,9 +158,12 @@ def test_what_a_smart_lock_may_be_sent_twice() -> None:
     assert not SMART_LOCK.sent_once
 
 
-def test_the_command_line_asks_for_actions_of_a_smart_lock() -> None:
-    for name in (*guest_commands.ACTIONS, *time_control_commands._LOCK_ACTIONS):
+def test_the_command_line_asks_for_actions_that_there_are() -> None:
+    opener = {*lock_commands.OPENER_ACTIONS}
+    for name in ({*guest_commands.ACTIONS, *time_control_commands._LOCK_ACTIONS} - opener) | {"open"}:
         assert SMART_LOCK.names.find(name) is not None, name
+    for name in opener:
+        assert OPENER.names.find(name) is not None, name
 
 
 @pytest.mark.parametrize(
