@@ -102,8 +102,9 @@ def configured_pin(settings: LockSettings | None) -> str | None:
 class RunningLock:
     """One lock with its owner's commands, its topics and its guests; `begin` has it run, `stop` ends it.
 
-    `on_paired` is told that its Nuki ID or family became known, `on_refused` that it does not know an authorization
-    which took the place of another one.  Raises `StoreError` if something of it cannot be read.
+    `on_paired` is told that its Nuki ID or family became known, `on_other_kind` that it is of another kind than it was
+    taken for, `on_refused` that it does not know an authorization which took the place of another one.  Raises
+    `StoreError` if something of it cannot be read.
     """
 
     def __init__(
@@ -113,11 +114,13 @@ class RunningLock:
         radio: Radio,
         *,
         on_paired: Callable[[], None],
+        on_other_kind: Callable[[], None],
         on_refused: Callable[[], None],
     ) -> None:
         self._given = given
         self._common = common
         self._on_paired = on_paired
+        self._on_other_kind = on_other_kind
         self._on_refused = on_refused
         self.topics = common.publisher.lock(given.name)
         self.commands: set[asyncio.Task[None]] = set()
@@ -304,6 +307,8 @@ class RunningLock:
         self.owned.pin.warn_of_width()
         self._on_paired()
         self._changed(self.owned.lock)
+        if self._lock.is_other_kind and not self._stopped:
+            self._on_other_kind()
 
     def _tell(self, event: dict[str, Any]) -> bool:
         return self._common.publisher.event(self._given.name, event)

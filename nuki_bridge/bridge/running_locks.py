@@ -39,6 +39,7 @@ class RunningLocks:
             self._common,
             self._adapter.radio,
             on_paired=self._info.publish,
+            on_other_kind=lambda: self._other_kind(member),
             on_refused=lambda: self._refused(member),
         )
         member.begin(running)
@@ -62,6 +63,18 @@ class RunningLocks:
     def show(self, member: Member) -> None:
         """Publish what changed of a lock."""
         self._common.publisher.lock(member.name).update()
+
+    def _other_kind(self, member: Member) -> None:
+        if self._tasks.running:
+            self._tasks.create(self._take_up_anew(member), f"take up {member.name} anew")
+
+    async def _take_up_anew(self, member: Member) -> None:
+        """Build a lock anew that has shown to be of another kind, which what stands on it was not made for."""
+        async with self.changing:
+            if member.lock is not None and member.lock.is_other_kind:
+                await self.stop(member)
+                self.start(member)
+                self._info.publish()
 
     def _refused(self, member: Member) -> None:
         if self._tasks.running:

@@ -12,8 +12,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from nuki_bridge.bluetooth.link import Radio, RadioStatus
-from nuki_bridge.errors import AdapterUnavailable, LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.errors import (
+    AdapterUnavailable,
+    Disconnected,
+    LinkError,
+    LockError,
+    NukiError,
+    ProtocolError,
+    TimedOut,
+)
 from nuki_bridge.lock.exchange import CONNECT_TIMEOUT_S, Exchange
+from nuki_bridge.lock.profile import profile_of
 from nuki_bridge.lock.retry import RECONNECT_S, Retry
 from nuki_bridge.lock.turn import Rank, Turn, acting_for
 from nuki_bridge.protocol.codes import Family
@@ -23,6 +32,8 @@ from nuki_bridge.store import PairedLock
 from nuki_bridge.watchdog import Heartbeat
 
 log = logging.getLogger(__name__)
+
+OTHER_KIND = "the device has shown to be of another kind than was known of it; it is taken up anew as what it is"
 
 
 class Line:
@@ -44,6 +55,8 @@ class Line:
         self.paired = paired
         """What is known of the lock and our authorization on it; nobody else holds it while this is used."""
         self.fault: NukiError | None = None
+        self.is_other_kind = False
+        """The device has shown to be of another kind than this was made for: nothing is sent any more."""
         self.reconnects = 0
         self.clock = clock
         self._radio = radio
@@ -146,6 +159,8 @@ class Line:
     # -- the link -----------------------------------------------------------------------------------------------------
 
     async def _connect(self, timeout_s: float = CONNECT_TIMEOUT_S, *, skip_gdio: bool = False) -> None:
+        if self.is_other_kind:
+            raise Disconnected(OTHER_KIND)
         try:
             await self.exchange.connect(timeout_s, skip_gdio=skip_gdio)
         except LinkError as error:
@@ -156,14 +171,22 @@ class Line:
         was_doubtful = self._retry.is_doubtful
         self._retry.linked(self.clock())
         self._use_family(self.exchange.link.family)
+        if self.is_other_kind:
+            await self.exchange.drop()
+            raise Disconnected(OTHER_KIND)
         self.reconnects += 1
         self._is_linked(was_doubtful)
         self._report_reachable()
         self._on_link()
 
     def _use_family(self, family: Family | None) -> None:
-        """Speak as the lock does now; the width of the PIN depends on the family."""
+        """Speak as the lock does now; the width of the PIN depends on the family.
+
+        A number is another action to another kind of device: what was asked for before its kind was known, as of a
+        pairing that another program made, must not be sent.
+        """
         if family is not None and family is not self.paired.family:
+            self.is_other_kind = profile_of(family) is not profile_of(self.paired.family)
             log.info("%s: the lock is of the %s family now", self.name, family.value)
             self.use(replace(self.paired, family=family))
 

@@ -16,6 +16,8 @@ from nuki_bridge.store import UNKNOWN_NUKI_ID, Store
 from tests.unit import other_programs
 from tests.unit.house import CLASSIC, ULTRA, House
 from tests.unit.import_desk import OPENER, OTHER, Desk, each_program
+from tests.unit.intercom import OPENER as INTERCOM
+from tests.unit.intercom import PIN, SETTINGS, Intercom
 from tests.unit.other_programs import APP_ID, EXPORTS, paired
 from tests.unit.stored import LOCK
 
@@ -61,6 +63,48 @@ async def test_the_ultra_and_the_classic_lock_of_one_export(house: House, desk: 
         assert house.lock("front_door").paired.id_type is IdType.APP
         for name in names:
             assert (await house.ask(f"{name}/set", "unlock"))["status"] == "ok"
+
+
+@each_program
+async def test_an_opener_is_met_as_one_at_first_contact(desk: Desk, program: str) -> None:
+    """Only nuki_hub says what it is; until it is known nothing is sent: the same number is another action there."""
+    house = Intercom(desk.state)
+    other = await paired(house.radio, house.opener, PIN)
+    desk.configure(f'locks:\n  - name: hall\n    address: "{INTERCOM}"\n')
+    desk.take(EXPORTS[program](other))
+    assert [each.family is Family.OPENER for each in desk.locks()] == [program == "nuki_hub"]
+    async with house.running():
+        early = await house.do("unlock" if program != "nuki_hub" else "open")
+        assert early["status"] == ("ok" if program == "nuki_hub" else "error")
+        await asyncio.sleep(60)
+        assert house.sent() == house.strikes() == (program == "nuki_hub")
+        assert house.state() == ("locked", "off")
+        assert (house.status()["family"], house.status()["connection"]) == ("opener", "on-demand")
+        assert house.opener.links == 0
+        before = house.strikes()
+        assert (await house.do("open"))["status"] == "ok"
+        assert house.strikes() == before + 1
+        assert (await house.do("unlock"))["error"] == "unknown_action"
+        await asyncio.sleep(20)
+        assert house.state() == ("locked", "off")
+    assert [each.family for each in desk.locks()] == [Family.OPENER]
+
+
+@pytest.mark.parametrize("action", ["unlock", "lock", "unlatch"])
+async def test_what_was_asked_of_a_lock_is_not_sent_to_what_turns_out_to_be_an_opener(desk: Desk, action: str) -> None:
+    """Its number would be ring to open to an Opener, or the strike."""
+    house = Intercom(desk.state, replace(SETTINGS, connection="on-demand"))
+    other = await paired(house.radio, house.opener, PIN)
+    desk.take(other_programs.raspi_nuki_bridge(other), "--name", "hall")
+    house.opener.out_of_range(True)
+    async with house.running():
+        asking = asyncio.create_task(house.do(action))
+        await asyncio.sleep(5)
+        house.opener.out_of_range(False)
+        assert (await asking)["status"] == "error"
+        await asyncio.sleep(60)
+        assert (house.sent(), house.state()) == (0, ("locked", "off"))
+        assert house.status()["family"] == "opener"
 
 
 async def test_a_pairing_that_the_lock_does_not_know_is_told_at_first_contact(house: House, desk: Desk) -> None:
