@@ -18,10 +18,11 @@ from typing import Any, Final, Literal
 from nuki_bridge import __version__
 from nuki_bridge.config import DiscoverySettings
 from nuki_bridge.home_assistant.components import REACHABLE, Entity
-from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, LOCK_COMMANDS, LOCK_ENTITIES, LOCK_KEY, lock_entity
+from nuki_bridge.home_assistant.entities import BRIDGE_ENTITIES, ENTITIES_OF
 from nuki_bridge.home_assistant.entry_entities import Entry, List, entries
 from nuki_bridge.home_assistant.entry_entities import entity as entry_entity
-from nuki_bridge.lock.profile import Profile
+from nuki_bridge.home_assistant.lock_entity import LOCK_KEY, commands, lock_entity
+from nuki_bridge.lock.profile import SMART_LOCK, Profile
 from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner.owned_lock import OwnedLock
@@ -37,8 +38,6 @@ LABEL_SIZE: Final = 64
 """Most characters of a device's name."""
 
 _MODELS: Final = {
-    None: "Smart Lock 1.0 or 2.0",
-    0: "Smart Lock 1.0 or 2.0",
     2: "Opener",
     3: "Smart Door",
     4: "Smart Lock 3.0 or 4th generation",
@@ -66,6 +65,8 @@ class LockFacts:
     traits: frozenset[str]
     lists: tuple[tuple[List, tuple[Entry, ...] | None], ...] = ()
     """Who is in the lock's lists; None is not known yet."""
+    profile: Profile = SMART_LOCK
+    """That of its kind."""
 
 
 def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[int] | None) -> LockFacts | None:
@@ -78,20 +79,28 @@ def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[i
     if lock.states is None or lock.config is None or not lock.config_is_complete:
         return None
     config = lock.config
-    traits = set(equipment) | traits_of(lock.profile, allowed)
+    possible = lock.profile.possible(config.wiring)
+    traits = set(equipment) | traits_of(lock.profile, possible if allowed is None else possible.intersection(allowed))
     if owned.admin.has_pin:
         traits.add("pin")
-    ultra = lock.paired.family is Family.ULTRA and config.device_type is None
     return LockFacts(
         owned.name,
         label(owned.name, config.name, config.nuki_id),
         lock.paired.nuki_id,
-        "Smart Lock" if ultra else _MODELS.get(config.device_type, "Smart Lock"),
+        _model(lock.paired.family, lock.profile, config.device_type),
         ".".join(str(each) for each in config.firmware_version),
         ".".join(str(each) for each in config.hardware_revision),
         frozenset(traits),
         (("users", _listed(owned, owned.users.listed)), ("keypad", _listed(owned, owned.keypad.to_json))),
+        lock.profile,
     )
+
+
+def _model(family: Family, profile: Profile, device_type: int | None) -> str:
+    """Return what is printed on the box, as far as that is known; old firmware tells no type."""
+    kind = profile.kind.partition(" ")[2]
+    old = f"{kind} 1.0 or 2.0" if family is Family.CLASSIC else kind
+    return _MODELS.get(device_type, kind) if device_type else old
 
 
 def _listed(owned: OwnedLock, told: Callable[[], list[dict[str, Any]] | None]) -> tuple[Entry, ...] | None:
@@ -106,7 +115,7 @@ def traits_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
     is `no_lock`.
     """
     traits = {name for name, each in profile.names.by_name.items() if allowed is None or each in allowed}
-    if traits.isdisjoint(LOCK_COMMANDS.values()):
+    if traits.isdisjoint(commands(profile).values()):
         traits.add("no_lock")
     if profile.rings:
         traits.add("doorbell")
@@ -153,11 +162,12 @@ def lock_messages(
 ) -> Messages:
     """Return a lock's messages; `split`: one for each entity in any style, for a broker that takes only small ones."""
     device = _device(facts, installation)
-    entity = lock_entity(facts.traits, old=settings.style == "legacy")
+    entity = lock_entity(facts.profile, facts.traits, old=settings.style == "legacy")
     the_lock = Entity(LOCK_KEY, "lock", entity)
-    there = [each for each in LOCK_ENTITIES if facts.traits.issuperset(each.needs)]
+    entities = ENTITIES_OF[facts.profile.kind]
+    there = [each for each in entities if facts.traits.issuperset(each.needs)]
     there = there if "no_lock" in facts.traits else [the_lock, *there]
-    absent = [each for each in (the_lock, *LOCK_ENTITIES) if each not in there]
+    absent = [each for each in (the_lock, *entities) if each not in there]
     return _messages(device, there, absent, settings, base, facts.name, split=split)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from nuki_bridge.home_assistant.components import (
     BATTERY,
     BRIDGE_ONLINE,
     EVENT,
-    SET,
     SIGNAL,
     STATE,
     STATUS,
@@ -21,50 +20,11 @@ from nuki_bridge.home_assistant.components import (
     sensor,
 )
 from nuki_bridge.home_assistant.network_entities import NETWORK_ENTITIES
+from nuki_bridge.home_assistant.opener_entities import OPENER_SETTING_ENTITIES, OPENER_SWITCHES
 from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 
-# -- the lock itself --------------------------------------------------------------------------------------------------
-
-_STATES: Final = {
-    **{state: state for state in ("locked", "unlocking", "unlocked", "locking")},
-    "unlocked_lock_n_go": "unlocked",
-    "unlatching": "opening",
-    "unlatched": "open",
-    "motor_blocked": "jammed",
-}
-_OLD_STATES: Final = {**_STATES, "unlatching": "unlocking", "unlatched": "unlocked"}
-"""Home Assistant before 2024.10 knows neither `open` nor `opening`."""
-
-
-LOCK_COMMANDS: Final = {"payload_lock": "lock", "payload_unlock": "unlock", "payload_open": "unlatch"}
-"""The actions behind the three buttons of a lock in Home Assistant; a device with none of them has no such entity."""
-
-
-def lock_entity(traits: Collection[str], *, old: bool) -> dict[str, Any]:
-    """Return the lock; its name is the device's.
-
-    Home Assistant always has the buttons to lock and to unlock, and the one to open only if `traits` have the action.
-    States that say nothing of the bolt, such as `calibrating`, are unknown.
-    """
-    states = _OLD_STATES if old else _STATES
-    shown = sorted({*states.values()})
-    commands = {key: action for key, action in LOCK_COMMANDS.items() if key != "payload_open" or action in traits}
-    return {
-        "name": None,
-        "state_topic": STATE,
-        "value_template": f"{{{{ {states!r}.get(value, 'None') }}}}",
-        **{f"state_{state}": state for state in shown},
-        "command_topic": SET,
-        **commands,
-        "optimistic": False,
-        "retain": False,
-    }
-
-
-LOCK_KEY: Final = "lock"
-
-
-# -- what else there is of it -----------------------------------------------------------------------------------------
+# -- what there is of a device beside the lock itself ------------------------------------------------------------------
 
 DOOR_WORDS: Final = (
     "closed",
@@ -77,7 +37,7 @@ DOOR_WORDS: Final = (
     "tampered",
 )
 
-_KEYPAD_ACTIONS: Final = ("unlock", "lock", "unlatch", "lock_n_go", "lock_n_go_unlatch")
+_KEYPAD_ACTIONS: Final = ("unlock", "lock", "unlatch", "lock_n_go", "lock_n_go_unlatch", "open", "activate_rto")
 _KEYPAD_FAILURES: Final = ("invalid_code", "invalid_fingerprint")
 KEYPAD_EVENTS: Final = (*_KEYPAD_ACTIONS, *_KEYPAD_FAILURES, "other")
 _KEYPAD_TEMPLATE: Final = (
@@ -96,9 +56,14 @@ _DENIED_TEMPLATE: Final = (
     " 'user': (value_json.user or {}).name | default(none), 'time': value_json.time} | to_json }}"
     "{% endif %}"
 )
-_RING_TEMPLATE: Final = "{% if value_json.type == 'ring' %}{{ {'event_type': 'ring'} | to_json }}{% endif %}"
+_RING_TEMPLATE: Final = (
+    "{% if value_json.type == 'ring' %}"
+    "{{ {'event_type': 'ring', 'opened': value_json.opened, 'suppressed': value_json.suppressed,"
+    " 'time': value_json.time} | to_json }}"
+    "{% endif %}"
+)
 
-LOCK_ENTITIES: Final = (
+_COMMON: Final = (
     Entity("state", "sensor", sensor("State", STATE, "{{ value }}", icon="mdi:lock"), ("no_lock",)),
     Entity(
         "door",
@@ -200,6 +165,7 @@ LOCK_ENTITIES: Final = (
         sensor("Doorbell", EVENT, _RING_TEMPLATE, device_class="doorbell", event_types=("ring",)),
         ("doorbell",),
     ),
+    Entity("open", "button", action_button("Open", "open", "mdi:door-open"), ("open",)),
     Entity("unlatch", "button", action_button("Unlatch", "unlatch", "mdi:door-open"), ("unlatch",)),
     Entity("lock_n_go", "button", action_button("Lock 'n' go", "lock_n_go", "mdi:lock-clock"), ("lock_n_go",)),
     Entity(
@@ -263,11 +229,17 @@ LOCK_ENTITIES: Final = (
         },
         available=BRIDGE_ONLINE,
     ),
-    *SETTING_ENTITIES,
 )
-"""Everything of a lock but the lock itself (`lock_entity`), in the order of the settings page.
 
-A key that is taken out of this table must be removed from Home Assistant: keep it with a trait that no lock has.
+LOCK_ENTITIES: Final = (*_COMMON, *SETTING_ENTITIES)
+OPENER_ENTITIES: Final = (*_COMMON, *OPENER_SWITCHES, *OPENER_SETTING_ENTITIES)
+ENTITIES_OF: Final[Mapping[str, tuple[Entity, ...]]] = {
+    SMART_LOCK.kind: LOCK_ENTITIES,
+    OPENER.kind: OPENER_ENTITIES,
+}
+"""Everything of a device but the lock itself (`lock_entity`), by its kind, in the order of the settings page.
+
+A key that is taken out of these tables must be removed from Home Assistant: keep it with a trait that no lock has.
 """
 
 BRIDGE_ENTITIES: Final = (

@@ -7,38 +7,48 @@ they are in no retained topic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from nuki_bridge.arguments import Check
 from nuki_bridge.home_assistant.components import SECONDS, Entity, choice, number, setting_trait, switch, words
 from nuki_bridge.lock import wall_clock
 from nuki_bridge.owner import advanced_config, lock_config
-from nuki_bridge.owner.setting import Setting
 
 _TIME: Final = r"(([01]\d|2[0-3]):[0-5]\d)?"
 """Pattern of a time of day; also of none, because a text that fits no pattern is an error in Home Assistant."""
 _DEGREES: Final[Mapping[str, Any]] = {"mode": "box", "unit_of_measurement": "°"}
 _MINUTES: Final[Mapping[str, Any]] = {"mode": "box", "unit_of_measurement": "min", "device_class": "duration"}
-_ALL: Final[Mapping[str, Setting]] = {**lock_config.SETTINGS, **advanced_config.SETTINGS}
 _ZONES: Final = tuple(wall_clock.TIMEZONES)
 
 
-def _entity(
-    key: str, name: str, setting: str, icon: str, *needs: str, expert: bool = False, on: bool = True, **more: Any
-) -> Entity:
-    """Return the entity of a setting.
-
-    `expert`: it is disabled in Home Assistant until somebody enables it.  `on` is the setting's value when the switch
-    is on, `more` are further keys; `min`, `max` and `options` take the place of what the check says.
-    """
-    platform, config = _by_kind(name, setting, icon, on, more)
-    if expert:
-        config["enabled_by_default"] = False
-    return Entity(key, platform, config, ("pin", setting_trait(setting), *needs))
+Make = Callable[..., Entity]
+"""Makes the entity of one setting; see `settings_table`."""
 
 
-def _by_kind(name: str, setting: str, icon: str, on: bool, more: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    schema = {**_ALL[setting].check.schema, **more}
+def settings_table(checks: Mapping[str, Check[Any]]) -> Make:
+    """Return what makes an entity of a setting out of its check, of one kind of device."""
+
+    def entity(
+        key: str, name: str, setting: str, icon: str, *needs: str, expert: bool = False, on: bool = True, **more: Any
+    ) -> Entity:
+        """`expert`: it is disabled in Home Assistant until somebody enables it.
+
+        `on` is the setting's value when the switch is on, `more` are further keys; `min`, `max` and `options` take the
+        place of what the check says.
+        """
+        platform, config = _by_kind(name, setting, icon, on, checks[setting].schema, more)
+        if expert:
+            config["enabled_by_default"] = False
+        return Entity(key, platform, config, ("pin", setting_trait(setting), *needs))
+
+    return entity
+
+
+def _by_kind(
+    name: str, setting: str, icon: str, on: bool, check: Mapping[str, Any], more: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    schema = {**check, **more}
     kind = schema.get("type")
     if kind == "boolean":
         return "switch", switch(name, setting, icon, on=on)
@@ -50,20 +60,41 @@ def _by_kind(name: str, setting: str, icon: str, on: bool, more: dict[str, Any])
     return "text", words(name, setting, icon, most=schema.get("maxLength", 5), **more)
 
 
+def shared(entity: Make) -> tuple[Entity, ...]:
+    """Return the entities of the settings that every kind of device has."""
+    return (
+        entity("pairing", "Bluetooth pairing", "pairing_enabled", "mdi:bluetooth"),
+        entity("button", "Button", "button_enabled", "mdi:radiobox-marked"),
+        entity("button_action_1", "Button action 1", "single_button_press_action", "mdi:gesture-tap-button"),
+        entity("button_action_2", "Button action 2", "double_button_press_action", "mdi:gesture-double-tap"),
+        entity("led", "LED", "led_enabled", "mdi:led-on"),
+        *(
+            entity(f"fob_action_{presses}", f"Fob action {presses}", f"fob_action_{presses}", "mdi:key-wireless", "fob")
+            for presses in (1, 2, 3)
+        ),
+        entity("advertising_mode", "Advertising mode", "advertising_mode", "mdi:bluetooth-settings"),
+        entity("battery_type", "Battery type", "battery_type", "mdi:battery", expert=True),
+        entity(
+            "battery_type_detection",
+            "Battery type detection",
+            "automatic_battery_type_detection",
+            "mdi:battery-sync",
+            expert=True,
+        ),
+        entity("name", "Name", "name", "mdi:rename", expert=True),
+        entity("timezone", "Time zone", "timezone", "mdi:map-clock", expert=True, options=_ZONES),
+        entity("utc_offset", "UTC offset", "timezone_offset_min", "mdi:map-clock", expert=True, **_MINUTES),
+        entity("daylight_saving", "Daylight saving", "dst_mode", "mdi:sun-clock", expert=True),
+    )
+
+
+_entity = settings_table(lock_config.checks())
+
 SETTING_ENTITIES: Final = (
-    _entity("pairing", "Bluetooth pairing", "pairing_enabled", "mdi:bluetooth"),
+    *shared(_entity),
     _entity("auto_unlatch", "Auto unlatch", "auto_unlatch", "mdi:door-open"),
     _entity("single_lock", "Single lock", "single_lock", "mdi:lock-outline"),
-    _entity("button", "Button", "button_enabled", "mdi:radiobox-marked"),
-    _entity("button_action_1", "Button action 1", "single_button_press_action", "mdi:gesture-tap-button"),
-    _entity("button_action_2", "Button action 2", "double_button_press_action", "mdi:gesture-double-tap"),
-    _entity("led", "LED", "led_enabled", "mdi:led-on"),
     _entity("led_brightness", "LED brightness", "led_brightness", "mdi:brightness-6", mode="slider"),
-    *(
-        _entity(f"fob_action_{presses}", f"Fob action {presses}", f"fob_action_{presses}", "mdi:key-wireless", "fob")
-        for presses in (1, 2, 3)
-    ),
-    _entity("advertising_mode", "Advertising mode", "advertising_mode", "mdi:bluetooth-settings"),
     _entity("auto_lock", "Auto lock", "auto_lock_enabled", "mdi:lock-clock"),
     _entity(
         "auto_lock_timeout",
@@ -103,20 +134,8 @@ SETTING_ENTITIES: Final = (
         "mdi:speedometer-slow",
         expert=True,
     ),
-    _entity("battery_type", "Battery type", "battery_type", "mdi:battery", expert=True),
-    _entity(
-        "battery_type_detection",
-        "Battery type detection",
-        "automatic_battery_type_detection",
-        "mdi:battery-sync",
-        expert=True,
-    ),
     _entity("detached_cylinder", "Detached cylinder", "detached_cylinder", "mdi:key-remove", expert=True),
     _entity("auto_update", "Firmware updates", "auto_update", "mdi:update", expert=True),
-    _entity("name", "Name", "name", "mdi:rename", expert=True),
-    _entity("timezone", "Time zone", "timezone", "mdi:map-clock", expert=True, options=_ZONES),
-    _entity("utc_offset", "UTC offset", "timezone_offset_min", "mdi:map-clock", expert=True, **_MINUTES),
-    _entity("daylight_saving", "Daylight saving", "dst_mode", "mdi:sun-clock", expert=True),
     *(
         _entity(key, name, setting, "mdi:angle-acute", expert=True, **_DEGREES)
         for key, name, setting in (
@@ -127,4 +146,4 @@ SETTING_ENTITIES: Final = (
         )
     ),
 )
-"""Every setting that has an entity, in the order of the settings page; see `entities.LOCK_ENTITIES` about keys."""
+"""Every setting of a Smart Lock that has an entity; see `entities.ENTITIES_OF` about keys."""

@@ -39,6 +39,19 @@ Numbers = frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlainLock:
+    """The device as other programs have a lock: three commands, and the states that every lock has."""
+
+    lock: int
+    unlock: int
+    open: int
+    """Actions."""
+    states: Mapping[int, str]
+    """`locked`, `locking`, `unlocking`, `unlocked`, `opening`, `open` and `jammed`, by its own states; one that says
+    nothing of the bolt is none of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One kind of device; what is absent it does not have."""
 
@@ -115,6 +128,8 @@ class Profile:
 
     kind: str
     """What people call it, with its article."""
+    plain: PlainLock
+    """What it is to programs that know locks and no more of it."""
     has_advanced_config: bool = True
     """It has an advanced configuration whose layout this program knows."""
     config: type[BasicConfig] = Config
@@ -282,6 +297,21 @@ SMART_LOCK: Final = Profile(
         LockState.UNLATCHED: Action.UNLATCH,
     },
     kind="a Smart Lock",
+    plain=PlainLock(
+        lock=Action.LOCK,
+        unlock=Action.UNLOCK,
+        open=Action.UNLATCH,
+        states={
+            LockState.LOCKED: "locked",
+            LockState.UNLOCKING: "unlocking",
+            LockState.UNLOCKED: "unlocked",
+            LockState.LOCKING: "locking",
+            LockState.UNLOCKED_LOCK_N_GO: "unlocked",
+            LockState.UNLATCHING: "opening",
+            LockState.UNLATCHED: "open",
+            LockState.MOTOR_BLOCKED: "jammed",
+        },
+    ),
     connection="persistent",
 )
 """Every Smart Lock (1.0 to 5th generation, Ultra, Go) and the Smart Door."""
@@ -346,6 +376,17 @@ OPENER: Final = Profile(
         2: frozenset({OpenerAction.OPEN}),
     },
     kind="an Opener",
+    plain=PlainLock(
+        lock=OpenerAction.DEACTIVATE_RTO,
+        unlock=OpenerAction.ACTIVATE_RTO,
+        open=OpenerAction.OPEN,
+        states={
+            OpenerState.LOCKED: "locked",
+            OpenerState.RTO_ACTIVE: "unlocked",
+            OpenerState.OPENING: "opening",
+            OpenerState.OPEN: "open",
+        },
+    ),
     config=OpenerConfig,
     rings=True,
     deaf_after_action=True,

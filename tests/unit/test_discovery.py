@@ -16,17 +16,19 @@ from nuki_bridge.home_assistant.components import setting_trait
 from nuki_bridge.home_assistant.discovery import LockFacts
 from nuki_bridge.home_assistant.entities import (
     BRIDGE_ENTITIES,
+    DENIED_EVENTS,
     KEYPAD_EVENTS,
-    LOCK_COMMANDS,
     LOCK_ENTITIES,
-    lock_entity,
+    OPENER_ENTITIES,
 )
+from nuki_bridge.home_assistant.lock_entity import commands, lock_entity
 from nuki_bridge.home_assistant.network_entities import NETWORK_ENTITIES
+from nuki_bridge.home_assistant.opener_entities import OPENER_SETTING_ENTITIES, OPENER_SWITCHES
 from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
-from nuki_bridge.lock.profile import OPENER, SMART_LOCK
+from nuki_bridge.lock.profile import OPENER, SMART_LOCK, Profile
 from nuki_bridge.mqtt.message import Incoming
-from nuki_bridge.owner import advanced_config, lock_config
-from nuki_bridge.protocol.codes import Action, LockState, name_of
+from nuki_bridge.owner import lock_config
+from nuki_bridge.protocol.codes import Action, LockState, OpenerAction, OpenerState, name_of
 from nuki_bridge.topics import topics, tree
 
 ALL_ACTIONS = {*SMART_LOCK.names.by_name}
@@ -43,8 +45,10 @@ EQUIPMENT = {
     "doorbell",
     "pin",
 }
-SETTINGS = {**lock_config.SETTINGS, **advanced_config.SETTINGS}
-EQUIPMENT |= {setting_trait(name) for name in SETTINGS}
+CHECKS = {SMART_LOCK.kind: lock_config.checks(), OPENER.kind: lock_config.opener_checks()}
+"""The checks of the settings of each kind of device."""
+SETTINGS = {SMART_LOCK.kind: SETTING_ENTITIES, OPENER.kind: OPENER_SETTING_ENTITIES}
+EQUIPMENT |= {setting_trait(name) for checks in CHECKS.values() for name in checks}
 FULL = LockFacts(
     "front_door",
     "Front door",
@@ -59,8 +63,15 @@ LEGACY = DiscoverySettings(style="legacy")
 HERE = "0123456789abcdef"
 TOPIC = "homeassistant/device/nuki_bridge_1a2b3c4d/config"
 
-ENTITIES = [*LOCK_ENTITIES, *BRIDGE_ENTITIES]
-LOCK = lock_entity(ALL_ACTIONS, old=False)
+INTERCOM = replace(
+    FULL,
+    name="intercom",
+    traits=frozenset(discovery.traits_of(OPENER, None) | EQUIPMENT),
+    profile=OPENER,
+)
+ENTITIES = [*LOCK_ENTITIES, *BRIDGE_ENTITIES, *OPENER_ENTITIES]
+LOCK = lock_entity(SMART_LOCK, ALL_ACTIONS, old=False)
+BOTH = pytest.mark.parametrize("profile", [SMART_LOCK, OPENER], ids=lambda each: each.kind)
 
 
 def without(*traits: str) -> LockFacts:
@@ -98,7 +109,7 @@ def test_every_topic_is_one_of_the_program() -> None:
 
 
 def test_keys_are_unique_and_fit_into_a_topic() -> None:
-    for entities in (LOCK_ENTITIES, BRIDGE_ENTITIES):
+    for entities in (LOCK_ENTITIES, OPENER_ENTITIES, BRIDGE_ENTITIES):
         keys = ["lock", *(each.key for each in entities)]
         assert len(keys) == len(set(keys))
         assert all(re.fullmatch("[a-z0-9_]+", each) for each in keys)
@@ -176,7 +187,9 @@ def test_unique_ids_are_made_of_the_nuki_id_alone() -> None:
     moved = replace(FULL, name="shed", label="Shed", firmware="4.0.0")
     again = message(moved, "home/nuki")["components"]
     assert {key: each["unique_id"] for key, each in again.items() if "unique_id" in each} == ids
-    assert len(set(ids.values())) == len(ids) == len(LOCK_ENTITIES)  # the lock, and all but the sensor in its place
+    absent = {"state", "open"}  # the sensor in the place of the lock, and a button of the Opener
+    assert set(ids) == {"lock", *(each.key for each in LOCK_ENTITIES)} - absent
+    assert len(set(ids.values())) == len(ids)
     assert again["door"]["state_topic"] == "home/nuki/shed/door"
 
 
@@ -220,20 +233,24 @@ def test_without_any_action_of_a_lock_its_state_is_a_sensor() -> None:
     assert message(facts)["components"]["lock"] == {"platform": "lock"}
 
 
-def test_what_a_button_asks_for_is_an_action_of_the_lock() -> None:
-    """And it is there only where the lock has the action and MQTT may ask for it."""
-    assert set(LOCK_COMMANDS.values()) <= SMART_LOCK.names.by_name.keys()
-    for entity in LOCK_ENTITIES:
-        if entity.config.get("command_topic") == "<lock>/set":
-            action = entity.config["payload_press"]
-            assert action in SMART_LOCK.names.by_name
-            assert action in entity.needs
+@BOTH
+def test_what_a_button_asks_for_is_an_action_of_the_device(profile: Profile) -> None:
+    """And it is there only where the device has the action and MQTT may ask for it."""
+    assert set(commands(profile).values()) <= profile.names.by_name.keys()
+    traits = discovery.traits_of(profile, None) | EQUIPMENT
+    for entity in LOCK_ENTITIES if profile is SMART_LOCK else OPENER_ENTITIES:
+        if entity.config.get("command_topic") == "<lock>/set" and traits.issuperset(entity.needs):
+            for key in ("payload_press", "payload_on", "payload_off"):
+                action = entity.config.get(key, entity.needs[0])
+                assert action in profile.names.by_name
+                assert action in entity.needs
 
 
 def test_states_and_keypads_speak_of_what_a_lock_can_do() -> None:
     template = LOCK["value_template"]
     assert set(re.findall(r"'(\w+)':", template)) <= SMART_LOCK.states.keys()
-    assert {*KEYPAD_EVENTS} - {"invalid_code", "invalid_fingerprint", "other"} <= SMART_LOCK.names.by_name.keys()
+    actions = SMART_LOCK.names.by_name.keys() | OPENER.names.by_name.keys()
+    assert {*KEYPAD_EVENTS} - {*DENIED_EVENTS, "other"} <= actions
 
 
 @pytest.mark.parametrize(
@@ -249,13 +266,69 @@ def test_traits_are_the_actions_that_the_lock_has_and_mqtt_may_ask_for(
     assert traits - {"no_lock"} <= SMART_LOCK.names.by_name.keys()
 
 
-def test_an_opener_is_no_lock_in_home_assistant() -> None:
-    """`lock` would switch its RTO off, and nobody would know."""
-    facts = replace(FULL, traits=frozenset(discovery.traits_of(OPENER, None)))
-    assert {"open", "activate_rto", "no_lock"} <= facts.traits
-    assert {"state", "ring"} <= there(facts)
-    assert not there(facts) & {"lock", "lock_n_go"}
-    assert b'"payload_lock"' not in b"".join(discovery.lock_messages(facts, DEVICE, "nuki", HERE).values())
+# -- an Opener --------------------------------------------------------------------------------------------------------
+
+
+def opener(*without: str) -> dict[str, Any]:
+    """The entities of an Opener that lacks some traits."""
+    [payload] = discovery.lock_messages(
+        replace(INTERCOM, traits=INTERCOM.traits - set(without)), DEVICE, "nuki", HERE
+    ).values()
+    found: dict[str, Any] = json.loads(payload)["components"]
+    return {key: each for key, each in found.items() if set(each) != {"platform"}}
+
+
+def test_an_opener_is_a_lock_that_opens_and_that_a_ring_unlocks() -> None:
+    """Unlocked is: whoever rings gets in.  The words of a Smart Lock would mean something else to it."""
+    entity = opener()["lock"]
+    asked = {key: entity[f"payload_{key}"] for key in ("lock", "unlock", "open")}
+    assert asked == {"lock": "deactivate_rto", "unlock": "activate_rto", "open": "open"}
+    assert re.findall(r"'(\w+)': '(\w+)'", entity["value_template"]) == [
+        ("locked", "locked"),
+        ("rto_active", "unlocked"),
+        ("opening", "opening"),
+        ("open", "open"),
+    ]
+    assert entity["state_topic"] == "nuki/intercom/status", "beside the state it tells the continuous mode"
+    assert "value_json.nuki_state == 'continuous_mode'" in entity["value_template"]
+
+
+def test_an_opener_has_its_modes_and_its_bell() -> None:
+    there = opener()
+    assert {"ring_to_open", "continuous_mode", "ring", "open", "refresh", "battery_critical", "last_action"} <= set(
+        there
+    )
+    assert not {"unlatch", "lock_n_go", "lock_n_go_unlatch", "state", "auto_lock", "single_lock"} & set(there)
+    assert (there["ring"]["platform"], there["ring"]["device_class"]) == ("event", "doorbell")
+    assert there["ring"]["event_types"] == ["ring"]
+    assert there["continuous_mode"]["state_topic"] == "nuki/intercom/continuous_mode"
+    assert [each.key for each in OPENER_SWITCHES] == ["ring_to_open", "continuous_mode"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "gone"),
+    [
+        (("open",), {"open"}),
+        (("activate_rto", "deactivate_rto"), {"ring_to_open"}),
+        (("deactivate_continuous_mode",), {"continuous_mode"}),
+        (("charging", "battery_level"), {"charging", "battery"}),
+    ],
+)
+def test_what_wiring_or_configuration_forbid_is_not_offered(lacking: tuple[str, ...], gone: set[str]) -> None:
+    assert set(opener()) - set(opener(*lacking)) == gone
+    assert ("payload_open" in opener(*lacking)["lock"]) == ("open" not in gone)
+
+
+def test_an_opener_that_may_do_nothing_of_a_lock_is_none() -> None:
+    traits = discovery.traits_of(OPENER, {OpenerAction.ACTIVATE_CONTINUOUS_MODE})
+    assert "no_lock" in traits
+    [payload] = discovery.lock_messages(replace(INTERCOM, traits=frozenset(traits)), DEVICE, "nuki", HERE).values()
+    assert json.loads(payload)["components"]["lock"] == {"platform": "lock"}
+
+
+def test_every_state_of_an_opener_has_a_meaning() -> None:
+    told = set(OPENER.plain.states) | {OpenerState.UNCALIBRATED, OpenerState.BOOT_RUN, OpenerState.UNDEFINED}
+    assert told == set(OpenerState)
 
 
 def test_settings_are_configuration_and_what_is_technical_is_diagnostic() -> None:
@@ -269,22 +342,25 @@ def test_settings_are_configuration_and_what_is_technical_is_diagnostic() -> Non
 # -- settings ---------------------------------------------------------------------------------------------------------
 
 
-def test_each_setting_has_one_entity_that_reads_it_and_one_that_writes_it() -> None:
+@BOTH
+def test_each_setting_has_one_entity_that_reads_it_and_writes_it(profile: Profile) -> None:
     """All but the coordinates, which are in no retained topic."""
-    for entity in SETTING_ENTITIES:
+    for entity in SETTINGS[profile.kind]:
         [trait] = [each for each in entity.needs if each.startswith("setting_")]
         setting = trait.removeprefix("setting_")
         assert f"{{}})).{setting}" in entity.config["value_template"]
         written = entity.config.get("command_template") or entity.config["payload_on"] + entity.config["payload_off"]
         assert re.findall(r"""['"](\w+)['"]:""", written) in ([setting], [setting, setting])
-    read = [each for entity in SETTING_ENTITIES for each in entity.needs if each.startswith("setting_")]
-    assert sorted(read) == sorted(setting_trait(name) for name in SETTINGS if name not in ("latitude", "longitude"))
+    read = [each for entity in SETTINGS[profile.kind] for each in entity.needs if each.startswith("setting_")]
+    settings = CHECKS[profile.kind].keys() - {"latitude", "longitude"}
+    assert sorted(read) == sorted(map(setting_trait, settings))
 
 
-def test_what_an_entity_offers_the_bridge_takes() -> None:
-    for entity in SETTING_ENTITIES:
+@BOTH
+def test_what_an_entity_offers_the_bridge_takes(profile: Profile) -> None:
+    for entity in SETTINGS[profile.kind]:
         [setting] = [each.removeprefix("setting_") for each in entity.needs if each.startswith("setting_")]
-        check = SETTINGS[setting].check
+        check = CHECKS[profile.kind][setting]
         if entity.platform == "switch":
             offered = [json.loads(entity.config[f"payload_{each}"])[setting] for each in ("on", "off")]
             assert sorted(offered) == [False, True]
