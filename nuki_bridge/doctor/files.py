@@ -19,6 +19,7 @@ from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, warni
 from nuki_bridge.doctor.place import SUDO, Place, in_thread
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.schema import MIGRATIONS
+from nuki_bridge.web import certificate
 from nuki_bridge.web import settings as web_settings
 
 LITTLE = 200 * 1024 * 1024
@@ -55,7 +56,10 @@ async def _look_configuration(place: Place) -> ConfigFacts:
     page = place.config_file.with_name("web.yaml")
     if page.exists() and os.access(page, os.R_OK):
         try:
-            warnings += web_settings.load(page).warnings
+            served = web_settings.load(page)
+            warnings += served.warnings
+            if (mistake := certificate.check(served)) is not None:
+                mistakes.append(f"{page}: tls: {mistake}")
         except ConfigError as error:
             mistakes += error.mistakes
     return ConfigFacts(file, tuple(mistakes), tuple(warnings))

@@ -160,7 +160,7 @@ def _clock(name: str, told: Mapping[str, Any], ours: int | None) -> Finding:
             f"it is {_duration(abs(off))} {way} of this computer's{place}; the hours of guests shift with it",
             f"request {name}/request/time/set, which takes the security PIN, or the page's settings of the lock",
         )
-    if isinstance(zone, int) and ours is not None and zone != ours:
+    if isinstance(zone, int) and ours and zone != ours:  # many a computer is kept in UTC, whoever lives around it
         return warning(
             where,
             f"it is right{place}, and this computer's {ours / 60:+g} h",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from nuki_bridge.doctor import bluetooth, broker, files, locks, machine
@@ -30,7 +32,13 @@ async def examine(place: Place, checks: Sequence[Check[Any]] = CHECKS, limit_s: 
         found = await asyncio.gather(*(_carry_out(each, place, limit_s) for each in checks))
     finally:
         place.close()
-    return [finding for findings in found for finding in findings]
+    return [_private(finding) for findings in found for finding in findings]
+
+
+def _private(finding: Finding) -> Finding:
+    """Leave out which lock an address belongs to; the first half tells the maker."""
+    sentence = re.sub(r"\b((?:[0-9A-Fa-f]{2}:){3})(?:[0-9A-Fa-f]{2}:){2}[0-9A-Fa-f]{2}\b", r"\1…", finding.sentence)
+    return replace(finding, sentence=sentence)
 
 
 async def _carry_out(check: Check[Any], place: Place, limit_s: float) -> list[Finding]:

@@ -227,6 +227,32 @@ async def test_what_bluetoothd_says_is_told(bus: PrivateBus, tmp_path: Path) -> 
     assert found["D-Bus permission"]["verdict"] == "problem"
 
 
+class RefusingBus(PrivateBus):
+    """One whose policies let nobody talk to BlueZ."""
+
+    def start(self) -> None:
+        text = self._config.read_text()
+        self._config.write_text(text.replace("</policy>", '<deny send_destination="org.bluez"/></policy>'))
+        super().start()
+
+
+@needs_dbus
+async def test_a_dbus_that_refuses_access_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = RefusingBus(tmp_path)
+    bus.start()
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    bluez = StandInBluez()
+    await bluez.start()
+    try:
+        found, _ = await doctor(written(tmp_path, free_port(), backend="bluez"))
+        assert found["D-Bus permission"]["verdict"] == "problem"
+        assert "policy" in found["D-Bus permission"]["advice"]
+        assert found["adapter"]["verdict"] == "unknown"
+    finally:
+        await bluez.kill()
+        bus.stop()
+
+
 @needs_dbus
 async def test_a_bluetoothd_that_hangs_holds_up_nothing(bus: PrivateBus, tmp_path: Path) -> None:
     config = written(tmp_path, free_port(), backend="bluez")

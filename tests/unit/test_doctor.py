@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,7 +27,7 @@ from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.files import ConfigFacts, DatabaseFacts, DiskFacts, ModeFacts
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, Verdict, ok, problem, unknown, warning
 from nuki_bridge.doctor.machine import ClockFacts
-from nuki_bridge.doctor.place import DaemonFacts, Place
+from nuki_bridge.doctor.place import DaemonFacts, Place, run_program
 from nuki_bridge.doctor.report import CHECKS, all_well, examine
 from nuki_bridge.schema import MIGRATIONS
 
@@ -530,6 +531,57 @@ def test_only_what_can_be_done_makes_the_status_one() -> None:
     assert all_well([ok("a", "b"), unknown("c", "d")])
     assert not all_well([ok("a", "b"), warning("c", "d", "e")])
     assert not all_well([problem("c", "d", "e")])
+
+
+async def _names(_: Place) -> None:
+    pass
+
+
+async def test_no_address_is_in_a_report(tmp_path: Path) -> None:
+    """It tells which lock it is; its maker may be told."""
+    sentence = "54:D2:72:AA:BB:CC: not seen within 8 s"
+    [found] = await examine(at(tmp_path), [Check("it", "", _names, lambda _: [ok("it", sentence)])])
+    assert found.sentence == "54:D2:72:…: not seen within 8 s"
+
+
+def test_the_documentation_says_what_is_looked_at() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
+    [table] = re.findall(r"^\| It looks at \| What \|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    subjects = {each.strip() for row in table.splitlines()[1:] for each in row.split("|")[1].split(",")}
+    assert {each.name for each in CHECKS} <= subjects
+
+
+@pytest.mark.real_time
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run something as another user")
+async def test_a_program_runs_as_the_services_user() -> None:
+    assert (await run_program(["id", "-un"], user="nobody")).strip() == "nobody"
+    with pytest.raises(CouldNotLook, match="cannot be run"):
+        await run_program(["id"], user="nobody-at-all")
+
+
+@pytest.mark.real_time
+async def test_a_program_that_fails_or_is_not_there_could_not_look() -> None:
+    with pytest.raises(CouldNotLook, match="ends with status 1"):
+        await run_program(["false"])
+    with pytest.raises(CouldNotLook, match="cannot be run"):
+        await run_program(["/no/such/program"])
+
+
+async def test_where_root_asks_bluez_is_asked_as_the_services_user(tmp_path: Path) -> None:
+    """Root may always talk to BlueZ."""
+    asked: list[tuple[list[str], str | None]] = []
+
+    async def run(command: list[str], user: str | None = None) -> str:
+        asked.append((command[1:], user))
+        return bluetooth.told(unusable(REFUSED))
+
+    (tmp_path / "config.yaml").write_text("bluetooth: {adapter: hci1}\n")
+    place = at(tmp_path, run=run)
+    place.is_root, place.service_user = True, "nobody"
+    findings = await examine(place, [CHECK["D-Bus permission"], CHECK["adapter"]])
+    assert asked == [(["-m", "nuki_bridge.doctor.ask_bluez", "hci1"], "nobody")]
+    assert findings[0].sentence == "D-Bus lets the service's user nobody not talk to BlueZ"
+    assert verdicts(findings) == [PROBLEM, UNKNOWN]
 
 
 def test_each_finding_is_one_line() -> None:

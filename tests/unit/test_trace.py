@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,14 @@ import pytest
 from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.config import LockSettings, Secret
 from nuki_bridge.lock.trace import MAX_ADVERTISEMENTS, Tap, Trace
-from nuki_bridge.protocol import redaction
+from nuki_bridge.protocol import redaction, wire
 from nuki_bridge.protocol.advertisement import APPLE, beacon_data, beacon_name, parse_advertisement
 from nuki_bridge.protocol.codes import PAIRING_SERVICE, Command, Family
 from nuki_bridge.protocol.messages import Challenge, LockAction
 from nuki_bridge.protocol.redaction import advertised, shown
 from nuki_bridge.protocol.wire import decode, encode
 from tests.unit.house import CLASSIC, ULTRA, House
+from tests.unit.intercom import OPENER, Intercom
 
 NONCE = bytes(range(100, 132))
 WORDS = ("Hildegard", "Wunibald", "Adelheid", "Vordertuer", "Kriemhild")
@@ -148,6 +151,65 @@ async def test_no_secret_is_in_a_trace(
     else:
         assert len(text) < 64_000
         assert answer["data"]["left_out"] > 0
+
+
+async def test_no_secret_of_an_opener_is_in_a_trace(tmp_path: Path, crossed: list[tuple[int, bytes]]) -> None:
+    """Its messages have layouts of their own."""
+    settings = LockSettings("hall", OPENER, pin=Secret(PINS[0]))
+    house = Intercom(tmp_path / "state", settings)
+    house.opener.device.pin_guard.pin = int(PINS[0])
+    requests = {name: each for name, each in IN_A_TRACE.items() if not name.startswith("config/")}
+    requests["timecontrol/add"] = ({"time": "22:30", "action": "activate_rto"},)
+    async with house.running():
+        await house.paired()
+        tracing = asyncio.create_task(house.ask("bridge/request/trace", {"for": 600}, wait_s=700))
+        await asyncio.sleep(5.0)
+        for name, several in requests.items():
+            for arguments in several:
+                await house.ask(f"hall/request/{name}", arguments)
+        await house.do({"action": "open", "as": WORDS[0]})
+        answer = await tracing
+        lock = house.lock("hall")
+        paired, config = lock.paired, lock.config
+    assert config is not None
+    text = json.dumps(answer)
+    secrets = {f"word {each}": each.encode() for each in WORDS}
+    secrets |= {
+        f"nonce {number}": each for number, (command, each) in enumerate(crossed) if command == Command.CHALLENGE
+    }
+    secrets |= {f"code {each}": int(each).to_bytes(4, "little") for each in (CODE, OTHER_CODE)}
+    secrets |= {f"place {each}": struct.pack("<f", each) for each in (config.latitude, config.longitude)}
+    secrets |= {"key": paired.shared_key, "uuid": paired.uuid, "id": paired.nuki_id.to_bytes(4, "big")}
+    assert held(text, secrets) == []
+    raw = b"".join(payload for _, payload in crossed)
+    assert all(secrets[name] in raw for name in (f"word {WORDS[0]}", f"code {CODE}", f"place {config.latitude}"))
+    assert {"OpenerStates", "OpenerConfig"} <= {each.get("message") for each in answer["data"]["notes"]}
+
+
+SOUNDS_SECRET = re.compile(
+    r"name|pin$|(^|_)(key|nonce|code|pin|uuid|latitude|longitude|authenticator|app_id|nuki_id)($|_)"
+)
+HARMLESS = {"code_id", "pin_is_set", "timezone_id"}
+"""Names that only sound so."""
+
+
+def all_messages() -> list[tuple[int, Family, type[Any]]]:
+    """Every message that this program knows, of each family."""
+    return [(command, family, cls) for (command, family), found in wire._CLASSES.items() for _, cls in found]
+
+
+@pytest.mark.parametrize("family", Family)
+def test_no_field_that_sounds_secret_is_shown(family: Family) -> None:
+    """Of a new message, too, whose fields nobody has marked."""
+    seen = 0
+    for command, of, cls in all_messages():
+        if of is not family or (redaction._is_about_somebody(cls) and command not in redaction.CONFIGURATIONS):
+            continue
+        for field in dataclasses.fields(cls):
+            seen += 1
+            if SOUNDS_SECRET.search(field.name) and field.name not in HARMLESS:
+                assert redaction._is_hidden(field), f"{cls.__name__}.{field.name} would be shown"
+    assert seen > 50
 
 
 def test_secrets_would_be_found_in_every_form() -> None:
