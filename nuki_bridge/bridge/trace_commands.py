@@ -104,12 +104,11 @@ def _known(owned: OwnedLock) -> Callable[[], Collection[bytes]]:
     lock = owned.lock
 
     def known() -> Collection[bytes]:
-        paired = lock.paired
         found = [
-            paired.shared_key,
-            paired.uuid,
-            paired.nuki_id.to_bytes(4, "little"),
-            paired.app_id.to_bytes(4, "little"),
+            lock.paired.shared_key,
+            lock.paired.uuid,
+            lock.paired.nuki_id.to_bytes(4, "little"),
+            lock.paired.app_id.to_bytes(4, "little"),
         ]
         if lock.pin.digits is not None:
             found.append(int(lock.pin.digits).to_bytes(4, "little"))
