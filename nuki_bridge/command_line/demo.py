@@ -1,7 +1,8 @@
 """`nuki-bridge demo`: everything on this machine and nothing left behind.
 
-A private mosquitto on a loopback port, the daemon with its virtual locks and the phone page in this process, one lock
-paired over MQTT like a real one, and then its states as they change.  All files are in one temporary directory.
+A private mosquitto on a loopback port, the daemon with its virtual locks and the phone page in this process, a lock and
+an Opener paired over MQTT like real ones, and then their states as they change.  All files are in one temporary
+directory.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from nuki_bridge.command_line.client import BridgeClient, BridgeOffline
 from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings, WebSettings
 from nuki_bridge.daemon import daemon
 from nuki_bridge.errors import BrokerError, PageError
-from nuki_bridge.simulator.backend import default_locks
+from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks
+from nuki_bridge.simulator.opener import VirtualOpener
 from nuki_bridge.web import process
 from nuki_bridge.web.settings import BrokerSettings, GuestSettings
 from nuki_bridge.web.settings import WebSettings as PageSettings
 
 HOST = "127.0.0.1"
 LOCK = "front_door"
+OPENER = "intercom"
 PIN = "1234"
+"""Security PIN of both."""
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 1.0
 
@@ -40,12 +44,12 @@ The phone page: http://{host}:{port}/
   As the owner: log in as owner with the password demo (this broker lets everybody in).
   As a guest: invite somebody there, and open the link in a private window."""
 _GUIDE = """\
-nuki-bridge demo: broker {url}, virtual lock {lock}
+nuki-bridge demo: broker {url}, virtual lock {lock}, virtual Opener {opener}
 
 {page}
 
 Paste into a second terminal:
-  {program} status
+  {program} status {lock}
   {program} unlock {lock}
   mosquitto_sub -p {port} -v -t 'nuki/#'
   mosquitto_pub -p {port} -t nuki/{lock}/set -m lock
@@ -53,15 +57,19 @@ Paste into a second terminal:
 Turn it by hand (which shows within 10 s, like with a real lock), or get in its way:
   mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"turn": "unlocked"}}'
   mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"block_motor": true}}'
-Share it: invite Anna, redeem her code, and open the door with what she has got then:
-  {program} invite --name Anna
+The Opener at the intercom: ring the bell, have the next ring open the door, or open it at once:
+  mosquitto_pub -p {port} -t nuki/{opener}/simulate -m '{{"ring": true}}'
+  mosquitto_pub -p {port} -t nuki/{opener}/set -m activate_rto
+  mosquitto_pub -p {port} -t nuki/{opener}/set -m open
+Share the door: invite Anna, redeem her code, and open the door with what she has got then:
+  {program} invite {lock} --name Anna
   {program} redeem
   {program} guest unlock
-  {program} users
+  {program} users {lock}
 Pair the second virtual lock (its security PIN is 123456):
   {program} pair --name shed
 
-Ctrl-C ends everything. Until then, what happens at the lock:"""
+Ctrl-C ends everything. Until then, what happens at lock and Opener:"""
 
 
 async def run(port: int | None) -> int:
@@ -87,9 +95,10 @@ async def _play(broker: MqttSettings, state_dir: Path, interrupted: asyncio.Even
         web=WebSettings(None if port is None else f"http://{HOST}:{port}"),
         log_level="warning",
     )
+    addresses = _new_devices(state_dir)
     running = asyncio.create_task(daemon.run(settings, stop=stop), name="daemon")
     page = await _about_page(port, serving)
-    showing = asyncio.create_task(_show(broker, default_locks(state_dir)[0].address, page), name="show")
+    showing = asyncio.create_task(_show(broker, addresses, page), name="show")
     waiting = asyncio.create_task(interrupted.wait(), name="interrupted")
     try:
         await asyncio.wait((running, showing, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -132,14 +141,27 @@ async def _about_page(port: int | None, serving: asyncio.Task[int]) -> str:
     return "The phone page is not served."
 
 
-async def _show(broker: MqttSettings, address: str, page: str) -> None:
-    """Pair the lock, say what can be tried, and print what changes."""
+def _new_devices(state_dir: Path) -> dict[str, str]:
+    """Have the daemon find all virtual devices in pairing mode; return the addresses of two of them by their names."""
+    devices = default_locks(state_dir)
+    for each in devices:
+        each.device.factory_new = True
+    state_dir.mkdir(mode=0o700)
+    save_locks(state_dir / STATE_FILE, devices)
+    opener = next(each for each in devices if isinstance(each, VirtualOpener))
+    return {LOCK: devices[0].address, OPENER: opener.address}
+
+
+async def _show(broker: MqttSettings, addresses: dict[str, str], page: str) -> None:
+    """Pair the devices, say what can be tried, and print what changes."""
     client = await _connected(broker)
     try:
-        await client.ask("bridge", "pair", {"name": LOCK, "address": address, "pin": PIN})
+        for name, address in addresses.items():
+            await client.ask("bridge", "pair", {"name": name, "address": address, "pin": PIN})
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
-        print(_GUIDE.format(url=url, lock=LOCK, port=broker.port, program=program, page=page), flush=True)
+        words = {"url": url, "lock": LOCK, "opener": OPENER, "port": broker.port, "program": program, "page": page}
+        print(_GUIDE.format(**words), flush=True)
         await lock_commands.watch(client, argparse.Namespace(lock=None, json=False))
     finally:
         await client.close()

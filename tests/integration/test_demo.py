@@ -37,7 +37,9 @@ class Demo:
     def url(self) -> str:
         """The broker's, as the first line tells it."""
         found = re.fullmatch(
-            r"nuki-bridge demo: broker (mqtt://127\.0\.0\.1:\d+/nuki), virtual lock front_door", self.guide[0]
+            r"nuki-bridge demo: broker (mqtt://127\.0\.0\.1:\d+/nuki), virtual lock front_door, "
+            r"virtual Opener intercom",
+            self.guide[0],
         )
         assert found, self.guide[0]
         return found[1]
@@ -132,7 +134,7 @@ async def test_what_the_guide_says_works_as_it_stands(tmp_path: Path) -> None:
         await started(running)
         await running.until("front_door  state  locked")
 
-        status, out, err = await shell(running.command(" status"))
+        status, out, err = await shell(running.command(" status front_door"))
         assert (status, err) == (0, "")
         assert re.search(r"^state: +locked$", out, re.MULTILINE)
 
@@ -153,11 +155,31 @@ async def test_what_the_guide_says_works_as_it_stands(tmp_path: Path) -> None:
         assert err.endswith("(motor_blocked)\n")
 
 
+async def test_the_bell_rings_and_the_opener_opens_as_the_guide_says(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        await running.until("intercom  state  locked")
+        # What rang before the Opener's log was read for the first time is not told.
+        told = asyncio.create_task(running.until("intercom  event  type=ring"))
+        while not told.done():
+            assert (await shell(running.command("""-m '{"ring": true}'""")))[0] == 0
+            await asyncio.wait([told], timeout=5)
+        assert "opened=-" in await told
+        assert (await shell(running.command("set -m activate_rto")))[0] == 0
+        await running.until("intercom  state  rto_active")
+        assert (await shell(running.command("""-m '{"ring": true}'""")))[0] == 0
+        await running.until("intercom  state  opening")
+        assert "opened=rto" in await running.until("intercom  event  type=ring")
+        await running.until("intercom  state  rto_active")
+        assert (await shell(running.command("set -m open")))[0] == 0
+        assert "completion=success" in await running.until("intercom  event  type=lock_action, action=open")
+
+
 async def test_the_page_is_served_and_invitations_link_to_it(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await started(running)
         [address] = [found[1] for line in running.guide if (found := re.search(r"phone page: (http://\S+)", line))]
-        status, out, _ = await shell(running.command("invite --name Anna"))
+        status, out, _ = await shell(running.command("invite front_door --name Anna"))
         assert status == 0
         link = re.search(r"^ +(http://\S+)$", out, re.MULTILINE)
         assert link
@@ -174,7 +196,7 @@ async def test_the_door_is_shared_as_the_guide_says(tmp_path: Path) -> None:
     async with demo(tmp_path) as running:
         await started(running)
         await running.until("front_door  state  locked")
-        status, out, err = await shell(running.command("invite --name Anna"))
+        status, out, err = await shell(running.command("invite front_door --name Anna"))
         assert (status, err) == (0, "")
         found = re.search(r"(?:Your code is|for a code, it is) (\S+)", out)
         assert found, out
@@ -185,7 +207,7 @@ async def test_the_door_is_shared_as_the_guide_says(tmp_path: Path) -> None:
         status, out, _ = await shell(f"{guest} {running.command('guest unlock')}")
         assert (status, out) == (0, "front_door: unlock: success\n")
         await running.until("front_door  state  unlocked")
-        status, out, _ = await shell(running.command("users"))
+        status, out, _ = await shell(running.command("users front_door"))
         assert status == 0
         assert re.search(r"^\d+ +Anna +app +yes +yes .* no +no$", out, re.MULTILINE), out
 
@@ -198,11 +220,11 @@ async def test_commands_against_the_true_daemon(tmp_path: Path) -> None:
 
         status, out, _ = await shell(f"{client} --json locks")
         assert status == 0
-        assert [lock["name"] for lock in json.loads(out)] == ["front_door"]
+        assert [lock["name"] for lock in json.loads(out)] == ["front_door", "intercom"]
 
         status, out, _ = await shell(f"{client} --json refresh front_door")
         assert json.loads(out)["state"] == "locked"
-        assert (await shell(f"{client} battery"))[0] == 0
+        assert (await shell(f"{client} battery front_door"))[0] == 0
         assert (await shell(f"{client} --json health"))[0] == 0
         assert (await shell(f"{client} --json lock-n-go nowhere"))[0] == 1
 
