@@ -26,7 +26,7 @@ class LockCommands:
 
     async def battery(self, call: Call) -> Answer:
         """Ask the lock for its battery report."""
-        battery = report.battery_report(await call.lock.read_battery(call.timeout_s))
+        battery = report.battery_report(call.lock.profile, await call.lock.read_battery(call.timeout_s))
         self._topics(call.owned.name).update()
         return {"data": battery}
 

@@ -35,6 +35,14 @@ _ADVANCED_FIELDS: Final = frozenset(
     {*advanced_config.SETTINGS, *opener_config.ADVANCED, *opener_config.ADVANCED_READ_ONLY}
 )
 """Fields of the advanced configuration in the status."""
+_OF_A_BOLT: Final = (
+    "drain_mws",
+    "lock_distance_deg",
+    "start_temperature_c",
+    "max_turn_current_ma",
+    "resistance_mohm",
+)
+"""Fields of a battery report that mean nothing in that of a device without a bolt."""
 _LAST_FIELDS = ("action", "trigger", "completion", "user", "source", "time")
 """Fields of an event that stand in the status as the last lock action."""
 
@@ -58,9 +66,11 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
     return payloads
 
 
-def battery_report(report: BatteryReport) -> dict[str, Any]:
-    """Return a battery report; the units are in the names."""
+def battery_report(profile: Profile, report: BatteryReport) -> dict[str, Any]:
+    """Return a battery report of this kind of device; the units are in the names, null is what it does not tell."""
     values = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
+    if not profile.has_bolt:
+        values |= dict.fromkeys(_OF_A_BOLT)
     return {**values, "last_action": state_json.name_or_none(report.last_action)}
 
 
@@ -95,7 +105,7 @@ def status(lock: Lock, clock: Mapping[str, Any], last: Mapping[str, Any] | None 
     if lock.config is not None:
         told |= _config(lock.config, lock.advanced_config)
     if lock.battery_report is not None:
-        told["battery_report"] = battery_report(lock.battery_report)
+        told["battery_report"] = battery_report(lock.profile, lock.battery_report)
     return told
 
 

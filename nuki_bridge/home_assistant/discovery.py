@@ -119,6 +119,8 @@ def traits_of(profile: Profile, allowed: Collection[int] | None) -> set[str]:
         traits.add("no_lock")
     if profile.rings:
         traits.add("doorbell")
+    if profile.has_bolt:
+        traits.add("bolt")
     return traits
 
 

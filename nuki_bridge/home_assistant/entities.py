@@ -208,7 +208,7 @@ _COMMON: Final = (
             "entity_category": "config",
             "enabled_by_default": False,  # it moves the bolt
         },
-        ("pin",),
+        ("pin", "bolt"),
     ),
     Entity(
         "rssi",

@@ -134,6 +134,8 @@ class Profile:
     """It has an advanced configuration whose layout this program knows."""
     config: type[BasicConfig] = Config
     """The message in which it tells its basic settings."""
+    has_bolt: bool = True
+    """It turns a bolt, whose way it can measure, and its battery report tells what a turn has taken."""
     rings: bool = False
     """It announces that the doorbell was rung.  It takes one link and is not heard while it has that."""
     deaf_after_action: bool = False
@@ -388,6 +390,7 @@ OPENER: Final = Profile(
         },
     ),
     config=OpenerConfig,
+    has_bolt=False,
     rings=True,
     deaf_after_action=True,
     connection="on-demand",

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nuki_bridge.arguments import Arguments, Declaration
-from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, TimedOut
+from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.owner.call import Answer, Call, Handler
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 async def _calibrate(call: Call) -> Answer:
     """Run the bolt to its ends; answers when the lock has come to rest, with its state."""
     lock, admin = call.lock, call.admin
+    if not lock.profile.has_bolt:
+        # it would only count as trained: that it is nobody can know here
+        raise RequestError(
+            "bad_request",
+            f"{lock.profile.kind} has no bolt to measure; for its intercom it is trained in the maker's app",
+        )
     deadline = lock.clock() + call.left_s()
     await admin.be_sure(deadline)
     async with lock.linked(deadline):

@@ -43,6 +43,7 @@ EQUIPMENT = {
     "keypad",
     "fob",
     "doorbell",
+    "bolt",
     "pin",
 }
 CHECKS = {SMART_LOCK.kind: lock_config.checks(), OPENER.kind: lock_config.opener_checks()}
@@ -263,7 +264,7 @@ def test_traits_are_the_actions_that_the_lock_has_and_mqtt_may_ask_for(
     traits = discovery.traits_of(SMART_LOCK, allowed)
     assert not traits & missing
     assert ("no_lock" in traits) == (allowed == set())
-    assert traits - {"no_lock"} <= SMART_LOCK.names.by_name.keys()
+    assert traits - {"no_lock", "bolt"} <= SMART_LOCK.names.by_name.keys()
 
 
 # -- an Opener --------------------------------------------------------------------------------------------------------
@@ -276,6 +277,12 @@ def opener(*without: str) -> dict[str, Any]:
     ).values()
     found: dict[str, Any] = json.loads(payload)["components"]
     return {key: each for key, each in found.items() if set(each) != {"platform"}}
+
+
+def test_only_what_has_a_bolt_can_be_calibrated() -> None:
+    assert "calibrate" in there(FULL)
+    assert "calibrate" not in there(without("bolt"))
+    assert "bolt" not in discovery.traits_of(OPENER, None)
 
 
 def test_an_opener_is_a_lock_that_opens_and_that_a_ring_unlocks() -> None:

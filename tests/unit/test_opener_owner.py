@@ -213,6 +213,8 @@ async def test_its_battery_is_told_as_critical_only(tmp_path: Path) -> None:
         await house.do("open")
         report = await ask(house, "battery/get")
         assert report["last_action"] == "open"
+        voltages = {"voltage_mv", "start_voltage_mv", "lowest_voltage_mv"}
+        assert {name for name in report if report[name] is not None} == {*voltages, "last_action", "critical"}
         assert (house.status()["battery"]["critical"], house.status()["battery"]["level"]) == (False, None)
 
 
@@ -225,3 +227,15 @@ async def test_its_clock_is_set_and_it_starts_anew(tmp_path: Path) -> None:
         await ask(house, "reboot")
         await asyncio.sleep(120)
         assert house.retained["nuki/hall/availability"] == "online"
+
+
+async def test_it_is_not_said_to_be_trained_by_anybody_but_the_app(tmp_path: Path) -> None:
+    house = Intercom(tmp_path, WITH_PIN)
+    async with house.running():
+        await house.paired()
+        house.opener.uncalibrate()
+        error, message = await refusal(house, "calibrate")
+        assert (error, "trained in the maker's app" in message) == ("bad_request", True)
+        answer = await house.do("open")
+        assert (answer["error"], "trained" in answer["message"]) == ("not_calibrated", True)
+        assert house.strikes() == 0
