@@ -21,8 +21,8 @@ from nuki_bridge.store import PairedLock
 
 ONLINE = b"online"
 OFFLINE = b"offline"
-ON = b"on"
-OFF = b"off"
+_MODES: Final[Mapping[int, bytes]] = {NukiState.CONTINUOUS_MODE: b"on", NukiState.DOOR_MODE: b"off"}
+"""Whether continuous mode is on; in its other modes, such as pairing, a device does not say."""
 
 _PRIVATE: Final = frozenset({"latitude", "longitude"})
 """Settings that are in no retained topic."""
@@ -57,8 +57,8 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
     if states is None:
         return payloads
     payloads["state"] = lock.profile.state_word(states.lock_state).encode()
-    if lock.profile.modes:
-        payloads["continuous_mode"] = ON if states.nuki_state == NukiState.CONTINUOUS_MODE else OFF
+    if lock.profile.modes and states.nuki_state in _MODES:
+        payloads["continuous_mode"] = _MODES[states.nuki_state]
     door = state_json.door_word(states)
     if door is not None and (had_door or states.door_state != DoorState.UNAVAILABLE):
         payloads["door"] = door.encode()

@@ -335,7 +335,8 @@ class Lock(Line):
         self._due.states_read(states, self.clock(), before=before)
         self._worked()
         if self.profile.rings and (called or announced):
-            known = before if called and self._called_in_time else None
+            clears_it = self.paired.id_type is IdType.BRIDGE  # or else it rises no more, whatever happens
+            known = before if called and self._called_in_time and clears_it else None
             self._on_ring(self, self.rings.announced(self.profile, known, states))
         self.rings.read()
         return states
@@ -375,6 +376,11 @@ class Lock(Line):
         if self._due.every_s != states_every_s:
             self._due.every_s = states_every_s
             self._due.schedule(self.clock())
+        self._wake.set()
+
+    def ring_found(self) -> None:
+        """Note that the log has told of a ring that is new."""
+        self._due.ring_found()
         self._wake.set()
 
     def schedule_states(self) -> None:

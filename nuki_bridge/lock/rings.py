@@ -69,7 +69,7 @@ class Rings:
     def __init__(self, clock: Callable[[], float], window_s: Callable[[], float]) -> None:
         self._clock = clock
         self._window_s = window_s
-        self._acted_at = -float("inf")
+        self._acted_at = clock()  # as if we had acted: pairing sets the bit, too
         self._is_base = True  # the next reading only says how things are
         self._echo_until = -float("inf")
 

@@ -123,6 +123,12 @@ class Timetable:
             self._changed = changed
         return rose
 
+    def ring_found(self) -> None:
+        """The log has told of a ring: if the bit is still set there may be another one, which it cannot rise for."""
+        self._tries = 0
+        if self._changed and self._clears_bit:
+            self._again_at = self.states_at = min(self.states_at, self.read_at + BIT_REQUERY_S)
+
     def states_read(self, states: States, now: float, *, before: States | None = None) -> None:
         """Decide from the states just read when they are due again; `before` are those known until then."""
         why, self._why = self._why, _Why.TIME

@@ -80,6 +80,7 @@ class Bell:
     def heard(self, entry: LogEntry) -> None:
         """Tell of the ring of an entry, unless that was told, is an echo, or is old."""
         lock = self._lock
+        lock.ring_found()
         assert lock.states is not None
         found = self._log.news(entry, lock.device_time(), lock.states.timezone_offset_min)
         self._doubtful_at, self._tries = -math.inf, 0

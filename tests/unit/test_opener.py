@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.intercom import SETTINGS, WITH_PIN, Intercom
+from tests.unit.intercom import OPENER, SETTINGS, WITH_PIN, Intercom
 
 BOTH = pytest.mark.parametrize("settings", [SETTINGS, WITH_PIN], ids=["no pin", "pin"])
 
@@ -303,3 +304,100 @@ async def test_a_mode_that_stays_on_is_not_called_off(tmp_path: Path) -> None:
         answer = await house.do("deactivate_continuous_mode")
         assert answer["error"] == "incomplete"
         assert house.state() == ("locked", "on")
+
+
+# -- others, and other habits -----------------------------------------------------------------------------------------
+
+
+async def test_a_strike_is_not_carried_out_again_by_the_next_run(tmp_path: Path) -> None:
+    house = Intercom(tmp_path)
+    async with house.running():
+        await house.paired()
+        house.send("hall/set", "open")
+        while house.strikes() == 0:
+            await asyncio.sleep(0.02)
+    second = house.again()
+    async with second.running():
+        await asyncio.sleep(120)
+        assert second.strikes() == 1
+        assert second.rings() == []
+        assert second.state() == ("locked", "off")
+
+
+async def test_a_command_to_an_opener_that_another_holds_is_not_carried_out_late(tmp_path: Path) -> None:
+    """It takes one link, and the app has it."""
+    house = Intercom(tmp_path)
+    async with house.running():
+        await house.paired()
+        link = house.radio.link(OPENER, lambda channel, data: None, lambda: None)
+        await link.connect(5.0)
+        answer = await house.do("open", 60.0)
+        assert answer["error"] == "timeout"
+        await link.disconnect()
+        await asyncio.sleep(120)
+        assert house.strikes() == 0
+        assert (await house.do("open"))["status"] == "ok"
+
+
+async def test_an_opener_whose_link_goes_on_hearing(tmp_path: Path) -> None:
+    house = Intercom(tmp_path, deaf_after_action=False)
+    async with house.running():
+        await house.paired()
+        for action in ("open", "activate_rto", "open", "deactivate_rto"):
+            assert (await house.do(action))["status"] == "ok"
+            await asyncio.sleep(20)
+        assert house.strikes() == 2
+        assert house.rings() == []
+
+
+async def test_a_held_link(tmp_path: Path) -> None:
+    house = Intercom(tmp_path, replace(SETTINGS, connection="persistent"))
+    async with house.running():
+        await house.paired()
+        for action in ("open", "activate_rto", "open", "deactivate_rto"):
+            assert (await house.do(action))["status"] == "ok"
+        await asyncio.sleep(20)
+        assert (house.strikes(), house.opener.links) == (2, 1)
+        assert house.rings() == []
+
+
+@pytest.mark.parametrize(("settings", "answer"), [(SETTINGS, "bad_parameter"), (WITH_PIN, "ok")], ids=["no pin", "pin"])
+async def test_paired_as_app_it_switches_continuous_mode_with_the_pin_alone(
+    tmp_path: Path, settings: Any, answer: str
+) -> None:
+    house = Intercom(tmp_path, settings)
+    async with house.running():
+        house.opener.hold_button()
+        await house.ask("bridge/request/pair", {"address": OPENER, "name": "hall", "as": "app"})
+        await asyncio.sleep(20)
+        assert (await house.do("activate_cm")).get("error", "ok") == answer
+        assert (await house.do("open"))["status"] == "ok"
+        assert house.strikes() == 1
+
+
+async def test_in_pairing_mode_it_does_not_say_whether_continuous_mode_is_on(tmp_path: Path) -> None:
+    house = Intercom(tmp_path)
+    async with house.running():
+        await house.paired()
+        await house.do("activate_cm")
+        await asyncio.sleep(30)
+        house.opener.hold_button()
+        assert (await house.ask("hall/request/refresh"))["data"]["nuki_state"] == "pairing_mode"
+        assert house.state() == ("locked", "on")
+
+
+@BOTH
+async def test_a_ring_does_not_become_an_action_and_an_action_no_ring(tmp_path: Path, settings: Any) -> None:
+    house = Intercom(tmp_path, settings)
+    async with house.running():
+        await house.paired()
+        assert (await house.do("activate_rto"))["status"] == "ok"
+        await asyncio.sleep(30)
+        house.opener.ring()
+        await asyncio.sleep(0.1)
+        answer = await house.do("open", 60.0)  # while the ring opens the door
+        assert answer["error"] == "busy"
+        await asyncio.sleep(60)
+        assert house.strikes() == 1, "by the ring"
+        assert [each["opened"] for each in house.rings()] in ([], ["rto"])
+        assert [each["action"] for each in house.actions() if each["action"] == "open"] == []

@@ -249,3 +249,80 @@ async def test_a_held_link_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptur
         assert "an Opener does not have" in caplog.text
         assert house.opener.links == 1
         assert (await house.do("open"))["error"] == "action_not_allowed"
+
+
+@BOTH
+async def test_a_bit_that_stays_set_makes_no_ring_and_few_links(tmp_path: Path, settings: Any) -> None:
+    house = Intercom(tmp_path, settings, beacon_bit_stays=True)
+    async with house.running():
+        await house.paired()
+        house.opener.config_changed()
+        await asyncio.sleep(60)
+        before = sum(entry.what == "connected" for entry in house.opener.audit)
+        await asyncio.sleep(3600)
+        assert sum(entry.what == "connected" for entry in house.opener.audit) - before < 20
+        assert house.rings() == []
+
+
+async def test_paired_as_app_only_the_log_tells_of_rings(tmp_path: Path) -> None:
+    """An App's reading does not clear the beacon's bit, which announces nothing more then."""
+    house = Intercom(tmp_path, SETTINGS)
+    async with house.running():
+        house.opener.hold_button()
+        await house.ask("bridge/request/pair", {"address": OPENER, "name": "hall", "as": "app"})
+        await asyncio.sleep(30)
+        house.opener.config_changed()
+        await asyncio.sleep(600)
+        assert house.rings() == []
+
+
+async def test_a_ring_whose_entry_is_late_is_told_from_it(tmp_path: Path) -> None:
+    house = Intercom(tmp_path, WITH_PIN, log_late_s=1.5)
+    async with house.running():
+        await house.paired()
+        house.opener.ring()
+        await told(house, 1, 4.0)
+        await asyncio.sleep(60)
+        assert [each["found_by"] for each in house.rings()] == ["log"]
+
+
+@BOTH
+async def test_a_beacon_that_is_late(tmp_path: Path, settings: Any) -> None:
+    house = Intercom(tmp_path, settings, beacon_bit_late_s=1.0)
+    async with house.running():
+        await house.paired()
+        for action in ("open", "activate_rto", "deactivate_rto"):
+            await house.do(action)
+            await asyncio.sleep(40)
+        assert house.rings() == []
+        house.opener.ring()
+        await told(house, 1, 3.5)
+
+
+@BOTH
+async def test_a_door_that_a_ring_opened_is_told_shut_again(tmp_path: Path, settings: Any) -> None:
+    house = Intercom(tmp_path, settings)
+    house.opener.advanced.disable_rto_after_ring = True
+    async with house.running():
+        await house.paired()
+        await house.do("activate_rto")
+        await asyncio.sleep(30)
+        house.opener.ring()
+        await asyncio.sleep(1.5)
+        assert house.state()[0] in ("opening", "open")
+        await asyncio.sleep(8.0)
+        assert house.state() == ("locked", "off")
+        assert house.opener.links == 0
+        assert [each for each in house.actions() if each["action"] not in ("activate_rto",)] == []
+
+
+async def test_a_wiring_that_rings_for_ever_is_told_and_nothing_breaks(tmp_path: Path) -> None:
+    house = Intercom(tmp_path, WITH_PIN)
+    async with house.running():
+        await house.paired()
+        for _ in range(30):
+            house.opener.ring()
+            await asyncio.sleep(2.0)
+        await asyncio.sleep(30)
+        assert len(house.rings()) == 30
+        assert (await house.do("activate_rto"))["status"] == "ok"
