@@ -116,10 +116,10 @@ class Demo:
         """The last of them."""
         return next(reversed(self.on(topic)), None)
 
-    def publish(self, topic: str, payload: object) -> None:
-        """Publish on a topic of the lock."""
+    def publish(self, topic: str, payload: object, *, of: str = LOCK) -> None:
+        """Publish on a topic of the lock, or `of` another one."""
         text = payload if isinstance(payload, str) else json.dumps(payload)
-        self._paho.publish(f"nuki/{LOCK}/{topic}", text, qos=1).wait_for_publish(5)
+        self._paho.publish(f"nuki/{of}/{topic}", text, qos=1).wait_for_publish(5)
 
     def ask(self, topic: str, payload: object, answer: str) -> dict[str, Any]:
         """Publish, and the next message on `answer`."""

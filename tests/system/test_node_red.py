@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,10 @@ from typing import Any
 import pytest
 
 from tests.integration.broker import free_port
+from tests.integration.daemon import OPENER
 from tests.integration.guarded import password
 from tests.integration.relayed import party
-from tests.system.node_red import Demo, NodeRed, until
+from tests.system.node_red import LOCK, Demo, NodeRed, until
 
 NIGHT = "23:00"
 
@@ -330,10 +332,45 @@ def test_at_night_a_locked_door_is_left_alone(demo: Demo, home: NodeRed) -> None
 # -- notices ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_notice_when_the_doorbell_rings(demo: Demo, home: NodeRed) -> None:
-    """Openers are not supported yet: the event is published here in the bridge's place."""
-    demo.publish("event", {"type": "ring", "time": "2026-12-01T10:00:00+01:00"})
-    until(lambda: home.notices()[:1] == ["The doorbell rings."])
+RING = {
+    "type": "ring",
+    "time": "2026-12-01T10:00:00+01:00",
+    "suppressed": None,
+    "found_by": "state",
+    "index": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("opened", "text"),
+    [
+        (None, "The doorbell rings."),
+        ("rto", "The doorbell rings; ring to open has opened the door."),
+        ("continuous_mode", "The doorbell rings; continuous mode has opened the door."),
+    ],
+)
+def test_a_notice_when_the_doorbell_rings(demo: Demo, home: NodeRed, opened: str | None, text: str) -> None:
+    """One for each, from the flow's own device or from another; they are published in the bridge's place."""
+    deploy(demo, home, NUKI_PAGE="on", NUKI_DOORBELL="intercom")
+    home.open_page()
+    until(lambda: home.state()["away"] is None, or_say=home.state)
+    for device in (LOCK, "intercom"):
+        expected = [text, *home.notices()]
+        demo.publish("event", {**RING, "opened": opened}, of=device)
+        until(partial(lambda expected: home.notices() == expected, expected), or_say=home.notices)
+
+
+def test_a_notice_when_somebody_rings_at_an_opener(demo: Demo, home: NodeRed) -> None:
+    deploy(demo, home, NUKI_PAGE="on", NUKI_DOORBELL="intercom")
+    home.open_page()
+    until(lambda: home.state()["away"] is None, or_say=home.state)
+    demo.publish("simulate", {"hold_button": True}, of="3E4F5061")
+    demo.publish("request/pair", {"address": OPENER, "name": "intercom"}, of="bridge")
+    until(lambda: any(topic == "intercom/status" for topic, _ in demo.heard), 60)
+    expected = ["The doorbell rings.", *home.notices()]
+    time.sleep(6.0)  # what the beacon says right after the pairing is on account of that
+    demo.publish("simulate", {"ring": True}, of="intercom")
+    until(lambda: home.notices() == expected, 60, or_say=home.state)
 
 
 def test_one_notice_when_a_battery_becomes_critical(demo: Demo, home: NodeRed) -> None:

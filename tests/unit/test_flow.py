@@ -87,8 +87,10 @@ def test_it_locks_at_23_by_the_clock_on_the_wall() -> None:
 
 def test_topics_are_made_of_the_base_topic_and_the_locks_name() -> None:
     topics = {each["topic"] for each in of("mqtt in")}
-    assert topics == {"${NUKI_TOPICS}", "${NUKI_BRIDGE}", "${NUKI_INBOX}"}
+    assert topics == {"${NUKI_TOPICS}", "${NUKI_RINGS}", "${NUKI_BRIDGE}", "${NUKI_INBOX}"}
     variables = {each["name"]: each["value"] for each in of("tab")[0]["env"]}
     assert variables["NUKI_TOPICS"] == "${NUKI_BASE}/${NUKI_LOCK}/+"
+    assert variables["NUKI_RINGS"] == "${NUKI_BASE}/${NUKI_DOORBELL}/event"
+    assert variables["NUKI_DOORBELL"] == "", "no topic has an empty name: nothing comes twice from the lock itself"
     assert variables["NUKI_BRIDGE"] == "${NUKI_BASE}/bridge/state"
     assert variables["NUKI_INBOX"] == "${NUKI_BASE}/bridge/response/${NUKI_USER}/${NUKI_RANDOM}"
