@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from websockets.sync.client import connect
+
 from tests.integration.broker import free_port
 from tests.vm import debian
 
@@ -214,6 +216,18 @@ class HomeAssistant:
     def call(self, domain: str, service: str, entity: str | None = None, **data: Any) -> None:
         """Call a service ("perform an action")."""
         self.post(f"services/{domain}/{service}", {**({"entity_id": entity} if entity else {}), **data})
+
+    def enable(self, *entities: str) -> None:
+        """Enable entities that are disabled, as its settings page does; it takes half a minute until they are there."""
+        with connect(f"ws://127.0.0.1:{self.port}/api/websocket") as socket:
+            socket.recv()
+            socket.send(json.dumps({"type": "auth", "access_token": self._token}))
+            assert json.loads(socket.recv())["type"] == "auth_ok"
+            for number, entity in enumerate(entities, 1):
+                change = {"type": "config/entity_registry/update", "entity_id": entity, "disabled_by": None}
+                socket.send(json.dumps({"id": number, **change}))
+                done = json.loads(socket.recv())
+                assert done["success"], done
 
     def template(self, text: str) -> Any:
         """Render a template that gives JSON."""

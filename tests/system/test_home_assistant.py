@@ -22,7 +22,7 @@ import pytest
 
 from nuki_bridge import __version__
 from nuki_bridge.home_assistant import discovery
-from tests.integration.daemon import CLASSIC, Daemon, Home
+from tests.integration.daemon import CLASSIC, OPENER, PIN, ULTRA, Daemon, Home
 from tests.integration.guarded import GuardedBroker, password
 from tests.system.home_assistant import HomeAssistant, running, until
 
@@ -37,6 +37,8 @@ ENTITIES = {
     "sensor.front_door_battery": "84",
     "binary_sensor.front_door_battery_critical": "off",
     "binary_sensor.front_door_charging": "off",
+    "sensor.front_door_battery_voltage": "5.68",
+    "event.front_door_denied": "unknown",
     "sensor.front_door_last_action": "none",
     "sensor.front_door_last_user": "unknown",
     "sensor.front_door_last_trigger": "system",
@@ -82,7 +84,7 @@ DISABLED = {
     "switch.front_door_firmware_updates": "off",
     "text.front_door_name": "Nuki_1A2B3C4D",
     "select.front_door_time_zone": "Europe/Berlin",
-    "number.front_door_utc_offset": "60",
+    "number.front_door_utc_offset": "0",
     "select.front_door_daylight_saving": "off",
     "number.front_door_unlocked_position_offset": "0",
     "number.front_door_locked_position_offset": "0",
@@ -125,7 +127,9 @@ class House:
     def forms(self) -> set[str]:
         """The forms of the topics that the bridge would take back."""
         with contextlib.closing(sqlite3.connect(self.daemon.directory / "state" / "nuki-bridge.db")) as db:
-            return {discovery.style_of(topic) for (topic,) in db.execute("SELECT topic FROM announced")}
+            rows = db.execute("SELECT device, topic FROM announced").fetchall()
+        entries = {device for device, _ in rows if "/" in device}  # one message for each in any form
+        return {discovery.style_of(topic) for device, topic in rows if device not in entries}
 
     async def stop_daemon(self, how: int = signal.SIGTERM) -> None:
         self.daemon.signal(how)
@@ -293,6 +297,8 @@ async def test_a_keypad_that_is_added_brings_its_events(house: House) -> None:
                 90.0,
                 or_say=lambda: f"{house.ha.attributes('event.front_door_keypad')}\n{home.on('front_door/event')}",
             )
+        denied = house.ha.attributes("event.front_door_denied")
+        assert (denied["event_type"], denied["source"]) == ("invalid_code", "keypad")
         attributes = house.ha.attributes("event.front_door_keypad")
         assert (attributes["action"], attributes["source"], attributes["user"]) == ("unlock", "code", "Lisa")
         await house.call("lock", "lock", LOCK)
@@ -364,6 +370,81 @@ async def test_settings_are_changed_in_the_lock(
         await house.shows(entity, state)
         told = (await home.ask("front_door/request/config/get"))["data"]
         assert {key: told[key] for key in setting} == setting
+
+
+async def test_settings_of_who_installs_the_lock_are_there_when_somebody_enables_them(house: House) -> None:
+    async with house.watching() as home:
+        assert not set(DISABLED) & set(house.ha.entities())
+        await asyncio.to_thread(house.ha.enable, *DISABLED)
+        await asyncio.to_thread(
+            house.ha.until, "text.front_door_name", DISABLED["text.front_door_name"], timeout_s=90.0
+        )
+        await house.has(DISABLED, exactly=False)
+        for entity, service, data, setting in (
+            ("number.front_door_locked_position_offset", "set_value", {"value": -5}, {"locked_position_offset": -5}),
+            ("number.front_door_utc_offset", "set_value", {"value": 60}, {"timezone_offset_min": 60}),
+            (
+                "select.front_door_time_zone",
+                "select_option",
+                {"option": "Europe/London"},
+                {"timezone": "Europe/London"},
+            ),
+            ("select.front_door_battery_type", "select_option", {"option": "lithium"}, {"battery_type": "lithium"}),
+            ("switch.front_door_detached_cylinder", "turn_on", {}, {"detached_cylinder": True}),
+            ("text.front_door_name", "set_value", {"value": "Tür"}, {"name": "Tür"}),
+        ):
+            await house.call(entity.partition(".")[0], service, entity, **data)
+            [(name, value)] = setting.items()
+            await house.shows(entity, "on" if value is True else str(value))
+            assert (await home.ask("front_door/request/config/get"))["data"][name] == value
+        before = await turns(home)
+        await house.call("button", "press", "button.front_door_calibrate")
+        await home.until(lambda: home.last("front_door/response/calibrate"), 60.0)
+        assert len(await turns(home)) > len(before)
+
+
+async def test_what_a_button_asks_for_is_done(house: House) -> None:
+    async with house.watching() as home:
+        before = await turns(home)
+        await house.call("button", "press", "button.front_door_unlatch")
+        await home.until(lambda: home.last("front_door/result"), 60.0)
+        await house.call("button", "press", "button.front_door_lock_n_go_with_unlatch")
+        await home.until(lambda: len(home.on("front_door/result")) == 2, 90.0)
+        assert [each.partition(":")[0] for each in (await turns(home))[len(before) :]][:2] == [
+            "unlatch",
+            "lock_n_go_unlatch",
+        ]
+        await house.call("button", "press", "button.front_door_restart")
+        answer = await home.until(lambda: home.last("front_door/response/reboot"), 60.0)
+        assert json.loads(answer)["status"] == "ok"
+        await house.call("lock", "lock", LOCK)
+        await house.shows(LOCK, "locked")
+
+
+# -- users and codes --------------------------------------------------------------------------------------------------
+
+
+async def test_users_and_codes_are_switches_and_go_with_them(house: House) -> None:
+    user, code = "switch.front_door_user_anna", "switch.front_door_keypad_code_lisa"
+    async with house.watching() as home:
+        await home.ask("front_door/request/users/add", {"name": "Anna"})
+        await home.ask("front_door/request/keypad/add", {"name": "Lisa", "code": "345678"})
+        await house.has({user: "on", code: "on"}, exactly=False)
+        assert house.ha.attributes(user)["type"] == "app"
+        assert "code" not in house.ha.attributes(code)
+        for entity, listed in ((user, "users"), (code, "keypad")):
+            for service, state in (("turn_off", "off"), ("turn_on", "on")):
+                await house.call("switch", service, entity)
+                await house.shows(entity, state)
+                answer = await home.ask(f"front_door/request/{listed}/list")
+                [entry] = [each for each in answer["data"] if each["name"] in ("Anna", "Lisa")]
+                assert entry["enabled"] == (state == "on")
+        await home.ask("front_door/request/keypad/update", {"name": "Lisa", "rename": "Lise"})
+        await until_async(lambda: house.ha.attributes(code)["friendly_name"] == "Front door Keypad code Lise")
+        await home.ask("front_door/request/users/remove", {"name": "Anna"})
+        await home.ask("front_door/request/keypad/remove", {"name": "Lise"})
+        await house.shows(user, None)
+        await house.shows(code, None)
 
 
 # -- away and back ----------------------------------------------------------------------------------------------------
@@ -445,6 +526,60 @@ async def test_switched_off_everything_disappears_and_on_again_it_is_back(house:
         house.configure(settings)
         house.daemon.start()
         await until_async(lambda expected=expected: set(house.ha.entities()) == expected, lambda: house.ha.log[-3000:])
+
+
+async def test_a_lock_tells_of_its_own_networks(house: House) -> None:
+    async with house.watching() as home:
+        await home.online()
+        await home.ask("bridge/request/pair", {"address": ULTRA, "name": "shed", "pin": PIN})
+        expected = {
+            "binary_sensor.shed_remote_access": "on",
+            "sensor.shed_wi_fi": "connected",
+            "sensor.shed_wi_fi_signal_strength": "-47",
+            "sensor.shed_mqtt": "connected",
+            "sensor.shed_thread": "disabled",
+        }
+        await house.has(expected, exactly=False)
+        await home.ask("bridge/request/unpair", {"name": "shed"})
+        await until_async(lambda: not [each for each in house.ha.entities() if ".shed" in each])
+
+
+async def test_an_opener_is_a_lock_with_two_modes_and_a_doorbell(house: House) -> None:
+    lock, bell = "lock.intercom", "event.intercom_doorbell"
+    rto, continuous = "switch.intercom_ring_to_open", "switch.intercom_continuous_mode"
+    async with house.watching() as home:
+        await home.online()
+        await home.ask("3E4F5061/simulate", {"hold_button": True})
+        await home.ask("bridge/request/pair", {"address": OPENER, "name": "intercom", "pin": "1234"})
+        expected = {lock: "locked", rto: "off", continuous: "off", bell: "unknown"}
+        settings = {"number.intercom_ring_to_open_timeout": "20", "select.intercom_doorbell_suppression": "off"}
+        await house.has({**expected, **settings, "button.intercom_open": "unknown"}, exactly=False)
+        assert house.ha.attributes(lock)["supported_features"] == 1  # open
+
+        await asyncio.sleep(6.0)  # what the beacon says right after an action of ours is on account of that
+        await home.ask("intercom/simulate", {"ring": True})
+        await until_async(lambda: house.ha.attributes(bell).get("event_type") == "ring")
+        assert house.ha.attributes(bell)["opened"] is None
+        assert house.ha.attributes(bell)["device_class"] == "doorbell"
+
+        await house.call("switch", "turn_on", rto)
+        await house.has({rto: "on", lock: "unlocked"}, exactly=False)
+        await house.call("lock", "lock", lock)
+        await house.has({rto: "off", lock: "locked"}, exactly=False)
+        await house.call("switch", "turn_on", continuous)
+        await house.has({continuous: "on", lock: "unlocked", rto: "off"}, exactly=False)
+        await house.call("switch", "turn_off", continuous)
+        await house.has({continuous: "off", lock: "locked"}, exactly=False)
+        await house.call("select", "select_option", "select.intercom_doorbell_suppression", option="always")
+        await house.shows("select.intercom_doorbell_suppression", "always")
+
+        shown = asyncio.create_task(house.shows(lock, "opening", "open"))
+        await house.call("lock", "open", lock)
+        await shown
+        await house.shows(lock, "locked")
+        assert await home.movements("intercom") == 1
+        await home.ask("bridge/request/unpair", {"name": "intercom"})
+        await until_async(lambda: not [each for each in house.ha.entities() if ".intercom" in each])
 
 
 async def test_an_unpaired_lock_disappears(house: House) -> None:

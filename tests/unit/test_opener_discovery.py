@@ -70,6 +70,18 @@ async def test_what_is_pressed_is_done(intercom: Intercom) -> None:
             await asyncio.sleep(30.0)
 
 
+async def test_a_setting_is_written_in_its_own_words(intercom: Intercom) -> None:
+    async with intercom.running():
+        await intercom.paired()
+        entity = components(intercom)["button_action_2"]
+        assert entity["command_topic"] == "nuki/hall/request/config/set"
+        answer = await intercom.ask("hall/request/config/set", {"double_button_press_action": entity["options"][-1]})
+        assert answer["status"] == "ok", answer
+        await asyncio.sleep(5.0)
+        config = json.loads(intercom.retained["nuki/hall/status"])["config"]
+        assert config["double_button_press_action"] == entity["options"][-1]
+
+
 async def test_what_the_configuration_does_not_allow_is_not_offered(tmp_path: Path) -> None:
     intercom = Intercom(tmp_path / "state", replace(WITH_PIN, actions=frozenset({"open"})))
     async with intercom.running():
