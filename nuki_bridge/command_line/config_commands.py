@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _WORDS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
-_TEXTS = ("name", "timezone", "dst_mode")
+_TEXTS = ("name", "timezone", "dst_mode", "doorbell_suppression")
 """Settings whose value is a word, whatever it looks like."""
 
 

@@ -85,11 +85,15 @@ READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob",
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """The settings of one kind of device, by the message in which it has each, and what writes the basic ones."""
+    """The settings of one kind of device, by the message in which it has each, and what writes the basic ones.
+
+    `read_only` are those of the basic message that are only told, `told` those of the advanced one.
+    """
 
     basic: Mapping[str, Setting]
     read_only: Mapping[str, Setting]
     advanced: Mapping[str, Setting]
+    told: Mapping[str, Setting]
     request: type[OwnerRequest]
 
     @property
@@ -99,8 +103,14 @@ class _Kind:
 
 
 _KINDS: Final[Mapping[type[BasicConfig], _Kind]] = {
-    Config: _Kind(SETTINGS, {}, advanced_config.SETTINGS, SetConfig),
-    OpenerConfig: _Kind(_OPENER_SETTINGS, opener_config.BASIC_READ_ONLY, opener_config.ADVANCED, SetOpenerConfig),
+    Config: _Kind(SETTINGS, {}, advanced_config.SETTINGS, advanced_config.READ_ONLY, SetConfig),
+    OpenerConfig: _Kind(
+        _OPENER_SETTINGS,
+        opener_config.BASIC_READ_ONLY,
+        opener_config.ADVANCED,
+        opener_config.ADVANCED_READ_ONLY,
+        SetOpenerConfig,
+    ),
 }
 """By the message in which each kind tells its basic settings."""
 
@@ -206,6 +216,8 @@ def _of_kind(kind: _Kind, called: str, arguments: Mapping[str, Any]) -> dict[str
     """Return the values as a device of this kind, `called` so, has them on the wire; raises `RequestError`."""
     known, differing = kind.checks, _with_other_words()
     missing = [name for name in arguments if name not in known]
+    if told := [name for name in missing if name in kind.told]:
+        raise RequestError("bad_request", f"{', '.join(told)}: read-only here; allowed: {', '.join(known)}")
     if missing or not arguments:
         one = "it" if len(missing) == 1 else "them"
         wrong = f"{', '.join(missing)}: {called} does not have {one}" if missing else "nothing to set"

@@ -25,6 +25,7 @@ from nuki_bridge.command_line import (
 from nuki_bridge.command_line.asking import by_id_or_name
 from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.errors import RequestError
+from nuki_bridge.owner import lock_config
 from nuki_bridge.store import Store
 
 
@@ -249,12 +250,19 @@ class TestOwner:
             ("name=123", ("name", "123")),
             ("name=Front=door", ("name", "Front=door")),
             ("dst_mode=off", ("dst_mode", "off")),
+            ("doorbell_suppression=off", ("doorbell_suppression", "off")),
             ("fob_action_1=lock", ("fob_action_1", "lock")),
             ("fob_action_1=null", ("fob_action_1", "null")),
         ],
     )
     def test_settings_have_the_type_that_they_look_like(self, text: str, setting: tuple[str, object]) -> None:
         assert config_commands.setting(text) == setting
+
+    def test_every_word_of_a_setting_can_be_given(self) -> None:
+        for checks in (lock_config.checks(), lock_config.opener_checks()):
+            for name, check in checks.items():
+                for word in check.schema.get("enum", ()):
+                    assert config_commands.setting(f"{name}={word}") == (name, word)
 
 
 class TestBrokerUrl:

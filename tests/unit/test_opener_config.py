@@ -263,6 +263,7 @@ async def test_a_layout_that_was_not_recognized_is_never_written(name: str) -> N
         ({"motor_speed": "gentle", "single_lock": True}, "motor_speed, single_lock: an Opener does not have them"),
         ({"fob_action_1": "unlock"}, "fob_action_1 of an Opener must be one of none, toggle_rto"),
         ({"single_button_press_action": "lock_n_go"}, "single_button_press_action of an Opener must be one of"),
+        ({"auto_update": True}, "auto_update: read-only here; allowed: name, "),
         ({}, "nothing to set; allowed: name, "),
     ],
 )
