@@ -10,6 +10,7 @@ import struct
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from nuki_bridge import __version__
@@ -62,7 +63,7 @@ class TraceCommands:
             self.trace_in_use = trace if name is None else None
             for owned in chosen:
                 lock = owned.lock
-                tap = Tap(trace, trace.device(lock.paired.address), _family(lock), _known(owned))
+                tap = Tap(trace, trace.device(lock.paired.address), _family(lock), partial(_known, owned))
                 until.enter_context(lock.exchange.traced(tap))
             addresses = {each.lock.paired.address for each in chosen} if name is not None else None
             until.enter_context(self.adapter.overheard(lambda sighting: _hear(trace, sighting, addresses)))
@@ -99,26 +100,16 @@ def _family(lock: Lock) -> Callable[[], Family]:
     return lambda: lock.exchange.session.family
 
 
-def _known(owned: OwnedLock) -> Callable[[], Collection[bytes]]:
-    """Return what gives the secrets and names of a lock that are known now, as they would stand in a message."""
+def _known(owned: OwnedLock) -> Collection[bytes]:
+    """Return the secrets and names of a lock that are known now, as they would stand in a message."""
     lock = owned.lock
-
-    def known() -> Collection[bytes]:
-        found = [
-            lock.paired.shared_key,
-            lock.paired.uuid,
-            lock.paired.nuki_id.to_bytes(4, "little"),
-            lock.paired.app_id.to_bytes(4, "little"),
-        ]
-        if lock.pin.digits is not None:
-            found.append(int(lock.pin.digits).to_bytes(4, "little"))
-        found += [str(each["name"]).encode() for each in owned.users.to_json()]
-        if lock.config is not None:
-            found.append(lock.config.name.encode())
-            found += [struct.pack("<f", each) for each in (lock.config.latitude, lock.config.longitude)]
-        return [each for each in found if any(each)]
-
-    return known
+    numbers = [lock.paired.nuki_id, lock.paired.app_id, int(lock.pin.digits or 0)]
+    found = [lock.paired.shared_key, lock.paired.uuid, *(each.to_bytes(4, "little") for each in numbers)]
+    found += [str(each["name"]).encode() for each in owned.users.to_json()]
+    if lock.config is not None:
+        found.append(lock.config.name.encode())
+        found += [struct.pack("<f", each) for each in (lock.config.latitude, lock.config.longitude)]
+    return [each for each in found if any(each)]
 
 
 async def _read(trace: Trace, lock: Lock) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, unknown, warning
-from nuki_bridge.doctor.place import SUDO, Place
+from nuki_bridge.doctor.place import SUDO, Place, may_read
 from nuki_bridge.errors import BrokerError, ConfigError, NukiError
 from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Incoming, Subscription
@@ -203,15 +203,13 @@ async def _look_access(place: Place) -> AccessFacts:
 def _guest(place: Place, settings: MqttSettings) -> tuple[MqttSettings | None, str | None]:
     """Return how guests log in, as the phone page's configuration says, or why that is not known."""
     page = place.config_file.with_name("web.yaml")
+    if not may_read(page):
+        return None, f"this user cannot read {page}"
     if not page.exists():
         return None, "there is no web.yaml, which names the guests' account"
     try:
-        with open(page, "rb"):
-            pass
         guest = web_settings.load(page).guest
-    except PermissionError:
-        return None, f"this user cannot read {page}"
-    except (OSError, ConfigError):
+    except ConfigError:
         return None, "web.yaml has mistakes"
     if guest is None:
         return None, "web.yaml names no account for guests"

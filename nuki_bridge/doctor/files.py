@@ -16,7 +16,7 @@ from pathlib import Path
 from nuki_bridge.database import APPLICATION_ID, FILE_NAME
 from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, warning
-from nuki_bridge.doctor.place import SUDO, Place, in_thread
+from nuki_bridge.doctor.place import SUDO, Place, in_thread, may_read
 from nuki_bridge.errors import ConfigError
 from nuki_bridge.schema import MIGRATIONS
 from nuki_bridge.web import certificate
@@ -54,7 +54,7 @@ async def _look_configuration(place: Place) -> ConfigFacts:
         mistakes += error.mistakes
         file = str(place.config_file)
     page = place.config_file.with_name("web.yaml")
-    if page.exists() and os.access(page, os.R_OK):
+    if may_read(page) and page.exists():
         try:
             served = web_settings.load(page)
             warnings += served.warnings

@@ -70,6 +70,17 @@ async def run_program(command: Sequence[str], user: str | None = None) -> str:
     return output.decode(errors="replace")
 
 
+def may_read(file: Path) -> bool:
+    """Return whether this user may read a file, which need not be there."""
+    try:
+        os.stat(file)
+    except PermissionError:
+        return False
+    except OSError:
+        return True  # whoever reads it says it better
+    return os.access(file, os.R_OK, effective_ids=True)
+
+
 async def in_thread(function: Callable[[], T]) -> T:
     """Return what `function` returns; it may block for ever, and then nobody waits for it, not even at the end."""
     loop = asyncio.get_running_loop()
@@ -150,14 +161,8 @@ class Place:
 
     def settings(self) -> Settings:
         """Return the configuration; raises `ConfigError`, or `CouldNotLook` if this user may not read it."""
-        file = self.config_file
-        try:
-            with open(file, "rb"):
-                pass
-        except PermissionError:
-            raise CouldNotLook(f"this user cannot read {file}", SUDO) from None
-        except OSError:
-            pass  # `load` says it better
+        if not may_read(self.config_file):
+            raise CouldNotLook(f"this user cannot read {self.config_file}", SUDO)
         return config.load(self.config)
 
     def configured(self) -> Settings:
