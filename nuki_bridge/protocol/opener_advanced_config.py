@@ -6,7 +6,7 @@ to tell.  One that cannot be told is read up to there, and there is no message t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from nuki_bridge.protocol.codes import Command, Family
@@ -26,8 +26,9 @@ SUPPRESSIONS: Final = range(8)
 BUTTON_ACTIONS: Final = range(8)
 BATTERY_TYPES: Final = range(4)
 FLAGS: Final = range(2)
-_DURATIONS: Final = range(SUPPRESSION_MS[0], SUPPRESSION_MS[1] + 1)
-_RANGES: Final[Sequence[range]] = (
+_DURATIONS: Final = frozenset((0, *range(SUPPRESSION_MS[0], SUPPRESSION_MS[1] + 1)))
+"""In ms; 0 is expected of an analogue intercom, for which the duration means nothing."""
+_RANGES: Final[Sequence[Container[int]]] = (
     SUPPRESSIONS,
     _DURATIONS,
     SOUNDS,

@@ -98,6 +98,20 @@ def test_a_byte_more_is_auto_update(payload: str, kind: type[Message], auto_upda
     assert config.doorbell_suppression_duration == 2000
 
 
+@pytest.mark.parametrize(("more", "kind"), [("", OpenerAdvancedConfigA), ("01", OpenerAdvancedConfigA)])
+def test_an_analogue_intercom_may_have_no_suppression_duration_in_a(more: str, kind: type[Message]) -> None:
+    config = read(bytes.fromhex(HEAD + "000000" + REST[6:] + more))
+    assert (type(config), config.doorbell_suppression_duration, config.sound_level) == (kind, 0, 128)
+
+
+@pytest.mark.parametrize("more", ["", "01"])
+@pytest.mark.parametrize("unknown", ["00", "2a"])
+def test_an_analogue_intercom_may_have_no_suppression_duration_in_b(unknown: str, more: str) -> None:
+    config = read(bytes.fromhex(HEAD + unknown + "000000" + REST[6:] + more))
+    assert isinstance(config, OpenerAdvancedConfigB)
+    assert (config.doorbell_suppression_duration, config.sound_level) == (0, 128)
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -149,7 +163,7 @@ def test_it_is_asked_for_like_a_smart_locks() -> None:
 VALID = st.tuples(
     st.binary(min_size=12, max_size=12),
     st.integers(0, 7),
-    st.integers(500, 10000),
+    st.just(0) | st.integers(500, 10000),
     *(st.integers(0, 3) for _ in range(4)),
     st.integers(0, 1),
     st.integers(0, 255),

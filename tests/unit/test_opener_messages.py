@@ -36,7 +36,7 @@ from nuki_bridge.protocol.opener import (
     ring_of,
 )
 from nuki_bridge.protocol.session import lock_error
-from nuki_bridge.protocol.wire import Message, decode, encode
+from nuki_bridge.protocol.wire import Message, UnknownMessage, decode, encode
 from tests.unit.opener_bytes import NAME, PLACE, TIME, config_bytes
 
 NONCE = bytes(range(32))
@@ -331,6 +331,35 @@ def test_what_is_no_ring() -> None:
     strike = entry_in("0203000000")
     assert strike.kind is LogType.LOCK_ACTION
     assert ring_of(strike) is None
+
+
+@given(st.binary(min_size=48, max_size=60))
+def test_any_entry_is_a_ring_by_its_type_alone(payload: bytes) -> None:
+    entry = decode(Command.LOG_ENTRY, payload, Family.OPENER)
+    assert isinstance(entry, LogEntry)
+    ring = ring_of(entry)
+    assert (ring is not None) == (payload[47] == 6)
+    if ring is not None:
+        data = payload[48:56].ljust(8, b"\0")
+        assert ring.code_id == int.from_bytes(data[6:], "little")
+        assert (ring.source, ring.sound, ring.completion) == (data[1], data[4], data[5])
+
+
+OF_AN_OPENER = [0x0C, 0x0D, 0x11, 0x12, 0x13, 0x15, 0x1A, 0x32, 0x35, 0x36, 0x37, 0x57]
+
+
+@given(st.sampled_from(OF_AN_OPENER), st.binary(max_size=120))
+def test_any_payload_decodes_to_what_encodes_again(command: int, payload: bytes) -> None:
+    try:
+        message = decode(command, payload, Family.OPENER)
+    except BadFrame:
+        return
+    if isinstance(message, UnknownMessage):
+        assert command == 0x35
+        return
+    again = encode(message, Family.OPENER)
+    assert len(again) <= len(payload)
+    assert encode(decode(command, again, Family.OPENER), Family.OPENER) == again
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

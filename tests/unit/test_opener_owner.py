@@ -85,7 +85,7 @@ async def test_a_change_in_the_app_survives_ours(tmp_path: Path) -> None:
 
 async def test_an_advanced_configuration_that_cannot_be_recognized_is_never_written(tmp_path: Path) -> None:
     house = Intercom(tmp_path, WITH_PIN)
-    house.opener.advanced.doorbell_suppression_duration = 0
+    house.opener.advanced.battery_type = 9
     async with house.running():
         await house.paired()
         told = await ask(house, "config/get")
