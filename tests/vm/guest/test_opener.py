@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +18,12 @@ if not os.environ.get("VM_RESULTS"):
 
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.opener import VirtualOpener
+from tests.integration.broker import Broker
 from tests.radio.air import Air
+from tests.radio.peripheral import Peripheral
 from tests.vm.guest import stack
 from tests.vm.guest.independent import an_independent_client, is_now
+from tests.vm.guest.program import Program
 from tests.vm.guest.world import trail
 
 pytestmark = pytest.mark.real_time
@@ -143,3 +150,98 @@ async def test_an_independent_client_pairs_opens_switches_both_modes_and_hears_t
         await client.get("config")
         assert (await client.get("states"))["nuki_state"] == "DOOR_MODE"
         assert [each for each in trail(opener, "dropped") if "deaf" in str(each[2])]
+
+
+@asynccontextmanager
+async def a_home(directory: Path, **behaviour: Any) -> AsyncIterator[tuple[VirtualOpener, Peripheral, Program]]:
+    """An Opener on the air and the installed daemon beside a broker."""
+    opener = VirtualOpener(ADDRESS, NUKI_ID, pin=PIN, behaviour=Behaviour(pairing_mode_s=120, **behaviour))
+    air = Air()
+    try:
+        peripheral = await air.add(opener, interval_s=0.2)
+        await air.plug_in()
+        await stack.wait_powered()
+        with Broker(directory) as broker:
+            async with Program(directory, broker, locks="[{name: intercom}]") as program:
+                yield opener, peripheral, program
+    finally:
+        await air.close()
+        await stack.wait_gone()
+
+
+def rings(program: Program) -> list[dict[str, Any]]:
+    """What the daemon has told of rings."""
+    events = [json.loads(payload) for topic, payload in program.log if topic == "intercom/event"]
+    return [each for each in events if each["type"] == "ring"]
+
+
+async def rung(opener: VirtualOpener, program: Program) -> dict[str, Any]:
+    """Ring the bell once while nobody is connected, and return what the daemon tells of it."""
+    await stack.until(lambda: opener.links == 0, what="the end of the link")
+    before = len(rings(program))
+    opener.ring()
+    await stack.until(lambda: len(rings(program)) > before, what="the event of the ring")
+    await stack.until(lambda: not opener.strike.active, what="the end of an opening by the ring")
+    await stack.until(lambda: opener.links == 0, what="the end of the link")
+    [told] = rings(program)[before:]
+    return told
+
+
+@pytest.mark.parametrize("mtu", [517, 23])
+async def test_the_daemon_pairs_strikes_once_and_tells_of_every_ring(tmp_path: Path, mtu: int) -> None:
+    """The Opener is as a real one: one link, which is deaf after an action."""
+    async with a_home(tmp_path) as (opener, peripheral, program):
+        peripheral.max_mtu = mtu
+        opener.hold_button()
+        [seen] = (await program.request("bridge/request/scan", timeout=3))["data"]
+        assert (seen["nuki_id"], seen["address"], seen["pairing_mode"]) == ("3E4F5061", ADDRESS, True)
+        paired = await program.request("bridge/request/pair", name="intercom", pin=str(PIN), timeout=60)
+        assert paired["status"] == "ok", paired
+        await program.until("intercom/state", "locked")
+        await program.until("intercom/continuous_mode", "off")
+        # The log is read for the first time before a ring counts.
+        await stack.until(lambda: "log_read" in {each.what for each in opener.audit}, what="the first look at the log")
+
+        struck = await program.act("intercom", "open")
+        assert (struck["status"], struck["completion"]) == ("ok", "success")
+        assert [each.detail for each in opener.movements()] == ["open: opening"]
+        await program.until("intercom/state", "locked")
+
+        opener.advanced.electric_strike_duration = 1000
+        for action, topic, word in (
+            ("activate_rto", "state", "rto_active"),
+            ("deactivate_rto", "state", "locked"),
+            ("activate_continuous_mode", "continuous_mode", "on"),
+            ("deactivate_continuous_mode", "continuous_mode", "off"),
+        ):
+            assert (await program.act("intercom", action))["status"] == "ok", action
+            await program.until(f"intercom/{topic}", word)
+        assert len(opener.movements()) == 1
+        assert rings(program) == []
+
+        await asyncio.sleep(30)  # a strike's echo counts no longer
+        assert (await rung(opener, program))["opened"] is None
+        assert (await program.act("intercom", "activate_rto"))["status"] == "ok"
+        assert (await rung(opener, program))["opened"] == "rto"
+        await program.until("intercom/state", "rto_active")
+        assert len(opener.movements()) == 2
+        assert len(rings(program)) == 2
+
+
+async def test_an_opener_is_free_again_after_the_daemon_was_killed(tmp_path: Path) -> None:
+    """A link that BlueZ has kept would hide every ring, and shut the app out."""
+    async with a_home(tmp_path) as (opener, _, program):
+        opener.hold_button()
+        paired = await program.request("bridge/request/pair", name="intercom", pin=str(PIN), timeout=60)
+        assert paired["status"] == "ok", paired
+        await stack.until(lambda: opener.links == 0, what="the end of the link")
+        task = asyncio.create_task(program.act("intercom", "open"))
+        await stack.until(lambda: opener.strike.active, what="the strike")
+        await program.stop(signal.SIGKILL)
+        task.cancel()
+        await program.start()
+        await program.until("intercom/state", "locked", 60)
+        await stack.until(lambda: opener.links == 0, what="the end of the link")
+        assert len(opener.movements()) == 1
+        assert await program.stop() == 0
+        assert opener.links == 0
