@@ -153,6 +153,15 @@ class RingLog:
         self._window_s = window_s
         self._strikes: deque[LogEntry] = deque(maxlen=20)
         self._told: deque[tuple[datetime | None, Opened | None]] = deque(maxlen=20)
+        self._told_by_log: deque[tuple[datetime | None, Opened | None]] = deque(maxlen=20)
+
+    def told_by_log(self, found: LoggedRing) -> None:
+        """Note that a ring was told of from its entry, so that the states that show it do not tell it again."""
+        self._told_by_log.append((found.at, found.opened))
+
+    def was_told(self, states: States, opened: Opened | None) -> bool:
+        """Return whether the ring that `states` show was told of from its entry, for which it counts once."""
+        return _taken(self._told_by_log, states.current_time, opened)
 
     def told(self, states: States, opened: Opened | None) -> None:
         """Note that a ring was told of which `states` have shown, so that its entry is not told again."""
@@ -188,13 +197,17 @@ class RingLog:
         return any(each.index > entry.index for each in self._strikes)
 
     def _is_told(self, found: LoggedRing) -> bool:
-        for each in self._told:
-            at, opened = each
-            same = at is None or found.at is None or abs(found.at - at) <= timedelta(seconds=SAME_S)
-            if same and opened == found.opened:
-                self._told.remove(each)
-                return True
-        return False
+        return _taken(self._told, found.at, found.opened)
+
+
+def _taken(told: deque[tuple[datetime | None, Opened | None]], at: datetime | None, opened: Opened | None) -> bool:
+    """Take the ring out of those that were told; False if it is not among them."""
+    for each in told:
+        same = at is None or each[0] is None or abs(each[0] - at) <= timedelta(seconds=SAME_S)
+        if same and opened == each[1]:
+            told.remove(each)
+            return True
+    return False
 
 
 def _in_utc(time: datetime | None, now: datetime | None, offset_min: int) -> datetime | None:

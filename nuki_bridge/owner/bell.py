@@ -1,7 +1,8 @@
 """A doorbell's rings as events: found in the reports or in the log, each told once, when it rings.
 
 Without the log the reports have to do (`lock/rings.py`).  With it a ring that has opened the door is told from the
-report, for speed, and its entry is left out; any other is told from its entry alone, which knows it for certain.
+report, for speed, and its entry is left out, or the other way round if the entry was read first; any other is told from
+its entry alone, which knows it for certain.
 """
 
 from __future__ import annotations
@@ -61,8 +62,11 @@ class Bell:
 
     def _tell_report(self, opened: Opened | None) -> None:
         self._doubtful_at = -math.inf
-        if self._lock.states is not None and opened is not None:
-            self._log.told(self._lock.states, opened)
+        states = self._lock.states
+        if states is not None and opened is not None:
+            if self._log.was_told(states, opened):
+                return
+            self._log.told(states, opened)
         self._publish(opened, state_json.lock_time(self._lock), suppressed=None, found_by="state", index=None)
 
     def _publish(
@@ -87,6 +91,7 @@ class Bell:
         if found is None or (lock.rings.may_be_echo and not self._log.is_before_a_strike(entry)):
             log.debug("%s: the ring %d was told, or is an echo or old", lock.name, entry.index)
             return
+        self._log.told_by_log(found)
         time = wall_clock.rfc3339(found.at or entry.time, wall_clock.zone_in(lock))
         self._publish(found.opened, time, suppressed=found.ring.suppressed, found_by="log", index=found.index)
 

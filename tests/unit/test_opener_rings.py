@@ -63,6 +63,30 @@ async def test_a_ring_that_opens_is_told_once_with_what_has_opened(
         assert house.opener.links == 0
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6, 0.9, 1.2, 1.5])
+async def test_a_ring_while_the_log_is_read_on_account_of_an_action_is_told_once(
+    tmp_path: Path, after_s: float
+) -> None:
+    """Its entry is read before the states that show that the door opens."""
+    house = Intercom(tmp_path, WITH_PIN)
+    house.radio.connect_s = 1.0
+    async with house.running():
+        await house.paired()
+        await asyncio.sleep(30)
+        house.opener.ring()
+        await asyncio.sleep(30)
+        assert (await house.do("activate_rto"))["status"] == "ok"
+        while house.opener.links:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(after_s)
+        house.opener.ring()
+        await asyncio.sleep(60)
+        assert [each["opened"] for each in house.rings()] == [None, "rto"]
+        house.opener.ring()
+        await asyncio.sleep(60)
+        assert [each["opened"] for each in house.rings()] == [None, "rto", "rto"]
+
+
 @BOTH
 async def test_rings_while_continuous_mode_is_on_are_told_each(tmp_path: Path, settings: Any) -> None:
     house = Intercom(tmp_path, settings)

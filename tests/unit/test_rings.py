@@ -225,6 +225,18 @@ def test_a_ring_that_was_told_from_the_reports_is_told_once() -> None:
     assert found.news(ring(3, NOW + timedelta(seconds=9), mode=1), NOW, 60) is not None, "that is the next one"
 
 
+def test_a_ring_that_was_told_from_the_log_is_told_once() -> None:
+    found = log_of()
+    entry = found.news(ring(1, NOW + timedelta(seconds=1), mode=1), NOW, 60)
+    assert entry is not None
+    assert not found.was_told(states(), "rto"), "nobody has told of it yet"
+    found.told_by_log(entry)
+    assert not found.was_told(states(), "continuous_mode")
+    assert not found.was_told(states(current_time=NOW + timedelta(seconds=40)), "rto")
+    assert found.was_told(states(), "rto")
+    assert not found.was_told(states(), "rto"), "that is the next one"
+
+
 def test_an_entry_of_something_else_is_no_ring() -> None:
     assert log_of().news(strike(1, NOW), NOW, 60) is None
 
