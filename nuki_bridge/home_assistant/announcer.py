@@ -23,9 +23,8 @@ from nuki_bridge.topics.topics import Publication
 
 log = logging.getLogger(__name__)
 
-MIGRATE_S = 10.0
-"""Seconds that Home Assistant may take to unload a device's entities, of which there are dozens; the other form must
-not come before."""
+MIGRATE_S = 3.0
+"""Seconds that Home Assistant may take to unload a device's entities; the other form must not come before."""
 BIRTH_S = 1.0
 """Seconds from Home Assistant's start until everything is published again; several starts within it count as one."""
 CONFIRM_S = 10.0

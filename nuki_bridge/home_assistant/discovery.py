@@ -181,9 +181,14 @@ def list_id(device: str, of: List) -> str:
 def list_messages(
     facts: LockFacts, of: List, listed: Iterable[Entry], settings: DiscoverySettings, base: str, installation: str
 ) -> Messages:
-    """Return the messages of a list's entries, one for each in any style: they come and go."""
+    """Return the messages of a list's entries, one for each in any style: they come and go.
+
+    Their topics have a node of their own: below the device's, Home Assistant takes them for parts of its message, and
+    would unload them with it.
+    """
     there = [entry_entity(of, each) for each in listed]
-    return _messages(_device(facts, installation), there, (), settings, base, facts.name, split=True)
+    node = f"{lock_id(facts.nuki_id)}_{of}"
+    return _messages(_device(facts, installation), there, (), settings, base, facts.name, split=True, node=node)
 
 
 def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -> Messages:
@@ -207,8 +212,9 @@ def _messages(
     name: str,
     *,
     split: bool = False,
+    node: str | None = None,
 ) -> Messages:
-    """Return the messages of a device.
+    """Return the messages of a device; `node` stands for it in the topics of single entities, by default its ID.
 
     A message for the whole device names `absent` entities, too: Home Assistant removes only those named without more.
     """
@@ -216,7 +222,7 @@ def _messages(
     object_id = device["identifiers"][0]
     if split or settings.style == "legacy":
         return {
-            f"{settings.prefix}/{each.platform}/{object_id}/{each.key}/config": dump(
+            f"{settings.prefix}/{each.platform}/{node or object_id}/{each.key}/config": dump(
                 {**_component(each, object_id, base, name), **_availability(each.available, base, name), **about}
             )
             for each in there

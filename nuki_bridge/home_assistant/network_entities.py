@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nuki_bridge.home_assistant.components import SIGNAL, STATUS, Entity, binary, sensor
+from nuki_bridge.home_assistant.components import SIGNAL, STATUS, Entity, binary, if_json, sensor
 from nuki_bridge.protocol.network import LINK_STATES, SERVER_STATES
 
 
@@ -27,7 +27,8 @@ def _word(key: str, name: str, path: str, icon: str, words: tuple[str, ...], **m
         entity_category="diagnostic",
         **more,
     )
-    return Entity(key, "sensor", config, ("network",))
+    # a sensor of words takes nothing for an invalid one when the status is cleared
+    return Entity(key, "sensor", {**config, "value_template": if_json(template, "None")}, ("network",))
 
 
 def _dbm(key: str, name: str, path: str, **more: Any) -> Entity:

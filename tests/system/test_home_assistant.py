@@ -382,7 +382,6 @@ async def test_settings_of_who_installs_the_lock_are_there_when_somebody_enables
         await house.has(DISABLED, exactly=False)
         for entity, service, data, setting in (
             ("number.front_door_locked_position_offset", "set_value", {"value": -5}, {"locked_position_offset": -5}),
-            ("number.front_door_utc_offset", "set_value", {"value": 60}, {"timezone_offset_min": 60}),
             (
                 "select.front_door_time_zone",
                 "select_option",
@@ -395,7 +394,7 @@ async def test_settings_of_who_installs_the_lock_are_there_when_somebody_enables
         ):
             await house.call(entity.partition(".")[0], service, entity, **data)
             [(name, value)] = setting.items()
-            await house.shows(entity, "on" if value is True else str(value))
+            await house.shows(entity, "on" if value is True else str(value), f"{value}.0")
             assert (await home.ask("front_door/request/config/get"))["data"][name] == value
         before = await turns(home)
         await house.call("button", "press", "button.front_door_calibrate")
