@@ -106,9 +106,9 @@ def mistake(topic: str, payload: bytes, *, retained: bool | None = None, base: s
         return None
     if retained is not None and retained != channel.retained:
         return f"{topic} is {'retained' if retained else 'not retained'}, and documented otherwise"
-    wrong = [_wrong(pointer, kind, payload) for pointer, kind in channel.messages.items()]
-    if None in wrong:
+    if any(_fits(pointer, kind, payload) for pointer, kind in channel.messages.items()):
         return None
+    wrong = [_wrong(pointer, kind, payload) for pointer, kind in channel.messages.items()]
     return f"{topic} {payload[:2000]!r}: {'; or '.join(str(each) for each in wrong)}"
 
 
@@ -135,12 +135,23 @@ def _wrong_answer(topic: str, payload: bytes) -> str | None:
     return None if None in (*wrong, done) else f"{topic} {payload[:2000]!r} is no answer: {wrong[0]}"
 
 
+def _value(content_type: str, payload: bytes) -> Any:
+    if content_type == "application/json":
+        return json.loads(payload)
+    return payload.decode("latin-1" if content_type == "application/octet-stream" else "utf-8")
+
+
+def _fits(pointer: str, content_type: str, payload: bytes) -> bool:
+    """Whether there is no mistake, which is found out faster than all mistakes."""
+    try:
+        return next(validator(pointer).iter_errors(_value(content_type, payload)), None) is None
+    except ValueError:
+        return False
+
+
 def _wrong(pointer: str, content_type: str, payload: bytes) -> str | None:
     try:
-        if content_type == "application/json":
-            value = json.loads(payload)
-        else:
-            value = payload.decode("latin-1" if content_type == "application/octet-stream" else "utf-8")
+        value = _value(content_type, payload)
     except ValueError:
         return f"no {content_type}"
     errors = [f"{each.json_path}: {_short(each.message)}" for each in validator(pointer).iter_errors(value)]

@@ -7,6 +7,7 @@ in the module of its subject, such as `lock_commands`.  Whatever is heavy is imp
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import sys
@@ -236,6 +237,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv, argparse.Namespace(config=None, broker=None, json=False))
 
 
+@functools.cache
 def _parser() -> argparse.ArgumentParser:
     file, common = _common_options()
     parser = _Parser(

@@ -22,7 +22,8 @@ BEACON_SIZE = 23
 """Manufacturer data of an iBeacon after the company identifier."""
 
 _BEACON_HEAD = b"\x02\x15"
-_BEACON_SERVICES = {UUID(KEYTURNER_SERVICE).bytes: False, UUID(OPENER_SERVICE).bytes: True}
+_LOCK_BEACON, _OPENER_BEACON = UUID(KEYTURNER_SERVICE).bytes, UUID(OPENER_SERVICE).bytes
+_BEACON_SERVICES = {_LOCK_BEACON: False, _OPENER_BEACON: True}
 _PAIRING_SERVICES = {
     PAIRING_SERVICE: Family.CLASSIC,
     PAIRING_SERVICE_ULTRA: Family.ULTRA,
@@ -102,8 +103,8 @@ def parse_advertisement(
 
 def beacon_data(nuki_id: int, *, state_changed: bool, opener: bool = False) -> bytes:
     """Return the manufacturer data (23 bytes) of the beacon, as a lock or an Opener sends it."""
-    service, power = (OPENER_SERVICE, 0xC4) if opener else (KEYTURNER_SERVICE, 0xC8)
-    return _BEACON_HEAD + UUID(service).bytes + nuki_id.to_bytes(4, "big") + bytes([power | state_changed])
+    service, power = (_OPENER_BEACON, 0xC4) if opener else (_LOCK_BEACON, 0xC8)
+    return _BEACON_HEAD + service + nuki_id.to_bytes(4, "big") + bytes([power | state_changed])
 
 
 def beacon_name(nuki_id: int, *, opener: bool = False) -> str:

@@ -65,6 +65,7 @@ class VirtualRadio:
         self._on_status: Callable[[RadioStatus], None] | None = None
         self._next_connection = 1
         self._save_due = False
+        self._shown: dict[str, tuple[Any, Sighting | None]] = {}  # what each lock advertised last
         self._air = {lock.address: _Air(self, lock) for lock in self.locks}
 
     # -- Radio --------------------------------------------------------------------------------------------------------
@@ -182,7 +183,11 @@ class VirtualRadio:
     def _show(self, lock: VirtualDevice) -> None:
         if self._on_sighting is None or not self._status.available or not lock.advertising:
             return
-        seen = parse_advertisement(lock.address, lock.name, self.rssi, lock.manufacturer_data(), lock.service_data())
+        shown = lock.address, lock.name, self.rssi, lock.manufacturer_data(), lock.service_data()
+        before, seen = self._shown.get(lock.address, (None, None))
+        if shown != before:
+            seen = parse_advertisement(*shown)
+            self._shown[lock.address] = shown, seen
         if seen is not None:
             self._on_sighting(seen)
 

@@ -47,6 +47,8 @@ class Rig:
         )
         self.radio = VirtualRadio([self.virtual], clock=now)
         self.pin = str(pin)
+        self.reported = asyncio.Event()
+        """Set by each report of the lock."""
         self.states: list[States] = []
         self.changes: list[bool] = []
         self.lock: Lock
@@ -84,7 +86,7 @@ class Rig:
             random=seeded(3),
             clock=clock,
             now=now,
-            on_states=lambda lock, before, states: self.states.append(states),
+            on_states=self._on_states,
             on_change=lambda lock: self.changes.append(lock.reachable),
             states_every_s=states_every_s,
         )
@@ -101,6 +103,10 @@ class Rig:
             for result in results:
                 if not isinstance(result, asyncio.CancelledError):
                     raise RuntimeError("a background task ended by itself") from result
+
+    def _on_states(self, lock: Lock, before: States | None, states: States) -> None:
+        self.states.append(states)
+        self.reported.set()
 
     def movements(self) -> list[str]:
         """What the motor was started for, e.g. `unlock: unlocking`."""

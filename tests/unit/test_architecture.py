@@ -234,6 +234,8 @@ KNOW_THEM = {"lock/profile.py"}
 
 def members_named(code: str, kinds: Collection[str] = KINDS_OF_DEVICES) -> set[str]:
     """Every `LockState.LOCKED` in `code`, under any name that it is imported by, also by index."""
+    if not any(each in code for each in kinds):
+        return set()
     tree = ast.parse(code)
     known = {each: each for each in kinds}
     for node in ast.walk(tree):

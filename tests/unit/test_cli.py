@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -382,6 +383,13 @@ class TestCheckConfig:
 
 
 class TestFailures:
+    @pytest.fixture(autouse=True)
+    def _another_parser(self) -> Iterator[None]:
+        """The parser knows the functions of the commands, and is made once in a process."""
+        cli._parser.cache_clear()
+        yield
+        cli._parser.cache_clear()
+
     def test_a_bug_is_one_line_not_a_traceback(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

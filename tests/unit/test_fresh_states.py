@@ -33,9 +33,13 @@ kinds = pytest.mark.parametrize("id_type", [IdType.BRIDGE, IdType.APP], ids=["br
 async def seen_after(rig: Rig, state: LockState, longest_s: float) -> float:
     """How long until the lock is known to be in `state`; fails after `longest_s`."""
     begun = clock()
-    while rig.lock.states is None or rig.lock.states.lock_state != state:
-        assert clock() - begun <= longest_s, f"still not {state.name} after {clock() - begun:.1f} s"
-        await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(longest_s + 0.05):
+            while rig.lock.states is None or rig.lock.states.lock_state != state:
+                rig.reported.clear()
+                await rig.reported.wait()
+    except TimeoutError:
+        raise AssertionError(f"still not {state.name} after {longest_s} s") from None
     return clock() - begun
 
 
