@@ -7,7 +7,8 @@ Without the log a ring that did not open is only what is left when the bit says 
 say that nothing did.  So it counts once for each rise of the bit, if the device was heard all the time before, and
 never right after an action of ours, nor on the first report of all.
 
-On some wirings the strike itself is taken for a ring: what comes within a window after it is its echo.
+On some wirings the strike itself is taken for a ring: what comes within a window after it is its echo.  After a ring
+that has opened the door that is only one which has not.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Rings:
         self._acted_at = clock()  # as if we had acted: pairing sets the bit, too
         self._is_base = True  # the next reading only says how things are
         self._echo_until = -float("inf")
+        self._opened_until = -float("inf")  # a ring in vain may be the echo of one that opened
 
     @property
     def may_be_echo(self) -> bool:
@@ -103,9 +105,13 @@ class Rings:
             return None
         if self.may_be_echo:
             return None
+        opened: Opened | None = "rto" if before.lock_state in profile.armed else None
         if states.nuki_state == NukiState.CONTINUOUS_MODE:
-            return Rang("continuous_mode")
-        return Rang("rto") if before.lock_state in profile.armed else None
+            opened = "continuous_mode"
+        if opened is None:
+            return None
+        self._opened_until = self._clock() + self._window_s()
+        return Rang(opened)
 
     def announced(self, profile: Profile, before: States | None, states: States) -> Rang | None:
         """Return the ring in vain that a reading shows which the beacon's bit had called for, None if it shows none.
@@ -113,7 +119,8 @@ class Rings:
         `states` were read after the bit rose, `before` are those known until then.
         """
         is_base, self._is_base = self._is_base, False
-        if before is None or is_base or self.may_be_echo or self._clock() - self._acted_at < OWN_S:
+        now = self._clock()
+        if before is None or is_base or now < max(self._echo_until, self._opened_until, self._acted_at + OWN_S):
             return None
         is_idle = before.lock_state == states.lock_state == profile.idle
         return Rang(None) if is_idle and _settings(before) == _settings(states) else None
@@ -152,6 +159,7 @@ class RingLog:
         self._profile = profile
         self._window_s = window_s
         self._strikes: deque[LogEntry] = deque(maxlen=20)
+        self._openings: deque[LogEntry] = deque(maxlen=20)  # by a ring
         self._told: deque[tuple[datetime | None, Opened | None]] = deque(maxlen=20)
         self._told_by_log: deque[tuple[datetime | None, Opened | None]] = deque(maxlen=20)
 
@@ -173,6 +181,9 @@ class RingLog:
             is_strike = entry.kind == LogType.LOCK_ACTION and entry.data_0 in self._profile.opens
             if is_strike and entry not in self._strikes:
                 self._strikes.append(entry)
+            ring = ring_of(entry)
+            if ring is not None and (ring.ring_to_open or ring.continuous_mode) and entry not in self._openings:
+                self._openings.append(entry)
 
     def news(self, entry: LogEntry, now: datetime | None, offset_min: int) -> LoggedRing | None:
         """Return the ring of an entry if it is one that nobody was told of and somebody is at the door still.
@@ -189,7 +200,8 @@ class RingLog:
 
     def _is_echo(self, entry: LogEntry) -> bool:
         at, window = entry.time, timedelta(seconds=self._window_s())
-        strikes = [each.time for each in self._strikes if each.time is not None]
+        openings = [each for each in self._openings if each.index < entry.index and entry not in self._openings]
+        strikes = [each.time for each in (*self._strikes, *openings) if each.time is not None]
         return at is not None and any(timedelta(0) <= at - strike <= window for strike in strikes)
 
     def is_before_a_strike(self, entry: LogEntry) -> bool:

@@ -63,8 +63,8 @@ class Bell:
     def _tell_report(self, opened: Opened | None) -> None:
         self._doubtful_at = -math.inf
         states = self._lock.states
-        if states is not None and opened is not None:
-            if self._log.was_told(states, opened):
+        if states is not None:
+            if opened is not None and self._log.was_told(states, opened):
                 return
             self._log.told(states, opened)
         self._publish(opened, state_json.lock_time(self._lock), suppressed=None, found_by="state", index=None)

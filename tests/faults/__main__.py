@@ -18,6 +18,7 @@ from types import FrameType
 from tests.faults.alone import play as alone
 from tests.faults.house import play as in_house
 from tests.faults.judge import RULES, Violation
+from tests.faults.opener import play as at_opener
 from tests.faults.stage import Report
 
 HANGS_S = 60
@@ -44,10 +45,18 @@ def safely(seed: int, play: Callable[..., Report]) -> Report:
     return report
 
 
-def campaign(seeds: range, jobs: int, *, house: bool) -> int:
+PLAYS: dict[str, tuple[Callable[..., Report], int, str]] = {
+    "": (alone, 10_000, "one lock alone"),
+    " --house": (in_house, 1_000, "a house"),
+    " --opener": (at_opener, 1_000, "an Opener"),
+}
+"""By option: what is played, how many seeds, and what it is called."""
+
+
+def campaign(seeds: range, jobs: int, option: str) -> int:
     """Play all `seeds` and sum up; how many broke a rule."""
     began = time.monotonic()
-    play, option = (in_house, " --house") if house else (alone, "")
+    play = PLAYS[option][0]
     answers: Counter[str] = Counter()
     broken: dict[str, list[tuple[int, Violation]]] = {}
     failed = 0
@@ -74,18 +83,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one and show all that happened in it")
     parser.add_argument("--house", action="store_true", help="the whole bridge with owner, guests and broker")
+    parser.add_argument("--opener", action="store_true", help="the whole bridge with an Opener and its visitors")
     parser.add_argument("--first", type=int, default=1, help="the first seed (%(default)s)")
-    parser.add_argument("--count", type=int, help="how many seeds (10000 of one lock alone, 1000 of a house)")
+    parser.add_argument(
+        "--count", type=int, help="how many seeds (10000 of one lock alone, 1000 of a house and of an Opener)"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (%(default)s)")
     args = parser.parse_args()
+    chosen = " --house" if args.house else " --opener" if args.opener else ""
     if args.seed is None:
         failed = 0
-        for house in (True,) if args.house else (False, True):
-            count = args.count or (1_000 if house else 10_000)
-            print("== a house" if house else "== one lock alone")
-            failed += campaign(range(args.first, args.first + count), args.jobs, house=house)
+        for option in (chosen,) if chosen else PLAYS:
+            _, count, what = PLAYS[option]
+            print(f"== {what}")
+            failed += campaign(range(args.first, args.first + (args.count or count)), args.jobs, option)
         return int(failed > 0)
-    report = (in_house if args.house else alone)(args.seed, traced=True)
+    report = PLAYS[chosen][0](args.seed, traced=True)
     print("\n".join(report.trace))
     print("\n" + ("\n".join(map(str, report.violations)) or "no rule was broken"))
     return int(bool(report.violations))

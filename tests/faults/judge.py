@@ -26,6 +26,7 @@ RULES = {
     "reachable": "60 s after the last fault the lock is reachable",
     "agree": "300 s after the last fault the states agree",
     "healthy": "with nothing wrong a command succeeds, if the lock says that it has it",
+    "rings": "a ring of an Opener's bell is told once, and with the log nothing else is told as one",
     "withheld": "a guest's frame that was held back is never carried out late",
     "redeemed": "an invitation is redeemed on one device",
     "documented": "what is published is as the documents have it",

@@ -11,18 +11,20 @@ from nuki_bridge.simulator.behaviour import Behaviour
 from tests.faults.alone import play as alone
 from tests.faults.house import play as in_house
 from tests.faults.judge import RULES
+from tests.faults.opener import play as at_opener
 from tests.faults.schedule import HABITS, OF_NO_MATTER, draw
 from tests.faults.stage import Report
 
-SEEDS = {"": 200, " --house": 60}
-"""By option of `python -m tests.faults`: one lock alone, and the whole bridge."""
+SEEDS = {"": 200, " --house": 60, " --opener": 40}
+"""By option of `python -m tests.faults`: one lock alone, the whole bridge, and that with an Opener."""
+PLAYS = {"": alone, " --house": in_house, " --opener": at_opener}
 PARTS = 10
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("option", SEEDS)
 def test_the_lock_bears_witness(option: str, part: int) -> None:
-    play = in_house if option else alone
+    play = PLAYS[option]
     reports = [play(seed) for seed in range(1 + part, SEEDS[option] + 1, PARTS)]
     broken = [
         f"{each}\n  replay: python -m tests.faults{option} --seed {report.seed}"

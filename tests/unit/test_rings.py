@@ -156,6 +156,16 @@ def test_what_comes_right_after_an_action_of_ours_is_no_ring(
     assert rings.announced(OPENER, states(), states()) == Rang(None)
 
 
+def test_after_a_ring_that_opened_one_in_vain_may_be_its_echo(rings: Rings, clock: Clock) -> None:
+    armed, opening = states(S.RTO_ACTIVE), states(S.OPENING, trigger=BY_HAND)
+    assert rings.reported(OPENER, armed, opening) == Rang("rto")
+    clock.now += 5.0
+    assert rings.announced(OPENER, states(), states()) is None
+    assert rings.reported(OPENER, armed, opening) == Rang("rto"), "the door opens once more"
+    clock.now += 15.1
+    assert rings.announced(OPENER, states(), states()) == Rang(None)
+
+
 def test_the_first_reading_after_an_action_only_says_how_things_are(rings: Rings, clock: Clock) -> None:
     rings.acts(OPENER, OpenerAction.DEACTIVATE_RTO)
     rings.acted(OPENER, OpenerAction.DEACTIVATE_RTO)
@@ -235,6 +245,14 @@ def test_a_ring_that_was_told_from_the_log_is_told_once() -> None:
     assert not found.was_told(states(current_time=NOW + timedelta(seconds=40)), "rto")
     assert found.was_told(states(), "rto")
     assert not found.was_told(states(), "rto"), "that is the next one"
+
+
+def test_only_a_ring_in_vain_is_the_echo_of_one_that_opened() -> None:
+    first, echo, next_one = ring(1, NOW, mode=2), ring(2, NOW + timedelta(seconds=5)), ring(3, NOW, mode=2)
+    found = log_of(first, echo, next_one)
+    assert found.news(first, NOW, 60) is not None
+    assert found.news(echo, NOW, 60) is None
+    assert found.news(next_one, NOW, 60) is not None
 
 
 def test_an_entry_of_something_else_is_no_ring() -> None:
