@@ -46,8 +46,9 @@ HABITS: dict[str, tuple[Any, ...]] = {
 """What a habit with more than two ways may be; a plain flag is drawn as it is."""
 OF_NO_MATTER = frozenset(
     {"locks_as", "pairing_mode_s", "max_users", "max_codes", "max_time_control", "pin_attempts", "pin_ban_s"}
+    | {"relay_s", "deaf_s", "echo_s"}
 )
-"""Sizes and times of what no run does."""
+"""Sizes and times of what no run does, and those of an Opener, which has its own runs."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
