@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 ENTRY = "/app.js"
 """The module that a guest's page begins with, and the path of the script that holds it and all that it imports."""
@@ -50,7 +50,7 @@ def _absolute(path: str, name: str) -> str:
 
 def _served(scripts: Mapping[str, str], path: str, inside: list[str]) -> str:
     if path == ENTRY:
-        names = [name for each in inside for name in _EXPORT.findall(scripts[each])]
+        names = sorted(_wanted(scripts, inside))
         return "".join(_part(scripts, each) for each in inside) + f"export {{ {', '.join(names)} }};\n"
     if path == WORKER:
         listed = "|".join(re.escape(each[1:]) for each in inside if each != ENTRY)
@@ -63,6 +63,16 @@ def _served(scripts: Mapping[str, str], path: str, inside: list[str]) -> str:
         return found[0].replace(found[2], _relative(path, ENTRY)) if target in inside else found[0]
 
     return _IMPORT.sub(instead, scripts[path])
+
+
+def _wanted(scripts: Mapping[str, str], inside: Collection[str]) -> set[str]:
+    """Names that what is loaded later gets from the modules inside."""
+    found: set[str] = set()
+    for path in scripts.keys() - set(inside):
+        for what, name in _IMPORT.findall(scripts[path]):
+            if _absolute(path, name) in inside:
+                found |= {each.strip() for each in what.strip("{}").split(",")} - {""}
+    return found
 
 
 def _relative(path: str, target: str) -> str:

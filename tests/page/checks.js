@@ -53,7 +53,7 @@ async (load, vectors, known) => {
     }
     if (each.name === "lock action unlock") {
       const nonce = unhex(each.payload).slice(-32);
-      same(upper(messages.lockAction(messages.ACTION.unlock, 0, nonce)), each.payload, "the payload of unlock");
+      same(upper(messages.lockAction(messages.ACTIONS.lock.unlock, 0, nonce)), each.payload, "the payload of unlock");
     }
     if (each.name === "request challenge") same(upper(messages.requestData(messages.COMMAND.challenge)), each.payload, each.name);
   }
@@ -66,6 +66,26 @@ async (load, vectors, known) => {
   same(messages.readError(unhex("990D00")), "unknown_0x99", "an error of new firmware");
   same([...Array(256).keys()].map((number) => messages.readError(Uint8Array.of(number))), known.errors, "all error codes");
   same([...Array(256).keys()].map((number) => messages.readStates(Uint8Array.of(2, number, ...Array(11).fill(0))).state), known.states, "all states");
+  // An Opener: opener.md 3 and 4, byte by byte.
+  const challenge = Uint8Array.from({ length: 32 }, (_, at) => at + 1);
+  const strikes = { activate_rto: "01", deactivate_rto: "02", open: "03", activate_continuous_mode: "04", deactivate_continuous_mode: "05" };
+  same(Object.keys(messages.ACTIONS.opener), Object.keys(strikes), "an Opener's actions");
+  for (const [action, byte] of Object.entries(strikes)) {
+    same(hex(messages.lockAction(messages.ACTIONS.opener[action], 0x01020304, challenge)), `${byte}0403020100${hex(challenge)}`, `an Opener's ${action}`);
+  }
+  const opener = (bytes) => messages.readStates(unhex(bytes.replaceAll(" ", "")), "opener");
+  for (const [bytes, state, mode, trigger, critical] of [
+    ["02 01 00 e807 06 01 0c 00 00 7800 00", "locked", "door_mode", 0, false],
+    ["02 03 03 e807 06 01 0c 00 00 7800 01 07 14", "rto_active", "door_mode", 3, true],
+    ["03 01 02 e807 06 01 0c 00 00 7800 00 07 00 04 00 00 00", "locked", "continuous_mode", 2, false],
+    ["03 07 01 e807 06 01 0c 00 00 7800 fe 07 00 04 00 00 00", "opening", "continuous_mode", 1, false],
+    ["02 05 01 e807 06 01 0c 00 00 7800 ff 07 00 03 00 00 00 0000 00 00", "open", "door_mode", 1, true],
+  ]) {
+    const read = opener(bytes);
+    same([read.state, read.mode, read.trigger, read.critical, read.level], [state, mode, trigger, critical, null], `an Opener's states ${bytes}`);
+  }
+  throws(() => opener("02 01 00 e807 06 01 0c 00 00 7800"), "an Opener's states of 12 bytes");
+  same([...Array(256).keys()].map((number) => opener(`02 ${hex(Uint8Array.of(number))}${"00".repeat(11)}`).state), known.opener_states, "all states of an Opener");
   same(readU32(u32(0xfedcba98), 0), 0xfedcba98, "4 bytes");
 
   for (const each of known.codes) {

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nuki_bridge.protocol.codes import ErrorCode, LockState, name_of, open_enum
+from nuki_bridge.protocol.codes import ErrorCode, LockState, OpenerState, name_of, open_enum
 from nuki_bridge.sharing.invitation_code import grouped, key, lookup, make_code, seal
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,7 @@ def known() -> dict[str, Any]:
             for number in range(256)
         ],
         "states": [name_of(open_enum(LockState, number)) for number in range(256)],
+        "opener_states": [name_of(open_enum(OpenerState, number)) for number in range(256)],
         "filters": [
             ["a/b", "a/b", True],
             ["a/+", "a/b", True],

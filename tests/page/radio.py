@@ -1,4 +1,4 @@
-"""Bluetooth between a phone's Chromium and a `VirtualLock`, without a radio: Chromium's `BluetoothEmulation`.
+"""Bluetooth between a phone's Chromium and a virtual lock or Opener, without a radio: Chromium's `BluetoothEmulation`.
 
 Chromium emulates the peripheral and asks what it answers; here a virtual lock does.  It cannot send indications, so
 each one is the answer to a `readValue()` that is called in the page: the page's own listener gets it as one.
@@ -22,8 +22,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.transport import Timer
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 from tests.page.phone import Phone
 
 T = TypeVar("T")
@@ -32,12 +32,26 @@ SERVICES = {
     "a92ee200": {"a92ee201": Channel.GDIO, "a92ee202": Channel.USDIO},
     "a92ee100": {"a92ee101": Channel.PAIRING},
     "a92ee300": {"a92ee301": Channel.PAIRING},
+    "a92ae200": {"a92ae201": Channel.GDIO, "a92ae202": Channel.USDIO},
+    "a92ae100": {"a92ae101": Channel.PAIRING},
 }
-"""Services and their characteristics; a lock has one of the two pairing services."""
+"""Services and their characteristics."""
+OF_FAMILY = {
+    Family.CLASSIC: ("a92ee200", "a92ee100"),
+    Family.ULTRA: ("a92ee200", "a92ee300"),
+    Family.OPENER: ("a92ae200", "a92ae100"),
+}
+"""The services of commands and of pairing."""
 
 REMEMBER = """
 (() => {
   if (!globalThis.BluetoothRemoteGATTCharacteristic) return;
+  const { disconnect } = BluetoothRemoteGATTServer.prototype;
+  BluetoothRemoteGATTServer.prototype.disconnect = function () {
+    const isConnected = this.connected;
+    disconnect.call(this);
+    if (isConnected) parted("");
+  };
   const start = BluetoothRemoteGATTCharacteristic.prototype.startNotifications;
   globalThis.heard = {};
   BluetoothRemoteGATTCharacteristic.prototype.startNotifications = async function () {
@@ -47,7 +61,8 @@ REMEMBER = """
   };
 })();
 """
-"""What the page's characteristics are told by, for `readValue`."""
+"""What the page's characteristics are told by, for `readValue`; and that it has let the lock go, which Chromium itself
+keeps to itself."""
 
 SUCCESS, FAILURE = 0x0, 0x8
 """HCI codes of a connection: made, and timed out."""
@@ -56,7 +71,7 @@ SUCCESS, FAILURE = 0x0, 0x8
 class Radio:
     """The lock `lock`, in reach of `phone`; `close` ends it.  The phone's page is opened after this is made."""
 
-    def __init__(self, phone: Phone, lock: VirtualLock, *, mtu: int = 247) -> None:
+    def __init__(self, phone: Phone, lock: VirtualDevice, *, mtu: int = 247) -> None:
         self.phone, self.lock, self.mtu = phone, lock, mtu
         self.refused_connections = 0
         """So many attempts to connect fail before one succeeds."""
@@ -174,6 +189,8 @@ class Radio:
         self._session = (await self._ask("Target.attachToTarget", targetId=page, flatten=True))["sessionId"]
         await self._ask("Page.enable", self._session)
         await self._ask("Page.addScriptToEvaluateOnNewDocument", self._session, source=REMEMBER)
+        await self._ask("Runtime.enable", self._session)
+        await self._ask("Runtime.addBinding", self._session, name="parted")
         await self._ask("DeviceAccess.enable", self._session)
         await self._enable()
 
@@ -186,20 +203,19 @@ class Radio:
     async def _enable(self) -> None:
         """Switch Bluetooth on; Chromium switches it off when a page that has used it goes."""
         await self._ask("BluetoothEmulation.enable", state="powered-on", leSupported=True)
-        pairing = "a92ee300" if self.lock.family is Family.ULTRA else "a92ee100"
         await self._ask(
             "BluetoothEmulation.simulatePreconnectedPeripheral",
             address=self.lock.address,
             name=self.lock.name,
             manufacturerData=[],
-            knownServiceUuids=[each + TAIL for each in ("a92ee200", pairing)],
+            knownServiceUuids=[each + TAIL for each in OF_FAMILY[self.lock.family]],
         )
-        self._pairing, self._served = pairing, False
+        self._served = False
 
     async def _serve(self) -> None:
         """Have the lock's characteristics discovered."""
         self._served = True
-        for service in ("a92ee200", self._pairing):
+        for service in OF_FAMILY[self.lock.family]:
             found = await self._ask(
                 "BluetoothEmulation.addService", address=self.lock.address, serviceUuid=service + TAIL
             )
@@ -306,8 +322,13 @@ class Radio:
             descriptorId=params["descriptorId"], type=params["type"], code=SUCCESS,
         )  # fmt: skip
 
+    async def _parted(self, _params: dict[str, Any]) -> None:
+        """The page has let the lock go."""
+        await self._drop(self._number)
+
     _HANDLERS: ClassVar[dict[str, Callable[[Radio, dict[str, Any]], Coroutine[Any, Any, None]]]] = {
         "DeviceAccess.deviceRequestPrompted": _chosen,
+        "Runtime.bindingCalled": _parted,
         "BluetoothEmulation.gattOperationReceived": _gatt,
         "BluetoothEmulation.characteristicOperationReceived": _characteristic,
         "BluetoothEmulation.descriptorOperationReceived": _descriptor,

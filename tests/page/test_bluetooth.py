@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import ErrorCode, Family, IdType, LockState
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
+from nuki_bridge.simulator.opener import VirtualOpener
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 from tests.page.phone import Phone, chromium, credential_of
 from tests.page.radio import Radio
 from tests.page.stage import Stage
@@ -30,7 +33,7 @@ def at(stage: Stage, tmp_path: Path) -> Iterator[At]:
     """Puts a phone in front of a lock; at the end nothing has met what the page's rules forbid."""
     opened: list[tuple[Phone, Radio]] = []
 
-    def put(lock: VirtualLock, *, mtu: int = 247, **options: Any) -> tuple[Phone, Radio]:
+    def put(lock: VirtualDevice, *, mtu: int = 247, **options: Any) -> tuple[Phone, Radio]:
         phone = chromium(stage.url, tmp_path / "phone", bluetooth=True, **options)
         radio = Radio(phone, lock, mtu=mtu)
         opened.append((phone, radio))
@@ -59,6 +62,15 @@ def lock_with_user(**options: Any) -> tuple[VirtualLock, dict[str, Any]]:
         "base_topic": "nuki",
         "access": None,
     }
+
+
+def opener_with_user(**behaviour: Any) -> tuple[VirtualOpener, dict[str, Any]]:
+    """An Opener, and the credential of a person who may use it."""
+    opener = VirtualOpener(ADDRESS, NUKI_ID, pin=1234, behaviour=Behaviour(**behaviour))
+    entry = opener.add_user(KEY, IdType.APP, 7, "Anna", full=ErrorCode.MAX_USER)
+    _, credential = lock_with_user()
+    lock = {"name": "intercom", "nuki_id": f"{NUKI_ID:08X}", "address": ADDRESS, "type": "opener"}
+    return opener, {**credential, "authorization_id": entry.authorization_id, "lock": lock}
 
 
 def keep(phone: Phone, credential: dict[str, Any]) -> None:
@@ -111,6 +123,55 @@ def test_anna_opens_at_the_door_without_the_bridge(at: At, mtu: int) -> None:
     anna.tap("Ask the lock again")
     anna.says("Locked")
     anna.until(lambda: radio.open == 0)  # others can reach the lock again
+
+
+def begun(radio: Radio) -> list[str | None]:
+    """What the Opener has begun to do for somebody."""
+    return radio.call(lambda: [each.detail for each in radio.lock.audit if each.what == "action_started"])
+
+
+def test_an_opener_is_opened_by_a_hold_and_ring_to_open_switched(at: At) -> None:
+    """The numbers of a lock's actions mean something else to it: unlock would be ring to open."""
+    opener, credential = opener_with_user()
+    anna, radio = at(opener)
+    keep(anna, credential)
+    anna.shows("Intercom")
+    near(anna, "Ready")
+    assert "Unlock" not in anna.text
+    anna.hold("unlock", HOLD_MS)
+    anna.shows("until the ring is full")
+    assert begun(radio) == []
+    anna.tap("Ring to open")
+    anna.shows("until the ring is full")
+    anna.touch(anna.button("Ring to open"), HOLD_MS)
+    anna.says("Ring to open is on")
+    time.sleep(1)  # the end of the hold is no tap that switches it off again
+    assert begun(radio) == ["activate_rto"]
+    anna.until(lambda: anna.find("[role=switch]").get_attribute("aria-checked") == "true")
+    anna.tap("Ring to open")
+    anna.says("Ready")
+    anna.hold("unlock", LONG_MS)
+    anna.until(lambda: anna.word() in ("Opening …", "Open"))
+    anna.says("Ready", 20)
+    assert "rang at" not in anna.text
+    wanted = ["activate_rto", "deactivate_rto", "open"]
+    assert begun(radio) == wanted
+    assert "not known" not in anna.text
+    radio.call(lambda: opener.switch_continuous_mode(True))
+    anna.tap("Ask the lock again")
+    anna.says("Opens at every ring")
+    assert begun(radio) == wanted
+
+
+def test_an_opener_becomes_a_door_of_this_phone(at: At) -> None:
+    opener = VirtualOpener(ADDRESS, NUKI_ID, pin=1234, factory_new=True)
+    anna, radio = at(opener)
+    pair(anna, "Street")
+    anna.shows("This phone opens Street now")
+    anna.says("Ready")
+    assert credential_of(anna)["lock"]["type"] == "opener"
+    anna.hold("unlock", LONG_MS)
+    anna.until(lambda: begun(radio) == ["open"])
 
 
 def test_the_page_starts_without_a_network_and_unlocks(stage: Stage, at: At) -> None:

@@ -182,6 +182,19 @@ def test_a_redemption_goes_on_after_the_page_was_closed(stage: Stage, new_phone:
     again.shows("You have the key: Front")
 
 
+def test_a_bridge_that_does_not_answer_is_told_while_it_is_asked_again(stage: Stage, new_phone: NewPhone) -> None:
+    code = stage.invite("Paul")["code"]
+    paul = new_phone()
+    paul.open(f"#code={code}")
+    paul.shows("You are invited")
+    paul.until(lambda: paul.driver.execute_script("return document.readyState") == "complete")
+    stage.cable.mutes = lambda data: b"/redeem" in data
+    paul.tap("Get the key")
+    paul.shows("The bridge does not answer.", 5)
+    paul.shows("You have the key: Front", 60)
+    assert "does not answer" not in paul.text
+
+
 # -- what the lock or the bridge refuses ------------------------------------------------------------------------------
 
 

@@ -5,8 +5,11 @@ Real Chromium, `nuki-bridge web`, mosquitto with its access list, daemon, virtua
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -186,6 +189,25 @@ def test_a_limit_that_is_none_is_not_taken_for_always(stage: Stage, owner: Phone
     stage.request("invite/revoke", id=made["id"])
 
 
+def test_a_code_that_is_told_once_stays_when_the_language_changes(stage: Stage, owner: Phone) -> None:
+    go(owner, "invite", FRONT)
+    fill(owner, "Name", "Dora")
+    owner.tap("Make the invitation")
+    code = owner.until(lambda: owner.find(".code")).text
+    owner.tap("Deutsch")
+    owner.shows("Einladung für Dora")
+    assert owner.find(".code").text == code
+    owner.tap("English")
+    owner.shows("Invitation for Dora")
+    owner.tap("Take back")
+    agree(owner)
+    owner.shows("Taken back.")
+    assert code not in owner.text
+    owner.tap("Deutsch")
+    owner.until(lambda: owner.find("form"))
+    owner.tap("English")
+
+
 def test_an_invitation_is_taken_back(stage: Stage, owner: Phone, new_phone: NewPhone) -> None:
     go(owner, "invite", FRONT)
     fill(owner, "Name", "Ben")
@@ -270,6 +292,109 @@ def test_a_lock_is_moved_once_for_each_hand(stage: Stage, owner: Phone) -> None:
     owner.says("Unlocked for a moment")
     stage.do(stage.house.ask("front/set", {"action": "lock"}))
     owner.says("Locked")
+
+
+def test_what_the_configuration_does_not_allow_is_not_offered(stage: Stage, owner: Phone) -> None:
+    daemon, house = stage.house.daemon, stage.house
+    before = daemon.config.read_text()
+
+    async def restart(text: str) -> None:
+        told = len(house.on("bridge/state"))
+        daemon.kill()
+        daemon.config.write_text(text)
+        daemon.start()
+        await house.until(lambda: house.on("bridge/state")[told:][-1:] == ["online"])
+        await house.until(lambda: house.last("front/availability") == "online")
+
+    stage.do(restart(before.replace("{name: front,", "{name: front, actions: [lock],")))
+    try:
+        at_the_lock(stage, owner)
+        owner.shows("The bridge’s configuration does not let this page: Unlock, Open door")
+        buttons = owner.driver.find_elements(By.CSS_SELECTOR, ".hands button, .more button")
+        assert [each.text for each in buttons if each.is_displayed()] == ["Lock"]
+        assert owner.axe() == []
+    finally:
+        stage.do(restart(before))
+    go(owner)
+    at_the_lock(stage, owner)
+    owner.until(lambda: owner.find(".hold.unlock").is_displayed())
+    assert "does not let" not in owner.text
+
+
+def test_an_opener_is_shown_as_what_it_is(stage: Stage, new_phone: NewPhone) -> None:
+    """A stand-in for its bridge: what it publishes, and what it is asked for, once."""
+    status = {"name": "intercom", "family": "opener", "connected": False, "capabilities": "open_and_rto"}
+    retained = {
+        "cabin/bridge/state": "online",
+        "cabin/bridge/info": json.dumps({"version": "0.1.0", "adapter": None, "locks": []}),
+        "cabin/intercom/availability": "online",
+        "cabin/intercom/state": "locked",
+        "cabin/intercom/continuous_mode": "off",
+        "cabin/intercom/status": json.dumps(status),
+    }
+
+    async def come() -> Any:
+        peer = stage.house.broker.peer("everybody")
+        await peer.subscribe("cabin/intercom/set")
+        for topic, payload in retained.items():
+            peer.publish(topic, payload, retain=True)
+        return peer
+
+    peer = stage.do(come())
+
+    def tell(topic: str, payload: str, retain: bool = True) -> None:
+        stage.call(lambda: peer.publish(f"cabin/intercom/{topic}", payload, retain=retain))
+
+    def sent() -> list[str]:
+        return [json.loads(each.payload)["action"] for each in came]
+
+    came: list[Any] = []
+
+    async def hear() -> None:
+        while True:
+            came.append(await peer.next())
+            done = {"status": "ok", "transaction": json.loads(came[-1].payload)["transaction"]}
+            peer.send("cabin/intercom/result", json.dumps(done))
+
+    hearing = stage.call(lambda: asyncio.get_running_loop().create_task(hear()))
+    try:
+        phone = new_phone("everybody")
+        log_in(phone, "everybody")
+        phone.shows("Intercom (cabin)")
+        phone.shows("Ready")
+        go(phone, "lock", "cabin/intercom")
+        phone.says("Ready")
+        for never in ("Unlock", "Lock ’n’ go"):
+            assert never not in phone.text
+        tell("event", json.dumps({"type": "ring", "time": None, "opened": None}), retain=False)
+        phone.shows("The doorbell rang at")
+        phone.hold("unlock", LONG_MS)
+        phone.until(lambda: sent() == ["open"])
+        assert phone.axe() == []
+        assert phone.overflow() == []
+        tell("state", "opening")
+        phone.says("Opening …")
+        tell("state", "rto_active")
+        phone.says("Ring to open is on")
+        tell("continuous_mode", "on")
+        phone.says("Opens at every ring")
+        switches = phone.driver.find_elements(By.CSS_SELECTOR, ".hands [role=switch]")
+        assert [each.text.splitlines() for each in switches] == [
+            ["Ring to open", "on · tap"],
+            ["Continuous mode", "on · tap"],
+        ]
+        phone.tap("Continuous mode")
+        phone.until(lambda: sent() == ["open", "deactivate_continuous_mode"])
+        tell("status", json.dumps({**status, "capabilities": "rto"}))
+        phone.shows("only when somebody rings")
+        assert not phone.find(".hold.unlock").is_displayed()
+        time.sleep(1)
+        assert sent() == ["open", "deactivate_continuous_mode"]
+    finally:
+        stage.call(hearing.cancel)
+        for topic in retained:
+            stage.call(partial(peer.publish, topic, "", retain=True))
+        stage.call(peer.close)
 
 
 def test_a_keyboard_is_asked_before_the_door_moves(stage: Stage, owner: Phone) -> None:

@@ -372,7 +372,7 @@ def test_modules_travel_as_one_script() -> None:
     found = bundled(scripts)
     assert found["/app.js"] == (
         "let count = 0;\nconst a = () => count++;\nconst all = { count, a };\nasync function b() {\n  all.a();\n"
-        '  return import("./views/later.js");\n}\nb(a, count);\nexport { count, a, b };\n'
+        '  return import("./views/later.js");\n}\nb(a, count);\nexport { a };\n'
     )
     assert found["/views/later.js"] == ('import { a } from "../app.js";\nimport { c } from "./c.js";\nc(a);\n')
     assert found["/sw.js"] == 'const FILES = [\n  "./", "app.js", \n  "views/c.js",\n];\n'

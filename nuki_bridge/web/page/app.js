@@ -17,7 +17,11 @@ import { doorsView } from "./views/doors.js";
 import { invitationView } from "./views/invitation.js";
 import { redeemView } from "./views/redeem.js";
 
-/** @typedef {{node: HTMLElement, end?: () => void}} Shown what a view returns */
+/**
+ * @typedef {object} Shown what a view returns
+ * @property {HTMLElement} node @property {() => void} [end]
+ * @property {() => boolean} [translate] show in another language what was told once and would be lost; false if nothing was
+ */
 /** @typedef {{view: string, id?: string, path?: string[], code?: string, problem?: string}} Place where the page is; only view, ID and path get into the history */
 
 export class Page {
@@ -133,7 +137,8 @@ export class Page {
       speak(other);
       document.documentElement.lang = other;
       document.title = t("app.title");
-      this.show(this.place);
+      if (this.#shown?.translate?.()) document.querySelector("#view > footer")?.replaceWith(this.#foot());
+      else this.show(this.place);
     };
     return el("footer", {}, el("button", { type: "button", class: "plain", lang: other, onclick: change }, t("app.language")));
   }

@@ -11,9 +11,13 @@ import { COMMAND } from "./messages.js";
 import { Problem, pause, within } from "./problem.js";
 
 const uuid = (/** @type {string} */ head) => `${head}-5501-11e4-916c-0800200c9a66`;
-const KEYTURNER = uuid("a92ee200"), GDIO = uuid("a92ee201"), USDIO = uuid("a92ee202");
-/** The pairing service and its characteristic, of the newer family first. */
-const PAIRING = [[uuid("a92ee300"), uuid("a92ee301")], [uuid("a92ee100"), uuid("a92ee101")]];
+/** The service of commands, and its two characteristics: for what is not encrypted, and for what is; by the kind of device. */
+const COMMANDS = {
+  lock: { service: uuid("a92ee200"), plain: uuid("a92ee201"), sealed: uuid("a92ee202") },
+  opener: { service: uuid("a92ae200"), plain: uuid("a92ae201"), sealed: uuid("a92ae202") },
+};
+/** The pairing service and its characteristic, of the newer family of locks first; the last is an Opener's. */
+const PAIRING = [[uuid("a92ee300"), uuid("a92ee301")], [uuid("a92ee100"), uuid("a92ee101")], [uuid("a92ae100"), uuid("a92ae101")]];
 
 /** The first attempts to connect often fail: so many, each so long at most and with such a pause before the next, in ms. */
 const CONNECT_TIMES = 5;
@@ -23,6 +27,8 @@ const CONNECT_PAUSE_MS = 300;
 const SETTLE_MS = 100;
 /** The lock is let go so long after the last exchange, in ms. */
 const REST_MS = 3000;
+/** An Opener is connected to anew so long after it was let go, in ms: at once the browser may go on with the old connection. */
+const APART_MS = 1000;
 /** A frame whose next piece does not come for so long stays unfinished, in ms. */
 const PIECE_MS = 1000;
 
@@ -44,6 +50,9 @@ const problemOf = (error, code) => (error instanceof Problem ? error : new Probl
 
 /** A lock that was chosen from the browser's list. */
 export class Near {
+  /** When the last connection was let go, in ms. */
+  left = 0;
+
   /** @param {BluetoothDevice} device */
   constructor(device) {
     this.device = device;
@@ -62,7 +71,7 @@ export class Near {
     try {
       device = await bluetooth.requestDevice({
         filters: [{ namePrefix: "Nuki_" }],
-        optionalServices: [KEYTURNER, ...PAIRING.map(([service]) => service)],
+        optionalServices: [COMMANDS.lock.service, COMMANDS.opener.service, ...PAIRING.map(([service]) => service)],
       });
     } catch (error) {
       const isOn = await bluetooth.getAvailability?.().catch(() => true);
@@ -94,15 +103,15 @@ export class Near {
     throw problemOf(failure, "not_reached");
   }
 
-  /** To use a key; not yet connected. */
-  link() {
-    return new BluetoothLink(this);
+  /** To use a key; not yet connected. @param {import("./messages.js").Kind} kind */
+  link(kind) {
+    return new BluetoothLink(this, kind);
   }
 
-  /** Connect to make this phone a user. @returns {Promise<{link: PairingLink, isUltra: boolean}>} */
+  /** Connect to make this phone a user. @returns {Promise<{link: PairingLink, isUltra: boolean, kind: import("./messages.js").Kind}>} */
   async pairingLink() {
     const link = new PairingLink(this);
-    return { link, isUltra: await link.open() };
+    return { link, ...(await link.open()) };
   }
 }
 
@@ -169,6 +178,7 @@ class Connected {
   close() {
     if (this.#ended) return;
     this.#end();
+    this.near.left = Date.now();
     this.near.device.gatt.disconnect();
   }
 
@@ -195,12 +205,24 @@ export class BluetoothLink extends Connected {
   onrefusal = () => {};
   onnews = () => {};
 
+  /** @param {Near} near @param {import("./messages.js").Kind} kind */
+  constructor(near, kind) {
+    super(near);
+    this.commands = COMMANDS[kind];
+    this.isLock = kind === "lock";
+  }
+
   /** Throws `Problem`. */
   async open() {
+    const { service, plain, sealed } = this.commands;
+    const apart = this.near.left + APART_MS - Date.now();
+    if (!this.isLock && apart > 0) await pause(Math.min(apart, APART_MS));
     await this.begin(async () => {
-      await this.subscribe(KEYTURNER, USDIO, (piece) => this.#take(piece));
+      await this.subscribe(service, sealed, (piece) => this.#take(piece));
       // A lock that does not know the key says so here, unencrypted.
-      await this.subscribe(KEYTURNER, GDIO, (piece) => this.onframe(piece));
+      await this.subscribe(service, plain, (piece) => this.onframe(piece)).catch((error) => {
+        if (this.isLock || error.name !== "NotFoundError") throw error; // not every Opener is known to have it
+      });
     });
     this.rest();
     return this;
@@ -208,7 +230,7 @@ export class BluetoothLink extends Connected {
 
   /** @param {Uint8Array} frame */
   async write(frame) {
-    await this.send(USDIO, frame);
+    await this.send(this.commands.sealed, frame);
   }
 
   /** An exchange begins: keep the connection. */
@@ -252,7 +274,7 @@ export class PairingLink extends Connected {
   /** @type {(piece: Uint8Array) => void} */
   onpiece = () => {};
 
-  /** @returns {Promise<boolean>} whether it is the newer family's */
+  /** @returns {Promise<{isUltra: boolean, kind: import("./messages.js").Kind}>} whether it is of the newer family, which asks for a PIN */
   async open() {
     await this.begin(async () => {
       for (const [service, name] of PAIRING) {
@@ -266,7 +288,7 @@ export class PairingLink extends Connected {
       }
       throw new Problem("no_pairing_service");
     });
-    return this.#name === PAIRING[0][1];
+    return { isUltra: this.#name === PAIRING[0][1], kind: this.#name === PAIRING[2][1] ? "opener" : "lock" };
   }
 
   /** @param {Uint8Array} frame */

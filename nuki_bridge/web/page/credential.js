@@ -41,6 +41,9 @@ export function readCredential(data) {
   return { ...found, user: String(found.user ?? ""), remote: found.remote !== false };
 }
 
+/** @param {Credential} credential @returns {import("./messages.js").Kind} what kind of device it is for */
+export const kindOf = (credential) => (credential.lock.type === "opener" ? "opener" : "lock");
+
 /** One key of the store for each authorization. @param {Credential} credential */
 export const idOf = (credential) => `${credential.lock.nuki_id.toUpperCase()}-${credential.authorization_id}`;
 

@@ -2,9 +2,9 @@
  * One door of this phone: what is known of it, and what can be done. Views show it and listen to its event `change`.
  */
 
-import { doorName } from "./credential.js";
+import { doorName, kindOf } from "./credential.js";
 import { Lock } from "./lock.js";
-import { MOVING } from "./messages.js";
+import { MANUAL, MOVING } from "./messages.js";
 import { Patience } from "./patience.js";
 import { Problem, codeOf } from "./problem.js";
 import { Relay } from "./relay.js";
@@ -12,13 +12,15 @@ import { Relay } from "./relay.js";
 /** While the motor turns the states are read again after so long, in ms, and so many times at most. */
 const LOOK_AGAIN_MS = 2000;
 const LOOK_AGAIN_TIMES = 20;
+/** So long it is news that somebody rang, in ms. */
+export const RANG_MS = 60000;
 /** Between two questions whether the bridge is back, in ms. */
 const BRIDGE_MS = 5000;
 /** So often the states are asked for after a lost answer, and the pauses between, in ms. */
 const SETTLE_PAUSES_MS = [500, 2000, 5000];
 
 /** @typedef {import("./messages.js").States} States */
-/** @typedef {"lock" | "unlock" | "unlatch" | "lock_n_go" | "lock_n_go_unlatch"} Action */
+/** @typedef {string} Action one of this kind of device, see `ACTIONS` */
 
 /**
  * @typedef {object} Doing the action that is under way or has just ended
@@ -41,7 +43,9 @@ export class Door extends EventTarget {
   #again = false;
   /** @type {Doing | null} */
   doing = null;
-  /** The lock in reach of this phone, if it is spoken to by Bluetooth and not through the bridge. @type {{link: () => import("./relay.js").Link} | null} */
+  /** When somebody rang and the door was opened to them, in ms, while that is news. @type {number | null} */
+  rang = null;
+  /** The lock in reach of this phone, if it is spoken to by Bluetooth and not through the bridge. @type {{link: (kind: import("./messages.js").Kind) => import("./relay.js").Link} | null} */
   near = null;
   /** Why the states could not be read the last time. @type {string | null} */
   problem = null;
@@ -55,6 +59,7 @@ export class Door extends EventTarget {
     this.id = record.id;
     this.credential = record.credential;
     this.name = doorName(record.credential);
+    this.kind = kindOf(record.credential);
     this.states = record.states;
     this.at = record.at;
     this.connection = connection;
@@ -70,7 +75,7 @@ export class Door extends EventTarget {
 
   /** @returns {Promise<Lock>} */
   async #open() {
-    const link = this.near ? this.near.link() : await this.#relay();
+    const link = this.near ? this.near.link(this.kind) : await this.#relay();
     const lock = new Lock(this.credential, link);
     lock.onstates = (states) => this.#heard(states);
     link.onnews = () => this.busy || this.refresh(); // after an action of our own they are read anyway
@@ -141,14 +146,21 @@ export class Door extends EventTarget {
 
   /** @param {States} states */
   #heard(states) {
-    this.states = states;
+    const isRing = this.kind === "opener" && !this.busy && ["opening", "open"].includes(states.state) && states.trigger === MANUAL;
     this.at = Date.now();
+    if (isRing && (this.rang === null || this.at - this.rang > RANG_MS)) this.rang = this.at;
+    this.states = states;
     this.problem = null;
     this.store.remember(this.id, states, this.at).catch(() => {});
     clearTimeout(this.#timer);
-    if (!MOVING.has(states.state)) this.#looked = 0;
+    if (!this.#isPassing) this.#looked = 0;
     else if (this.#looked++ < LOOK_AGAIN_TIMES) this.#timer = setTimeout(() => this.doing?.step === "accepted" || this.refresh(), LOOK_AGAIN_MS);
     this.#tell();
+  }
+
+  /** Whether the state ends by itself before long. */
+  get #isPassing() {
+    return this.states !== null && (MOVING.has(this.states.state) || this.states.state === "open");
   }
 
   /** Whether an action is under way. */
@@ -186,12 +198,13 @@ export class Door extends EventTarget {
    */
   async act(action, prepared = this.prepare()) {
     if (this.busy) return;
-    const patience = new Patience();
+    const patience = new Patience(), asked = Date.now();
     this.#step(action, "asking");
     try {
       const { lock, challenge } = await prepared;
       await lock.act(action, challenge, (step) => this.#step(action, step), () => patience.check());
-      await this.refresh();
+      if (this.kind === "opener" && this.near) this.#leave(); // it may be deaf on this link after an action
+      if (this.kind === "lock" || this.at < asked || this.#isPassing) await this.refresh(); // else its states came with its answer
       this.#step(action, "done");
     } catch (error) {
       const code = codeOf(error);

@@ -77,3 +77,31 @@ export function holdButton(options) {
   });
   return button;
 }
+
+/**
+ * A switch whose "on" opens something: held to switch it on, tapped to switch it off. It is one button, so that the end of
+ * a hold is never a tap on another that has come into its place.
+ * @param {Omit<Parameters<typeof holdButton>[0], "hint"> & {isOn: () => boolean, onoff: () => void}} options `onheld` switches on
+ */
+export function holdSwitch(options) {
+  let wasOn = false;
+  const button = holdButton({
+    ...options, hint: "",
+    onstart: () => {
+      wasOn = options.isOn();
+      if (!wasOn) options.onstart();
+    },
+    onheld: () => (wasOn ? options.onoff() : options.onheld()),
+    ontap: () => (wasOn ? options.onoff() : options.ontap()),
+    onquestion: () => (options.isOn() ? options.onoff() : options.onquestion()),
+  });
+  button.setAttribute("role", "switch");
+  return button;
+}
+
+/** @param {HTMLButtonElement} button of `holdSwitch` @param {boolean} isOn @param {string} hint what it is, and how it is switched */
+export function showSwitch(button, isOn, hint) {
+  button.setAttribute("aria-checked", String(isOn));
+  const small = button.querySelector("small");
+  if (small && small.textContent !== hint) small.textContent = hint;
+}

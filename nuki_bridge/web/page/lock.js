@@ -3,8 +3,9 @@
  */
 
 import { unhex } from "./bytes.js";
+import { kindOf } from "./credential.js";
 import { encryptedFrame, openFrame, openPlain, PLAIN_ERROR_SIZE } from "./frames.js";
-import { ACTION, CHALLENGE_SIZE, COMMAND, failedCommand, lockAction, readError, readStates, requestData } from "./messages.js";
+import { ACTIONS, CHALLENGE_SIZE, COMMAND, failedCommand, lockAction, readError, readStates, requestData } from "./messages.js";
 import { Problem, within } from "./problem.js";
 
 /** One answer, in ms: the 15 s that the bridge may keep a frame, and the way back. */
@@ -12,6 +13,14 @@ const ANSWER_MS = 16000;
 /** Silence after which nobody waits for the end of an action any more, in ms; lock 'n' go pauses up to 60 s. */
 const SILENCE_MS = 20000;
 const PAUSE_MS = 75000;
+
+/**
+ * What shows that an Opener has carried out an action: it does not always say that it has ended.
+ * @type {Record<string, string>}
+ */
+const REACHED = { activate_rto: "rto_active", deactivate_rto: "locked", open: "open" };
+/** So long its word that the action has ended is waited for then, in ms. */
+const END_MS = 2000;
 
 /** Refusals after which the frame may have been carried out. */
 const MAY_BE_DONE = new Set(["disconnected", "outcome_unknown"]);
@@ -34,6 +43,7 @@ export class Lock {
   constructor(credential, link) {
     this.link = link;
     this.authorizationId = credential.authorization_id;
+    this.kind = kindOf(credential);
     this.key = unhex(credential.shared_key);
     link.onframe = (frame) => this.#take(frame);
     link.onrefusal = (code) => this.#add({ refused: code });
@@ -43,7 +53,7 @@ export class Lock {
   states() {
     return this.#exclusively(async () => {
       await this.#write(COMMAND.requestData, requestData(COMMAND.states));
-      return readStates(await this.#answer(COMMAND.states));
+      return readStates(await this.#answer(COMMAND.states), this.kind);
     });
   }
 
@@ -60,23 +70,32 @@ export class Lock {
   /**
    * Have the lock act, once. Throws `Problem` with what the lock or the bridge refused, in which case nothing moved or
    * the lock told how it ended; `outcome_unknown` if the action was sent and its end is not known.
-   * @param {keyof typeof ACTION} action @param {Uint8Array} challenge
+   * @param {string} action of this kind of device @param {Uint8Array} challenge
    * @param {(step: "sent" | "accepted") => void} [onstep]
    * @param {() => void} [check] throws if it shall not be sent any more; asked just before
    */
   act(action, challenge, onstep = () => {}, check = () => {}) {
     return this.#exclusively(async () => {
-      const silence = action.startsWith("lock_n_go") ? PAUSE_MS : SILENCE_MS;
-      let accepted = false;
+      const silence = action.startsWith("lock_n_go") ? PAUSE_MS : SILENCE_MS, number = ACTIONS[this.kind][action];
+      if (number === undefined) throw new Problem("not_allowed", `${action} is no action of this device`);
+      let accepted = false, reached = false;
       check();
       onstep("sent");
       try {
-        await this.#write(COMMAND.lockAction, lockAction(ACTION[action], this.authorizationId, challenge));
+        await this.#write(COMMAND.lockAction, lockAction(number, this.authorizationId, challenge));
         for (;;) {
-          const event = await this.#next(accepted ? silence : ANSWER_MS);
+          /** @type {Event | null} */
+          const event = await this.#next(reached ? END_MS : accepted ? silence : ANSWER_MS).catch((error) => {
+            if (reached) return null;
+            throw error;
+          });
+          if (event === null) return;
           if ("refused" in event) throw this.#refusal(event.refused, accepted);
           if (event.command === COMMAND.error && [0, COMMAND.lockAction].includes(failedCommand(event.payload))) {
             throw new Problem(readError(event.payload));
+          }
+          if (event.command === COMMAND.states && this.kind === "opener" && accepted) {
+            reached ||= readStates(event.payload, "opener").state === REACHED[action];
           }
           if (event.command !== COMMAND.status) continue;
           if (event.payload[0] === 0) return;
@@ -151,7 +170,7 @@ export class Lock {
         if (opened.authorizationId !== this.authorizationId) return;
         message = opened;
       }
-      if (message.command === COMMAND.states) this.onstates(readStates(message.payload));
+      if (message.command === COMMAND.states) this.onstates(readStates(message.payload, this.kind));
     } catch {
       return; // noise may come from anybody
     }

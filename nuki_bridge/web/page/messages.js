@@ -14,8 +14,13 @@ export const COMMAND = {
   error: 0x12,
 };
 
-/** Lock actions. @enum {number} */
-export const ACTION = { unlock: 1, lock: 2, unlatch: 3, lock_n_go: 4, lock_n_go_unlatch: 5 };
+/** @typedef {"lock" | "opener"} Kind of a device */
+
+/** Lock actions: the same numbers mean something else to an Opener. @type {Record<Kind, Record<string, number>>} */
+export const ACTIONS = {
+  lock: { unlock: 1, lock: 2, unlatch: 3, lock_n_go: 4, lock_n_go_unlatch: 5 },
+  opener: { activate_rto: 1, deactivate_rto: 2, open: 3, activate_continuous_mode: 4, deactivate_continuous_mode: 5 },
+};
 
 /** Bytes of a challenge's nonce. */
 export const CHALLENGE_SIZE = 32;
@@ -29,6 +34,9 @@ const LOCK_STATES = {
   ...numbered("uncalibrated locked unlocking unlocked locking unlatched unlocked_lock_n_go unlatching"),
   ...numbered("calibrating boot_run motor_blocked undefined", 0xfc),
 };
+
+/** @type {Record<number, string>} */
+const OPENER_STATES = { ...numbered("uncalibrated locked - rto_active - open - opening"), 0xfd: "boot_run", 0xff: "undefined" };
 
 /** @type {Record<number, string>} */
 const DOOR_STATES = {
@@ -67,8 +75,11 @@ const COMPLETIONS = {
   0xfe: "other_error",
 };
 
+/** A trigger: a hand at the device, or a ring of the doorbell. */
+export const MANUAL = 1;
+
 /** States in which the motor turns. */
-export const MOVING = new Set(["unlocking", "locking", "unlatching", "calibrating", "boot_run"]);
+export const MOVING = new Set(["unlocking", "locking", "unlatching", "calibrating", "boot_run", "opening"]);
 
 /** @param {Record<number, string>} names @param {number} number */
 const nameOf = (names, number) => names[number] ?? `unknown_0x${number.toString(16).padStart(2, "0")}`;
@@ -84,8 +95,9 @@ export const lockAction = (action, appId, challenge) => join([action], u32(appId
 
 /**
  * @typedef {object} States what the lock said of itself
- * @property {string} mode `door_mode` in normal operation
+ * @property {string} mode `door_mode` in normal operation; `continuous_mode` of an Opener that opens at every ring
  * @property {string} state where the motor is, such as `locked`
+ * @property {number} [trigger] what set it in motion, `MANUAL` for a hand or a ring; absent in what an older page has kept
  * @property {string | null} door null if the lock does not tell
  * @property {boolean} critical the battery is nearly empty
  * @property {number | null} level of the battery in percent, null if the lock does not tell
@@ -93,16 +105,17 @@ export const lockAction = (action, appId, challenge) => join([action], u32(appId
  * @property {string | null} completion of the last action
  */
 
-/** @param {Uint8Array} payload of Keyturner States @returns {States} throws `RangeError` */
-export function readStates(payload) {
+/** @param {Uint8Array} payload of Keyturner or Opener States @param {Kind} [kind] @returns {States} throws `RangeError` */
+export function readStates(payload, kind = "lock") {
   if (payload.length < 13) throw new RangeError("keyturner states are longer");
   const has = (/** @type {number} */ at) => payload.length > at;
   return {
     mode: nameOf(numbered("uninitialized pairing_mode door_mode continuous_mode maintenance_mode"), payload[0]),
-    state: nameOf(LOCK_STATES, payload[1]),
+    state: nameOf(kind === "opener" ? OPENER_STATES : LOCK_STATES, payload[1]),
+    trigger: payload[2],
     door: has(18) ? nameOf(DOOR_STATES, payload[18]) : null,
     critical: (payload[12] & 1) === 1,
-    level: payload[12] >> 2 ? (payload[12] >> 2) * 2 : null,
+    level: kind === "lock" && payload[12] >> 2 ? (payload[12] >> 2) * 2 : null, // an Opener tells `critical` alone
     lastAction: has(15) ? payload[15] : null,
     completion: has(17) ? nameOf(COMPLETIONS, payload[17]) : null,
   };

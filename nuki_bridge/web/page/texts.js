@@ -32,6 +32,7 @@ const TABLE = {
   ],
   "invitation.accept": ["Get the key", "Schlüssel holen"],
   "invitation.busy": ["Getting the key …", "Schlüssel wird geholt …"],
+  "invitation.slow": ["The bridge does not answer. It is asked again for half a minute.", "Die Bridge antwortet nicht. Sie wird noch eine halbe Minute lang gefragt."],
   "invitation.other": ["Another code", "Anderer Code"],
   "invitation.got": ["You have the key: {door}", "Du hast den Schlüssel: {door}"],
   "ios.title": ["On an iPhone or iPad: home screen first", "Auf iPhone und iPad: zuerst zum Home-Bildschirm"],
@@ -55,6 +56,13 @@ const TABLE = {
   "state.boot_run": ["Starting …", "Startet …"],
   "state.motor_blocked": ["Motor blocked", "Motor blockiert"],
   "state.undefined": ["State not known", "Zustand unbekannt"],
+  "state.opener.uncalibrated": ["Intercom not set up", "Sprechanlage nicht eingerichtet"],
+  "state.opener.locked": ["Ready", "Bereit"],
+  "state.opener.rto_active": ["Ring to open is on", "Ring to Open ist an"],
+  "state.opener.open": ["Open", "Offen"],
+  "state.opener.opening": ["Opening …", "Öffnet …"],
+  "state.opener.continuous_mode": ["Opens at every ring", "Öffnet bei jedem Klingeln"],
+  "ring.opened": ["Somebody rang at {time}, and the door was opened to them.", "Um {time} hat es geklingelt, und die Tür wurde geöffnet."],
   "state.none": ["State not read yet", "Zustand noch nicht gelesen"],
   "door.closed": ["Door closed", "Tür zu"],
   "door.open": ["Door open", "Tür offen"],
@@ -69,18 +77,24 @@ const TABLE = {
   "action.unlock": ["Unlock", "Aufsperren"],
   "action.lock": ["Lock", "Verriegeln"],
   "action.unlatch": ["Open door", "Tür öffnen"],
+  "action.open": ["Open door", "Tür öffnen"],
+  "action.activate_rto": ["Ring to open on", "Ring to Open an"],
+  "action.deactivate_rto": ["Ring to open off", "Ring to Open aus"],
+  "switch.rto": ["Ring to open", "Ring to Open"],
+  "switch.off": ["off · hold", "aus · halten"],
+  "switch.on": ["on · tap", "an · tippen"],
   "hold": ["hold", "halten"],
   "hold.longer": ["hold longer", "länger halten"],
   "hold.hint": ["Keep your finger on “{action}” until the ring is full.", "Finger auf „{action}“ lassen, bis der Ring voll ist."],
   "ask.unlock": ["Unlock {door}?", "{door} aufsperren?"],
   "ask.unlatch": ["Open {door}?", "{door} öffnen?"],
+  "ask.open": ["Open {door}?", "{door} öffnen?"],
+  "ask.activate_rto": ["Open {door} to whoever rings?", "{door} für jeden öffnen, der klingelt?"],
   "doing.asking": ["Asking the lock …", "Schloss wird gefragt …"],
   "doing.sent": ["Sent to the lock …", "An das Schloss gesendet …"],
   "doing.accepted": ["The lock is turning …", "Das Schloss dreht …"],
+  "doing.accepted.opener": ["The Opener has taken it …", "Der Opener hat es angenommen …"],
   "doing.looking": ["No answer. Looking at the lock …", "Keine Antwort. Das Schloss wird gefragt, was los ist …"],
-  "done.unlock": ["Unlocked", "Aufgesperrt"],
-  "done.lock": ["Locked", "Verriegelt"],
-  "done.unlatch": ["Opened", "Geöffnet"],
   "unknown.title": ["It is not known what happened", "Es ist nicht sicher, was passiert ist"],
   "unknown.states": [
     "The lock's answer got lost. It may have carried out “{action}”. It now says: {state}. Look at the door before you try again.",
@@ -222,6 +236,13 @@ export const errorText = (code) => (has(`error.${code}`) ? t(`error.${code}`) : 
 
 /** @param {string} state of a lock */
 export const stateText = (state) => (has(`state.${state}`) ? t(`state.${state}`) : state.replaceAll("_", " "));
+
+/** What a device says of itself. @param {{state: string, mode: string}} states @param {import("./messages.js").Kind} kind */
+export function statesText({ state, mode }, kind) {
+  if (kind === "lock") return stateText(state);
+  const key = mode === "continuous_mode" && ["locked", "rto_active"].includes(state) ? mode : state;
+  return has(`state.opener.${key}`) ? t(`state.opener.${key}`) : stateText(state);
+}
 
 /** When something was, short if it was today. @param {number} ms */
 export function timeText(ms) {

@@ -2,6 +2,7 @@
  * Small helpers for views: elements, symbols, the spoken line, questions.
  */
 
+import { MOVING } from "./messages.js";
 import { t } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -37,8 +38,23 @@ export const PATHS = {
   more: "M12 11v6M12 7v.5M12 2.500a9.500 9.500 0 1 0 0 19 9.500 9.500 0 0 0 0-19",
   add: "M12 5v14M5 12h14",
   done: "M4 12.500l5.500 5.500L20 7",
+  bell: "M6 17V11a6 6 0 0 1 12 0v6l1.500 1.500h-15zM10 21h4",
   battery: "M3 8h15v8H3zM21 11v2M6 11v2",
 };
+
+/**
+ * The symbol of what a device says of itself.
+ * @param {{state: string, mode: string} | null} states @param {import("./messages.js").Kind} kind
+ */
+export function symbolOf(states, kind) {
+  if (!states) return "unknown";
+  if (MOVING.has(states.state)) return "turning";
+  if (states.state === "unlatched" || states.state === "open") return "open";
+  if (kind === "opener" && (states.state === "rto_active" || states.mode === "continuous_mode")) return "bell";
+  if (states.state === "locked") return kind === "opener" ? "closed" : "locked";
+  if (["unlocked", "unlocked_lock_n_go"].includes(states.state)) return "unlocked";
+  return states.state === "motor_blocked" ? "warning" : "unknown";
+}
 
 /** A symbol without a meaning of its own: the words beside it say the same. @param {string} name */
 export function symbol(name) {

@@ -4,7 +4,7 @@ import { t } from "../texts.js";
 import { el, head, note, symbol } from "../ui.js";
 import * as account from "./account.js";
 import { button, errorWords, lead } from "./form.js";
-import { batteryWords, doorWords, faults, linkWords, nameOf, signalWords, stateSymbol, stateWords } from "./words.js";
+import { batteryWords, doorWords, faults, linkWords, nameOf, ringWords, signalWords, stateSymbol, stateWords } from "./words.js";
 
 /** @param {import("./main.js").Context} context @returns {Promise<import("../app.js").Shown>} */
 export async function homeView({ page, house, go }) {
@@ -51,11 +51,12 @@ function refill(list, children) {
 /** @param {import("./house.js").OwnLock} lock @param {import("./house.js").House} house @param {() => void} onclick */
 function card(lock, house, onclick) {
   const line = [batteryWords(lock), linkWords(lock, house), signalWords(lock.status?.rssi)].filter(Boolean).join(" · ");
-  return el("li", {}, el("button", { type: "button", class: `card ${stateSymbol(lock.state)}`, onclick },
-    symbol(stateSymbol(lock.state)),
+  return el("li", {}, el("button", { type: "button", class: `card ${stateSymbol(lock)}`, onclick },
+    symbol(stateSymbol(lock)),
     el("span", { class: "grow" }, el("strong", {}, nameOf(lock, house)),
       el("span", {}, [stateWords(lock), doorWords(lock)].filter(Boolean).join(" · ")),
       el("span", { class: "dim" }, line),
+      lock.ring && el("span", { class: "ring-notice" }, symbol("bell"), ringWords(lock)),
       ...faults(lock, house).map((each) => el("span", { class: "fault" }, symbol("warning"), each)))));
 }
 

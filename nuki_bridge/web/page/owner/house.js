@@ -19,6 +19,9 @@ export const LIST_MS = 310000;
 const ACTION_MS = 60000;
 const PAUSE_MS = 130000;
 
+/** So long it is news that the doorbell rang, in ms. */
+const RING_MS = 60000;
+
 /** How long the bridge's first word is waited for, in ms: it is retained at the broker. */
 const FIRST_WORD_MS = 3000;
 
@@ -29,11 +32,13 @@ const FIRST_WORD_MS = 3000;
  * @property {string} name
  * @property {any} status
  * @property {string | null} state
+ * @property {string | null} continuous_mode `on` or `off` of an Opener
  * @property {string | null} availability
  * @property {any[] | null} users
  * @property {any[] | null} invitations
  * @property {any} battery
  * @property {Doing | null} doing
+ * @property {{at: number, opened: string | null}} [ring] the doorbell rang just now, and what opened the door to whoever rang
  * @property {unknown} [heard] the connection over which the bridge told of it last
  */
 /** @typedef {{action: string, step: "asking" | "done" | "failed" | "unknown", code?: string, said?: string}} Doing */
@@ -41,7 +46,7 @@ const FIRST_WORD_MS = 3000;
 /** @typedef {{username: string, password: string}} Account */
 
 /** What a lock publishes, retained. */
-const KEPT = ["status", "state", "availability", "users", "invitations", "battery"];
+const KEPT = ["status", "state", "continuous_mode", "availability", "users", "invitations", "battery"];
 
 /** A refusal of the bridge: a code, and a sentence of its own in English. */
 export class Refusal extends Problem {
@@ -133,9 +138,23 @@ export class House extends EventTarget {
     const words = text(payload);
     if (name === "bridge") this.#takeBridge(base, what, words);
     else if (what === "result") this.#result(words);
-    else if (what === "event") this.dispatchEvent(new CustomEvent("event", { detail: { key: `${base}/${name}`, event: parse(words) } }));
+    else if (what === "event") this.#event(`${base}/${name}`, parse(words));
     else if (KEPT.includes(what) && !/^[0-9A-Fa-f]{8}$/.test(name)) this.#takeLock(base, name, what, words);
   };
+
+  /** @param {string} key @param {any} event */
+  #event(key, event) {
+    this.dispatchEvent(new CustomEvent("event", { detail: { key, event } }));
+    const lock = this.locks.get(key);
+    if (event?.type !== "ring" || !lock) return;
+    const ring = { at: Date.parse(event.time) || Date.now(), opened: event.opened ?? null };
+    lock.ring = ring;
+    setTimeout(() => {
+      if (lock.ring === ring) delete lock.ring;
+      this.#tell();
+    }, RING_MS);
+    this.#tell();
+  }
 
   /** @param {string} base @param {string} what @param {string} words */
   #takeBridge(base, what, words) {
@@ -154,8 +173,8 @@ export class House extends EventTarget {
     const key = `${base}/${name}`;
     /** @type {OwnLock} */
     const lock = this.locks.get(key)
-      ?? { key, base, name, status: null, state: null, availability: null, users: null, invitations: null, battery: null, doing: null };
-    const value = words === "" ? null : ["state", "availability"].includes(what) ? words : parse(words);
+      ?? { key, base, name, status: null, state: null, continuous_mode: null, availability: null, users: null, invitations: null, battery: null, doing: null };
+    const value = words === "" ? null : ["state", "continuous_mode", "availability"].includes(what) ? words : parse(words);
     /** @type {any} */ (lock)[what] = value;
     lock.heard = this.#mqtt;
     if (lock.status || lock.availability) this.locks.set(key, lock);

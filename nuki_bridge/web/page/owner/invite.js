@@ -21,6 +21,8 @@ export function inviteView({ house, key, back }) {
   const view = el("div", { class: "view" });
   /** @type {(event: Event) => void} */
   let hear = () => {};
+  /** Shows the code again, in another language. @type {(() => void) | null} */
+  let again = null;
 
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -33,6 +35,8 @@ export function inviteView({ house, key, back }) {
 
   /** @param {import("./house.js").OwnLock} lock @param {any} made @param {any} asked */
   const show = (lock, made, asked) => {
+    again = () => show(lock, made, asked);
+    house.removeEventListener("event", hear);
     const isLink = /^https?:/.test(made.link);
     const link = isLink ? made.link : `${location.origin}${location.pathname}#code=${made.code}`;
     const text = t("owner.invite.message", { name: made.user, door: nameOf(lock, house), link, time: when(made.expires) });
@@ -55,6 +59,7 @@ export function inviteView({ house, key, back }) {
       !isLink && el("p", { class: "dim" }, t("owner.invite.no-url")),
       "share" in navigator && share, "clipboard" in navigator && copy);
     const over = () => {
+      again = null;
       secrets.remove();
       revoke.remove();
     };
@@ -81,6 +86,10 @@ export function inviteView({ house, key, back }) {
       : note("warning", el("p", {}, t("owner.no-lock"))));
   return {
     node: view,
+    translate() {
+      again?.();
+      return again !== null;
+    },
     end() {
       house.removeEventListener("event", hear);
       view.replaceChildren();

@@ -79,6 +79,7 @@ export async function ownerView(page, place) {
   house.addEventListener("change", refused);
   return owned({
     node: shown.node,
+    translate: () => shown.translate?.() ?? false,
     end() {
       house.removeEventListener("change", refused);
       shown.end?.();
@@ -87,7 +88,7 @@ export async function ownerView(page, place) {
 }
 
 /** What a lock that has gone meanwhile looks like. */
-const gone = { key: "", base: "", name: "", status: null, state: null, availability: null, users: null, invitations: null, battery: null, doing: null };
+const gone = { key: "", base: "", name: "", status: null, state: null, continuous_mode: null, availability: null, users: null, invitations: null, battery: null, doing: null };
 
 /** @param {import("../app.js").Shown} shown */
 function owned(shown) {

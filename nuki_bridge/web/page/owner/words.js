@@ -1,23 +1,25 @@
 /** What the bridge tells of a lock, in words: state, door, battery, link, signal, faults. */
 
-import { language, stateText, t, has, timeText } from "../texts.js";
+import { language, statesText, t, has, timeText } from "../texts.js";
+import { symbolOf } from "../ui.js";
 import { errorWords } from "./form.js";
 
-/** States in which the lock moves. */
-const MOVING = new Set(["unlocking", "locking", "unlatching", "calibrating", "opening"]);
+/** Whether it is an Opener, which opens a door by its intercom. @param {import("./house.js").OwnLock} lock @returns {import("../messages.js").Kind} */
+export const kindOf = (lock) => (lock.status?.family === "opener" ? "opener" : "lock");
 
-/** @param {string | null} state @returns {string} the symbol of a lock's state */
-export function stateSymbol(state) {
-  if (!state) return "unknown";
-  if (MOVING.has(state)) return "turning";
-  if (state === "locked") return "locked";
-  if (state === "unlocked" || state === "unlocked_lock_n_go") return "unlocked";
-  if (state === "unlatched" || state === "open") return "open";
-  return state === "motor_blocked" ? "warning" : "unknown";
-}
+/** @param {import("./house.js").OwnLock} lock its mode and state as a guest's page has them */
+const told = (lock) => ({ state: lock.state ?? "", mode: lock.continuous_mode === "on" ? "continuous_mode" : "door_mode" });
+
+/** @param {import("./house.js").OwnLock} lock @returns {string} the symbol of its state */
+export const stateSymbol = (lock) => symbolOf(lock.state ? told(lock) : null, kindOf(lock));
 
 /** @param {import("./house.js").OwnLock} lock @returns {string} */
-export const stateWords = (lock) => (lock.state ? (has(`owner.state.${lock.state}`) ? t(`owner.state.${lock.state}`) : stateText(lock.state)) : t("state.none"));
+export const stateWords = (lock) => (lock.state ? statesText(told(lock), kindOf(lock)) : t("state.none"));
+
+/** That somebody rings, while it is news. @param {import("./house.js").OwnLock} lock @returns {string} */
+export function ringWords({ ring }) {
+  return ring ? t(`ring.${ring.opened ?? "only"}`, { time: timeText(ring.at) }) : "";
+}
 
 /** @param {import("./house.js").OwnLock} lock @returns {string} empty without a door sensor */
 export const doorWords = (lock) => (has(`door.${lock.status?.door}`) ? t(`door.${lock.status.door}`) : "");

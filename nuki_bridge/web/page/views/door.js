@@ -1,28 +1,19 @@
 /** One door: its state, and the buttons that move it. */
 
-import { holdButton } from "../hold.js";
-import { MOVING } from "../messages.js";
-import { errorText, has, stateText, t, timeText } from "../texts.js";
-import { ask, el, head, note, say, symbol } from "../ui.js";
+import { holdButton, holdSwitch, showSwitch } from "../hold.js";
+import { RANG_MS } from "../door.js";
+import { errorText, has, statesText, t, timeText } from "../texts.js";
+import { ask, el, head, note, say, symbol, symbolOf } from "../ui.js";
 
-/** How long "unlock" and "unlatch" are held, in ms. */
-const UNLOCK_MS = 600;
-const UNLATCH_MS = 1200;
+/** Actions that open something are held so long, in ms; the others are tapped. @type {Record<string, number>} */
+const HOLD_MS = { unlock: 600, unlatch: 1200, open: 1200, activate_rto: 600 };
+/** Their symbols. @type {Record<string, string>} */
+const SIGNS = { unlock: "unlocked", lock: "locked", activate_rto: "bell" };
 
 /** Failures that nobody needs to read of any more once there is a connection: nothing was sent. */
 const OVER_WHEN_ONLINE = new Set(["offline", "closed", "broker_unavailable"]);
 /** So long they stay to be read then, in ms. */
 const READ_MS = 10000;
-
-/** @param {import("../messages.js").States | null} states @returns {string} the symbol of a lock's state */
-export function stateSymbol(states) {
-  if (!states) return "unknown";
-  if (MOVING.has(states.state)) return "turning";
-  if (states.state === "locked") return "locked";
-  if (["unlocked", "unlocked_lock_n_go"].includes(states.state)) return "unlocked";
-  if (states.state === "unlatched") return "open";
-  return states.state === "motor_blocked" ? "warning" : "unknown";
-}
 
 /** @param {import("../app.js").Page} page @param {import("../app.js").Place} place @returns {import("../app.js").Shown} */
 export function doorView(page, place) {
@@ -41,42 +32,49 @@ export function doorView(page, place) {
     document.querySelector("#view > .view > .note.done")?.remove();
     door.act(action, ahead);
   };
-  const hold = (/** @type {"unlock" | "unlatch"} */ action, /** @type {number} */ ms) =>
-    holdButton({
-      label: t(`action.${action}`), hint: t(action === "unlock" ? "hold" : "hold.longer"), ms, class: action,
-      symbol: symbol(action === "unlock" ? "unlocked" : "open"),
-      onstart: () => (prepared = door.busy ? undefined : door.prepare()),
-      onheld: () => act(action, prepared),
-      ontap: () => {
-        hint = t("hold.hint", { action: t(`action.${action}`) });
-        say(hint);
-        draw();
-      },
-      onslept: () => door.drop(action, "slept"),
-      onquestion: async () => {
-        const question = { title: t(`ask.${action}`, { door: door.name }), yes: t(`action.${action}`) };
-        if (await ask(question)) act(action, undefined);
-      },
-    });
-  const buttons = [
-    hold("unlock", UNLOCK_MS),
-    el("button", { type: "button", class: "press", onclick: () => door.busy || act("lock", undefined) }, symbol("locked"), t("action.lock")),
-    hold("unlatch", UNLATCH_MS),
-  ];
+  /** @param {string} action @param {string} kind of button */
+  const held = (action, kind) => ({
+    label: t(`action.${action}`), hint: t(HOLD_MS[action] > 600 ? "hold.longer" : "hold"), ms: HOLD_MS[action], class: kind,
+    symbol: symbol(SIGNS[action] ?? "open"),
+    onstart: () => (prepared = door.busy ? undefined : door.prepare()),
+    onheld: () => act(action, prepared),
+    ontap: () => {
+      hint = t("hold.hint", { action: t(`action.${action}`) });
+      say(hint);
+      draw();
+    },
+    onslept: () => door.drop(action, "slept"),
+    onquestion: async () => {
+      const question = { title: t(`ask.${action}`, { door: door.name }), yes: t(`action.${action}`) };
+      if (await ask(question)) act(action, undefined);
+    },
+  });
+  const hold = (/** @type {string} */ action, /** @type {string} */ kind) => holdButton(held(action, kind));
+  const isRto = () => door.states?.state === "rto_active";
+  const press = (/** @type {string} */ action) =>
+    el("button", { type: "button", class: "press", onclick: (/** @type {Event} */ event) => !isOff(event.currentTarget) && act(action, undefined) },
+      symbol(SIGNS[action]), t(`action.${action}`));
+  /** @type {Record<string, HTMLButtonElement>} */
+  const buttons = door.kind === "opener"
+    ? { open: hold("open", "unlock"), rto: holdSwitch({ ...held("activate_rto", "unlatch"), label: t("switch.rto"), isOn: isRto, onoff: () => act("deactivate_rto", undefined) }) }
+    : { unlock: hold("unlock", "unlock"), lock: press("lock"), unlatch: hold("unlatch", "unlatch") };
 
   const draw = () => {
     const { states, doing } = door;
     const isStale = door.problem !== null || (!door.near && page.connection.status !== "online");
-    state.className = `state ${stateSymbol(states)}${isStale ? " stale" : ""}`;
+    const sign = symbolOf(states, door.kind), word = states ? statesText(states, door.kind) : "";
+    state.className = `state ${sign}${isStale ? " stale" : ""}`;
     state.replaceChildren(
-      symbol(stateSymbol(states)),
-      el("p", { class: "word" }, states ? stateText(states.state) : t("state.none")),
+      symbol(sign),
+      el("p", { class: "word" }, word || t("state.none")),
       doorLine(states),
       el("p", { class: "dim" }, subtitle(page, door)));
-    for (const button of buttons) button.setAttribute("aria-disabled", String(door.busy));
+    const isAfar = !door.credential.remote && !door.near; // only near the door, as the words say
+    for (const button of Object.values(buttons)) button.setAttribute("aria-disabled", String(door.busy || isAfar));
+    if (buttons.rto) showSwitch(buttons.rto, isRto(), t(isRto() ? "switch.on" : "switch.off"));
     words.replaceChildren(...wordsOf(door, hint));
     redraw();
-    const spoken = doing ? spokenOf(door) : states ? stateText(states.state) : "";
+    const spoken = doing ? spokenOf(door) : word;
     if (spoken && spoken !== shown) say((shown = spoken));
   };
   const seen = () => {
@@ -96,7 +94,7 @@ export function doorView(page, place) {
     node: el("div", { class: "view" },
       head(door.name, page.doors.size > 1 ? () => page.back() : null,
         el("button", { type: "button", class: "icon", "aria-label": t("details.open"), onclick: () => page.go({ view: "details", id: door.id }) }, symbol("more"))),
-      state, words, near, el("div", { class: "hands" }, ...buttons)),
+      state, words, near, el("div", { class: "hands" }, ...Object.values(buttons))),
     end() {
       door.removeEventListener("change", draw);
       page.connection.removeEventListener("status", seen);
@@ -122,8 +120,9 @@ function subtitle(page, door) {
 /** What is said about the last action, or about what keeps the state from being read. @param {import("../door.js").Door} door @param {string} hint */
 function wordsOf(door, hint) {
   const { doing, states, problem } = door, found = [];
+  if (door.rang && Date.now() - door.rang < RANG_MS) found.push(note("done", el("p", {}, t("ring.opened", { time: timeText(door.rang) }))));
   if (doing && ["asking", "sent", "accepted", "looking"].includes(doing.step)) {
-    found.push(el("p", { class: "doing" }, t(`doing.${doing.step}`)));
+    found.push(el("p", { class: "doing" }, doingText(door)));
   } else if (doing?.step === "failed") {
     found.push(note("failed", el("strong", {}, t("failed.title", { action: t(`action.${doing.action}`) })), el("p", {}, errorText(doing.code ?? "failed"))));
   } else if (doing?.step === "unknown") {
@@ -142,7 +141,7 @@ function wordsOf(door, hint) {
 function unknownText(door) {
   const action = t(`action.${door.doing?.action}`);
   return door.problem === null && door.states
-    ? t("unknown.states", { action, state: stateText(door.states.state) })
+    ? t("unknown.states", { action, state: statesText(door.states, door.kind) })
     : t("unknown.nothing", { action });
 }
 
@@ -152,6 +151,15 @@ function spokenOf(door) {
   if (!doing) return "";
   if (doing.step === "failed") return `${t("failed.title", { action: t(`action.${doing.action}`) })}. ${errorText(doing.code ?? "failed")}`;
   if (doing.step === "unknown") return `${t("unknown.title")}. ${unknownText(door)}`;
-  if (doing.step === "done") return door.states ? stateText(door.states.state) : t(`done.${doing.action}`);
-  return t(`doing.${doing.step}`);
+  if (doing.step === "done") return door.states ? statesText(door.states, door.kind) : t(`action.${doing.action}`);
+  return doingText(door);
 }
+
+/** How far an action is. @param {import("../door.js").Door} door */
+function doingText({ doing, kind }) {
+  const key = `doing.${doing?.step}`;
+  return t(has(`${key}.${kind}`) ? `${key}.${kind}` : key);
+}
+
+/** @param {EventTarget | null} button */
+const isOff = (button) => /** @type {HTMLElement} */ (button).getAttribute("aria-disabled") === "true";

@@ -1,17 +1,16 @@
 /** The doors of this phone, with what each lock said last. */
 
-import { stateText, t, timeText } from "../texts.js";
-import { el, head, symbol } from "../ui.js";
-import { stateSymbol } from "./door.js";
+import { statesText, t, timeText } from "../texts.js";
+import { el, head, symbol, symbolOf } from "../ui.js";
 
 /** @param {import("../app.js").Page} page @returns {import("../app.js").Shown} */
 export function doorsView(page) {
   const list = el("ul", { class: "doors" });
   const draw = () => list.replaceChildren(...[...page.doors.values()].map((door) => el("li", {},
     el("button", { type: "button", class: "card", onclick: () => page.go({ view: "door", id: door.id }) },
-      symbol(stateSymbol(door.states)),
+      symbol(symbolOf(door.states, door.kind)),
       el("span", { class: "grow" }, el("strong", {}, door.name),
-        el("span", { class: "dim" }, door.states ? `${stateText(door.states.state)}, ${t("as-of", { time: timeText(door.at) })}` : t("state.none")))))));
+        el("span", { class: "dim" }, door.states ? `${statesText(door.states, door.kind)}, ${t("as-of", { time: timeText(door.at) })}` : t("state.none")))))));
   const read = () => {
     if (!document.hidden && page.connection.status === "online") for (const door of page.doors.values()) if (door.credential.remote) door.refresh();
   };

@@ -10,6 +10,9 @@ import { el, head, note, say } from "../ui.js";
 /** Answers after which this code is of no use any more. */
 const OVER = new Set(["expired", "redeemed", "revoked", "unknown"]);
 
+/** So long an answer may take before it is said that none comes, in ms. */
+const SLOW_MS = 3000;
+
 /** Whether this is Safari of an iPhone or iPad, not yet on the home screen, where a storage of its own would be. */
 function beforeHomeScreen() {
   const isApple = /iPhone|iPad|iPod/.test(navigator.userAgent) || (/Mac/.test(navigator.platform) && navigator.maxTouchPoints > 1);
@@ -30,6 +33,7 @@ export function invitationView(page, place) {
     say(t("invitation.busy"));
     words.replaceChildren();
     other.hidden = true;
+    const slow = setTimeout(() => words.replaceChildren(note("warning", el("p", {}, t("invitation.slow")))), SLOW_MS);
     try {
       const credential = await redeem(page.connection, code, await baseTopic(), page.store);
       page.add(await page.store.add(credential));
@@ -42,6 +46,8 @@ export function invitationView(page, place) {
       accept.hidden = OVER.has(why);
       other.hidden = !OVER.has(why);
       return;
+    } finally {
+      clearTimeout(slow);
     }
     await arrived(page);
   };

@@ -4,6 +4,7 @@ import { Near, obstacle } from "../bluetooth.js";
 import { hex, readU32 } from "../bytes.js";
 import { BadBox, random } from "../crypto.js";
 import { BadFrame } from "../frames.js";
+import { kindOf } from "../credential.js";
 import { Lock } from "../lock.js";
 import { Pairing, PairingFrames } from "../pairing.js";
 import { Problem, codeOf, within } from "../problem.js";
@@ -24,10 +25,10 @@ const pairingError = (code) => (has(`pair.error.${code}`) ? t(`pair.error.${code
  * Carry the handshake through. `keep` is called as soon as the lock has let us in, before anything else is written: whatever
  * fails after that is not yet a failure. It runs once: nothing is repeated, least of all a PIN.
  * @param {Near} near @param {{name: string, appId: number, pin: string | null}} who
- * @param {(authorization: import("../pairing.js").Authorization) => Promise<void>} keep
+ * @param {(authorization: import("../pairing.js").Authorization, kind: import("../messages.js").Kind) => Promise<void>} keep
  */
 export async function pair(near, who, keep) {
-  const { link, isUltra } = await near.pairingLink();
+  const { link, isUltra, kind } = await near.pairingLink();
   let kept = false;
   try {
     if (isUltra && !who.pin) throw new Problem("pin_required");
@@ -48,7 +49,7 @@ export async function pair(near, who, keep) {
       if (!heard.length) await within(Promise.race([/** @type {Promise<void>} */ (new Promise((resolve) => (wake = resolve))), link.over]), ANSWER_MS, "timeout_here");
       next = await pairing.receive(/** @type {Uint8Array} */ (heard.shift()));
       if (pairing.result && !kept) {
-        await keep(pairing.result);
+        await keep(pairing.result, kind);
         kept = true;
       }
     }
@@ -60,12 +61,12 @@ export async function pair(near, who, keep) {
   }
 }
 
-/** @param {string} title @param {string} user @param {Near} near @param {import("../pairing.js").Authorization} authorization @returns {import("../credential.js").Credential} */
-function credentialOf(title, user, near, authorization) {
+/** @param {string} title @param {string} user @param {Near} near @param {import("../pairing.js").Authorization} authorization @param {import("../messages.js").Kind} kind @returns {import("../credential.js").Credential} */
+function credentialOf(title, user, near, authorization, kind) {
   const name = title.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 32);
   return {
     version: 1,
-    lock: { name: name || "lock", nuki_id: near.nukiId || hex(authorization.uuid.subarray(0, 4)).toUpperCase(), address: "", type: "smartlock" },
+    lock: { name: name || "lock", nuki_id: near.nukiId || hex(authorization.uuid.subarray(0, 4)).toUpperCase(), address: "", type: kind === "opener" ? "opener" : "smartlock" },
     authorization_id: authorization.authorizationId,
     shared_key: hex(authorization.key),
     user, remote: false, base_topic: "nuki", access: null, title,
@@ -130,9 +131,9 @@ export function pairView(page) {
     await page.store.doors(); // a browser that keeps nothing says so before the lock is asked
     /** @type {import("../store.js").DoorRecord | undefined} */
     let record;
-    await pair(lock, who, async (authorization) => {
+    await pair(lock, who, async (authorization, kind) => {
       tell("pair.step.pairing");
-      record = await page.store.add(credentialOf(title, who.name, lock, authorization));
+      record = await page.store.add(credentialOf(title, who.name, lock, authorization, kind));
     });
     pin.value = "";
     const kept = /** @type {import("../store.js").DoorRecord} */ (record);
@@ -167,7 +168,7 @@ export function pairView(page) {
 
 /** Read the lock's states with a new key. @param {import("../credential.js").Credential} credential @param {Near} near */
 async function prove(credential, near) {
-  const link = near.link(), lock = new Lock(credential, link);
+  const link = near.link(kindOf(credential)), lock = new Lock(credential, link);
   try {
     await link.open();
     await lock.states();
