@@ -49,6 +49,8 @@ http:
   server_port: {port}
 logger:
   default: info
+  logs:
+    homeassistant.components.mqtt.entity: warning  # hundreds of lines at once, of which it warns
 """
 _INSTALL = """
 ours=/mnt/requirements.txt

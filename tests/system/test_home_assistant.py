@@ -438,6 +438,13 @@ async def test_users_and_codes_are_switches_and_go_with_them(house: House) -> No
                 answer = await home.ask(f"front_door/request/{listed}/list")
                 [entry] = [each for each in answer["data"] if each["name"] in ("Anna", "Lisa")]
                 assert entry["enabled"] == (state == "on")
+        before = await turns(home)
+        await house.call("switch", "turn_off", code)
+        await house.shows(code, "off")
+        await home.ask("front_door/simulate", {"keypad": {"action": "unlock", "code": "345678"}})
+        denied = "event.front_door_denied"
+        await asyncio.to_thread(until, lambda: house.ha.attributes(denied).get("user") == "Lisa", 90.0)
+        assert await turns(home) == before
         await home.ask("front_door/request/keypad/update", {"name": "Lisa", "rename": "Lise"})
         await until_async(lambda: house.ha.attributes(code)["friendly_name"] == "Front door Keypad code Lise")
         await home.ask("front_door/request/users/remove", {"name": "Anna"})
