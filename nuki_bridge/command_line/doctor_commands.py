@@ -41,7 +41,7 @@ def doctor(arguments: argparse.Namespace, named_broker: Callable[[], MqttSetting
     if arguments.json:
         console.show(as_json(findings), as_json=True)
     else:
-        print("\n".join(line(each) for each in findings), flush=True)
+        print("\n".join([*(line(each) for each in findings), summary(findings)]), flush=True)
     return 0 if all_well(findings) else 1
 
 
@@ -63,6 +63,16 @@ def line(finding: Finding) -> str:
 
     todo = f" -> {finding.advice}" if finding.advice else ""
     return printable(f"{finding.verdict.value:<8} {finding.name}: {finding.sentence}{todo}")
+
+
+def summary(findings: list[Finding]) -> str:
+    """Return how much there is to do, and how much nobody could look at."""
+    from nuki_bridge.doctor.finding import Verdict
+
+    unknown = sum(each.verdict is Verdict.UNKNOWN for each in findings)
+    todo = sum(each.verdict in (Verdict.WARNING, Verdict.PROBLEM) for each in findings)
+    told = f"{todo} to do" if todo else "nothing to do"
+    return f"{told}; {unknown} could not be looked at" if unknown else told
 
 
 async def ask_daemon(settings: MqttSettings) -> DaemonFacts:

@@ -589,6 +589,13 @@ def test_each_finding_is_one_line() -> None:
     assert told == "problem  lock front?[2J: it?is away -> batteries"
 
 
+def test_the_last_line_says_how_much_there_is_to_do() -> None:
+    assert doctor_commands.summary([ok("a", "b")]) == "nothing to do"
+    assert doctor_commands.summary([ok("a", "b"), unknown("c", "d")]) == "nothing to do; 1 could not be looked at"
+    both = [warning("a", "b", "c"), problem("c", "d", "e"), unknown("c", "d")]
+    assert doctor_commands.summary(both) == "2 to do; 1 could not be looked at"
+
+
 def test_names_of_checks_are_told_once() -> None:
     assert len({each.name for each in CHECKS}) == len(CHECKS)
     assert all(each.looks_at for each in CHECKS)
