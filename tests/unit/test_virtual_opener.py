@@ -7,9 +7,12 @@ from datetime import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import Family, IdType, KeypadSource, OpenerAction
+from nuki_bridge.protocol.wire import encode
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock, remembered, virtual_device
 from nuki_bridge.simulator.opener import VirtualOpener
@@ -664,3 +667,70 @@ def test_a_reboot_ends_an_opening() -> None:
     clock.advance(5.0)
     again = Client(opener, clock, link=2)
     assert again.states()[15:18] == bytes(3)
+
+
+# -- whatever comes ---------------------------------------------------------------------------------------------------
+
+
+@given(data=st.lists(st.tuples(st.sampled_from(list(Channel)), st.binary(max_size=120)), max_size=5))
+def test_garbage_never_raises_and_never_opens(data: list[tuple[Channel, bytes]]) -> None:
+    opener, clock, client = make()
+    opener.hold_button()
+    client.nonce()
+    for channel, value in data:
+        opener.written(1, channel, value)
+    clock.advance(30)
+    assert opener.movements() == []
+    assert len(opener.authorizations) == 1
+
+
+@given(command=st.integers(0, 0xFFFF), payload=st.binary(max_size=130))
+@settings(max_examples=200)
+def test_requests_without_a_valid_challenge_open_nothing(command: int, payload: bytes) -> None:
+    opener, _, client = make()
+    client.nonce()
+    client.send(command, payload)
+    client.later(15)
+    assert opener.movements() == []
+    assert short(opener_states(opener)) == (DOOR_MODE, LOCKED, SYSTEM)
+
+
+def opener_states(opener: VirtualOpener) -> bytes:
+    return encode(opener.states(), opener.family)
+
+
+SIZES = {0x0D: 6, 0x100: 1, 0x57: 2, 0x13: 54, 0x35: 26, 0x14: 0, 0x36: 0, 0x1A: 0, 0x1D: 0, 0x31: 8, 0x34: 1, 0x39: 4}
+"""Bytes of a request's own fields."""
+
+
+@pytest.mark.parametrize("command", SIZES)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_any_values_with_a_valid_challenge_are_answered(command: int, data: st.DataObject) -> None:
+    _, _, client = make()
+    fields = data.draw(st.binary(min_size=SIZES[command], max_size=SIZES[command]))
+    pin = b"" if command in (0x0D, 0x14, 0x36, 0x100) else (1234).to_bytes(2, "little")
+    assert client.send(command, fields + client.nonce() + pin)
+    client.later(90)
+
+
+@given(
+    actions=st.lists(st.sampled_from(["ring", 1, 2, 3, 4, 5]), max_size=8), waits=st.lists(st.floats(0, 8), min_size=8)
+)
+def test_whatever_order_an_opening_ends_and_each_ring_is_in_the_log(actions: list[Any], waits: list[float]) -> None:
+    opener, _, client = make()
+    for action, wait in zip(actions, waits, strict=False):
+        if action == "ring":
+            opener.ring()
+        else:
+            client.action(action)
+        client.later(wait)
+    client.later(10.0)
+    nuki_state, state, _ = short(client.states())
+    assert state == (RTO if opener.strike.rto else LOCKED)
+    assert nuki_state == (CONTINUOUS if opener.strike.continuous_mode else DOOR_MODE)
+    log = client.log()
+    assert len([kind for kind, _ in log if kind == 6]) == actions.count("ring")
+    own = len([data for kind, data in log if kind == 2 and data[3] == 0])
+    by_ring = len([data for kind, data in log if kind == 6 and data[0]])
+    assert own <= len(opener.movements()) <= own + by_ring
