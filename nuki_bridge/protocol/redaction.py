@@ -61,7 +61,7 @@ def shown(command: int, payload: bytes, family: Family, known: Collection[bytes]
         mask[end:] = b"\1" * (len(payload) - end)
     _hide(payload, mask, known)
     hidden = tuple(each for each, _, _, is_hidden in parts if is_hidden)
-    return Shown(name, command, len(payload), _hex(payload, mask), hidden)
+    return Shown(name, command, len(payload), None if all(mask) else _hex(payload, mask), hidden)
 
 
 def _is_hidden(field: dataclasses.Field[Any]) -> bool:

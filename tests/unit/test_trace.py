@@ -226,7 +226,7 @@ def test_secrets_would_be_found_in_every_form() -> None:
 
 def test_of_a_challenge_only_its_size_is_shown() -> None:
     seen = shown(Command.CHALLENGE, encode(Challenge(nonce=NONCE), Family.CLASSIC), Family.CLASSIC)
-    assert (seen.name, seen.size, seen.payload, seen.hidden) == ("Challenge", 32, ".." * 32, ("nonce",))
+    assert (seen.name, seen.size, seen.payload, seen.hidden) == ("Challenge", 32, None, ("nonce",))
 
 
 def test_of_an_action_its_bytes_are_shown_but_for_who_asked() -> None:
