@@ -16,7 +16,10 @@ from nuki_bridge.protocol.advertisement import Sighting
 
 
 class Adapter:
-    """`run` it.  `on_sighting` is told each advertisement, `on_status` the state of the radio when it changes."""
+    """The radio of a bridge; `run` it.
+
+    `on_sighting` is told each advertisement, `on_status` the state of the radio when it changes.
+    """
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ class Answered:
         """By their identity; those that are answered in the order of their answers, after those under way."""
 
     def recall(self, request: Request) -> list[Publication] | None:
-        """None for a command that is to be carried out; else its answer, or nothing if that comes with the first one's.
+        """Return None for a command that is to be carried out, else its answers: none while the first one is under way.
 
         Raises `RequestError` for one of which the broker says that it has delivered it before, and which is not known:
         nobody knows how old it is.  Without a `transaction` two commands are two, unless the broker says that.
@@ -60,12 +60,14 @@ class Answered:
         if command.answer is not None:
             return command.answer(request)
         if len(command.waiting) >= MAX_WAITING:
-            raise RequestError("too_many_requests", f"the same command came {MAX_WAITING} times already")
+            raise RequestError(
+                "too_many_requests", f"the same command came {MAX_WAITING} times already; wait for its answer"
+            )
         command.waiting.append(request)
         return []
 
     def began(self, request: Request) -> None:
-        """A command is carried out from now on; `ended` tells how it ended."""
+        """Take note that a command is carried out from now on; `ended` tells how it ended."""
         if request.moves:
             before = self._commands.get(request.identity)
             waiting = before.waiting if before is not None else []  # on the first one, if two are under way

@@ -25,7 +25,7 @@ LINES = (20, 0.1)
 
 
 class Answers:
-    """Those of one bridge; `publish` tells whether the broker will get a message, `clock` gives seconds."""
+    """The answers of one bridge; `publish` tells whether the broker will get a message, `clock` gives seconds."""
 
     def __init__(self, publish: Callable[[Publication], bool], clock: Callable[[], float]) -> None:
         self._publish = publish
@@ -54,7 +54,7 @@ class Answers:
         self.send(topics.refused(request, error.code, str(error)))
 
     def turn_away(self, request: Request, error: NukiError) -> bool:
-        """Refuse what has just come in; in a flood of guests' messages without an answer.  Gives whether with one.
+        """Refuse what has just come in; in a flood of guests' messages without an answer.  Return whether with one.
 
         Whoever has their broker account could have answers queued faster than the broker takes them, and with them
         those that others wait for.

@@ -187,7 +187,7 @@ class Bridge:
         return [*commands, f"{base}/bridge/info", *([birth] if birth else [])]
 
     def connection_changed(self, connected: bool) -> None:
-        """The broker was found, with all `filters` subscribed, or lost: tell it everything anew."""
+        """Tell the broker everything anew: it was found, with all `filters` subscribed, or lost."""
         self.ports.changed()
         if not connected:
             self.publisher.disconnected()
@@ -202,7 +202,7 @@ class Bridge:
         self.ports.watch(self.publisher.watched())
 
     def too_large(self, topic: str) -> None:
-        """It has just turned out that what was published on this topic is larger than the broker takes."""
+        """Take note that what was published on this topic has turned out to be larger than the broker takes."""
         self.publisher.too_large(topic)
 
     def handle(self, message: Incoming) -> None:

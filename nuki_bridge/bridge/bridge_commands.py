@@ -25,7 +25,7 @@ from nuki_bridge.topics.topics import Request
 
 
 class BridgeCommands:
-    """What is known of the locks, the adapter and the bridge; it has started when this was made."""
+    """Carries out the requests to the bridge itself, which has started when this was made."""
 
     def __init__(self, members: Members, adapter: Adapter, ports: Ports) -> None:
         self._members = members

@@ -19,11 +19,11 @@ from nuki_bridge.store import Store
 log = logging.getLogger(__name__)
 
 _NO_DOOR_SENSOR: Final = frozenset({None, DoorState.UNAVAILABLE, DoorState.DEACTIVATED})
-"""Says nothing of a door that was seen before: a dead sensor is unavailable, too."""
+"""States of a door without a sensor; they say nothing of a door that was seen before, whose sensor may be dead."""
 
 
 def seen(lock: Lock) -> frozenset[str]:
-    """What a lock's reports show, as traits, each setting that it has among them (`setting_trait`)."""
+    """Return what a lock's reports show, as traits, each setting that it has among them (`setting_trait`)."""
     states, config = lock.states, lock.config
     if states is None:
         return frozenset()
@@ -51,7 +51,7 @@ def denied(config: BasicConfig | None) -> frozenset[str]:
 
 
 class Equipment:
-    """That of one lock, kept while it is paired."""
+    """The equipment of one lock, kept while it is paired."""
 
     def __init__(self, store: Store, lock: Lock) -> None:
         self._store = store
@@ -59,10 +59,10 @@ class Equipment:
         self._of: tuple[str, int] | None = None
         self._warned = False
         self.traits: frozenset[str] = frozenset()
-        """As far as is known."""
+        """What the lock has, as far as is known."""
 
     def note(self) -> None:
-        """The lock has told something; cheap if it is nothing new."""
+        """Take in what the lock has told; cheap if it is nothing new."""
         paired, config = self._lock.paired, self._lock.config
         now = seen(self._lock)
         try:

@@ -45,7 +45,7 @@ def guest_filters(base: str) -> list[str]:
 
 
 class Floodgate:
-    """`run` it, tell it of connections and ask it about each message.
+    """The gate of one bridge: `run` it, tell it of connections and ask it about each message.
 
     `base` gives the base topic, `watch` and `unwatch` subscribe and unsubscribe on the present connection, `tell`
     publishes an event of the bridge, `sweep` removes what is retained and gives how many messages that were or raises
@@ -77,23 +77,25 @@ class Floodgate:
 
     @property
     def is_open(self) -> bool:
-        """Guests' messages are taken; while they are not, nobody subscribes to `guest_filters`."""
+        """Whether guests' messages are taken; while they are not, nobody subscribes to `guest_filters`."""
         return not self._shut
 
     def connected(self, *, listening: bool) -> None:
-        """There is another connection to the broker; `guest_filters` were subscribed to already if it is `listening`
-        and the gate open."""
+        """Take another connection to the broker.
+
+        With `listening`, `guest_filters` were subscribed to already if the gate is open.
+        """
         self._listening = listening and self.is_open
         self._due.set()
 
     def sweep_soon(self) -> None:
-        """More is retained on guests' topics than is worth being removed one by one."""
+        """Remove soon, all at once, what is retained on guests' topics: it is too much to be removed one by one."""
         if not self._due.is_set():
             self._sweep_at = self._clock() + SOON_S
             self._due.set()
 
     def admits(self, topic: str, size: int = 0, *, cleared: bool = False) -> bool:
-        """Whether a message of `size` bytes on this topic is to be read: all are but guests' while the gate is shut.
+        """Return whether a message of `size` bytes on this topic is to be read: not guests' while the gate is shut.
 
         `cleared`: it only says that what was retained has been removed.
         """

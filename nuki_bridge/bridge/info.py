@@ -13,7 +13,7 @@ from nuki_bridge.bridge.publisher import Publisher
 
 
 class Info:
-    """What is published there; `protocol` gives the MQTT version in use."""
+    """Publishes `bridge/info`; `protocol` gives the MQTT version in use."""
 
     def __init__(
         self, members: Members, adapter: Adapter, publisher: Publisher, protocol: Callable[[], str | None]
@@ -24,7 +24,7 @@ class Info:
         self._protocol = protocol
 
     def publish(self) -> None:
-        """Publish it if it changed."""
+        """Publish `bridge/info` if it changed."""
         info = {
             "version": __version__,
             "adapter": self._adapter.describe(),

@@ -98,7 +98,7 @@ class Intake:
             await asyncio.wait(commands, timeout=LEAVE_S)
 
     def disconnected(self) -> None:
-        """The broker is lost: what it retains it tells anew on the next connection."""
+        """Forget what the broker retains: it is lost, and tells that anew on the next connection."""
         self._retained.clear()
 
     def handle(self, message: Incoming) -> None:
@@ -147,8 +147,10 @@ class Intake:
             self._tasks.create(lane.tell(), f"flood on {lane.name}")
 
     def _flooded(self, lane: Lane, message: Incoming) -> None:
-        """Refuse what is part of a flood, mostly without an answer: there is one now and then, and one for an asker
-        who is perhaps another."""
+        """Refuse what is part of a flood, mostly without an answer.
+
+        There is one now and then, and one for an asker who is perhaps another.
+        """
         is_new = message.response_topic not in (None, self._asker) and self._new_askers.take()
         self._asker = message.response_topic or self._asker
         if not lane.answers() and not is_new:
@@ -162,7 +164,7 @@ class Intake:
             self._answers.send(topics.refused(request, "too_many_requests", text))
 
     def swept(self, message: Incoming) -> None:
-        """What a guest had left retained was removed: say so, unless there is much of it."""
+        """Say that something was removed which a guest had left retained, unless there is much of it."""
         try:
             topics.parse(self._base(), message, self._declared, self._words)
         except RefusedRequest as error:
@@ -180,7 +182,7 @@ class Intake:
     def _accept(self, request: Request, lane: Lane | None) -> None:
         """Make a request a task, or raise `RequestError`."""
         if not self._tasks.running or self._leaving:
-            raise RequestError("stopped", "the bridge is stopping")
+            raise RequestError("stopped", "the bridge is stopping; nothing was carried out")
         commands = self._requests
         work: Callable[[], Awaitable[Answer]]
         if request.kind is RequestKind.REDEEM:
@@ -293,7 +295,9 @@ class Intake:
     async def _simulate(self, request: Request) -> Answer:
         """Control a virtual lock, by its name here or by its Nuki ID."""
         if self._ports.simulate is None or request.lock is None:
-            raise RequestError("unknown_command", "there are no virtual locks here")
+            raise RequestError(
+                "unknown_command", "there are no virtual locks here; they come with bluetooth.backend: virtual"
+            )
         member = self._members.get(request.lock)
         which = member.address if member is not None and member.address else request.lock
         try:

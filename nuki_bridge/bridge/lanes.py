@@ -61,11 +61,11 @@ class Lane:
 
     @property
     def flooded(self) -> bool:
-        """Nothing that comes is carried out."""
+        """Whether nothing that comes is carried out."""
         return self._refused is not None and self._clock() - self._last < QUIET_S
 
     def arrives(self) -> bool:
-        """A message has come; gives whether it may be carried out."""
+        """Count a message that has come; return whether it may be carried out."""
         now = self._clock()
         if self.flooded:
             self._last = now
@@ -79,11 +79,11 @@ class Lane:
         return True
 
     def left(self, _task: object) -> None:
-        """A command has ended."""
+        """Take note that a command has ended."""
         self.commands -= 1
 
     def refused(self) -> None:
-        """A message was refused because too many commands wait."""
+        """Count a message that was refused because too many commands wait."""
         now = self._clock()
         self._refusals.append(now)
         if len(self._refusals) == MOST_REFUSED and now - self._refusals[0] < REFUSED_WITHIN_S:
@@ -135,8 +135,10 @@ class CommandQueue:
 
     @asynccontextmanager
     async def turn(self, lane: Lane, floods: int, timeout_s: float) -> AsyncIterator[None]:
-        """The turn of a command of `lane` that was taken after so many `floods`; raises `TimedOut`, or `RequestError`
-        if it is given up in another one."""
+        """Hold the turn of a command of `lane` that was taken after so many `floods`.
+
+        Raises `TimedOut`, or `RequestError` if the command is given up in another flood.
+        """
         if lane.floods != floods:
             raise _given_up()
         if self._free:

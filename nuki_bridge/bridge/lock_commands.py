@@ -12,7 +12,7 @@ from nuki_bridge.owner.call import Answer, Call
 
 
 class LockCommands:
-    """`topics` gives those of a lock by its name."""
+    """Carries out requests that only read a lock's reports; `topics` gives the topics of a lock by its name."""
 
     def __init__(self, topics: Callable[[str], LockTopics]) -> None:
         self._topics = topics

@@ -72,7 +72,7 @@ class LockTopics:
         self._shown, self._content = shown, None
 
     def end(self) -> None:
-        """The lock is not in use any more."""
+        """Tell of nothing any more but that the lock is not in use."""
         self._shown = None
         self._cancel_status()
 
@@ -89,12 +89,12 @@ class LockTopics:
 
     @property
     def may_be_swept(self) -> bool:
-        """What an earlier run left is out of date: the lock has reported, or it is not in use."""
+        """Whether what an earlier run left is out of date: the lock has reported, or it is not in use."""
         return self._shown is None or self._shown.owned.lock.states is not None
 
     @property
     def expects_lists(self) -> bool:
-        """The lists of users and keypad codes have still to be read, or to be published."""
+        """Whether the lists of users and keypad codes have still to be read, or to be published."""
         return self._shown is not None and self._shown.owned.admin.has_pin
 
     # -- what there is to say -----------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class LockTopics:
             self._announce(facts)
 
     def note_action(self, event: dict[str, Any]) -> None:
-        """This was the last action of the lock: its status says so."""
+        """Have the status tell of this action as the lock's last one."""
         self.last_action = event
         self.update()
 

@@ -58,7 +58,7 @@ class Member:
         self.running, self.at_rest = running, None
 
     def end(self) -> RunningLock | None:
-        """Take back what is held by the running lock, which is not used any more; gives that, to be stopped."""
+        """Take back what is held by the running lock, which is not used any more; return that, to be stopped."""
         running, self.at_rest, self.running = self.running, self.paired, None
         return running
 
@@ -73,7 +73,7 @@ class Member:
         return SMART_LOCK if self.paired is None else profile_of(self.paired.family)
 
     def check_allowed(self, action: int) -> None:
-        """Raises `RequestError` if the configuration does not let MQTT do this action to the lock, known or not."""
+        """Raise `RequestError` if the configuration does not let MQTT do this action to the lock, known or not."""
         profile = self.profile
         allowed = allowed_of(self.settings, profile)
         if allowed is not None and action not in allowed:
@@ -166,7 +166,7 @@ class Members:
         self._by_name.pop(member.name, None)
 
     def free_name(self, wanted: str, others: Iterable[str] = ()) -> str:
-        """`wanted`, or with a number behind it if a lock has that name, here or in the store."""
+        """Return `wanted`, or that with a number behind it if a lock has the name, here or in the store."""
         taken = {*self._by_name, *others, *(each.paired.name for each in self if each.paired is not None)}
         name, number = wanted, 2
         while name in taken:
@@ -176,7 +176,7 @@ class Members:
 
 
 def _is_same(old: Member, new: Member) -> bool:
-    """The same lock and the same authorization on it; where that is not paired yet, the same address."""
+    """Return whether it is the same lock with the same authorization, or at the same address while it is not paired."""
     if old.paired is None or new.paired is None:
         return old.paired is new.paired and old.address == new.address
     return (old.paired.address, old.paired.nuki_id, old.paired.authorization_id, old.paired.shared_key) == (

@@ -28,16 +28,16 @@ class Neighbour:
         self._told = False
 
     def connected(self) -> None:
-        """The broker shows what is retained once more."""
+        """Take note that the broker shows what is retained once more."""
         self._seen.clear()
 
     def moved(self) -> None:
-        """The base topic is another one from now on."""
+        """Take note that the base topic is another one from now on."""
         self._seen.clear()
         self._told = False
 
     def is_foreign(self, base: str, payload: bytes) -> bool:
-        """Whether this `bridge/info` is of another installation or another run; says so if that one is running."""
+        """Return whether this `bridge/info` is of another installation or run; say so if that one is running."""
         whose = _whose(payload)
         if whose is None or whose == self._own:
             return False
@@ -52,7 +52,7 @@ class Neighbour:
 
 
 def _whose(payload: bytes) -> tuple[str, str] | None:
-    """ID and run in a `bridge/info`, None if it is none; an older version does not tell its run."""
+    """Return ID and run in a `bridge/info`, None if it is none; an older version does not tell its run."""
     try:
         info = json.loads(payload)
     except (ValueError, RecursionError):

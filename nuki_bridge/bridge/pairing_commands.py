@@ -28,15 +28,16 @@ from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 from nuki_bridge.topics.topics import Request
 
 SCAN_S = 10.0
+"""Seconds that a scan takes unless the request says otherwise."""
 PAIR_S = 60.0
-"""Seconds to wait for a lock in pairing mode."""
+"""Seconds to wait for a lock in pairing mode unless the request says otherwise."""
 HANDSHAKE_S = 30.0
 """Seconds that connecting to a lock and pairing with it may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairingCommands:
-    """The requests about which locks there are."""
+    """Carries out the requests about which locks there are."""
 
     members: Members
     running: RunningLocks
@@ -47,7 +48,7 @@ class PairingCommands:
     """Gives what looks on while a device is paired."""
 
     async def scan(self, request: Request) -> Answer:
-        """The Nuki devices that are heard within the time, and those that a link is held to; the strongest first."""
+        """Return the Nuki devices that are heard in time, and those that a link is held to; the strongest first."""
         timeout_s = request.arguments.get("timeout", SCAN_S)
         started = self.common.ports.clock()
         with self.adapter.scan():
@@ -91,9 +92,8 @@ class PairingCommands:
             try:
                 known = self._named(request.arguments)
                 if known is not None:
-                    await self.running.stop(
-                        known
-                    )  # a lock that holds a link may keep quiet, also about its pairing mode
+                    # a lock that holds a link may keep quiet, also about its pairing mode
+                    await self.running.stop(known)
                 with self.adapter.scan():
                     heard = await self._find(request.arguments, known)
                     known = self.members.at(heard.address) or known
@@ -224,9 +224,10 @@ class PairingCommands:
         name = request.arguments["name"]
         member = self.members.get(name)
         if member is None:
-            raise RequestError("unknown_lock", f"there is no lock {name!r:.40}")
+            known = ", ".join(each.name for each in self.members) or "none"
+            raise RequestError("unknown_lock", f"there is no lock {name!r:.40}; the bridge knows: {known}")
         if member.paired is None:
-            raise RequestError("not_paired", f"{name} is not paired")
+            raise RequestError("not_paired", f"{name} is not paired, so there is nothing to forget")
         if self.running.changing.locked():
             raise RequestError("busy", "a pairing is under way; wait for its end")
         await self.running.stop(member)
@@ -245,15 +246,17 @@ class PairingCommands:
 
 
 def _check_name(named: Member | None, at: Member | None, address: str) -> None:
-    """Raises `RequestError` if the lock at `address`, known as `at`, cannot have the name, which `named` has so far."""
+    """Raise `RequestError` if the lock at `address`, known as `at`, cannot have the name, which `named` has so far."""
     if named is not None and named.address not in (None, address):
-        raise RequestError("name_taken", f"{named.name} is the name of the lock {named.address}")
+        raise RequestError("name_taken", f"{named.name} is the name of the lock {named.address}; choose another one")
     if at is not None and at.settings is not None and at is not named:
-        raise RequestError("bad_name", f"the configuration calls the lock {address} {at.name}")
+        raise RequestError(
+            "bad_name", f"the configuration calls the lock {address} {at.name}; leave name out, or change it there"
+        )
 
 
 def _whose(paired: PairedLock) -> dict[str, Any]:
-    """Lock and authorization, without the key."""
+    """Return lock and authorization, without the key."""
     return {
         "name": paired.name,
         "nuki_id": f"{paired.nuki_id:08X}",

@@ -92,14 +92,14 @@ class Publisher:
         self._left = True
 
     def too_large(self, topic: str) -> None:
-        """The broker does not take what was published on this topic."""
+        """Take note that the broker does not take what was published on this topic."""
         self._retained.too_large(topic)
         self._announcer.too_large(topic)
 
     # -- what there is to say -----------------------------------------------------------------------------------------
 
     def online(self) -> None:
-        """The bridge is there."""
+        """Publish that the bridge is there."""
         self._put("bridge/state", ONLINE)
 
     def info(self, info: dict[str, Any], nuki_ids: Collection[int]) -> None:
@@ -173,7 +173,7 @@ class Publisher:
         return [each for each in tree.retained_filters(self.base) if each != self._topic("bridge/info")]
 
     def seen(self, message: Incoming, *, retain_is_kept: bool) -> None:
-        """The broker shows a topic that we, or somebody else, published to.
+        """Take in what the broker shows of a topic that we, or somebody else, published to.
 
         `retain_is_kept` (MQTT 5): the flag is as published, so that what comes without it replaced nothing, and nothing
         is an echo of our own.
@@ -206,7 +206,7 @@ class Publisher:
                 self._retained.put(topic, b"")
 
     def _was_ours(self, payload: bytes) -> bool:
-        """Is this a `bridge/info` of this installation?  Then clear the topics of locks that are no more."""
+        """Return whether this is a `bridge/info` of this installation; clear the topics of locks that are no more."""
         names = _locks_in(payload, self._installation)
         for name in names or ():
             if name not in self._locks:
@@ -215,7 +215,7 @@ class Publisher:
 
 
 def _locks_in(payload: bytes, installation: str) -> list[str] | None:
-    """Names of locks in a `bridge/info` of that installation; None if it is somebody else's."""
+    """Return the names of locks in a `bridge/info` of that installation; None if it is somebody else's."""
     try:
         info = json.loads(payload)
         if info["id"] != installation:

@@ -20,7 +20,9 @@ from nuki_bridge.protocol.messages import BatteryReport
 from nuki_bridge.store import PairedLock
 
 ONLINE = b"online"
+"""Payload of availability while a command can reach the lock."""
 OFFLINE = b"offline"
+"""Payload of availability while no command can reach the lock."""
 _MODES: Final[Mapping[int, bytes]] = {NukiState.CONTINUOUS_MODE: b"on", NukiState.DOOR_MODE: b"off"}
 """Whether continuous mode is on; in its other modes, such as pairing, a device does not say."""
 
@@ -91,7 +93,7 @@ def link(lock: Lock) -> dict[str, Any]:
 
 
 def status(lock: Lock, clock: Mapping[str, Any], last: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Everything known about the lock; `clock` is what is known of its clock.
+    """Return everything known about the lock; `clock` is what is known of its clock.
 
     `last` is the event of its last action, if one is known.  Without that the last action is what its states tell: not
     by whom.

@@ -41,7 +41,7 @@ _LOCK: Final[tuple[tuple[Table, type | None], ...]] = (
     (maintenance.REQUESTS, None),
     (log_commands.REQUESTS, None),
 )
-"""The tables, and the class whose methods carry them out, where they are not functions of their own."""
+"""Tables of requests to a lock, with the class whose methods carry them out where they are not functions."""
 TABLES: Final = tuple(table for table, _ in _LOCK)
 """Requests to a lock, by their subjects."""
 

@@ -302,7 +302,7 @@ class RunningLock:
         self.owned.clock.wake()
 
     def _shown(self) -> None:
-        """The lock has shown its Nuki ID or another family."""
+        """Take note that the lock has shown its Nuki ID or another family."""
         self._unproven.has_shown()
         self.owned.pin.warn_of_width()
         self._on_paired()
@@ -314,7 +314,7 @@ class RunningLock:
         return self._common.publisher.event(self._given.name, event)
 
     def _remember(self, event: dict[str, Any]) -> None:
-        """The lock's log tells of its last action, in case nothing has happened since the start."""
+        """Take the last action from the lock's log, in case nothing has happened since the start."""
         if self.topics.last_action is None:
             self.topics.note_action(event)
 
@@ -340,7 +340,7 @@ class RunningLock:
     # -- told by the bridge -------------------------------------------------------------------------------------------
 
     def invitation_changed(self, row: Invitation) -> None:
-        """One of the lock's invitations is open now, or is so no longer."""
+        """Take note that one of the lock's invitations is open now, or is so no longer."""
         self._common.publisher.news(self._given.name, event(row, self.owned.lock))
         self._show_invitations()
         self.owned.users.show()

@@ -30,13 +30,14 @@ from nuki_bridge.topics.topics import Request
 TRACE_S = 60
 """Seconds that a trace takes unless the request says otherwise."""
 LONGEST_S = 600
+"""Longest trace in seconds."""
 READ_S = 15.0
 """Seconds that each of the first questions may take."""
 
 
 @dataclass(slots=True)
 class TraceCommands:
-    """Whose messages are noted; `trace_in_use` is the one that is being made."""
+    """Carries out the request `trace`; `trace_in_use` is the one that is being made."""
 
     members: Members
     adapter: Adapter

@@ -29,7 +29,7 @@ class Unproven:
         """The lock has shown its Nuki ID or another family, and the store does not have that yet."""
 
     def proven(self) -> None:
-        """The lock has told its states: the authorizations before this one are worthless."""
+        """Take note that the lock has told its states: the authorizations before this one are worthless."""
         if not self._has_former:
             return
         try:
@@ -40,7 +40,7 @@ class Unproven:
             self._has_former = False
 
     def has_shown(self) -> None:
-        """The lock has shown its Nuki ID or another family."""
+        """Take note that the lock has shown its Nuki ID or another family."""
         self._unsaved = True
 
     def save(self) -> None:
@@ -56,7 +56,7 @@ class Unproven:
 
     @property
     def is_refused(self) -> bool:
-        """The lock has said that it does not know this authorization, and there is one before it."""
+        """Whether the lock has said that it does not know this authorization, and there is one before it."""
         fault = self._lock.fault
         return self._has_former and isinstance(fault, LockError) and fault.number == ErrorCode.NOT_AUTHORIZED
 

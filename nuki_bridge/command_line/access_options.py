@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 WEEKDAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
+"""The days of a week as requests name them, from Monday on."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

@@ -65,7 +65,7 @@ def changed_access(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     access = access_options.access_of(arguments)
     if access is not None and arguments.always:
-        raise RequestError("bad_arguments", "--always takes all limits away; give it alone")
+        raise RequestError("bad_arguments", "--always takes all limits away; leave it out, or the limits")
     return {"access": access} if access is not None or arguments.always else {}
 
 

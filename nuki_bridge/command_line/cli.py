@@ -43,13 +43,17 @@ if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
 
 DONE = 0
+"""Exit status of a command that did what it was asked for."""
 FAILED = 1
+"""Exit status of a command that was refused or failed."""
 WRONG_USAGE = 2
+"""Exit status after wrong arguments or a wrong configuration."""
 INTERRUPTED = 130
-
+"""Exit status after Ctrl-C."""
 BROKER_VARIABLE = "NUKI_BRIDGE_BROKER"
+"""Environment variable that holds the URL of the broker."""
 TRACEBACK_VARIABLE = "NUKI_BRIDGE_TRACEBACK"
-
+"""Environment variable that has an internal error shown with its traceback."""
 TALKING = (
     pairing_commands,
     lock_commands,
@@ -79,7 +83,7 @@ the program has hidden it. Exit status: 0 done, 1 refused or failed, 2 wrong usa
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (default: the process's own); returns the exit status, argparse may exit itself."""
+    """Run the command line `argv` (default: the process's own); return the exit status; argparse may exit by itself."""
     try:
         status = _guarded(argv)
         sys.stdout.flush()
@@ -126,7 +130,7 @@ def _complain(sentence: str, status: int) -> int:
 
 
 def _run_here(arguments: argparse.Namespace) -> int:
-    """Run a command that needs no running daemon; its handler returns the exit status."""
+    """Run a command that needs no running daemon; its handler gives the exit status."""
     status: int = arguments.handler(arguments)
     return status
 
@@ -227,7 +231,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments with their defaults; exits with status 2 if they are wrong."""
+    """Return the arguments with their defaults; exit with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
     parser = _parser()
     argv = sys.argv[1:] if argv is None else argv

@@ -21,6 +21,7 @@ from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Incoming, Subscription
 
 ANSWER_TIMEOUT_S = 30.0
+"""Seconds to wait for most answers."""
 LIST_TIMEOUT_S = 330.0
 """Seconds to wait where a long list may have to be read over a slow link, which the daemon gives 300 s."""
 LISTS = frozenset(
@@ -43,6 +44,7 @@ ACTION_TIMEOUT_S = 170.0
 MAX_ANSWER_SIZE = 16 * 1024 * 1024
 """Largest packet in bytes that is accepted: a long log or many users make a long answer."""
 MARKER_TIMEOUT_S = 2.0
+"""Seconds to wait for a message to ourselves, which an access list may keep away."""
 LATE_RETAINED_S = 0.5
 """Seconds by which brokers that work in parallel may send a retained message after one that was published later."""
 

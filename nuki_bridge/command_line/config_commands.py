@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _WORDS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
+"""What a word stands for, in small letters, where a setting is true or false."""
 _TEXTS = ("name", "timezone", "dst_mode", "doorbell_suppression")
 """Settings whose value is a word, whatever it looks like."""
 
@@ -35,7 +36,7 @@ async def config(client: BridgeClient, arguments: argparse.Namespace) -> None:
             raise RequestError("bad_arguments", "say what to set, such as pairing_enabled=false")
         await ask(client, arguments, "config/set", settings, "changing its settings")
     elif arguments.settings:
-        raise RequestError("bad_arguments", "KEY=VALUE belongs to set")
+        raise RequestError("bad_arguments", "a setting is changed with set: nuki-bridge config LOCK set KEY=VALUE")
     else:
         await ask(client, arguments, "config/get", {}, "asking it for its settings")
 
@@ -44,7 +45,7 @@ def setting(text: str) -> tuple[str, Any]:
     """Return key and value of `KEY=VALUE`, the value with the type that it looks like; raises `RequestError`."""
     key, equals, word = text.partition("=")
     if not equals:
-        raise RequestError("bad_arguments", f"{text!r:.40} is not KEY=VALUE")
+        raise RequestError("bad_arguments", f"{text!r:.40} is not KEY=VALUE, such as pairing_enabled=false")
     key = key.strip()
     if key in _TEXTS:
         return key, word

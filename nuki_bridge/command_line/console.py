@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 PROGRESS_AFTER_S = 1.0
+"""Seconds after which a progress line appears."""
 
 
 def printable(value: Any) -> str:

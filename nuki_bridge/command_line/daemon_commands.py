@@ -70,7 +70,7 @@ def check_config(arguments: argparse.Namespace) -> int:
 
 
 def _page_mistakes(file: Path) -> list[str]:
-    """Return what is wrong with the phone page's configuration, if there is one; prints its warnings."""
+    """Return what is wrong with the phone page's configuration, if there is one; print its warnings."""
     if not file.exists():
         return []
     if not os.access(file, os.R_OK):

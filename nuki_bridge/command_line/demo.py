@@ -32,12 +32,17 @@ from nuki_bridge.web.settings import BrokerSettings, GuestSettings
 from nuki_bridge.web.settings import WebSettings as PageSettings
 
 HOST = "127.0.0.1"
+"""Address at which broker and phone page listen."""
 LOCK = "front_door"
+"""Name of the virtual lock."""
 OPENER = "intercom"
+"""Name of the virtual Opener."""
 PIN = "1234"
-"""Security PIN of both."""
+"""Security PIN of the virtual lock and of the virtual Opener."""
 START_TIMEOUT_S = 10.0
+"""Longest wait in seconds for the broker, and for the daemon."""
 STOP_TIMEOUT_S = 1.0
+"""Seconds after which a broker that does not stop is killed."""
 
 _PAGE = """\
 The phone page: http://{host}:{port}/
@@ -116,7 +121,7 @@ async def _play(broker: MqttSettings, state_dir: Path, interrupted: asyncio.Even
 
 
 async def _serve_page(broker: MqttSettings, stop: asyncio.Event) -> tuple[int | None, asyncio.Task[int]]:
-    """Serve the phone page until `stop`; gives its port, None if it cannot be served."""
+    """Serve the phone page until `stop`; return its port, None if it cannot be served."""
     settings = PageSettings(
         listen=(HOST,),
         port=0,
@@ -201,7 +206,7 @@ def _program() -> str:
 
 @asynccontextmanager
 async def _broker(directory: Path, port: int) -> AsyncIterator[MqttSettings]:
-    """A mosquitto that serves this machine alone and keeps nothing."""
+    """Run a mosquitto that serves this machine alone and keeps nothing."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         raise BrokerError("the demo needs mosquitto; install it with: sudo apt install mosquitto mosquitto-clients")
@@ -248,7 +253,7 @@ async def _listens(process: asyncio.subprocess.Process, port: int) -> bool:
 
 
 def _free(port: int) -> int:
-    """`port`, 0 for any, if nobody listens there; else raises `BrokerError`."""
+    """Return `port`, or any for 0, if nobody listens there; raises `BrokerError` otherwise."""
     try:
         with socket.create_server((HOST, port)) as server:
             free: int = server.getsockname()[1]

@@ -23,7 +23,7 @@ def declare(commands: Commands) -> None:
 
 
 def doctor(arguments: argparse.Namespace, named_broker: Callable[[], MqttSettings | None]) -> int:
-    """Print a line for each thing looked at; gives 0 if all is well and 1 if there is something to do."""
+    """Print a line for each thing looked at; return 0 if all is well and 1 if there is something to do."""
     import asyncio
     import logging
 

@@ -24,6 +24,7 @@ Broker = Callable[[str | None], "tuple[MqttSettings, str | None]"]
 """Return the broker to use, given the URL that a credential remembers; and its URL, if it was given as one."""
 
 ACTIONS = ("lock", "unlock", "unlatch", "lock-n-go", "open", "activate-rto", "deactivate-rto")
+"""The actions that a guest can ask for; which of them there are depends on the device."""
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ async def guest(arguments: argparse.Namespace, broker: Broker) -> None:
 
     credential = credential_file.load(arguments.credential or credential_file.find(arguments.lock))
     if arguments.lock not in (None, credential.name) and arguments.credential is not None:
-        raise RequestError("unknown_lock", f"this credential is for {credential.name}")
+        raise RequestError("unknown_lock", f"this credential is for {credential.name}, not for {arguments.lock}")
     name, action = credential.name, arguments.action
     with progress(arguments, f"{name}: waiting for {action}") as tell:
         if action == "status":

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from nuki_bridge.store import Store
 
 MAX_SIZE = 8 << 20
-"""Bytes that an export may have; Home Assistant's list of entries is the largest."""
+"""Largest export in bytes; Home Assistant's list of entries is the largest."""
 _COLUMNS = ("name", "address", "type", "authorization_id", "as", "pin", "change")
+"""What the table shows of each pairing that is taken over."""
 _DESCRIPTION = """\
 Take over a pairing made by nuki_hub (its JSON export with pairing data), hass_nuki_bt (Home Assistant's
 .storage/core.config_entries), pyNukiBT (its values as JSON or YAML) or RaspiNukiBridge (nuki.yaml): without pairing

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _DOING = ("list", "revoke")
+"""What the command does beside inviting."""
 _COLUMNS = ("id", "user", "expires", "remote", "access")
+"""What the table shows of each open invitation."""
 _KINDS = (".svg", ".png")
+"""Ends of the names of files that a QR code can be written to."""
 _USAGE = (
     "nuki-bridge invite [LOCK] --name NAME …, nuki-bridge invite list [LOCK], or nuki-bridge invite revoke [LOCK] WHO"
 )
@@ -66,7 +69,7 @@ def _understood(words: list[str]) -> tuple[str | None, str | None, str]:
         rest.remove(what)
     who = rest.pop() if what == "revoke" and rest else ""
     if len(rest) > 1 or (what == "revoke" and not who):
-        raise RequestError("bad_arguments", f"this is {_USAGE}")
+        raise RequestError("bad_arguments", f"write it as {_USAGE}")
     return what, rest[0] if rest else None, who
 
 
@@ -207,4 +210,7 @@ def _write_qr(file: Path, link: str) -> None:
             # a drawing without a background cannot be read on a dark one
             segno.make_qr(link, error="m").save(opened, kind=file.suffix[1:].lower(), scale=8, light="white")
     except OSError as error:
-        raise RequestError("qr_not_written", f"{file} cannot be written: {error.strerror}; the code holds") from None
+        raise RequestError(
+            "qr_not_written",
+            f"{file} cannot be written: {error.strerror}; the invitation is made, and its code is valid",
+        ) from None

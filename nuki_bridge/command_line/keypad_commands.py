@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "name", "enabled", "last_active", "lock_count", "access")
+"""What the table shows of each code; its digits come behind the name."""
 
 
 def declare(commands: Commands) -> None:
@@ -112,7 +113,7 @@ def _digits(arguments: argparse.Namespace) -> str:
     try:
         return getpass.getpass("The code, six digits from 1 to 9 (it is not shown): ").strip()
     except EOFError:
-        raise RequestError("bad_arguments", "no code was given") from None
+        raise RequestError("bad_arguments", "no code was given; it has six digits from 1 to 9") from None
 
 
 def _drawn() -> str:

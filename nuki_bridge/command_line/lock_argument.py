@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Collection, Sequence
 
 ONLY = "may be left out if there is only one"
+"""Help for an argument that names a lock."""
 LIST = "list|update|remove|add"
 """The usage line's words after LOCK for commands that list and change something."""
 

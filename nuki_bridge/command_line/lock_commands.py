@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 NO_LOCK = "no lock is paired; see `nuki-bridge pair --help`"
+"""What is shown while there is no lock."""
 
 OPENER_ACTIONS: Final = {
     "open": "have an Opener open the door; of another lock, unlatch it",

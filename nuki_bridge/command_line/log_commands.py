@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("index", "time", "type", "action", "user", "source", "completion", "door", "code_id")
+"""What the table shows of each entry."""
 
 
 def declare(commands: Commands) -> None:

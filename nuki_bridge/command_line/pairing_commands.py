@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SLACK_S = 45.0
 """Seconds that pairing may take after a lock was found, and that scanning may take beyond its time."""
 PRESS_BUTTON = "press the lock's button for 5 s until its ring lights up, or switch on pairing mode in the Nuki app"
+"""How a lock is brought into pairing mode."""
 
 
 def declare(commands: Commands) -> None:

@@ -35,7 +35,7 @@ async def pin(client: BridgeClient, arguments: argparse.Namespace) -> None:
     elif sys.stdin.isatty():
         digits = ask_pin()
         if arguments.what == "set" and ask_pin("The same once more: ") != digits:
-            raise RequestError("bad_pin_file", "that was another PIN")
+            raise RequestError("bad_pin_file", "the two PINs differ; nothing was changed")
     else:
         raise RequestError("bad_pin_file", "give the PIN in --pin-file, - for standard input")
     done = "the PIN is right, and used from now on" if arguments.what == "verify" else "the PIN is changed"

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 Handler = Callable[..., Any]
-"""Do the work of a command; what a handler gets is up to the `run` of its `Commands`."""
+"""Does the work of a command; what a handler gets is up to the `run` of its `Commands`."""
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Add commands that run alike and have their common options from `common`."""
+    """Adds commands that run alike and have their common options from `common`."""
 
     parsers: argparse._SubParsersAction[Any]
     run: Callable[[argparse.Namespace], int]

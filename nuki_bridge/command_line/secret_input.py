@@ -1,4 +1,4 @@
-"""Read a PIN or the digits of a code from a file or the terminal: they never stand in a command line."""
+"""Reads a PIN or the digits of a code from a file or the terminal: they never stand in a command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ask_pin(prompt: str = "The lock's security PIN (it is not shown): ") -> str:
     try:
         return _checked_pin(getpass.getpass(prompt))
     except EOFError:
-        raise RequestError("pin_required", "this lock is paired with its security PIN") from None
+        raise RequestError("pin_required", "no security PIN was given; the lock needs it") from None
 
 
 def _checked_pin(text: str) -> str:

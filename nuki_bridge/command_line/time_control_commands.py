@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "enabled", "time", "action", "weekdays")
+"""What the table shows of each entry."""
 _LOCK_ACTIONS = ("lock", "full-lock", "unlock", "unlatch", "lock-n-go", "lock-n-go-unlatch")
+"""The actions that a lock can carry out by its own clock."""
 _OPENER_ACTIONS = ("activate-rto", "deactivate-rto", "open", "activate-continuous-mode", "deactivate-continuous-mode")
+"""The actions that an Opener can carry out by its own clock."""
 _WHICH = f"one of {', '.join(_LOCK_ACTIONS)}; of an Opener {', '.join(_OPENER_ACTIONS)}"
+"""Help for the argument that names an action."""
 _ACTIONS = (*_LOCK_ACTIONS, *_OPENER_ACTIONS)
 
 

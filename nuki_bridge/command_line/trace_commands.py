@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 LONGEST_S = 600
+"""Longest trace in seconds."""
 SLACK_S = 60.0
 """Seconds that the answer may take beyond the time of the trace."""
 

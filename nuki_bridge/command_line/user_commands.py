@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
 _COLUMNS = ("id", "name", "type", "enabled", "remote", "last_active", "lock_count", "access", "pending", "self")
+"""What the table shows of each user."""
 
 
 def declare(commands: Commands) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from nuki_bridge.command_line.registration import Commands
 
 _WAYS = ("files", "own-ca", "vpn", "local")
-"""To a certificate, or without one."""
+"""The ways to a certificate, or to do without one."""
 
 
 def declare(commands: Commands) -> None:

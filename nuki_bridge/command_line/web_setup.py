@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 SERVICE = "nuki-bridge-web"
 """Name of the service, and of its user and group."""
 PASSWORD_FILE = "web-guest-password"
+"""File beside web.yaml with the password of the guests' account."""
 CERT_FILE, KEY_FILE = "page-cert.pem", "page-key.pem"
+"""Files beside web.yaml with copies of the certificate and its key."""
 HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/nuki-bridge-web")
+"""Script that copies a certificate of Let's Encrypt again after each renewal."""
 OTHER_TLS_PORT = 8443
-"""Where 443 is taken."""
+"""Port of the page where 443 is taken."""
 
 WAYS = {
     "files": "a certificate that I have, such as one of Let's Encrypt: the only one that is fit for guests",
@@ -40,7 +43,10 @@ WAYS = {
 
 
 def setup(arguments: argparse.Namespace) -> int:
-    """Ask, write, tell; raises `RequestError` if something is missing that nobody can be asked for."""
+    """Ask, write the files, and tell the address.
+
+    Raises `RequestError` if something is missing that nobody can be asked for.
+    """
     from nuki_bridge.web import settings as web_settings
 
     file = arguments.config or web_settings.DEFAULT_PATH
@@ -159,7 +165,7 @@ def _free_tls_port() -> int:
 
 
 def _broker_lines(config_file: Path) -> list[str]:
-    """Where the bridge's own configuration says that the broker is."""
+    """Return the lines that say where the broker is, as the bridge's own configuration does."""
     from nuki_bridge import config
 
     try:
@@ -289,7 +295,7 @@ def _systemctl(*arguments: str) -> None:
 
 
 def url_of(settings: WebSettings) -> str:
-    """Where phones find the page."""
+    """Return where phones find the page."""
     name = (settings.names or settings.own_ca or ("127.0.0.1",))[0]
     host = f"[{name}]" if ":" in name else name
     standard = 443 if settings.secure else 80
@@ -298,7 +304,7 @@ def url_of(settings: WebSettings) -> str:
 
 
 def _show(settings: WebSettings) -> None:
-    """The address, what is wrong yet, and the QR code."""
+    """Print the address, what is wrong yet, and the QR code."""
     from nuki_bridge.command_line.invite_commands import qr_text
     from nuki_bridge.web import certificate, own_ca
 
@@ -319,7 +325,7 @@ def _show(settings: WebSettings) -> None:
 
 
 def _guest_mistake(settings: WebSettings) -> str | None:
-    """Why the broker does not take the guests."""
+    """Return why the broker does not take the guests, None if it does."""
     import asyncio
     import logging
 
