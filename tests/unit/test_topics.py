@@ -441,7 +441,7 @@ def test_command_filters_do_not_overlap() -> None:
 
 
 def test_retained_filters_and_topics() -> None:
-    kinds = ["availability", "state", "continuous_mode", "door", "battery", "status", "users", "invitations"]
+    kinds = ["availability", "state", "continuous_mode", "door", "battery", "status", "users", "keypad", "invitations"]
     assert tree.retained_topics("nuki", "a") == [f"nuki/a/{kind}" for kind in kinds]
     assert tree.retained_filters("nuki") == ["nuki/bridge/info"] + [f"nuki/+/{kind}" for kind in kinds]
 
