@@ -110,13 +110,15 @@ class Settings:
     """Where `state_dir` stands in the file, as a mistake begins."""
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, other_files: bool = True) -> Settings:
     """Read the file at `path`, or the default one if there is one; raises `ConfigError` with every mistake.
 
-    Of `environ` it takes the directories that systemd names: of the state, and of the service's credentials.
+    Of `environ` it takes the directories that systemd names: of the state, and of the service's credentials.  Without
+    `other_files` those that the configuration names are left alone, and what would be in them is absent: the service's
+    credentials are there only while it runs, and nobody else may read them.
     """
     credentials = environ.get("CREDENTIALS_DIRECTORY")
-    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None)
+    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None, other_files=other_files)
     try:
         root = page.compose()
     except FileNotFoundError:

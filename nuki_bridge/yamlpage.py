@@ -26,12 +26,21 @@ class Wrong(Exception):
     """The value in hand is a mistake; the text says what is wrong and what is allowed, without the value."""
 
 
-class Page:
-    """A configuration file being read, with the mistakes and warnings found so far."""
+class _NotAsked(Exception):
+    """The value is what is in another file, and that is not wanted."""
 
-    def __init__(self, path: Path, credentials: Path | None = None) -> None:
+
+class Page:
+    """A configuration file being read, with the mistakes and warnings found so far.
+
+    `credentials` is the directory of the service's secrets.  Without `other_files` none that it names is touched, and
+    their keys have no values.
+    """
+
+    def __init__(self, path: Path, credentials: Path | None = None, *, other_files: bool = True) -> None:
         self.path = path
         self._credentials = credentials
+        self._other_files = other_files
         self.directory = path.absolute().parent
         self.mistakes: list[tuple[int, str]] = []
         self.warnings: list[str] = []
@@ -100,6 +109,8 @@ class Page:
             below = join(path, key)
             try:
                 values[key] = kinds[key](self, value, below)
+            except _NotAsked:
+                pass
             except Wrong as wrong:
                 self.mistake(line_of(value), below, str(wrong))
         return values, nodes
@@ -163,6 +174,8 @@ class Page:
         everybody being able to read it is worth a warning.
         """
         name = text(self, node, path)
+        if not self._other_files:
+            raise _NotAsked
         file = self.directory / name
         if private and self._credentials is not None and "/" not in name and (self._credentials / name).exists():
             file = self._credentials / name

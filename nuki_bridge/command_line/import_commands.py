@@ -60,7 +60,7 @@ def take_over(arguments: argparse.Namespace) -> int:
     from nuki_bridge.migration.state_owner import as_owner
     from nuki_bridge.store import Store
 
-    settings = config.load(arguments.config)
+    settings = config.load(arguments.config, other_files=False)
     data, warnings = _read(arguments.file)
     export = read_export(data)
     if arguments.address is not None:

@@ -267,6 +267,20 @@ def test_the_configurations_name_for_the_address_is_the_locks(desk: Desk) -> Non
     assert [each["name"] for each in report["locks"]] == ["front"]
 
 
+def test_secrets_that_only_the_running_service_has_are_not_needed(desk: Desk) -> None:
+    """The service is stopped meanwhile, and with it systemd takes its credentials away."""
+    gone = "/run/credentials/nuki-bridge.service"
+    desk.configure(
+        f"mqtt:\n  username: nuki\n  password_file: {gone}/mqtt-password\n"
+        f"  tls: {{ca: {gone}/ca, cert: {gone}/cert, key: {gone}/key}}\n"
+        f'locks:\n  - name: hall\n    address: "{OTHER.address.lower()}"\n    pin_file: hall-pin\n'
+    )
+    assert [each["name"] for each in desk.take(other_programs.nuki_hub(OTHER))["locks"]] == ["hall"]
+    desk.configure("mqtt:\n  password_file: mqtt-password\n")
+    status, _, err = desk.run(other_programs.nuki_hub(OTHER))
+    assert (status, "needs username beside it" in err) == (2, True), "other mistakes are told"
+
+
 def test_another_name_than_the_configurations_is_refused(desk: Desk) -> None:
     desk.configure(f'locks:\n  - name: front\n    address: "{OTHER.address}"\n')
     assert "the configuration calls the lock" in desk.refused(other_programs.hass_nuki_bt(OTHER), "--name", "back")
