@@ -15,11 +15,11 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, TimedOut
+from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, RequestError, TimedOut
 from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.outcome import SUCCESS, Outcome, OutcomeUnknown, failure
 from nuki_bridge.lock.rings import STRIKE_S
-from nuki_bridge.protocol.codes import Command, ErrorCode, NukiState, StatusCode, name_of
+from nuki_bridge.protocol.codes import Command, ErrorCode, IdType, NukiState, StatusCode, name_of
 from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.opener import ContinuousModeAction
 
@@ -133,7 +133,15 @@ class ShortLinkRun(ActionRun):
         lock, pin = self._lock, self._lock.evidence.pin
         await lock.exchange.drop()
         may_help = error.command in (Command.LOCK_ACTION, 0) and error.number not in _NOT_BY_ACTION
-        if not (may_help and self._action in lock.profile.modes and pin.is_usable and not pin.in_doubt):
+        if not may_help or self._action not in lock.profile.modes:
+            return None
+        if not pin.is_usable or pin.in_doubt:
+            if lock.paired.id_type is IdType.APP:
+                raise RequestError(
+                    "pin_required",
+                    "for one that is paired as App, continuous mode takes the security PIN; give it with "
+                    "`nuki-bridge pin verify` or in the configuration (`pin_file`)",
+                ) from error
             return None
         log.info("%s: %s; switching continuous mode with the PIN", lock.name, error)
         enabled = lock.profile.modes[self._action] == NukiState.CONTINUOUS_MODE

@@ -209,6 +209,17 @@ async def test_a_refused_strike_is_not_sent_again(tmp_path: Path, code: str) -> 
         assert (house.strikes(), house.rings()) == (0, [])
 
 
+@pytest.mark.parametrize("action", ["activate_rto", "activate_continuous_mode"])
+async def test_a_mode_whose_challenge_was_outdated_is_sent_with_a_new_one(tmp_path: Path, action: str) -> None:
+    house = Intercom(tmp_path)
+    async with house.running():
+        await house.paired()
+        lock = house.lock("hall")
+        await lock.refresh(15.0)
+        lock.exchange.challenge = bytes(32)
+        assert (await house.do(action))["status"] == "ok"
+
+
 @BOTH
 @FAULTS
 @pytest.mark.parametrize("action", ["activate_rto", "activate_continuous_mode"])
@@ -361,7 +372,7 @@ async def test_a_held_link(tmp_path: Path) -> None:
         assert house.rings() == []
 
 
-@pytest.mark.parametrize(("settings", "answer"), [(SETTINGS, "bad_parameter"), (WITH_PIN, "ok")], ids=["no pin", "pin"])
+@pytest.mark.parametrize(("settings", "answer"), [(SETTINGS, "pin_required"), (WITH_PIN, "ok")], ids=["no pin", "pin"])
 async def test_paired_as_app_it_switches_continuous_mode_with_the_pin_alone(
     tmp_path: Path, settings: Any, answer: str
 ) -> None:
