@@ -41,7 +41,7 @@ STRIKE_S: Final = 15.0
 """Longest time in seconds from the sending of a strike to its end."""
 OWN_S: Final = 5.0
 """Seconds after an action of ours for which the beacon's bit may be on account of that."""
-SILENT_S: Final = 20.0
+SILENT_S: Final = 60.0
 """Seconds without a word of the device after which a change that it announces may be of any time before."""
 SAME_S: Final = 30.0
 """Seconds by which a ring in the reports and its entry in the log may differ."""
