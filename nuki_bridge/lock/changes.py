@@ -77,11 +77,17 @@ class Events:
         return profile.rings and states.lock_state in profile.opening and states.trigger == Trigger.MANUAL
 
     def _is_news(self, before: States, states: States) -> bool:
-        if _who(before) != _who(states):
+        # what a ring of the doorbell does to trigger and completion is not known: it is no action
+        who = _who_of_bell if self._profile.rings else _who
+        if who(before) != who(states):
             return True
         # The latch springs back by itself: the end of an action that has had its event.
         released = (before.lock_state, states.lock_state) in self._profile.springs_back
         return before.lock_state != states.lock_state and not released
+
+
+def _who_of_bell(states: States) -> tuple[int | None, ...]:
+    return states.last_action, states.last_trigger
 
 
 def _who(states: States) -> tuple[int | None, ...]:

@@ -123,17 +123,25 @@ class Rings:
         if before is None or is_base or now < max(self._echo_until, self._opened_until, self._acted_at + OWN_S):
             return None
         is_idle = before.lock_state == states.lock_state == profile.idle
-        return Rang(None) if is_idle and _settings(before) == _settings(states) else None
+        return Rang(None) if is_idle and not _else_changed(before, states) else None
 
     def read(self) -> None:
         """Note that the states were read, on whatever account: what changed before is known now."""
         self._is_base = False
 
 
-def _settings(states: States) -> tuple[object, ...]:
-    """Return what else than a ring may have changed."""
-    last = states.trigger, states.last_action, states.last_trigger, states.last_completion
-    return states.nuki_state, states.config_update_count, states.battery_state, states.ring_to_open_timer, *last
+def _else_changed(before: States, now: States) -> bool:
+    """Return whether something else than a ring has changed.
+
+    What a ring in vain does to the trigger and to the completion of the last action is not known.
+    """
+    another_trigger = now.trigger not in (before.trigger, Trigger.MANUAL)
+    return another_trigger or _rest(before) != _rest(now)
+
+
+def _rest(states: States) -> tuple[object, ...]:
+    last = states.last_action, states.last_trigger
+    return states.nuki_state, states.config_update_count, states.battery_state, *last
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,6 +314,7 @@ def test_what_happened_at_an_opener() -> None:
     (opened,) = events.feed(report(S.OPEN, A.OPEN))
     assert (opened["action"], opened["state"]) == ("open", "open")
     assert events.feed(report(S.LOCKED, A.OPEN)) == [], "the strike springs back by itself"
+    assert events.feed(replace(report(S.LOCKED, A.OPEN), trigger=Trigger.MANUAL)) == [], "it rang"
     (armed,) = events.feed(report(S.RTO_ACTIVE, A.ACTIVATE_RTO))
     assert (armed["action"], armed["state"]) == ("activate_rto", "rto_active")
 

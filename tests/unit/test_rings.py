@@ -116,6 +116,12 @@ def test_a_bit_without_a_change_is_a_ring_in_vain(rings: Rings) -> None:
         assert rings.announced(OPENER, states(mode=mode), states(mode=mode)) == Rang(None)
 
 
+def test_a_ring_may_change_trigger_and_completion(rings: Rings) -> None:
+    """No source says whether it does."""
+    now = states(trigger=BY_HAND, last_completion=Completion.UNKNOWN)
+    assert rings.announced(OPENER, states(), now) == Rang(None)
+
+
 @pytest.mark.parametrize(
     "change",
     [
