@@ -58,7 +58,30 @@ u16 = _number("H")
 u32 = _number("I")
 s8 = _number("b")
 s16 = _number("h")
-f32 = _number("f")
+_FLOAT = struct.Struct("<f")
+
+
+class KeptFloat(float):
+    """No number, and the bytes in which a lock sent it, of which there are many."""
+
+    raw: bytes
+
+
+def _pack_float(value: float) -> bytes:
+    return value.raw if isinstance(value, KeptFloat) else _FLOAT.pack(value)
+
+
+def _unpack_float(data: bytes) -> float:
+    value: float = _FLOAT.unpack(data)[0]
+    if _FLOAT.pack(value) == data:
+        return value
+    kept = KeptFloat(value)
+    kept.raw = bytes(data)
+    return kept
+
+
+f32 = _fixed(_FLOAT.size, _pack_float, _unpack_float)
+"""A number of four bytes; what is none is written back as it came."""
 flag = _fixed(1, lambda value: bytes([bool(value)]), lambda data: data != b"\0")
 
 

@@ -265,6 +265,15 @@ def test_a_config_is_written_as_it_was_read(payload: bytes) -> None:
     assert [again[each] for each in kept] == [payload[each] for each in kept]
 
 
+@pytest.mark.parametrize("nowhere", ["0100807f", "0000a07f", "0000c07f", "ffffffff", "0000807f", "000080ff"])
+def test_a_place_that_is_none_goes_back_as_it_came(nowhere: str) -> None:
+    payload = bytearray(config_bytes())
+    payload[36:40] = bytes.fromhex(nowhere)
+    config = config_in(bytes(payload))
+    assert encode(config, Family.OPENER) == payload
+    assert encode(replace(config, name="Gate"), Family.OPENER)[36:40].hex() == nowhere
+
+
 # -- the log ----------------------------------------------------------------------------------------------------------
 
 ENTRY = "2a000000" + TIME + "00000000" + bytes(32).hex()
