@@ -95,6 +95,8 @@ class Behaviour:
     """An Opener answers an action, but then nothing that is written on the same link."""
     deaf_s: float = 10.0
     """Seconds from a write on such a link until the link drops."""
+    app_sets_bit: bool = True
+    """An app that connects to an Opener sets the beacon's bit "state changed", although nothing has changed."""
     strike_rings: bool = False
     """Each opening short-circuits the bell line: the Opener takes it for a ring, which opens nothing."""
     echo_s: float = 1.0

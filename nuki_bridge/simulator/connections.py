@@ -215,7 +215,10 @@ class Connections:
             self.refuse_plainly(connection_id)
             return
         authorization, plaintext = opened
-        self._connections[connection_id].authorization_ids.add(authorization.authorization_id)
+        known = self._connections[connection_id].authorization_ids
+        if authorization.authorization_id not in known:
+            known.add(authorization.authorization_id)
+            self._device.met(authorization)
         authorization.last_active = self._device.now()
         command = int.from_bytes(plaintext[4:6], "little")
         request = self.request(connection_id, authorization, command)

@@ -108,6 +108,9 @@ class Device:
         """Return the settings of a factory-new device."""
         raise NotImplementedError
 
+    def met(self, authorization: StoredEntry) -> None:
+        """Take note that a user has proved itself on a new connection."""
+
     def action_name(self, number: int) -> str:
         """Return the name of a lock action, for the audit trail."""
         return name_of(number)

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection
 from typing import Any
 
-from nuki_bridge.protocol.codes import OpenerAction, name_of, open_enum
+from nuki_bridge.protocol.codes import IdType, OpenerAction, name_of, open_enum
 from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.opener_settings import OpenerAdvancedSettings, OpenerSettings
@@ -33,6 +33,11 @@ class OpenerDevice(Device):
 
     def _first_settings(self) -> OpenerSettings:
         return OpenerSettings(name=self.name)
+
+    def met(self, authorization: StoredEntry) -> None:
+        """Set the beacon's bit for an app, unless this Opener does not."""
+        if authorization.id_type == IdType.APP and self.behaviour.app_sets_bit:
+            self.changed()
 
     def action_name(self, number: int) -> str:
         """Return the name of an Opener's action, for the audit trail."""

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nuki_bridge.guest.credential_file import read_credential
 from nuki_bridge.protocol.codes import Family, IdType, OpenerAction
 from nuki_bridge.protocol.messages import ErrorReport, LockAction, RequestData, Status
@@ -115,11 +117,15 @@ async def test_the_bridge_and_a_guest_open_one_after_the_other(tmp_path: Path) -
         assert house.strikes() == 3
 
 
-async def test_a_guest_whose_page_is_open_does_not_hide_a_ring(tmp_path: Path) -> None:
-    async with visited(tmp_path) as (house, anna):
+@pytest.mark.parametrize(("habit", "free_after_s"), [(False, 5.0), (True, 10.0)])
+async def test_a_guest_whose_page_is_open_does_not_hide_a_ring(
+    tmp_path: Path, habit: bool, free_after_s: float
+) -> None:
+    """Where an app sets the beacon's bit the log is asked first whether it was a ring."""
+    async with visited(tmp_path, app_sets_bit=habit) as (house, anna):
         anna.write(CHALLENGE)
         await anna.next()
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(free_after_s)
         assert house.opener.links == 0
         house.opener.ring()
         await asyncio.sleep(2.0)

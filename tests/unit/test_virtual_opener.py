@@ -459,6 +459,21 @@ def test_a_ring_shows_in_the_beacon_and_the_log_alone() -> None:
     assert opener.movements() == []
 
 
+@pytest.mark.parametrize("habit", [True, False])
+def test_an_app_that_connects_may_set_the_beacon_as_a_ring_does(habit: bool) -> None:
+    opener, clock, bridge = make(app_sets_bit=habit)
+    bridge.states()
+    assert not opener.state_changed
+    opener.drop_links()
+    app = Client(opener, clock, id_type=IdType.APP, link=2)
+    app.states()
+    assert opener.state_changed is habit
+    opener.drop_links()
+    again = Client(opener, clock, link=3, name="bridge again")
+    again.states()
+    assert not opener.state_changed
+
+
 def test_a_ring_in_ring_to_open_opens() -> None:
     opener, _, client = make()
     client.action(1)
