@@ -100,7 +100,7 @@ async def test_a_lock_is_announced_in_pieces_and_the_bridge_stays_online(
             assert said == []  # we know before: nothing had to be left out
         else:
             assert len(said) == 1, said
-            assert re.search(r"'homeassistant/device/nuki_bridge_[0-9a-f]{8}/config' \(1\d{4} bytes\)", said[0])
+            assert re.search(r"'homeassistant/device/nuki_bridge_[0-9a-f]{8}/config' \([1-9]\d{4} bytes\)", said[0])
             assert "message_size_limit" in said[0]
         assert home.daemon.log.count("is announced in one message for each entity") == 1
         before = home.on("bridge/state").count("offline")
