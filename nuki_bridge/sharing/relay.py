@@ -356,6 +356,8 @@ class Relay:
                         await self._wake.wait()
             if turn.owed is not None:
                 self._gave_no_answer(turn, turn.owed)
+            elif self._lock.profile.rings:
+                session.linked &= session.commanded  # nothing is open, and the link is soon let go
         finally:
             self._turn = None
             if turn.acted:

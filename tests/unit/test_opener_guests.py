@@ -132,6 +132,24 @@ async def test_a_guest_whose_page_is_open_does_not_hide_a_ring(
         assert len(house.rings()) == 1
 
 
+async def test_a_guest_with_nothing_open_is_not_told_that_the_link_was_let_go(tmp_path: Path) -> None:
+    async with visited(tmp_path) as (house, anna):
+        anna.write(STATES)
+        await anna.next()
+        await asyncio.sleep(10.0)
+        assert (house.opener.links, anna.errors()) == (0, [])
+
+
+async def test_a_guest_is_told_that_the_link_broke_under_a_command(tmp_path: Path) -> None:
+    async with visited(tmp_path) as (house, anna):
+        nonce = await anna.challenge()
+        house.radio.faults.disconnect_after_write = 1
+        anna.write(LockAction(action=OpenerAction.OPEN, app_id=0, flags=0, name_suffix=None, nonce=nonce))
+        await asyncio.sleep(60.0)
+        assert anna.errors() == ["disconnected"]
+        assert house.strikes() == 1
+
+
 async def test_a_page_hears_that_continuous_mode_was_switched(tmp_path: Path) -> None:
     async with visited(tmp_path) as (house, anna):
         anna.write(RequestData(wanted=STATES.wanted))
