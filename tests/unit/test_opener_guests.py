@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,14 +11,21 @@ from typing import Any
 
 import pytest
 
+from nuki_bridge.config import MqttSettings
+from nuki_bridge.errors import RequestError
+from nuki_bridge.guest import guest
 from nuki_bridge.guest.credential_file import read_credential
+from nuki_bridge.lock.credential import credential
+from nuki_bridge.lock.profile import OPENER
+from nuki_bridge.mqtt import mqtt
 from nuki_bridge.protocol.codes import Family, IdType, OpenerAction
 from nuki_bridge.protocol.messages import ErrorReport, LockAction, RequestData, Status
 from nuki_bridge.protocol.opener import OpenerStates
 from nuki_bridge.protocol.session import Session
 from nuki_bridge.simulator.behaviour import seeded
 from tests.unit import invited
-from tests.unit.intercom import WITH_PIN, Intercom
+from tests.unit.guest_connection import Connection
+from tests.unit.intercom import WITH_PIN, Intercom, clock
 from tests.unit.party import CHALLENGE, STATES, Guest
 
 
@@ -94,6 +102,40 @@ async def test_an_invitation_to_an_opener_is_made_redeemed_and_used(tmp_path: Pa
         anna.write(CHALLENGE)
         await asyncio.sleep(10)
         assert anna.errors() == ["not_authorized"]
+
+
+@pytest.mark.parametrize(
+    ("action", "word"),
+    [(OpenerAction.OPEN, "success"), (OpenerAction.ACTIVATE_RTO, "success"), (4, "pin_required")],
+    ids=["open", "rto", "continuous mode"],
+)
+async def test_what_the_guests_program_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: int, word: str
+) -> None:
+    async with visited(tmp_path) as (house, anna):
+        member = house.bridge.members.get("hall")
+        assert member is not None
+        assert member.paired is not None
+        made = credential(
+            member.paired, "nuki", authorization_id=anna.number, shared_key=anna.key, user="Anna", remote=True
+        )
+        monkeypatch.setattr(guest, "GuestConnection", lambda settings: Connection(settings, house, lambda frame: None))
+        monkeypatch.setattr(mqtt, "boottime", clock)
+        try:
+            outcome = await guest.over_relay(
+                MqttSettings(),
+                read_credential(json.loads(json.dumps(made))),
+                lambda lock: lock.perform(action, guest.SEND_TIMEOUT_S),
+                lambda states: None,
+                twice=OPENER.is_repeatable(action),
+            )
+            found = outcome.completion
+        except RequestError as error:
+            found = error.code
+        assert found == word
+        assert house.strikes() == (action == OpenerAction.OPEN)
+        await asyncio.sleep(10.0)
+        assert house.state()[0] == ("rto_active" if action == OpenerAction.ACTIVATE_RTO else "locked")
 
 
 async def test_what_a_guest_asks_right_after_an_action_is_answered(tmp_path: Path) -> None:
