@@ -74,7 +74,9 @@ def printable(max_size: int, name: str = "") -> Check[str]:
     """A name that a lock keeps whole: printable text of 1 to `max_size` bytes."""
 
     def check(value: Any) -> str:
-        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("must not be empty")
+        if not isinstance(value, str) or not value.isprintable():
             raise ValueError("must be a text without control characters")
         if len(value.encode(errors="replace")) > max_size:
             raise ValueError(f"must not be longer than {max_size} bytes (most letters have one, ä and é two)")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from datetime import datetime
 from typing import Any
 
 WEEKDAYS = ("mo", "tu", "we", "th", "fr", "sa", "su")
@@ -29,8 +30,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="not after; a day alone counts whole",
     )
     parser.add_argument("--weekdays", type=weekdays, metavar="DAYS", help="such as mo-fr or mo,we,sa-su")
-    parser.add_argument("--from-time", metavar="HH:MM", help="each day not before")
-    parser.add_argument("--until-time", metavar="HH:MM", help="each day not after; 22:00 to 06:00 spans midnight")
+    parser.add_argument("--from-time", type=time_of_day, metavar="HH:MM", help="each day not before, such as 8:00")
+    parser.add_argument(
+        "--until-time", type=end_of_day, metavar="HH:MM", help="each day not after; 22:00 to 06:00 spans midnight"
+    )
 
 
 def access_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
@@ -82,5 +85,25 @@ def weekdays(text: str) -> list[str]:
     return [day for day in WEEKDAYS if day in chosen]
 
 
-def _moment(text: str, time_of_day: str) -> str:
-    return f"{text}T{time_of_day}" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text
+def time_of_day(text: str) -> str:
+    """Return a time of day as requests have it: `8:00` is 08:00."""
+    match = re.fullmatch(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*", text, re.ASCII)
+    if not match:
+        raise argparse.ArgumentTypeError("must be a time of day from 00:00 to 23:59, such as 8:00")
+    return f"{int(match[1]):02}:{match[2]}"
+
+
+def end_of_day(text: str) -> str:
+    """Return a time of day at which something ends, which may be 24:00."""
+    return "24:00" if text.strip() == "24:00" else time_of_day(text)
+
+
+def _moment(text: str, at: str) -> str:
+    """Return a day, as it is at the time `at`, or a moment."""
+    whole = f"{text.strip()}T{at}" if re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", text, re.ASCII) else text.strip()
+    try:
+        datetime.fromisoformat(whole.upper())
+    except ValueError:
+        sentence = "must be a day such as 2026-12-24, or with its time: 2026-12-24T18:00"
+        raise argparse.ArgumentTypeError(sentence) from None
+    return whole

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nuki_bridge.arguments import duration
 from nuki_bridge.command_line import access_options
 from nuki_bridge.command_line.asking import by_id_or_name, progress, show
 from nuki_bridge.command_line.registration import Commands
@@ -26,6 +28,10 @@ _COLUMNS = ("id", "user", "expires", "remote", "access")
 """What the table shows of each open invitation."""
 _KINDS = (".svg", ".png")
 """Ends of the names of files that a QR code can be written to."""
+LIFETIME_S = 48 * 3600
+"""Longest time in seconds for which a code may be redeemed, as the bridge has it."""
+_ANY_LIFETIME_S = 10**12
+"""More seconds than anybody means, so that a longer time is told the longest and not that it is none."""
 _USAGE = (
     "nuki-bridge invite [LOCK] --name NAME …, nuki-bridge invite list [LOCK], or nuki-bridge invite revoke [LOCK] WHO"
 )
@@ -41,13 +47,35 @@ def declare(commands: Commands) -> None:
     parser.add_argument("--name", help="whom you invite; the lock's log shows this name")
     parser.add_argument("--no-remote", dest="remote", action="store_false", help="only near the door, by Bluetooth")
     parser.add_argument(
-        "--expires", metavar="TIME", help="how long the code may be redeemed: 24h, 30m (default and most: 48h)"
+        "--expires",
+        type=_lifetime,
+        metavar="TIME",
+        help="how long the code may be redeemed: 24h, 30m (default and most: 48h)",
     )
     access_options.declare(parser)
-    parser.add_argument("--to-time", dest="until_time", metavar="HH:MM", help="the same as --until-time")
+    parser.add_argument(
+        "--to-time",
+        dest="until_time",
+        type=access_options.end_of_day,
+        metavar="HH:MM",
+        help="the same as --until-time",
+    )
     parser.add_argument(
         "--qr", type=Path, metavar="FILE", help="also write the QR code to FILE.svg or FILE.png, for you alone to read"
     )
+
+
+def _lifetime(text: str) -> int:
+    """Return how many seconds a code may be redeemed; a bare number is none: nobody means 5 seconds by it."""
+    if re.fullmatch(r"\s*\d+\s*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"needs a unit: {text.strip()}h for hours, {text.strip()}m for minutes")
+    try:
+        seconds = duration(_ANY_LIFETIME_S)(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be such as 24h, 30m or 1d12h, 48h at most") from None
+    if seconds > LIFETIME_S:
+        raise argparse.ArgumentTypeError("must be 48h at most")
+    return seconds
 
 
 async def invite(client: BridgeClient, arguments: argparse.Namespace) -> None:
