@@ -35,6 +35,7 @@ from nuki_bridge.command_line import (
     trace_commands,
     user_commands,
     web_commands,
+    words,
 )
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import ConfigError, NukiError, UnusableState
@@ -104,13 +105,14 @@ def _guarded(argv: Sequence[str] | None) -> int:
         print("\n".join(error.mistakes), file=sys.stderr)
         return WRONG_USAGE
     except NukiError as error:
+        sentence = words.in_options(str(error))
         if error.code in _USAGE_CODES or isinstance(error, UnusableState):  # systemd does not try again after that
-            return _complain(str(error), WRONG_USAGE)
+            return _complain(sentence, WRONG_USAGE)
         if getattr(arguments, "json", False):
             from nuki_bridge.command_line import console
 
-            console.show({"status": "error", "error": error.code, "message": str(error)}, as_json=True)
-        return _complain(f"{error} ({error.code})", FAILED)
+            console.show({"status": "error", "error": error.code, "message": sentence}, as_json=True)
+        return _complain(f"{sentence} ({error.code})", FAILED)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -229,6 +231,12 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         super().error(re.sub(r"://\S*@", "://***@", message))
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            sentence = words.not_a_choice(action, str(value))
+            is_command = isinstance(action, argparse._SubParsersAction)
+            raise argparse.ArgumentError(None if is_command else action, sentence)
+
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments with their defaults; exit with status 2 if they are wrong."""
@@ -238,7 +246,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if any(_EMPTY.fullmatch(argument) for argument in argv):
         parser.error("an argument is empty; give its value, or leave it out")  # it must not mean the only lock
     argv = lock_argument.in_place(argv, parser)
-    return parser.parse_args(argv, argparse.Namespace(config=None, broker=None, json=False))
+    arguments, surplus = parser.parse_known_args(argv, argparse.Namespace(config=None, broker=None, json=False))
+    if surplus:
+        option = surplus[0].partition("=")[0]
+        hint = words.instead(option, words.options_of(parser, arguments)) if option.startswith("--") else ""
+        parser.error(f"unrecognized arguments: {' '.join(surplus)}{hint}")
+    return arguments
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from nuki_bridge.command_line import words
 from nuki_bridge.config import MQTT_TLS_PORT, MqttSettings, Secret, TlsSettings
 from nuki_bridge.errors import BrokerError, RequestError, TimedOut
 from nuki_bridge.mqtt.conversation import Conversation
@@ -160,7 +161,10 @@ class BridgeClient(Conversation):
         if name in names:
             return name
         if name is not None:
-            raise RequestError("unknown_lock", f"there is no lock {name!r}; the bridge knows: {known}")
+            raise RequestError(
+                "unknown_lock",
+                f"there is no lock {name!r}{words.instead(name, names) or ';'} the bridge knows: {known}",
+            )
         if len(names) != 1:
             raise RequestError("lock_missing", f"say which lock; the bridge knows: {known}")
         return names[0]

@@ -84,8 +84,10 @@ async def pair(client: BridgeClient, arguments: argparse.Namespace) -> None:
     try:
         paired = await _pair(client, arguments, request)
     except RequestError as error:
-        if error.code != "pin_required" or "pin" in request or not sys.stdin.isatty():
+        if error.code != "pin_required" or "pin" in request:
             raise
+        if not sys.stdin.isatty():
+            raise RequestError("pin_required", f"{error}; give it with --pin-file FILE, - for standard input") from None
         request["pin"] = ask_pin()
         paired = await _pair(client, arguments, request)
     show(arguments, paired)

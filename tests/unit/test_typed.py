@@ -6,7 +6,10 @@ import argparse
 
 import pytest
 
-from nuki_bridge.command_line import access_options, cli, invite_commands
+from nuki_bridge.arguments import Check
+from nuki_bridge.bridge.requests import REQUESTS
+from nuki_bridge.command_line import access_options, cli, invite_commands, words
+from nuki_bridge.owner import access
 from nuki_bridge.sharing import invitations
 
 
@@ -69,3 +72,100 @@ class TestExpires:
     def test_what_is_no_duration(self, text: str) -> None:
         with pytest.raises(argparse.ArgumentTypeError, match="such as 24h"):
             invite_commands._lifetime(text)
+
+
+class TestUnknownWords:
+    @pytest.mark.parametrize(
+        ("line", "hint"),
+        [
+            ("unlok", "there is no command 'unlok'; did you mean unlock?"),
+            ("lock_n_go", "there is no command 'lock_n_go'; did you mean lock-n-go?"),
+            ("settings front", "there is no command 'settings'; did you mean config?"),
+            ("qwertz", "there is no command 'qwertz'; see --help"),
+            ("users front delete Anna", "'delete' is not known; it is one of list, update, remove, add; did you mean"),
+            ("guest opne", "argument ACTION: 'opne' is not known; it is one of lock, unlock"),
+            ("pair --as fob", "argument --as: 'fob' is not known; it is one of bridge, app"),
+            ("timecontrol add 8:00 unlcok", "argument ACTION: 'unlcok' is not known; did you mean unlock?"),
+            ("pair --adress 54:D2:72:AA:BB:CC", "unrecognized arguments: --adress 54:D2:72:AA:BB:CC; did you mean"),
+            ("invite --name Anna --untill 2026-12-24", "unrecognized arguments: --untill; did you mean --until?"),
+            ("keypad add Lisa --from-tim=8:00", "unrecognized arguments: --from-tim=8:00; did you mean --from-time?"),
+        ],
+    )
+    def test_the_nearest_known_word_is_named(self, line: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert hint in refused(capsys, *line.split())
+
+    def test_the_commands_are_never_all_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        told = refused(capsys, "unlok")
+        assert "timecontrol" not in told
+        assert "choose from" not in told
+
+    def test_every_synonym_leads_to_a_word_that_exists(self) -> None:
+        known = {"list", "add", "update", "remove", *(cli._parser()._actions[-1].choices or ())}
+        assert set(words.SYNONYMS.values()) <= known
+        assert not known & set(words.SYNONYMS)
+
+
+class TestFieldsAndOptions:
+    @pytest.mark.parametrize(
+        ("said", "shown"),
+        [
+            (
+                "access part time_until must differ from time_from; leave both out for the whole day",
+                "--until-time must differ from --from-time; leave both out for the whole day",
+            ),
+            (
+                "access ends before it begins: until must be later than from",
+                "this limit ends before it begins: --until must be later than --from",
+            ),
+            ("access part from must be a time such as 8", "--from must be a time such as 8"),
+            ("name must not be longer than 32 bytes", "the name must not be longer than 32 bytes"),
+            ("led_brightness must be a whole number from 0 to 5", "led_brightness must be a whole number from 0 to 5"),
+            ("expires_in must be a duration", "--expires must be a duration"),
+            ("name of an Opener must not be longer", "the name of an Opener must not be longer"),
+            (
+                'this is the bridge itself: if that is what you want, add "self": true (on the command line: --self)',
+                "this is the bridge itself: if that is what you want, add --self",
+            ),
+            (
+                "several locks are in pairing mode, give the address of one: A, B",
+                "several locks are in pairing mode, give the --address of one: A, B",
+            ),
+            ("the motor is blocked; check the door and the bolt", "the motor is blocked; check the door and the bolt"),
+        ],
+    )
+    def test_a_sentence_names_options(self, said: str, shown: str) -> None:
+        assert words.in_options(said) == shown
+
+    def test_every_option_that_is_named_exists(self) -> None:
+        known = {option for parser in parsers(cli._parser()) for option in parser._option_string_actions}
+        assert {each for each in words.OPTIONS.values() if each.startswith("--")} <= known
+
+    def test_no_complaint_about_limits_has_a_field(self) -> None:
+        for part in access._PARTS:
+            with pytest.raises(ValueError, match=part) as refusal:
+                access.check({part: "nonsense"})
+            told = words.in_options(f"access {refusal.value}")
+            assert told.startswith(words.OPTIONS[part]), told
+            assert "part" not in told.split()
+
+    def test_no_complaint_about_a_request_has_a_field_that_is_none_of_the_command_line(self) -> None:
+        """Of all requests but for settings, whose names are typed as they are."""
+        for name, declared in {**REQUESTS.bridge, **REQUESTS.lock}.items():
+            if name.startswith(("config/", "debug")):
+                continue
+            checks: dict[str, Check[object]] = {**declared.arguments.required, **declared.arguments.optional}
+            for field, check in checks.items():
+                if "_" not in field:
+                    continue
+                with pytest.raises(ValueError, match="must") as refusal:
+                    check([[]])
+                assert not words.in_options(f"{field} {refusal.value}").startswith(field), name
+
+
+def parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """This one and all below it."""
+    found = [parser]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found += [each for below in action.choices.values() for each in parsers(below)]
+    return found

@@ -1,0 +1,108 @@
+"""What is said to whoever typed: in the words of the command line, not in the fields of requests over MQTT."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+FEW = 9
+"""As many words are listed when none of them was given; of more, such as all commands, only the nearest is named."""
+
+OPTIONS: Final = {
+    "address": "--address",
+    "after": "--after",
+    "as": "--as",
+    "before": "--before",
+    "code": "the code",
+    "count": "--count",
+    "expires_in": "--expires",
+    "from": "--from",
+    "id": "the ID",
+    "name": "the name",
+    "only_if": "--only-if",
+    "pin": "the PIN",
+    "rename": "--rename",
+    "time": "the time",
+    "time_from": "--from-time",
+    "time_until": "--until-time",
+    "timeout": "--timeout",
+    "until": "--until",
+    "weekdays": "--weekdays",
+}
+"""What a field of a request is to somebody who types."""
+
+SYNONYMS: Final = {
+    "close": "lock",
+    "create": "add",
+    "delete": "remove",
+    "devices": "locks",
+    "edit": "update",
+    "info": "status",
+    "ls": "list",
+    "monitor": "watch",
+    "new": "add",
+    "restart": "reboot",
+    "rm": "remove",
+    "settings": "config",
+    "state": "status",
+    "list-users": "users",
+}
+"""Words that other programs have for the same."""
+
+_FIELD: Final = re.compile(r"^(\w+)(?= (?:must|of an? .* must|is missing)\b)")
+"""The field of a request about which a sentence says what it must be."""
+_PART: Final = re.compile(r"\b(?:part )?(time_from|time_until|(?:from|until|weekdays)(?= must)|(?<=later than )from)\b")
+"""A part of `access` in a sentence about it."""
+
+
+def in_options(sentence: str) -> str:
+    """Return the daemon's sentence about a request with the options that stand for its fields."""
+    sentence = sentence.replace('add "self": true (on the command line: --self)', "add --self")
+    sentence = sentence.replace("give the address of one", "give the --address of one").replace("by id:", "by its ID:")
+    if sentence.startswith("access "):
+        rest = _PART.sub(lambda match: OPTIONS[match[1]], sentence.removeprefix("access "))
+        return rest if rest.startswith("--") else f"this limit {rest}"
+    return _FIELD.sub(lambda match: OPTIONS.get(match[1], match[1]), sentence, count=1)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of the known words that was meant, None if none of them looks like it."""
+    import difflib
+
+    words = list(known)
+    if SYNONYMS.get(word.lower()) in words:
+        return SYNONYMS[word.lower()]
+    plain = word.lower().replace("_", "-")
+    if plain in words:
+        return plain
+    return next(iter(difflib.get_close_matches(plain, words, n=1, cutoff=0.65)), None)
+
+
+def instead(word: str, known: Collection[str]) -> str:
+    """Return the end of a sentence about a word that is not known: `; did you mean unlock?`, or nothing."""
+    meant = nearest(word, known)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+def not_a_choice(action: argparse.Action, word: str) -> str:
+    """Return the sentence about a word that an argument cannot be."""
+    choices = [str(each) for each in action.choices or ()]
+    is_command = isinstance(action, argparse._SubParsersAction) and action.dest == "command"
+    hint = instead(word, choices)
+    if not hint and len(choices) > FEW:
+        hint = "; see --help"
+    few = f"; it is one of {', '.join(choices)}" if len(choices) <= FEW else ""
+    return f"there is no command {word!r}{hint}" if is_command else f"{word!r} is not known{few}{hint}"
+
+
+def options_of(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> set[str]:
+    """Return the options of the commands that were chosen, and of all."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found.update(each for each in action.option_strings if each.startswith("--"))
+        if isinstance(action, argparse._SubParsersAction):
+            below: Any = action.choices.get(str(getattr(chosen, action.dest, None)))
+            found |= options_of(below, chosen) if below is not None else set()
+    return found
