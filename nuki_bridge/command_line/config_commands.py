@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.command_line import lock_argument
-from nuki_bridge.command_line.asking import ask
+from nuki_bridge.command_line.asking import ask, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
@@ -34,11 +34,21 @@ async def config(client: BridgeClient, arguments: argparse.Namespace) -> None:
         settings = dict(setting(each) for each in arguments.settings)
         if not settings:
             raise RequestError("bad_arguments", "say what to set, such as pairing_enabled=false")
-        await ask(client, arguments, "config/set", settings, "changing its settings")
+        await _set(client, arguments, settings)
     elif arguments.settings:
         raise RequestError("bad_arguments", "a setting is changed with set: nuki-bridge config LOCK set KEY=VALUE")
     else:
         await ask(client, arguments, "config/get", {}, "asking it for its settings")
+
+
+async def _set(client: BridgeClient, arguments: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Change settings, and show them as the lock has them now; as JSON all that it has."""
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: changing its settings"):
+        now = await client.ask(lock, "config/set", settings)
+    if not arguments.json and isinstance(now, dict):
+        now = {key: now.get(key) for key in settings}
+    show(arguments, now)
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -93,11 +93,19 @@ async def _change(
     doing: str,
     digits: str | None,
 ) -> None:
-    """Ask, and show the digits that were drawn here: nobody else knows them."""
+    """Ask, and show the digits: those drawn here nobody else knows, those typed here nobody has seen."""
     lock = client.lock_name(arguments.lock or None)
     with progress(arguments, f"{lock}: {doing}"):
         made = await client.ask(lock, command, request)
-    show(arguments, {**made, "code": digits} if arguments.random else made)
+    if arguments.json:
+        show(arguments, {**made, "code": digits} if arguments.random else made)
+        return
+    told = {key: made.get(key) for key in ("id", "name")}
+    typed = arguments.code_file is None and sys.stdout.isatty()
+    if digits is not None and (arguments.random or typed):
+        told["code"] = digits
+    limits = access_options.in_words(made.get("access")) or "always"
+    show(arguments, {**told, "enabled": made.get("enabled"), "access": limits})
 
 
 def _digits(arguments: argparse.Namespace) -> str:

@@ -41,7 +41,7 @@ async def reboot(client: BridgeClient, arguments: argparse.Namespace) -> None:
     with progress(arguments, f"{lock}: starting it anew"):
         done = await client.ask(lock, "reboot", {})
     text = "starts anew" if done["confirmed"] else "dropped the link before it answered, as it does when it starts anew"
-    show(arguments, done if arguments.json else f"{lock}: it {text}")
+    show(arguments, {"lock": lock, "message": f"it {text}", **done} if arguments.json else f"{lock}: it {text}")
 
 
 async def set_clock(client: BridgeClient, arguments: argparse.Namespace) -> None:

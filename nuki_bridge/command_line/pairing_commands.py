@@ -91,6 +91,20 @@ async def pair(client: BridgeClient, arguments: argparse.Namespace) -> None:
         request["pin"] = ask_pin()
         paired = await _pair(client, arguments, request)
     show(arguments, paired)
+    if not arguments.json:
+        print(f"\n{_next_step(paired)}", flush=True)
+
+
+def _next_step(paired: dict[str, Any]) -> str:
+    """Return what people do after pairing."""
+    from nuki_bridge.command_line.console import printable
+
+    name = printable(paired.get("name"))
+    return (
+        f"{name} is paired. `nuki-bridge status {name}` shows it, `nuki-bridge lock {name}` locks the door.\n"
+        f"Next: `nuki-bridge pin {name} verify` tells the bridge the lock's security PIN, which invitations, users,\n"
+        "codes and the log take."
+    )
 
 
 async def _pair(client: BridgeClient, arguments: argparse.Namespace, request: dict[str, Any]) -> Any:
@@ -103,11 +117,8 @@ async def unpair(client: BridgeClient, arguments: argparse.Namespace) -> None:
     name = client.lock_name(arguments.lock)
     with progress(arguments, f"unpairing {name}"):
         answer = await client.ask("bridge", "unpair", {"name": name})
-    show(
-        arguments,
-        answer,
-        nothing=f"{name} is forgotten here; its entry on the lock stays until it is deleted in the app",
-    )
+    left = "Left to do: delete nuki-bridge in the Nuki app, where the lock still lists it"
+    show(arguments, answer if arguments.json else f"{name} is forgotten here. {left}")
 
 
 async def locks(client: BridgeClient, arguments: argparse.Namespace) -> None:

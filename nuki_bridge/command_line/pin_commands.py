@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nuki_bridge.command_line import lock_argument
-from nuki_bridge.command_line.asking import ask
+from nuki_bridge.command_line.asking import progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.command_line.secret_input import ask_pin, read_pin
 from nuki_bridge.errors import RequestError
@@ -38,5 +38,13 @@ async def pin(client: BridgeClient, arguments: argparse.Namespace) -> None:
             raise RequestError("bad_pin_file", "the two PINs differ; nothing was changed")
     else:
         raise RequestError("bad_pin_file", "give the PIN in --pin-file, - for standard input")
+    from nuki_bridge.command_line.console import printable
+
     done = "the PIN is right, and used from now on" if arguments.what == "verify" else "the PIN is changed"
-    await ask(client, arguments, f"pin/{arguments.what}", {"pin": digits}, "asking it", nothing=done)
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: asking it"):
+        answer = await client.ask(lock, f"pin/{arguments.what}", {"pin": digits})
+    told = answer if isinstance(answer, dict) else {}
+    word = "verified" if arguments.what == "verify" else "changed"
+    note = f"; {printable(told['note'])}" if "note" in told else ""
+    show(arguments, {"lock": lock, "pin": word, **told} if arguments.json else f"{done}{note}")

@@ -1,0 +1,115 @@
+"""What commands of an owner print when they have done their work, without a broker."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from nuki_bridge.command_line import cli
+
+
+class Terminal(io.StringIO):
+    """Standard output as somebody sees it."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+class FakeClient:
+    """A conversation with a daemon that knows one lock and gives one answer."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+
+    def lock_name(self, name: str | None) -> str:
+        """The only lock."""
+        assert name in (None, "front")
+        return "front"
+
+    async def ask(self, scope: str, command: str, data: dict[str, Any], timeout_s: float | None = None) -> Any:
+        """Give the answer."""
+        self.asked.append((scope, command, data))
+        return self.answer
+
+
+async def shown(line: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `nuki-bridge LINE` prints."""
+    arguments = cli.parse(line.split())
+    await arguments.handler(FakeClient(answer), arguments)
+    return capsys.readouterr().out
+
+
+PAIRED = {"name": "front", "nuki_id": "12345678", "address": "54:D2:72:AA:BB:CC", "authorization_id": 7}
+CODE = {"id": 1, "name": "Lisa", "enabled": True, "created": "2026-12-01T10:00:00+01:00", "lock_count": 0}
+
+
+async def test_pair_says_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    told = await shown("pair --name front", PAIRED, capsys)
+    assert "authorization_id: 7" in told
+    assert "nuki-bridge pin front verify" in told
+    assert json.loads(await shown("pair --json", PAIRED, capsys)) == PAIRED
+
+
+async def test_unpair_says_what_is_left_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    told = await shown("unpair front", {**PAIRED, "removed_on_lock": False}, capsys)
+    assert told.startswith("front is forgotten here. Left to do: delete nuki-bridge in the Nuki app")
+    assert json.loads(await shown("unpair front --json", PAIRED, capsys)) == PAIRED
+
+
+async def test_config_set_shows_what_was_set_as_the_lock_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    has = {"name": "Haus 7", "led_enabled": True, "led_brightness": 3}
+    told = await shown("config set led_brightness=3 led_enabled=yes", has, capsys)
+    assert told.splitlines() == ["led_brightness: 3", "led_enabled:    yes"]
+    assert json.loads(await shown("config set led_brightness=3 --json", has, capsys)) == has
+
+
+async def test_pin_says_what_happened_also_in_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for what, done, word in (
+        ("verify", "the PIN is right, and used from now on", "verified"),
+        ("set", "the PIN is changed", "changed"),
+    ):
+        for answer, note in (({}, ""), ({"note": "change it there, too"}, "; change it there, too")):
+            monkeypatch.setattr(sys, "stdin", io.StringIO("1234\n"))
+            assert await shown(f"pin {what} --pin-file -", answer, capsys) == f"{done}{note}\n"
+            monkeypatch.setattr(sys, "stdin", io.StringIO("1234\n"))
+            told = json.loads(await shown(f"pin {what} --pin-file - --json", answer, capsys))
+            assert told == {"lock": "front", "pin": word, **answer}
+
+
+async def test_reboot_says_what_happened_also_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await shown("reboot", {"confirmed": True}, capsys) == "front: it starts anew\n"
+    told = json.loads(await shown("reboot --json", {"confirmed": True}, capsys))
+    assert told == {"lock": "front", "message": "it starts anew", "confirmed": True}
+
+
+async def test_a_code_that_was_typed_is_shown_to_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "345678")
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    told = await shown("keypad add Lisa --weekdays mo-fr", {**CODE, "access": {"weekdays": ["mo", "tu"]}}, capsys)
+    assert told.splitlines() == ["id:      1", "name:    Lisa", "enabled: yes", "access:  mo,tu"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal := Terminal())
+        await shown("keypad add Lisa", {**CODE, "access": None}, capsys)
+    assert "code:    345678" in terminal.getvalue().splitlines()
+    assert "access:  always" in terminal.getvalue().splitlines()
+
+
+async def test_a_code_from_a_file_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("345678\n"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal := Terminal())
+        await shown("keypad add Lisa --code-file -", CODE, capsys)
+    assert "345678" not in terminal.getvalue()
+    assert "code" not in json.loads(await shown("keypad update 1 --disable --json", CODE, capsys))
