@@ -279,6 +279,8 @@ class BridgeClient(Conversation):
                 self._marker.set_result(None)
         elif topic == self._inbox or "/response/" in topic or topic.endswith("/result"):
             self._on_answer(message)
+            if self._watch is not None and topic.endswith("/result") and not message.retain:
+                self._watch.put_nowait((topic, message.payload))
         else:
             self._on_report(topic, message.payload)
 

@@ -28,7 +28,9 @@ OPENER_ACTIONS: Final = {
 
 def declare(commands: Commands) -> None:
     """Add the commands with their arguments."""
-    lock_argument.add_last(commands.add("status", "show what is known about a lock", status))
+    shown = commands.add("status", "show what is known about a lock, or a line for each lock", status)
+    lock_argument.add_last(shown)
+    shown.add_argument("--all", action="store_true", help="all that is known of it, its settings too; so does --json")
     lock_argument.add_last(commands.add("watch", "print states and events as they come, until Ctrl-C", watch))
     for name in ("lock", "unlock", "unlatch"):
         _declare_action(commands.add(name, f"{name} the door", act))
@@ -53,7 +55,9 @@ def _declare_action(parser: argparse.ArgumentParser) -> None:
 
 
 async def status(client: BridgeClient, arguments: argparse.Namespace) -> None:
-    """Show everything known about one lock, or a line for each."""
+    """Show how one lock is, all that is known with `--all`, or a line for each."""
+    from nuki_bridge.command_line import told
+
     names = client.lock_names()
     one = arguments.lock is not None or len(names) == 1
     if one:
@@ -61,20 +65,18 @@ async def status(client: BridgeClient, arguments: argparse.Namespace) -> None:
     retained = await client.read(*(f"{name}/{topic}" for name in names for topic in ("status", "availability")))
     found = [_status_of(name, retained) for name in names]
     if arguments.json or one:
-        show(arguments, found[0] if one else found)
+        brief = one and not arguments.json and not arguments.all
+        show(arguments, told.in_brief(found[0]) if brief else found[0] if one else found)
     else:
         show(arguments, [_overview(each) for each in found], nothing=NO_LOCK)
 
 
 def _overview(known: dict[str, Any]) -> dict[str, Any]:
     """Return a line of the table of all locks."""
+    from nuki_bridge.command_line import told
+
     columns = ("name", "availability", "state", "door", "battery", "rssi", "updated")
-    line = {column: known.get(column) for column in columns}
-    battery = known.get("battery")
-    if isinstance(battery, dict):
-        level = battery.get("level")
-        line["battery"] = "critical" if battery.get("critical") else "ok" if level is None else f"{level} %"
-    return line
+    return {column: known.get(column) for column in columns} | {"battery": told.battery(known.get("battery"))}
 
 
 def _status_of(name: str, retained: dict[str, bytes]) -> dict[str, Any]:
@@ -84,24 +86,27 @@ def _status_of(name: str, retained: dict[str, bytes]) -> dict[str, Any]:
 
 
 async def watch(client: BridgeClient, arguments: argparse.Namespace) -> None:
-    """Print each change of state, door and availability, and each event, until interrupted."""
+    """Print each change of state, door and availability, each event and each command that failed, until interrupted."""
     from datetime import datetime
 
-    from nuki_bridge.command_line import console
+    from nuki_bridge.command_line import console, told
 
     name = "+" if arguments.lock is None else client.lock_name(arguments.lock)
-    kinds = ("state", "door", "availability", "event")
+    kinds = ("state", "door", "availability", "event", "result")
     async for topic, payload in client.watch(*(f"{name}/{kind}" for kind in kinds)):
         lock, _, kind = topic.partition("/")
         if kind not in kinds:
             continue
         value = _value(payload)
+        sentence = told.happened(kind, value)
+        if kind == "result" and sentence is None:
+            continue  # what succeeded is an event, too
         time = datetime.now().astimezone()
         if arguments.json:
             line = {"time": time.isoformat(timespec="seconds"), "lock": lock, "topic": kind, "value": value}
             console.show(line, as_json=True)
-        else:
-            print(f"{time:%H:%M:%S}  {lock}  {kind}  {console.printable(value)}", flush=True)
+        elif sentence is not None:
+            print(f"{time:%H:%M:%S}  {console.printable(lock)}  {sentence}", flush=True)
 
 
 async def act(client: BridgeClient, arguments: argparse.Namespace) -> None:

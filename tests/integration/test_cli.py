@@ -452,17 +452,25 @@ async def test_watch_prints_changes_as_they_come(broker: Broker) -> None:
     async with scripted_daemon(broker, "front_door") as daemon:
         daemon.peer.publish("nuki/front_door/state", "locked", retain=True)
         process = await start("watch", "--broker", url(broker))
-        assert (await process.line()).split()[1:] == ["front_door", "state", "locked"]
+        assert (await process.line()).split(maxsplit=1)[1] == "front_door  is locked\n"
         daemon.peer.publish("nuki/front_door/state", "locked", retain=True)
         daemon.peer.publish("nuki/front_door/state", "unlocking", retain=True)
-        daemon.peer.publish("nuki/front_door/event", json.dumps({"type": "lock_action"}))
-        daemon.peer.publish("nuki/front_door/event", json.dumps({"type": "lock_action"}))
+        event = {"type": "lock_action", "action": "unlock", "completion": "success", "user": {"id": 7, "name": "Anna"}}
+        daemon.peer.publish("nuki/front_door/event", json.dumps({**event, "source": "app"}))
+        daemon.peer.publish("nuki/front_door/event", json.dumps({**event, "source": "app"}))
+        refused = {"action": "lock", "status": "error", "error": "motor_blocked", "message": "the motor is blocked"}
+        daemon.peer.publish("nuki/front_door/result", json.dumps(refused))
+        daemon.peer.publish("nuki/front_door/result", json.dumps({"action": "unlock", "status": "ok"}))
         daemon.peer.publish("nuki/front_door/battery", "{}", retain=True)
         daemon.peer.publish("nuki/bridge/state", "offline", retain=True)
-        assert (await process.line()).split()[1:] == ["front_door", "state", "unlocking"]
-        assert (await process.line()).split()[1:] == ["front_door", "event", "type=lock_action"]
-        assert (await process.line()).split()[1:] == ["front_door", "event", "type=lock_action"]
-        assert (await process.line()).split()[1:] == ["bridge", "state", "offline"]
+        for told in (
+            "front_door  is unlocking",
+            "front_door  Anna unlocked (app): success",
+            "front_door  Anna unlocked (app): success",
+            "front_door  lock failed: the motor is blocked (motor_blocked)",
+            "bridge  is offline",
+        ):
+            assert (await process.line()).split(maxsplit=1)[1] == f"{told}\n"
         process.process.send_signal(signal.SIGINT)
         shown = await process.end()
         assert (shown.status, shown.out, shown.err) == (130, "", "")
