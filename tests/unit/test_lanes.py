@@ -90,6 +90,7 @@ async def test_what_waits_from_a_flood_is_given_up(tmp_path: Path) -> None:
         assert len(house.classic.movements()) <= AT_ONCE
 
 
+@pytest.mark.long
 async def test_a_slow_flood_leaves_room_for_others(tmp_path: Path) -> None:
     """Five commands a second are more than a motor can do, and few enough for somebody's rule."""
     async with home(tmp_path, motor_s=2.0) as house:

@@ -37,6 +37,7 @@ async def test_whoever_else_publishes_there_is_named_as_such(house: House, caplo
         ]
 
 
+@pytest.mark.long
 async def test_who_goes_on_publishing_there_is_named_once_an_hour(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
