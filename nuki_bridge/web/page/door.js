@@ -78,6 +78,7 @@ export class Door extends EventTarget {
     const link = this.near ? this.near.link(this.kind) : await this.#relay();
     const lock = new Lock(this.credential, link);
     lock.onstates = (states) => this.#heard(states);
+    this.#lock?.link.close();
     link.onnews = () => this.busy || this.refresh(); // after an action of our own they are read anyway
     this.#lock = lock;
     await link.open();

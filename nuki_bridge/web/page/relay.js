@@ -32,6 +32,8 @@ const AFTERWORD_MS = 500;
 /** @implements {Link} */
 export class Relay {
   #ended = false;
+  /** Nor is news listened to any more: the bridge tells it to sessions that its link to the lock has ended, too. */
+  #closed = false;
   /** @type {(frame: Uint8Array) => void} */
   onframe = () => {};
   /** @type {(code: string) => void} */
@@ -52,7 +54,7 @@ export class Relay {
     await Promise.all([
       this.mqtt.subscribe(`${this.topic}/indicate`, ({ payload, retain }) => retain || this.#ended || this.onframe(payload)),
       this.mqtt.subscribe(`${this.topic}/error`, ({ payload, retain }) => retain || this.#refused(payload)),
-      this.mqtt.subscribe(`${this.topic}/news`, ({ retain }) => retain || this.#ended || this.onnews()),
+      this.mqtt.subscribe(`${this.topic}/news`, ({ retain }) => retain || this.#closed || this.onnews()),
     ]);
     return this;
   }
@@ -68,10 +70,21 @@ export class Relay {
 
   /** End the session; the bridge forgets it by itself. */
   close() {
+    this.#end();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#drop("news");
+  }
+
+  #end() {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.mqtt.closed) return;
-    this.mqtt.unsubscribe(`${this.topic}/indicate`, `${this.topic}/error`, `${this.topic}/news`).catch(() => {});
+    this.#drop("indicate", "error");
+  }
+
+  /** @param {...string} names */
+  #drop(...names) {
+    if (!this.mqtt.closed) this.mqtt.unsubscribe(...names.map((name) => `${this.topic}/${name}`)).catch(() => {});
   }
 
   /** @param {Uint8Array} payload */
@@ -80,7 +93,7 @@ export class Relay {
     const code = refusalIn(payload) ?? "failed";
     const end = () => {
       if (this.#ended) return;
-      this.close();
+      this.#end();
       this.onrefusal(code);
     };
     if (code === "disconnected") setTimeout(end, AFTERWORD_MS);
