@@ -19,6 +19,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.integration.daemon import PIN as ULTRA_PIN
 from tests.integration.daemon import ULTRA
 from tests.integration.guarded import password
+from tests.page.owner import go, log_in
 from tests.page.phone import NewPhone, Phone, secrets_on_disk
 from tests.page.stage import Stage
 
@@ -48,33 +49,12 @@ def forbidden(forbidden: str) -> str:
     return f"{forbidden}|secret|code="
 
 
-def log_in(phone: Phone, account: str = "owner", *, keeps: bool = False) -> None:
-    phone.open()
-    phone.touch(phone.until(lambda: phone.find("form ~ .plain")), 90)
-    phone.until(lambda: phone.find("[autocomplete=username]")).clear()
-    phone.find("[autocomplete=username]").send_keys(account)
-    phone.find("[autocomplete=current-password]").send_keys(password(account))
-    if keeps:
-        phone.find("[role=switch]").click()
-    phone.find("form .primary").click()
-    phone.until(lambda: phone.find(".card"))
-
-
 @pytest.fixture
 def owner(stage: Stage, new_phone: NewPhone) -> Phone:
     """A phone on which the owner has logged in; it shows the locks."""
     started = new_phone("owner")
     log_in(started)
     return started
-
-
-def go(phone: Phone, *path: str) -> None:
-    """Go to a view, as by its button, and wait until it has been filled."""
-    state = json.dumps({"view": "owner", "path": list(path)})
-    before = phone.driver.find_elements(By.CSS_SELECTOR, ".view.owner")
-    phone.run(f"history.pushState({state}, ''); dispatchEvent(new PopStateEvent('popstate', {{state: {state}}}))")
-    phone.until(lambda: phone.driver.find_elements(By.CSS_SELECTOR, ".view.owner") != before)
-    phone.until(lambda: not phone.driver.find_elements(By.CSS_SELECTOR, ".words progress"))
 
 
 def labelled(phone: Phone, label: str, within: str = "") -> Any:
@@ -323,7 +303,7 @@ def test_what_the_configuration_does_not_allow_is_not_offered(stage: Stage, owne
 
 def test_an_opener_is_shown_as_what_it_is(stage: Stage, new_phone: NewPhone) -> None:
     """A stand-in for its bridge: what it publishes, and what it is asked for, once."""
-    status = {"name": "intercom", "family": "opener", "connected": False, "capabilities": "open_and_rto"}
+    status = {"name": "intercom", "family": "opener", "connected": False}
     retained = {
         "cabin/bridge/state": "online",
         "cabin/bridge/info": json.dumps({"version": "0.1.0", "adapter": None, "locks": []}),
@@ -385,7 +365,7 @@ def test_an_opener_is_shown_as_what_it_is(stage: Stage, new_phone: NewPhone) -> 
         ]
         phone.tap("Continuous mode")
         phone.until(lambda: sent() == ["open", "deactivate_continuous_mode"])
-        tell("status", json.dumps({**status, "capabilities": "rto"}))
+        tell("status", json.dumps({**status, "config": {"capabilities": "rto"}}))
         phone.shows("only when somebody rings")
         assert not phone.find(".hold.unlock").is_displayed()
         time.sleep(1)

@@ -71,7 +71,7 @@ export function lockView({ house, lock, go, back, key }) {
 
   /** Hide what cannot be asked for now, and say what the configuration or the wiring keeps from being asked for at all. */
   const offer = (/** @type {import("./house.js").OwnLock} */ now) => {
-    const unwired = UNWIRED[now.status?.capabilities] ?? [];
+    const unwired = UNWIRED[now.status?.config?.capabilities] ?? [];
     const refused = allowed === null ? [] : [...buttons.keys()].filter((action) => !allowed?.includes(action));
     for (const each of modes) showSwitch(each.button, each.isOn(), t(each.isOn() ? "switch.on" : each.off));
     for (const [action, button] of buttons) {
@@ -80,7 +80,7 @@ export function lockView({ house, lock, go, back, key }) {
     }
     more.hidden = others.every((each) => each.hidden);
     const kept = main.filter((action) => refused.includes(action) && !unwired.includes(action));
-    return [kept.length && t("owner.not-allowed", { actions: kept.map(label).join(", ") }), unwired.length && t(`owner.wiring.${now.status.capabilities}`)]
+    return [kept.length && t("owner.not-allowed", { actions: kept.map(label).join(", ") }), unwired.length && t(`owner.wiring.${now.status.config.capabilities}`)]
       .filter(Boolean).map((line) => el("p", { class: "dim" }, String(line)));
   };
   const draw = () => {
