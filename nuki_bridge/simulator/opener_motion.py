@@ -95,7 +95,7 @@ class OpenerMotion:
             nuki_state=NukiState.PAIRING_MODE if device.pairing_mode else mode,
             lock_state=strike.state,
             trigger=strike.trigger,
-            current_time=device.now(),
+            current_time=device.clock.told(),
             timezone_offset_min=device.told_offset_min,
             battery_state=int(device.battery_critical),
             config_update_count=device.config_update_count,

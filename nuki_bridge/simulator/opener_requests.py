@@ -104,7 +104,7 @@ def _request_config(request: OpenerRequest, message: RequestConfig) -> None:
     device = request.device
     values = device.settings.values() | {"timezone_offset_min": device.told_offset_min}
     values |= {"byte_72": DEVICE_TYPE, "byte_73": 0, "byte_74": 0}
-    config = OpenerConfig(nuki_id=device.nuki_id, current_time=device.now(), **values)
+    config = OpenerConfig(nuki_id=device.nuki_id, current_time=device.clock.told(), **values)
     request.reply(config, size=device.behaviour.config_size_of(device.family))
 
 

@@ -26,6 +26,7 @@ from nuki_bridge.protocol.messages import UpdateTime
 from nuki_bridge.simulator.behaviour import Refused
 from tests.unit import rig
 from tests.unit.house import CLASSIC, PIN, House
+from tests.unit.intercom import WITH_PIN, Intercom
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 AT_LATEST_S = 2 * SOON_S + 10.0
@@ -343,3 +344,18 @@ async def test_a_wrong_pin_is_not_tried_for_the_clock(house: House) -> None:
             "request_authorization_entries"
         }
         assert sets(house) == 0
+
+
+@pytest.mark.parametrize("tells_lost_time", [False, True])
+async def test_an_openers_clock_is_kept_right_too(tmp_path: Path, tells_lost_time: bool) -> None:
+    house = Intercom(tmp_path / "state", WITH_PIN, tells_lost_time=tells_lost_time)
+    house.synchronized = True
+    async with house.running():
+        await house.paired()
+        await asyncio.sleep(AT_LATEST_S + HOUR_S)
+        house.opener.control({"change_batteries": True})
+        assert house.opener.now().year == 2000
+        await asyncio.sleep(600.0)
+        assert abs((house.opener.now() - rig.now()).total_seconds()) <= 1.0
+        assert house.status()["clock"]["problem"] is None
+        assert house.strikes() == 0
