@@ -52,7 +52,7 @@ def in_words(access: Any) -> str | None:
     """Return `access` of an answer in one line, such as `mo-fr, 08:00 to 20:00, until 2026-12-24T23:59:59+01:00`."""
     if not isinstance(access, dict) or not access:
         return None
-    parts = [_days(access["weekdays"])] if isinstance(access.get("weekdays"), list) else []
+    parts = [days_in_words(access["weekdays"])] if isinstance(access.get("weekdays"), list) else []
     start, end = access.get("time_from"), access.get("time_until")
     if start or end:
         parts.append(f"{start or '00:00'} to {end or '24:00'}")
@@ -60,7 +60,7 @@ def in_words(access: Any) -> str | None:
     return ", ".join(parts)
 
 
-def _days(chosen: list[Any]) -> str:
+def days_in_words(chosen: list[Any]) -> str:
     """Return days in a row as `mo-fr`, others with commas."""
     runs: list[list[str]] = []
     for day in WEEKDAYS:

@@ -36,13 +36,17 @@ async def ask(
         answer = await client.ask(lock, command, request)
     if not arguments.json and isinstance(answer, list):
         answer = [{key: _flat(key, each.get(key)) for key in columns} for each in answer]
+    elif not arguments.json and isinstance(answer, dict):
+        answer = {key: _flat(key, value) for key, value in answer.items()}
     show(arguments, answer, nothing=nothing, columns=columns)
 
 
 def _flat(key: str, value: Any) -> Any:
-    """Return what stands in a table: a name in place of ID and name, limits in one line."""
+    """Return what stands in a table: a name in place of ID and name, limits in one line, days as they are typed."""
     if key == "access":
         return access_options.in_words(value)
+    if key == "weekdays" and isinstance(value, list):
+        return access_options.days_in_words(value)
     return value.get("name") if isinstance(value, dict) and "id" in value else value
 
 

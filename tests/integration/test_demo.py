@@ -169,10 +169,10 @@ async def test_the_bell_rings_and_the_opener_opens_as_the_guide_says(tmp_path: P
         await running.until("intercom  ring to open is active")
         assert (await shell(running.command("""-m '{"ring": true}'""")))[0] == 0
         await running.until("intercom  is opening")
-        await running.until("intercom  the doorbell rang, and the door was opened (rto)")
+        await running.until(r"intercom  the doorbell rang, and the door was opened \(rto\)")
         await running.until("intercom  ring to open is active")
         assert (await shell(running.command("set -m open")))[0] == 0
-        assert "success" in await running.until("opened (")
+        assert "success" in await running.until(r"intercom  \S+ opened \(")
 
 
 async def test_the_page_is_served_and_invitations_link_to_it(tmp_path: Path) -> None:

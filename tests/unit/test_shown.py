@@ -113,3 +113,15 @@ async def test_a_code_from_a_file_is_not_shown(
         await shown("keypad add Lisa --code-file -", CODE, capsys)
     assert "345678" not in terminal.getvalue()
     assert "code" not in json.loads(await shown("keypad update 1 --disable --json", CODE, capsys))
+
+
+async def test_weekdays_are_shown_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"id": 1, "enabled": True, "weekdays": ["mo", "tu", "we", "th", "fr"], "time": "22:30", "action": "lock"}
+    table = (await shown("timecontrol", [entry, {**entry, "weekdays": ["sa", "su"]}], capsys)).splitlines()
+    assert [line.split()[-1] for line in table] == ["WEEKDAYS", "mo-fr", "sa,su"]
+    made = await shown("timecontrol add 22:30 lock --weekdays mo-fr", entry, capsys)
+    assert "weekdays: mo-fr" in made.splitlines()
+    assert json.loads(await shown("timecontrol --json", [entry], capsys)) == [entry]
+    user = {"id": 7, "name": "Anna", "access": {"weekdays": ["mo", "tu", "we"], "time_from": "08:00"}}
+    changed = await shown("users update Anna --weekdays mo-we --from-time 8:00", user, capsys)
+    assert "access: mo-we, 08:00 to 24:00" in changed.splitlines()
