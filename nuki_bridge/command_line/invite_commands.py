@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.arguments import duration
-from nuki_bridge.command_line import access_options
-from nuki_bridge.command_line.asking import by_id_or_name, progress, show
+from nuki_bridge.command_line import access_options, lock_argument
+from nuki_bridge.command_line.asking import ID_OR_NAME, by_id_or_name, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
 
-_DOING = ("list", "revoke")
-"""What the command does beside inviting."""
 _COLUMNS = ("id", "user", "expires", "remote", "access")
 """What the table shows of each open invitation."""
 _KINDS = (".svg", ".png")
@@ -32,18 +30,13 @@ LIFETIME_S = 48 * 3600
 """Longest time in seconds for which a code may be redeemed, as the bridge has it."""
 _ANY_LIFETIME_S = 10**12
 """More seconds than anybody means, so that a longer time is told the longest and not that it is none."""
-_USAGE = (
-    "nuki-bridge invite [LOCK] --name NAME …, nuki-bridge invite list [LOCK], or nuki-bridge invite revoke [LOCK] WHO"
-)
 
 
 def declare(commands: Commands) -> None:
     """Add the command with its arguments."""
     parser = commands.add("invite", "invite somebody to use a lock, list open invitations, revoke one", invite)
-    parser.epilog = f"{_USAGE}. WHO is the ID or the name of who was invited."
-    parser.add_argument(
-        "words", nargs="*", metavar="LOCK | list | revoke", help="LOCK may be left out if there is only one"
-    )
+    parser.epilog = "Without list or revoke it makes an invitation, for which --name is needed."
+    lock_argument.add_first(parser)
     parser.add_argument("--name", help="whom you invite; the lock's log shows this name")
     parser.add_argument("--no-remote", dest="remote", action="store_false", help="only near the door, by Bluetooth")
     parser.add_argument(
@@ -63,6 +56,10 @@ def declare(commands: Commands) -> None:
     parser.add_argument(
         "--qr", type=Path, metavar="FILE", help="also write the QR code to FILE.svg or FILE.png, for you alone to read"
     )
+    add = commands.add_below(parser, "list|revoke")
+    add("list", "the open invitations", list_invitations)
+    revoke = add("revoke", "end an invitation that was not redeemed", revoke_invitation)
+    revoke.add_argument("who", metavar="WHO", help=f"who was invited: {ID_OR_NAME}")
 
 
 def _lifetime(text: str) -> int:
@@ -79,29 +76,7 @@ def _lifetime(text: str) -> int:
 
 
 async def invite(client: BridgeClient, arguments: argparse.Namespace) -> None:
-    """Make an invitation, list the open ones, or revoke one."""
-    what, lock, who = _understood(arguments.words)
-    if what is None:
-        await _create(client, arguments, lock)
-    elif what == "list":
-        await _list(client, arguments, lock)
-    else:
-        await _revoke(client, arguments, lock, who)
-
-
-def _understood(words: list[str]) -> tuple[str | None, str | None, str]:
-    """Return what to do (None: invite), which lock, and whose invitation; `LOCK list` is as good as `list LOCK`."""
-    what = next((word for word in words[:2] if word in _DOING), None)
-    rest = list(words)
-    if what is not None:
-        rest.remove(what)
-    who = rest.pop() if what == "revoke" and rest else ""
-    if len(rest) > 1 or (what == "revoke" and not who):
-        raise RequestError("bad_arguments", f"write it as {_USAGE}")
-    return what, rest[0] if rest else None, who
-
-
-async def _create(client: BridgeClient, arguments: argparse.Namespace, lock: str | None) -> None:
+    """Make an invitation and show its code."""
     if not arguments.name:
         raise RequestError("bad_arguments", "say whom you invite: --name NAME")
     if arguments.qr is not None:
@@ -111,7 +86,7 @@ async def _create(client: BridgeClient, arguments: argparse.Namespace, lock: str
         request["expires_in"] = arguments.expires
     if access := access_options.access_of(arguments):
         request["access"] = access
-    name = client.lock_name(lock)
+    name = client.lock_name(arguments.lock or None)
     with progress(arguments, f"{name}: making the invitation"):
         made = await client.ask(name, "invite/create", request)
     if arguments.json:
@@ -124,18 +99,20 @@ async def _create(client: BridgeClient, arguments: argparse.Namespace, lock: str
             print(f"\nThe QR code is in {arguments.qr}; whoever reads it can redeem the invitation.", flush=True)
 
 
-async def _list(client: BridgeClient, arguments: argparse.Namespace, lock: str | None) -> None:
-    name = client.lock_name(lock)
+async def list_invitations(client: BridgeClient, arguments: argparse.Namespace) -> None:
+    """List the open invitations."""
+    name = client.lock_name(arguments.lock or None)
     found = await client.ask(name, "invite/list", {})
     if not arguments.json and isinstance(found, list):
         found = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
     show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
 
 
-async def _revoke(client: BridgeClient, arguments: argparse.Namespace, lock: str | None, who: str) -> None:
-    name = client.lock_name(lock)
+async def revoke_invitation(client: BridgeClient, arguments: argparse.Namespace) -> None:
+    """Revoke an invitation."""
+    name = client.lock_name(arguments.lock or None)
     with progress(arguments, f"{name}: revoking the invitation"):
-        answer = await client.ask(name, "invite/revoke", by_id_or_name(who))
+        answer = await client.ask(name, "invite/revoke", by_id_or_name(arguments.who))
     text = f"{name}: the invitation of {answer.get('user')} is revoked"
     if not answer.get("removed_on_lock"):
         text += "; the lock is out of reach and forgets the user when it is back"

@@ -10,6 +10,9 @@ ONLY = "may be left out if there is only one"
 LIST = "list|update|remove|add"
 """The usage line's words after LOCK for commands that list and change something."""
 
+_INVITE_REVOKE_LOCK_WHO = 4
+"""Number of the words of `invite revoke LOCK WHO`, in which LOCK stands behind what is done."""
+
 
 def add_last(parser: argparse.ArgumentParser) -> None:
     """Add LOCK as the last argument."""
@@ -32,6 +35,8 @@ def in_place(argv: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
     places = [place for place in range(len(argv)) if _is_word(argv, place)]
     command = argv[places[0]] if places else ""
     below = _parser_of(command, parser)
+    valued = _valued(below)
+    places = [place for place in places if place == 0 or argv[place - 1] not in valued]
     what = _choices(below, "what")
     if below is None or not what or all(action.dest != "lock" for action in below._actions):
         return list(argv)
@@ -40,7 +45,8 @@ def in_place(argv: Sequence[str], parser: argparse.ArgumentParser) -> list[str]:
     if said and (said[0] not in what or (len(said) > 1 and said[1] in what)):
         return list(argv)
     arranged = list(argv)
-    if len(said) > 1 and (command == "pin" or said[0] in ("list", "get")):
+    is_lock_behind = command == "pin" or said[:1] in (["list"], ["get"])
+    if len(said) > 1 and (is_lock_behind or (command == "invite" and len(places) == _INVITE_REVOKE_LOCK_WHO)):
         arranged[behind[0]], arranged[behind[1]] = said[1], said[0]
     else:
         arranged.insert(places[0] + 1, "")
@@ -57,6 +63,12 @@ def _parser_of(command: str, parser: argparse.ArgumentParser) -> argparse.Argume
         if isinstance(action, argparse._SubParsersAction):
             return action.choices.get(command)
     return None
+
+
+def _valued(parser: argparse.ArgumentParser | None) -> set[str]:
+    """Return the options of a command that take a value, which is no word of its own."""
+    actions = parser._actions if parser else []
+    return {option for action in actions if action.nargs != 0 for option in action.option_strings}
 
 
 def _choices(parser: argparse.ArgumentParser | None, name: str) -> Collection[str]:

@@ -83,7 +83,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def instead(word: str, known: Collection[str]) -> str:
     """Return the end of a sentence about a word that is not known: `; did you mean unlock?`, or nothing."""
     meant = nearest(word, known)
-    return f"; did you mean {meant}?" if meant else ""
+    return f"; did you mean {meant}?" if meant not in (None, word) else ""
 
 
 def not_a_choice(action: argparse.Action, word: str) -> str:

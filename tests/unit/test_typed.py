@@ -94,6 +94,14 @@ class TestUnknownWords:
     def test_the_nearest_known_word_is_named(self, line: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert hint in refused(capsys, *line.split())
 
+    @pytest.mark.parametrize("what", ["list", "revoke"])
+    def test_what_stands_below_invite_has_its_own_help(self, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            cli.main(["invite", what, "--help"])
+        told = capsys.readouterr().out
+        assert f"nuki-bridge invite [LOCK] {what}" in told
+        assert "--expires" not in told
+
     def test_the_commands_are_never_all_listed(self, capsys: pytest.CaptureFixture[str]) -> None:
         told = refused(capsys, "unlok")
         assert "timecontrol" not in told
