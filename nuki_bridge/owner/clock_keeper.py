@@ -3,6 +3,7 @@
 Users' time limits, the log and time control go by that clock.  It is set with the security PIN, and only with one that
 the lock has accepted; not while an action is under way, not by a computer that does not know the time itself, and not
 back by more than an hour, by which time limits that are over would be valid again: that is for a person to decide.
+So is a clock that is off by just what its time zone is: it may be right, and tell local time where UTC is expected.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ class ClockKeeper:
             look = await self._look()
             if not look.is_sure:
                 return SOON_S
-            if not (look.is_right or self._is_far_ahead(look)):
+            if not (look.is_right or self._is_far_ahead(look) or self._may_be_local(look)):
                 if lock.runs or lock.profile.is_unsettled(look.states) or lock.is_wanted:
                     return SOON_S
                 look, refusal = await self._set_right(look, deadline)
@@ -190,14 +191,31 @@ class ClockKeeper:
     def _is_far_ahead(look: _Look) -> bool:
         return look.wrong_s is not None and look.wrong_s > MAX_SET_BACK.total_seconds()
 
+    def _may_be_local(self, look: _Look) -> bool:
+        """The clock is off by its time zone's offset, with or without daylight saving."""
+        if look.wrong_s is None:
+            return False
+        shown = look.heard.astimezone(wall_clock.zone_in(self._lock))
+        offset, summer = shown.utcoffset() or timedelta(), shown.dst() or timedelta()
+        offsets = {each.total_seconds() for each in (offset, offset - summer)} - {0.0}
+        return any(abs(look.wrong_s - each) <= MAX_WRONG_S for each in offsets)
+
     def _judge(self, look: _Look, refusal: LockError | None) -> None:
         if look.is_right:
             self._tell(None, "")
         elif refusal is not None:
             self._tell("refused", f"the lock's clock is wrong, and the lock refuses to have it set: {refusal}")
-        elif self._is_far_ahead(look):
+        elif self._is_far_ahead(look) or self._may_be_local(look):
             zone = wall_clock.zone_in(self._lock)
             ours, its = wall_clock.rfc3339(look.heard, zone), wall_clock.rfc3339(look.states.current_time, zone)
+            if self._may_be_local(look):
+                self._tell(
+                    "local",
+                    f"the lock's clock shows {its}, this computer's {ours}; that is as much as its time zone is from"
+                    " UTC, so perhaps it is right and told in local time, and it is not set unasked: if it is wrong, "
+                    f"`nuki-bridge set-clock {self._lock.name} --time {ours}` sets it",
+                )
+                return
             self._tell(
                 "ahead",
                 f"the lock's clock shows {its}, this computer's {ours}; it is not set back so far unasked: if the "

@@ -199,6 +199,44 @@ async def test_it_is_not_set_back_by_more_than_an_hour_unasked(house: House, cap
         assert abs(wrong_s(house)) <= 1.0
 
 
+@pytest.mark.parametrize(
+    ("timezone_id", "hours"), [(37, 1), (12, -5), (24, 5.5)], ids=["Berlin", "New York", "Kolkata"]
+)
+async def test_a_clock_that_may_tell_local_time_is_not_set_unasked(
+    house: House, timezone_id: int, hours: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Set to UTC it would be wrong by its time zone, and every time limit with it."""
+    house.classic.settings.timezone_id = timezone_id
+    async with house.running():
+        await house.pair(name="front")
+        ahead(house, hours * 3600.0)
+        await asyncio.sleep(DAY_S * 2 + AT_LATEST_S)
+        assert sets(house) == 0
+        problem = (await status(house))["problem"]
+        assert "its time zone is from UTC" in problem
+        assert caplog.text.count("it is not set unasked") == 1
+        command = problem.partition("`nuki-bridge set-clock front --time ")[2].partition("`")[0]
+        assert (await house.ask("front/request/time/set", {"time": command}))["status"] == "ok"
+        await asyncio.sleep(10.0)
+        assert (await status(house))["problem"] is None
+
+
+async def test_a_clock_that_may_tell_standard_time_in_summer_is_not_set_unasked(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house.running():
+        await house.pair(name="front")
+        await asyncio.sleep(AT_LATEST_S)
+        keeper = house.bridge.members.get("front").owned.clock  # type: ignore[union-attr]
+        in_summer = datetime(2026, 7, 1, 12, tzinfo=UTC) - rig.now()
+        monkeypatch.setattr(keeper, "_now", lambda: rig.now() + in_summer)
+        ahead(house, in_summer.total_seconds() + 3600.0)
+        keeper.was_set()
+        await asyncio.sleep(30.0)
+        assert sets(house) == 0
+        assert "its time zone is from UTC" in (await status(house))["problem"]
+
+
 async def test_somebody_else_has_set_it_and_the_problem_is_over_within_the_hour(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
