@@ -69,11 +69,20 @@ class ShortLinkRun(ActionRun):
         if isinstance(answer, Status):
             self._is_accepted()
             if answer.status == StatusCode.COMPLETE and not self._only_leads:
-                failed = last is not None and self._traces.names_it(last) and last.last_completion
-                if failed:
+                if failed := self._failure():
                     raise failure(failed)
                 return Outcome(SUCCESS, last)
         return Outcome(SUCCESS, last) if self._only_leads and self._has_word and self._has_led(last) else None
+
+    def _failure(self) -> int:
+        """Return how the strike failed by the last report, 0 if that does not say so.
+
+        While the door opens, and before the device has taken the action, that is how the one before ended.
+        """
+        last = self._traces.last
+        if last is None or last is self._before_word or last.lock_state in self._lock.profile.opening:
+            return 0
+        return (last.last_completion or 0) if self._traces.names_it(last) else 0
 
     @property
     def _patience_s(self) -> float:

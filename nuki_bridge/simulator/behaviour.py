@@ -89,6 +89,8 @@ class Behaviour:
 
     relay_s: float = 0.3
     """Seconds from the start of an opening until the strike acts, beside the delay that the owner has set."""
+    ends_at_the_end: bool = False
+    """Until an opening ends the states tell how the one before it ended (not documented)."""
     states_missing: bool = False
     """An Opener does not send its states during an action."""
     deaf_after_action: bool = True

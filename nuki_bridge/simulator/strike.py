@@ -91,7 +91,10 @@ class Strike:
 
     def open(self, trigger: Trigger, done: Done, delay_s: float) -> None:
         """Open after `delay_s`; `done` is called at the end.  The caller makes sure that none is `active`."""
+        ended = self.last_completion
         self.did(OpenerAction.OPEN, trigger)
+        if self._behaviour.ends_at_the_end:
+            self.last_completion = ended
         self._done = done
         self._phase = OpenerState.OPENING
         self._on_opening()
