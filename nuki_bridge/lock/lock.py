@@ -28,7 +28,7 @@ from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.retry import SEEN_FOR_S
-from nuki_bridge.lock.rings import SILENT_S, Rang, Rings, echo_s
+from nuki_bridge.lock.rings import Hearing, Rang, Rings, echo_s
 from nuki_bridge.lock.short_link import ShortLinkRun
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
 from nuki_bridge.lock.turn import Rank, with_challenge
@@ -133,6 +133,7 @@ class Lock(Line):
         """Its doorbell, by its reports."""
         if self.profile.deaf_after_action:
             self.exchange.reply_timeout_s = DEAF_S
+        self._hearing = Hearing()
         self._called_in_time = False  # the beacon's bit rose while it was heard all the time
         self._beacon_at = -math.inf  # heard on the present link
         self._challenged_at = -math.inf  # when the challenge in hand came
@@ -151,8 +152,9 @@ class Lock(Line):
         silent_s = now - self._retry.heard_at
         if self._retry.heard(now):
             self._wake.set()
+        was_there = self._hearing.heard(silent_s)
         if self._due.beacon(sighting.state_changed, now):
-            self._called_in_time = silent_s <= SILENT_S
+            self._called_in_time = was_there
             self._wake.set()
         if sighting.state_changed is not None:
             self._beacon_at = now

@@ -42,7 +42,14 @@ STRIKE_S: Final = 15.0
 OWN_S: Final = 5.0
 """Seconds after an action of ours for which the beacon's bit may be on account of that."""
 SILENT_S: Final = 60.0
-"""Seconds without a word of the device after which a change that it announces may be of any time before."""
+"""Seconds without a word of the device after which a change that it announces may be of any time before, however
+seldom it is heard."""
+UNUSUAL_S: Final = 4.0
+"""Shortest silence in seconds of a device that is heard about once a second in which somebody may have been linked."""
+UNUSUAL_TIMES: Final = 2
+"""How often as long as the longest of the last silences another may be without being out of the ordinary."""
+FEW_BEACONS: Final = 10
+"""Silences that must be known before one is out of the ordinary."""
 SAME_S: Final = 30.0
 """Seconds by which a ring in the reports and its entry in the log may differ."""
 OLD_S: Final = 120.0
@@ -55,6 +62,26 @@ def echo_s(advanced: AnyAdvancedConfig | None) -> float:
         return UNKNOWN_ECHO_S
     delay_s = advanced.electric_strike_delay / 1000 + (RANDOM_DELAY_S if advanced.random_electric_strike_delay else 0)
     return delay_s + advanced.electric_strike_duration / 1000 + ECHO_S
+
+
+class Hearing:
+    """How regularly a device is heard while no link of ours is up.
+
+    It does not advertise while anybody else is linked, whose coming and going sets the beacon's bit, too.  A silence
+    that is out of the ordinary may have been such a link; what the ordinary is depends on the distance.
+    """
+
+    def __init__(self) -> None:
+        self._silences: deque[float] = deque(maxlen=20)
+
+    def heard(self, silent_s: float) -> bool:
+        """Take the seconds since it was heard or linked last; return whether it was surely there all the time."""
+        limit_s = SILENT_S
+        if len(self._silences) >= FEW_BEACONS:
+            limit_s = min(max(UNUSUAL_S, UNUSUAL_TIMES * max(self._silences)), SILENT_S)
+        if silent_s <= SILENT_S:
+            self._silences.append(silent_s)
+        return silent_s <= limit_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,9 @@ class LogBook:
         start = max(self._position - 1, 0)
         page = await self._read(start=start, count=size, descending=False)
         entries = [each for each in sorted(page, key=lambda each: each.index) if each.index > self._position]
+        if not page and self._position > 0:  # not even the one that is known
+            await self._notice_new_log(self._position)
+            return self._position == 0
         if not entries:
             return False
         self._is_silent = False
