@@ -51,6 +51,35 @@ def guest(stage: Stage, new_phone: NewPhone) -> Phone:
     return started
 
 
+def test_the_owner_opens_switches_and_hears_the_bell(stage: Stage, new_phone: NewPhone) -> None:
+    owner = new_phone("owner")
+    log_in(owner)
+    owner.shows("Intercom")
+    go(owner, "lock", INTERCOM)
+    owner.says("Ready")
+    before = begun(stage)
+    owner.until(lambda: simulate(stage, status=True)["links"] == 0)  # with a link it has no beacon to tell it by
+    simulate(stage, ring=True)
+    owner.shows("The doorbell rang at", 15)
+    owner.hold("unlock", LONG_MS)
+    owner.until(lambda: begun(stage) == [*before, "open"])
+    owner.says("Ready")
+    owner.touch(owner.button("Ring to open"), HOLD_MS)
+    owner.says("Ring to open is on")
+    owner.tap("Ring to open")
+    owner.says("Ready")
+    owner.touch(owner.button("Continuous mode"), LONG_MS)
+    owner.says("Opens at every ring")
+    owner.tap("Continuous mode")
+    owner.says("Ready")
+    modes = ["activate_rto", "deactivate_rto", "activate_continuous_mode", "deactivate_continuous_mode"]
+    assert begun(stage) == [*before, "open", *modes]
+    for view in ("log", "settings", "battery", "keypad", "timecontrol", "maintenance", "users", "pin", "invite"):
+        go(owner, view, INTERCOM)
+        words = owner.run("return document.getElementById('view').textContent")
+        assert not any(wrong in words for wrong in ("owner.", "undefined", "[object", "NaN")), (view, words)
+
+
 def test_a_guest_opens_by_a_hold_once_and_switches_ring_to_open(stage: Stage, guest: Phone) -> None:
     assert credential_of(guest)["lock"]["type"] == "opener"
     before = begun(stage)
@@ -87,32 +116,3 @@ def test_a_strike_whose_answer_gets_lost_is_not_sent_again(stage: Stage, guest: 
     guest.shows("Look at the door before you try again")
     time.sleep(5)
     assert begun(stage) == [*before, "open"]
-
-
-def test_the_owner_opens_switches_and_hears_the_bell(stage: Stage, new_phone: NewPhone) -> None:
-    owner = new_phone("owner")
-    log_in(owner)
-    owner.shows("Intercom")
-    go(owner, "lock", INTERCOM)
-    owner.says("Ready")
-    before = begun(stage)
-    owner.until(lambda: simulate(stage, status=True)["links"] == 0)  # with a link it has no beacon to tell it by
-    simulate(stage, ring=True)
-    owner.shows("The doorbell rang at", 15)
-    owner.hold("unlock", LONG_MS)
-    owner.until(lambda: begun(stage) == [*before, "open"])
-    owner.says("Ready")
-    owner.touch(owner.button("Ring to open"), HOLD_MS)
-    owner.says("Ring to open is on")
-    owner.tap("Ring to open")
-    owner.says("Ready")
-    owner.touch(owner.button("Continuous mode"), LONG_MS)
-    owner.says("Opens at every ring")
-    owner.tap("Continuous mode")
-    owner.says("Ready")
-    modes = ["activate_rto", "deactivate_rto", "activate_continuous_mode", "deactivate_continuous_mode"]
-    assert begun(stage) == [*before, "open", *modes]
-    for view in ("log", "settings", "battery", "keypad", "timecontrol", "maintenance", "users", "pin", "invite"):
-        go(owner, view, INTERCOM)
-        words = owner.run("return document.getElementById('view').textContent")
-        assert not any(wrong in words for wrong in ("owner.", "undefined", "[object", "NaN")), (view, words)

@@ -10,7 +10,7 @@ import pytest
 from nuki_bridge.bridge import bridge_commands, pairing_commands
 from nuki_bridge.bridge.requests import TABLES
 from nuki_bridge.lock.wall_clock import TIMEZONES
-from nuki_bridge.owner import lock_config
+from nuki_bridge.owner import lock_config, opener_config
 from tests.page.known import PAGE, ROOT
 from tests.page.modules import guest_files, imported, node, owner_paths, weights
 
@@ -88,6 +88,24 @@ def test_every_setting_is_there_with_words() -> None:
         else:
             check({"time": "22:00", "text": "Front"}[each["kind"]])
     assert settings["timezone"]["words"] == ["none", *sorted(TIMEZONES)]
+
+
+def test_an_openers_settings_are_its_own_with_words() -> None:
+    groups = node(
+        "const { OPENER_GROUPS } = await load('owner/settings_table.js');console.log(JSON.stringify(OPENER_GROUPS));"
+    )
+    settings = {name: each for group in groups.values() for name, each in group.items()}
+    table = owner_table()
+    assert {*opener_config.BASIC, *opener_config.ADVANCED} <= set(settings)
+    assert {f"owner.group.{name}" for name in groups} | {f"owner.set.{name}" for name in settings} <= set(table)
+    assert settings["doorbell_suppression"]["words"] == list(opener_config.SUPPRESSIONS)
+    for name in ("single_button_press_action", "double_button_press_action"):
+        assert settings[name]["words"] == list(opener_config.BUTTON_ACTIONS)
+    for number in (1, 2, 3):
+        assert settings[f"fob_action_{number}"]["words"] == list(opener_config.FOB_ACTIONS.values())
+    for name, each in settings.items():
+        if each["kind"] == "word" and name != "timezone":
+            assert {f"owner.word.{word}" for word in each["words"]} <= set(table), name
 
 
 def test_each_error_has_words_for_an_owner() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.known import CHECKS, known, vectors
+from tests.page.owner import go, log_in
 from tests.page.stage import Stage
 from tests.page.webkit import WebKitPhone, webkit
 
@@ -53,6 +54,35 @@ def test_a_guest_opens_the_link_and_then_the_door(stage: Stage, phone: WebKitPho
     phone.redeem(code)
     phone.until(lambda: phone.find(".note.failed"))
     assert stage.movements() == before + 2
+
+
+def test_an_owner_logs_in_and_goes_through_the_main_views(stage: Stage, phone: WebKitPhone) -> None:
+    log_in(phone)
+    phone.shows("Front")
+    lock = "nuki/front"
+    go(phone, "lock", lock)
+    phone.says("Locked") if phone.word() == "Locked" else phone.tap("Lock")
+    phone.says("Locked")
+    before = stage.movements()
+    phone.hold("unlock", HOLD_MS)
+    phone.says("Unlocked")
+    phone.tap("Lock")
+    phone.says("Locked")
+    assert stage.movements() == before + 2
+    for view, words in (
+        ("users", "People and devices"), ("log", "Log"), ("battery", "Battery"), ("settings", "Bluetooth pairing"),
+        ("keypad", "Keypad codes"), ("timecontrol", "Time control"), ("maintenance", "Restart"), ("invite", "Name"),
+    ):  # fmt: skip
+        go(phone, view, lock)
+        phone.shows(words)
+        text = phone.run("return document.getElementById('view').textContent")
+        assert not any(wrong in text for wrong in ("owner.", "undefined", "[object", "NaN")), (view, text)
+    phone.driver.execute_script(
+        "const field = document.querySelector('input[maxlength=\"32\"]'); field.value = 'Wilma';"
+    )
+    phone.find("form .primary").click()
+    code = phone.until(lambda: phone.find(".code")).text
+    assert len(code) == 19
 
 
 def test_modules_compute_the_known_answers(phone: WebKitPhone) -> None:

@@ -9,7 +9,7 @@ import { batteryWords, number } from "./words.js";
 export function batteryView({ house, lock, key, back }) {
   const words = wordsPlace(), body = el("div", { class: "part" });
   const unit = (/** @type {number | null | undefined} */ value, /** @type {string} */ name, scale = 1, digits = 0) =>
-    (value === null || value === undefined ? null : `${number(value * scale, { maximumFractionDigits: digits })} ${name}`);
+    (value === null || value === undefined ? null : `${number(value * scale, { maximumFractionDigits: digits })}${name === "°" ? "" : "\u00a0"}${name}`);
   /** @param {any} report */
   const show = (report) => {
     const battery = lock().battery ?? lock().status?.battery;

@@ -3,7 +3,8 @@
 import { has, t } from "../texts.js";
 import { el, head } from "../ui.js";
 import { choice, field, input, run, toggle, wordsPlace } from "./form.js";
-import { GROUPS } from "./settings_table.js";
+import { GROUPS, OPENER_GROUPS } from "./settings_table.js";
+import { kindOf } from "./words.js";
 
 /** @param {string} name @returns {string} */
 const label = (name) => t(`owner.set.${name}`);
@@ -35,10 +36,11 @@ function asked(name, setting, value) {
 }
 
 /** @param {import("./main.js").Context} context @returns {import("../app.js").Shown} */
-export function settingsView({ house, key, back }) {
+export function settingsView({ house, lock, key, back }) {
+  const groups = kindOf(lock()) === "opener" ? OPENER_GROUPS : GROUPS;
   const words = wordsPlace(), body = el("div", { class: "part" });
   /** @param {any} config */
-  const show = (config) => body.replaceChildren(...Object.entries(GROUPS).flatMap(([group, settings]) => {
+  const show = (config) => body.replaceChildren(...Object.entries(groups).flatMap(([group, settings]) => {
     const there = Object.entries(settings).filter(([name]) => config[name] !== null && config[name] !== undefined);
     if (!there.length) return [];
     const fields = there.map(([name, setting]) => ({ name, ...asked(name, setting, config[name]) }));

@@ -57,3 +57,25 @@ export const GROUPS = {
     unlocked_to_locked_transition_offset: number(-180, 180, "°"),
   },
 };
+
+const OPENER_BUTTON = word("none", "toggle_rto", "activate_rto", "deactivate_rto", "toggle_continuous_mode", "activate_continuous_mode", "deactivate_continuous_mode", "open");
+const OPENER_FOB = word("none", "toggle_rto", "activate_rto", "deactivate_rto", "open", "ring");
+const SOUND = number(0, 3, "");
+
+/** Those of an Opener. @type {Record<string, Record<string, Setting>>} */
+export const OPENER_GROUPS = {
+  pairing: GROUPS.pairing,
+  ringing: {
+    rto_timeout: number(5, 60, "min"), disable_rto_after_ring: FLAG,
+    doorbell_suppression: word("off", "continuous_mode", "rto", "continuous_mode_and_rto", "ring", "continuous_mode_and_ring", "rto_and_ring", "always"),
+    doorbell_suppression_duration: number(500, 10000, "ms"),
+  },
+  strike: { electric_strike_duration: number(1000, 30000, "ms"), electric_strike_delay: number(0, 30000, "ms"), random_electric_strike_delay: FLAG },
+  sounds: { sound_level: number(0, 255, ""), sound_ring: SOUND, sound_open: SOUND, sound_rto: SOUND, sound_cm: SOUND, sound_confirmation: FLAG },
+  buttons: {
+    button_enabled: FLAG, single_button_press_action: OPENER_BUTTON, double_button_press_action: OPENER_BUTTON, fob_action_1: OPENER_FOB, fob_action_2: OPENER_FOB,
+    fob_action_3: OPENER_FOB, led_enabled: FLAG,
+  },
+  power: GROUPS.power,
+  place: GROUPS.place,
+};

@@ -40,7 +40,7 @@ export function batteryWords(lock) {
 export function signalWords(rssi) {
   if (rssi === null || rssi === undefined) return "";
   const key = rssi >= -70 ? "good" : rssi >= -85 ? "fair" : "weak";
-  return `${t(`owner.signal.${key}`)} (${number(rssi)} dBm)`;
+  return `${t(`owner.signal.${key}`)} (${number(rssi)}\u00a0dBm)`;
 }
 
 /** @param {import("./house.js").OwnLock} lock @param {import("./house.js").House} house @returns {string} */
