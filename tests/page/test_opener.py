@@ -78,6 +78,7 @@ def test_the_owner_opens_switches_and_hears_the_bell(stage: Stage, new_phone: Ne
         go(owner, view, INTERCOM)
         words = owner.run("return document.getElementById('view').textContent")
         assert not any(wrong in words for wrong in ("owner.", "undefined", "[object", "NaN")), (view, words)
+        assert "Calibrate" not in words, "the maker's app trains an Opener"
 
 
 def test_a_guest_opens_by_a_hold_once_and_switches_ring_to_open(stage: Stage, guest: Phone) -> None:

@@ -3,7 +3,7 @@
 import { t } from "../texts.js";
 import { ask, el, head } from "../ui.js";
 import { button, field, input, run, table, wordsPlace } from "./form.js";
-import { nameOf, stateWords, when } from "./words.js";
+import { kindOf, nameOf, stateWords, when } from "./words.js";
 
 /** @param {import("./main.js").Context} context @returns {import("../app.js").Shown} */
 export function maintenanceView({ page, house, lock, key, back }) {
@@ -21,7 +21,7 @@ export function maintenanceView({ page, house, lock, key, back }) {
       part("refresh", (words, press) => run(press, words, () => house.request(key, "refresh"), { done: () => t("owner.refresh.done", { state: stateWords(lock()) }) })),
       part("time", (words, press) => run(press, words, () => house.request(key, "time/set", time.value ? { time: time.value } : {}),
         { done: (data) => t("owner.time.done", { time: when(data?.time) }) }), "primary", field(t("owner.time.other"), time, t("owner.time.other.hint"))),
-      part("calibrate", async (words, press) => {
+      kindOf(lock()) === "lock" && part("calibrate", async (words, press) => {
         if (!(await ask({ title: t("owner.calibrate.ask"), text: t("owner.calibrate.hint"), yes: t("owner.calibrate") }))) return;
         await run(press, words, () => house.request(key, "calibrate", {}, 120000), { busy: t("owner.calibrate.busy"), done: t("owner.calibrate.done") });
       }),
