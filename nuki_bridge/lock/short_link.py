@@ -69,9 +69,11 @@ class ShortLinkRun(ActionRun):
         if isinstance(answer, Status):
             self._is_accepted()
             if answer.status == StatusCode.COMPLETE and not self._only_leads:
-                if failed := self._failure():
+                if not (failed := self._failure()):
+                    return Outcome(SUCCESS, last)
+                if self._traces.moved:
                     raise failure(failed)
-                return Outcome(SUCCESS, last)
+                return None
         return Outcome(SUCCESS, last) if self._only_leads and self._has_word and self._has_led(last) else None
 
     def _failure(self) -> int:
@@ -89,7 +91,13 @@ class ShortLinkRun(ActionRun):
         return TOLD_S if self._only_leads else STRIKE_S
 
     async def _completed(self) -> Outcome | None:
-        return await self._ended_silently()
+        if self._only_leads:
+            return await self._ended_silently()
+        why = TimedOut("the lock told of a failure and was not seen to open, so that may be how the last strike ended")
+        states = await _read_anew(self._lock, self._action, why)
+        if failed := self._failure():
+            raise failure(failed)
+        return Outcome(SUCCESS, states)
 
     async def _ended_silently(self) -> Outcome:
         """The device has taken the action and says no more; raises `TimedOut` if it is not known how it ended."""

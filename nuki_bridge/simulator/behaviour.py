@@ -91,6 +91,8 @@ class Behaviour:
     """Seconds from the start of an opening until the strike acts, beside the delay that the owner has set."""
     ends_at_the_end: bool = False
     """Until an opening ends the states tell how the one before it ended (not documented)."""
+    ends_at_once: bool = False
+    """An Opener sends its states and COMPLETE when it accepts an action, before anything has come of it."""
     states_missing: bool = False
     """An Opener does not send its states during an action."""
     deaf_after_action: bool = True

@@ -156,6 +156,10 @@ class OpenerMotion:
         behaviour = self._device.behaviour
         for _ in range(behaviour.accepted_times):
             asker.accept()
+        if behaviour.ends_at_once:
+            self.mover = asker
+            self._device.call_later(0.1, self._notify_state)
+            self._device.call_later(0.15, asker.complete)
         if behaviour.queue_s > 0:
             self._queued = True
             self._device.call_later(behaviour.queue_s, begin)
@@ -175,7 +179,7 @@ class OpenerMotion:
             asker.note("completed", name_of(completion))
             if completion is Completion.CANCELED:
                 asker.refuse(ErrorCode.CANCELED)
-            elif not self._device.behaviour.complete_missing:
+            elif not (self._device.behaviour.complete_missing or self._device.behaviour.ends_at_once):
                 asker.complete()
 
         if action is OpenerAction.OPEN:
