@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ BY_NAME = "name:"
 """What stands before a name that would be taken for an ID."""
 ID_OR_NAME = f"ID or name; {BY_NAME}4711 if the name is a number"
 """Help for an argument that names an entry."""
+
+_TIMES = ("time", "last_active", "expires")
+"""Columns of tables that are moments."""
 
 
 async def ask(
@@ -35,10 +39,36 @@ async def ask(
     with progress(arguments, f"{lock}: {doing}"):
         answer = await client.ask(lock, command, request)
     if not arguments.json and isinstance(answer, list):
-        answer = [{key: _flat(key, each.get(key)) for key in columns} for each in answer]
+        answer, columns = in_one_zone([{key: _flat(key, each.get(key)) for key in columns} for each in answer], columns)
     elif not arguments.json and isinstance(answer, dict):
         answer = {key: _flat(key, value) for key, value in answer.items()}
     show(arguments, answer, nothing=nothing, columns=columns)
+
+
+def in_one_zone(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return rows and columns of a table whose times have their offset from UTC in the heading, if all have the same.
+
+    Those of summer and of winter in one table keep theirs each.
+    """
+    times = {
+        key: [(row, match) for row in rows if (match := _moment(row.get(key)))] for key in columns if key in _TIMES
+    }
+    offsets = {match[3] for found in times.values() for _, match in found}
+    if len(offsets) != 1:
+        return rows, columns
+    offset = offsets.pop().upper()
+    zone = "UTC" if offset in ("Z", "+00:00") else f"UTC{offset}"
+    heading = {key: f"{key} ({zone})" if times.get(key) else key for key in columns}
+    for key, found in times.items():
+        for row, match in found:
+            row[key] = f"{match[1]} {match[2]}"
+    return [{heading[key]: row.get(key) for key in columns} for row in rows], tuple(heading.values())
+
+
+def _moment(value: Any) -> re.Match[str] | None:
+    """Return date, time of day and offset of a moment as answers have it, None of anything else."""
+    pattern = r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)([Zz]|[+-]\d\d:\d\d)"
+    return re.fullmatch(pattern, value) if isinstance(value, str) else None
 
 
 def _flat(key: str, value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.arguments import duration
 from nuki_bridge.command_line import access_options, lock_argument
-from nuki_bridge.command_line.asking import ID_OR_NAME, by_id_or_name, progress, show
+from nuki_bridge.command_line.asking import ID_OR_NAME, by_id_or_name, in_one_zone, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 
@@ -103,9 +103,11 @@ async def list_invitations(client: BridgeClient, arguments: argparse.Namespace) 
     """List the open invitations."""
     name = client.lock_name(arguments.lock or None)
     found = await client.ask(name, "invite/list", {})
+    columns: tuple[str, ...] = _COLUMNS
     if not arguments.json and isinstance(found, list):
-        found = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
-    show(arguments, found, nothing="no invitation is open", columns=_COLUMNS)
+        rows = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
+        found, columns = in_one_zone(rows, _COLUMNS)
+    show(arguments, found, nothing="no invitation is open", columns=columns)
 
 
 async def revoke_invitation(client: BridgeClient, arguments: argparse.Namespace) -> None:

@@ -125,3 +125,21 @@ async def test_weekdays_are_shown_as_they_are_typed(capsys: pytest.CaptureFixtur
     user = {"id": 7, "name": "Anna", "access": {"weekdays": ["mo", "tu", "we"], "time_from": "08:00"}}
     changed = await shown("users update Anna --weekdays mo-we --from-time 8:00", user, capsys)
     assert "access: mo-we, 08:00 to 24:00" in changed.splitlines()
+
+
+async def test_the_times_of_a_table_have_their_zone_in_the_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    winter = {"index": 1, "time": "2026-12-01T10:00:00+01:00", "type": "lock_action", "action": "lock"}
+    other = {**winter, "index": 2, "time": "2026-12-02T23:05:09+01:00"}
+    head, *lines = (await shown("log", [winter, other], capsys)).splitlines()
+    assert head.split()[:3] == ["INDEX", "TIME", "(UTC+01:00)"]
+    assert [line.split()[1:3] for line in lines] == [["2026-12-01", "10:00:00"], ["2026-12-02", "23:05:09"]]
+    assert json.loads(await shown("log --json", [winter], capsys)) == [winter]
+    summer = {**winter, "time": "2026-07-01T10:00:00+02:00"}
+    head, *lines = (await shown("log", [winter, summer], capsys)).splitlines()
+    assert head.split()[:3] == ["INDEX", "TIME", "TYPE"]
+    assert [line.split()[1] for line in lines] == [winter["time"], summer["time"]]
+    unset = {**winter, "time": None}
+    assert "(UTC)" in await shown("log", [{**winter, "time": "2026-12-01T10:00:00+00:00"}, unset], capsys)
+    assert "UTC" not in await shown("log", [unset], capsys)
+    invited = {"id": 7, "user": "Anna", "expires": "2026-12-01T10:00:00+01:00", "remote": True, "access": None}
+    assert "EXPIRES (UTC+01:00)" in await shown("invite list", [invited], capsys)
