@@ -323,8 +323,9 @@ class Radio:
         )  # fmt: skip
 
     async def _parted(self, _params: dict[str, Any]) -> None:
-        """The page has let the lock go."""
-        await self._drop(self._number)
+        """The page has let the lock go; from a lock Chromium may be connected to again before it hears of an end."""
+        if self.lock.family is Family.OPENER:
+            await self._drop(self._number)
 
     _HANDLERS: ClassVar[dict[str, Callable[[Radio, dict[str, Any]], Coroutine[Any, Any, None]]]] = {
         "DeviceAccess.deviceRequestPrompted": _chosen,
