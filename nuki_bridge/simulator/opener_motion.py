@@ -157,8 +157,8 @@ class OpenerMotion:
         for _ in range(behaviour.accepted_times):
             asker.accept()
         if behaviour.ends_at_once:
-            self.mover = asker
-            self._device.call_later(0.1, self._notify_state)
+            size = behaviour.states_size_of(self._device.family)
+            self._device.call_later(0.1, lambda: asker.reply(self.states(), size=size))
             self._device.call_later(0.15, asker.complete)
         if behaviour.queue_s > 0:
             self._queued = True

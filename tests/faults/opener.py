@@ -41,6 +41,8 @@ BEHAVIOURS: dict[str, tuple[Any, ...]] = {
     "complete_missing": (False, False, True),
     "states_missing": (False, False, True),
     "complete_before_hold": (False, True),
+    "ends_at_the_end": (False, True),
+    "ends_at_once": (False, False, True),
     "strike_rings": (False, True),
     "queue_s": (0.0, 0.0, 1.0),
     "log_late_s": (0.0, 1.0),
