@@ -134,6 +134,7 @@ export class Store {
     const notes = await this.#with("notes", "readonly", (store) => store.getAll());
     this.close();
     const answer = await fetch("forget", { method: "POST", cache: "no-store" }).catch(() => null);
+    this.close(); // another door may have opened it meanwhile: the browser has ended that connection
     // Written again whatever came of it: the browser may have cleared the origin although the answer got lost.
     for (const door of doors) await this.#with("doors", "readwrite", (store) => store.put(door));
     for (const note of notes) await this.#with("notes", "readwrite", (store) => store.put(note));
