@@ -2,8 +2,9 @@
 
     python -m tests.bench [--actions N] [--on-demand-actions N] [--endurance N]
     python -m tests.bench page [--page-actions N] [--page-starts N]
+    python -m tests.bench doorbell [--rings N]
 
-The phone page is measured on this machine itself, and alone in a few minutes; bench.json keeps the rest then.
+Phone page and doorbell are measured on this machine itself, and alone in a few minutes; bench.json keeps the rest then.
 
 Timings count only on a machine that does nothing else: the load it had is part of the result.
 """
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import page
+from tests.bench import doorbell, page
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
 from tests.vm import rig
@@ -37,12 +38,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description="Measure the daemon in a virtual machine."
     )
-    parser.add_argument("part", nargs="?", choices=("all", "page"), default="all", help="what to measure (%(default)s)")
+    parser.add_argument(
+        "part", nargs="?", choices=("all", "page", "doorbell"), default="all", help="what to measure (%(default)s)"
+    )
     parser.add_argument("--actions", type=int, default=200, help="for each contender that holds its link (%(default)s)")
     parser.add_argument("--on-demand-actions", type=int, default=200, help="for each that connects first (%(default)s)")
     parser.add_argument("--guest-actions", type=int, default=40, help="through the relay (%(default)s)")
     parser.add_argument("--page-actions", type=int, default=20, help="on the phone page, of each kind (%(default)s)")
     parser.add_argument("--page-starts", type=int, default=5, help="of the phone page, of each kind (%(default)s)")
+    parser.add_argument("--rings", type=int, default=10, help="of the doorbell, of each kind (%(default)s)")
     parser.add_argument("--users", type=int, default=200, help="of the lock when they are listed (%(default)s)")
     parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
@@ -63,14 +67,21 @@ def main() -> int:
         *("--rounds", str(options.rounds), "--idle", str(options.idle)),
         *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),
     ]
-    print("bench: the phone page on this machine itself", file=sys.stderr, flush=True)
-    others = Others()
-    of_page = page.measure(options.page_actions, options.page_starts)
-    of_page |= {"time": _now(), "machine": _machine(others)}
-    if options.part == "page":
+    alone = {}
+    if options.part in ("all", "page"):
+        print("bench: the phone page on this machine itself", file=sys.stderr, flush=True)
+        others = Others()
+        alone["page"] = page.measure(options.page_actions, options.page_starts)
+        alone["page"] |= {"time": _now(), "machine": _machine(others)}
+    if options.part in ("all", "doorbell"):
+        print("bench: the doorbell on this machine itself", file=sys.stderr, flush=True)
+        others = Others()
+        alone["doorbell"] = asyncio.run(doorbell.measure(options.rings))
+        alone["doorbell"] |= {"time": _now(), "machine": _machine(others)}
+    if options.part != "all":
         kept = json.loads(options.json.read_text()) if options.json.exists() else {}
-        options.json.write_text(json.dumps(kept | {"page": of_page}, indent=1) + "\n")
-        print(page.render(of_page))
+        options.json.write_text(json.dumps(kept | alone, indent=1) + "\n")
+        print(_render_alone(alone))
         return 0
     others = Others()
     print("bench: the relay on this machine itself", file=sys.stderr, flush=True)
@@ -99,13 +110,19 @@ def main() -> int:
         measured: dict[str, Any] = json.loads((results / "bench.json").read_text())
     measured |= {
         "native": native,
-        "page": of_page,
+        **alone,
         "time": _now(),
         "machine": _machine(others),
     }
     options.json.write_text(json.dumps(measured, indent=1) + "\n")
-    print(render(measured), page.render(of_page), sep="\n\n")
+    print(render(measured), _render_alone(alone), sep="\n\n")
     return 0
+
+
+def _render_alone(parts: dict[str, Any]) -> str:
+    """What was measured on this machine itself, as text."""
+    renderers = {"page": page.render, "doorbell": doorbell.render}
+    return "\n\n".join(renderers[name](part) for name, part in parts.items())
 
 
 def _now() -> str:
