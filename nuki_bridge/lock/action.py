@@ -269,9 +269,9 @@ class ActionRun:
         ACCEPTED may come twice or not at all, COMPLETE may come early or stay away.  Raises `LinkError` or
         `ProtocolError` if the answer got lost: whether the motor turned is open then.  None as `run`.
         """
-        lock, action, exchange, traces = self._lock, self._action, self._lock.exchange, self._traces
+        lock, exchange, traces = self._lock, self._lock.exchange, self._traces
         await exchange.send(
-            LockAction(action=action, app_id=lock.paired.app_id, flags=0, name_suffix=self._suffix, nonce=nonce)
+            LockAction(action=self._action, app_id=lock.paired.app_id, flags=0, name_suffix=self._suffix, nonce=nonce)
         )
         quiet_at = lock.clock() + exchange.reply_timeout_s
         while lock.clock() < self._give_up_at:
@@ -299,21 +299,27 @@ class ActionRun:
                     return outcome
                 quiet_at = lock.clock() + QUIET_S
                 continue
-            if (outcome := self._took(answer)) is not None:
+            if (outcome := self._took(answer) or await self._end_by(answer)) is not None:
                 return outcome
-            if isinstance(answer, States):
-                if traces.shows_it_begun(answer):
-                    traces.accepted = True  # some firmware says no more than this, unless a refusal follows
-                rests = not lock.profile.is_passing(action, answer)
-                quiet_at = lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
-            elif isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
-                self._is_accepted()
-                quiet_at = max(quiet_at, lock.clock() + self._patience_s)
-            elif isinstance(answer, Status):
-                outcome = await self._completed()
-                if outcome is not None:
-                    return outcome
+            quiet_at = self._patient_until(answer, quiet_at)
         raise self._still_moving()
+
+    async def _end_by(self, answer: Message) -> Outcome | None:
+        """Return the outcome if the lock says that the action is complete and it is known how it ended."""
+        is_end = isinstance(answer, Status) and answer.status != StatusCode.ACCEPTED
+        return await self._completed() if is_end else None
+
+    def _patient_until(self, answer: Message, quiet_at: float) -> float:
+        """Take a word of the lock that is not the last; return until when to wait for the next, `quiet_at` by now."""
+        if isinstance(answer, States):
+            if self._traces.shows_it_begun(answer):
+                self._traces.accepted = True  # some firmware says no more than this, unless a refusal follows
+            rests = not self._lock.profile.is_passing(self._action, answer)
+            return self._lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
+        if isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:
+            self._is_accepted()
+            return max(quiet_at, self._lock.clock() + self._patience_s)
+        return quiet_at
 
     @property
     def _patience_s(self) -> float:
