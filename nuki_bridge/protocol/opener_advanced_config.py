@@ -6,7 +6,7 @@ to tell.  One that cannot be told is read up to there, and there is no message t
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from nuki_bridge.protocol.codes import Command, Family
@@ -26,24 +26,29 @@ SUPPRESSIONS: Final = range(8)
 BUTTON_ACTIONS: Final = range(8)
 BATTERY_TYPES: Final = range(4)
 FLAGS: Final = range(2)
-_DURATIONS: Final = frozenset((0, *range(SUPPRESSION_MS[0], SUPPRESSION_MS[1] + 1)))
-"""In ms; 0 is expected of an analogue intercom, for which the duration means nothing."""
-_RANGES: Final[Sequence[Container[int]]] = (
-    SUPPRESSIONS,
-    _DURATIONS,
-    SOUNDS,
-    SOUNDS,
-    SOUNDS,
-    SOUNDS,
-    FLAGS,
-    range(256),
-    BUTTON_ACTIONS,
-    BUTTON_ACTIONS,
-    BATTERY_TYPES,
-    FLAGS,
+
+
+def _is_duration(value: int) -> bool:
+    """In ms; 0 is expected of an analogue intercom, for which the duration means nothing."""
+    return value == 0 or SUPPRESSION_MS[0] <= value <= SUPPRESSION_MS[1]
+
+
+_CAN_BE: Final[Sequence[Callable[[int], bool]]] = (
+    SUPPRESSIONS.__contains__,
+    _is_duration,
+    SOUNDS.__contains__,
+    SOUNDS.__contains__,
+    SOUNDS.__contains__,
+    SOUNDS.__contains__,
+    FLAGS.__contains__,
+    range(256).__contains__,
+    BUTTON_ACTIONS.__contains__,
+    BUTTON_ACTIONS.__contains__,
+    BATTERY_TYPES.__contains__,
+    FLAGS.__contains__,
 )
-"""The values of the fields from Doorbell suppression on; the second has two bytes."""
-_RANGED: Final = len(_RANGES) + 1
+"""What the values of the fields can be from Doorbell suppression on; the second has two bytes."""
+_RANGED: Final = len(_CAN_BE) + 1
 _SIGNED: Final = 34
 """Bytes of the challenge and of an Opener's PIN."""
 
@@ -85,7 +90,7 @@ def _fits_from(offset: int, payload: bytes) -> bool:
     if len(fields) < _RANGED:
         return False
     values = fields[0], int.from_bytes(fields[1:3], "little"), *fields[3:]
-    return all(value in allowed for value, allowed in zip(values, _RANGES, strict=True))
+    return all(can_be(value) for value, can_be in zip(values, _CAN_BE, strict=True))
 
 
 def _is_a(payload: bytes) -> bool:
