@@ -77,6 +77,7 @@ async def test_all_settings_are_told_in_one_list(house: House) -> None:
         assert told["total_degrees"] == 720
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "value", "on_lock"),
     [
@@ -155,6 +156,7 @@ async def test_the_lock_is_written_as_many_fields_as_it_sends(house: House, size
 # -- refused ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -199,6 +199,7 @@ async def test_it_is_not_set_back_by_more_than_an_hour_unasked(house: House, cap
         assert abs(wrong_s(house)) <= 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("timezone_id", "hours"), [(37, 1), (12, -5), (24, 5.5)], ids=["Berlin", "New York", "Kolkata"]
 )

@@ -444,6 +444,7 @@ log_level: chatty
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "line", "word"),
     [

@@ -121,6 +121,7 @@ async def test_on_demand_a_turn_by_hand_is_known_when_the_states_are_due_at_the_
             await seen_after(rig, state, SAFETY_POLL_S + 1.0)
 
 
+@pytest.mark.long
 @habits
 @kinds
 async def test_on_demand_states_every_says_how_old_the_states_get(habit: dict[str, Any], id_type: IdType) -> None:

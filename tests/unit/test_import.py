@@ -24,6 +24,7 @@ from tests.unit.stored import LOCK
 # -- the daemon uses it -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "address"),
     [(program, CLASSIC) for program in EXPORTS]

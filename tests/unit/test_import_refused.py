@@ -162,6 +162,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(ANYTHING)
 def test_no_content_does_more_than_be_refused(values: object) -> None:
     for text in (json.dumps(values), str(yaml.safe_dump(values))):

@@ -72,6 +72,7 @@ async def test_one_that_is_taken_back_is_revoked(house: House, how: str) -> None
         assert told(house) == [("created", "Anna"), ("revoked", "Anna")]
 
 
+@pytest.mark.long
 async def test_what_happened_without_a_broker_is_told_when_it_is_back(house: House) -> None:
     async with house.running():
         await paired(house)

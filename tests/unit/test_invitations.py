@@ -146,6 +146,7 @@ async def test_access_reaches_the_lock_and_is_shown(house: House) -> None:
         assert open_ones(restarted)[0]["access"]["time_until"] == "20:00"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -654,6 +655,7 @@ async def test_a_clock_that_jumps_leaves_the_guest_ten_minutes_and_nobody_else_a
         assert names(house) == ["Anna"], "who has redeemed stays, whatever the clock shows"
 
 
+@pytest.mark.long
 async def test_restarts_with_a_clock_set_back_prolong_no_life(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house.running():
         await paired(house)

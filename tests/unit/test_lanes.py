@@ -125,6 +125,7 @@ async def test_an_asker_with_an_inbox_of_its_own_is_told_that_it_is_refused(tmp_
         await task
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("topic", ["bridge/request/health", "front/request/refresh", "front/request/users/list"])
 async def test_a_flood_of_requests_is_one_too(tmp_path: Path, topic: str) -> None:
     async with home(tmp_path) as house:

@@ -38,6 +38,7 @@ async def test_pairing_is_switched_off_and_the_button_does_nothing_then(house: H
         assert (await ask(house, "config/get"))["pairing_enabled"] is False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("key", "value", "attribute", "on_lock"),
     [

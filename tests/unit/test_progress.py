@@ -71,6 +71,7 @@ async def watched(watchdog: Watchdog) -> AsyncIterator[list[str]]:
 # -- a lock -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("connection", ["persistent", "on-demand"])
 async def test_a_lock_makes_progress_whatever_it_is_asked_and_wherever_it_is(connection: Any, tmp_path: Path) -> None:
     house = House(tmp_path / "state", LockSettings("front", CLASSIC, connection=connection))

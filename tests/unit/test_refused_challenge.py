@@ -43,6 +43,7 @@ def refusals(house: House) -> int:
     return sum(each.detail == "bad_nonce" for each in house.classic.audit)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", REQUESTS)
 async def test_every_request_gets_over_an_outdated_challenge(house: House, command: str) -> None:
     house.classic.settings.has_keypad = True

@@ -72,6 +72,7 @@ async def test_a_frame_that_was_held_back_moves_nothing(tmp_path: Path) -> None:
         assert isinstance((await again(house, anna).act(Action.UNLOCK))[-1], Status)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("outlives", [True, False])
 @pytest.mark.parametrize("connection", ["persistent", "on-demand"])
 @pytest.mark.parametrize("lost", ["link", "bridge"])

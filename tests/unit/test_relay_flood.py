@@ -112,6 +112,7 @@ async def test_a_guest_whose_id_is_flooded_slowly_still_gets_in(tmp_path: Path) 
         attacking.cancel()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ids", [1, 8])
 async def test_whose_frames_the_lock_cannot_read_has_to_pause(tmp_path: Path, ids: int) -> None:
     """Each costs the lock's battery two messages, with however many IDs; the bridge's own reading goes on."""

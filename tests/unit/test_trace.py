@@ -94,6 +94,7 @@ def held(text: str, secrets: dict[str, bytes]) -> list[str]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [40_000, 10_000_000])
 async def test_no_secret_is_in_a_trace(
     tmp_path: Path, crossed: list[tuple[int, bytes]], size: int, monkeypatch: pytest.MonkeyPatch

@@ -113,6 +113,7 @@ async def test_every_kind_of_user_has_its_word(house: House) -> None:
         assert told["the KEYPAD"] == told["the KEYPAD_2"] == "keypad"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["#", "a/+/b", '"; DROP', "{}", "🗝 Anna", " Anna ", "null", "7"])
 async def test_any_printable_name_comes_back_as_it_is(house: House, name: str) -> None:
     async with house.running():
@@ -123,6 +124,7 @@ async def test_any_printable_name_comes_back_as_it_is(house: House, name: str) -
         assert await ask(house, "users/remove", name=name) == {"id": made["authorization_id"], "name": name}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end_missing", [False, True])
 @pytest.mark.parametrize("count_told", [False, True])
 @pytest.mark.parametrize("users", [1, 20, 39, 40, 41])
@@ -359,6 +361,7 @@ async def test_a_change_elsewhere_is_seen_by_the_config_update_count(house: Hous
         assert len(published(house)) == 1
 
 
+@pytest.mark.long
 async def test_firmware_that_does_not_count_users_is_looked_at_now_and_then(house: House) -> None:
     house.classic.behaviour.counts_user_changes = False
     async with house.running():

@@ -37,6 +37,7 @@ ZONES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "name"), ZONES.items(), ids=ZONES.values())
 def test_every_hour_of_a_year_is_as_the_system_knows_it(number: int, name: str) -> None:
     try:

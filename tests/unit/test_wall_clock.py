@@ -96,6 +96,7 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> Any:
 EUROPE = {37: "Europe/Berlin", 38: "Europe/Helsinki", 40: "Europe/London"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("timezone_id", "name"), EUROPE.items(), ids=EUROPE.values())
 def test_europe_is_known_without_time_zone_data(no_data: None, timezone_id: int, name: str) -> None:
     ours, theirs = zone(timezone_id), ZoneInfo(name)
@@ -128,6 +129,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("now", "timezone_id", "offset"),
     [(WINTER, 37, "+01:00"), (SUMMER, 37, "+02:00"), (WINTER, 12, "-05:00"), (SUMMER, 12, "-04:00")],
