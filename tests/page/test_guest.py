@@ -373,7 +373,11 @@ def test_a_page_that_sleeps_while_a_finger_holds_does_nothing_when_it_wakes(stag
     time.sleep(2)
     assert stage.movements() == before
     phone.hold("unlock", HOLD_MS)
-    phone.says("Unlocked")
+    again = "nothing was sent to it. Try again"
+    phone.until(lambda: phone.word() == "Unlocked" or again in phone.text)
+    if again in phone.text:
+        phone.hold("unlock", HOLD_MS)  # the page was just connecting anew, and said so
+        phone.says("Unlocked")
     assert stage.movements() == before + 1
 
 
