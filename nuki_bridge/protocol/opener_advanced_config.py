@@ -7,6 +7,7 @@ to tell.  One that cannot be told is read up to there, and there is no message t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from nuki_bridge.protocol.codes import Command, Family
@@ -84,6 +85,34 @@ class OpenerAdvancedConfig(AnyAdvancedConfig):
     auto_update: bool | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Told(OpenerAdvancedConfig):
+    """What every layout has at its head (12 bytes)."""
+
+    intercom_id: int = wire(u16)
+    bus_mode_switch: int = wire(u8)
+    short_circuit_duration: int = wire(u16)
+    electric_strike_delay: int = wire(u16)
+    random_electric_strike_delay: bool = wire(kept_flag)
+    electric_strike_duration: int = wire(u16)
+    disable_rto_after_ring: bool = wire(kept_flag)
+    rto_timeout: int = wire(u8)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written(OwnerRequest):
+    """The same in a request."""
+
+    intercom_id: int = wire(u16)
+    bus_mode_switch: int = wire(u8)
+    short_circuit_duration: int = wire(u16)
+    electric_strike_delay: int = wire(u16)
+    random_electric_strike_delay: bool = wire(kept_flag)
+    electric_strike_duration: int = wire(u16)
+    disable_rto_after_ring: bool = wire(kept_flag)
+    rto_timeout: int = wire(u8)
+
+
 def _fits_from(offset: int, payload: bytes) -> bool:
     """Return whether the fields from Doorbell suppression on can stand at `offset`."""
     fields = payload[offset : offset + _RANGED]
@@ -102,17 +131,9 @@ def _is_b(payload: bytes) -> bool:
 
 
 @message(Command.ADVANCED_CONFIG, Family.OPENER, fits=_is_a)
-class OpenerAdvancedConfigA(OpenerAdvancedConfig):
+class OpenerAdvancedConfigA(_Told):
     """SL: the advanced configuration in layout A (25 bytes, or 26 with Auto update)."""
 
-    intercom_id: int = wire(u16)
-    bus_mode_switch: int = wire(u8)
-    short_circuit_duration: int = wire(u16)
-    electric_strike_delay: int = wire(u16)
-    random_electric_strike_delay: bool = wire(kept_flag)
-    electric_strike_duration: int = wire(u16)
-    disable_rto_after_ring: bool = wire(kept_flag)
-    rto_timeout: int = wire(u8)
     doorbell_suppression: int = wire(u8)
     doorbell_suppression_duration: int = wire(u16)
     sound_ring: int = wire(u8)
@@ -129,17 +150,9 @@ class OpenerAdvancedConfigA(OpenerAdvancedConfig):
 
 
 @message(Command.ADVANCED_CONFIG, Family.OPENER, fits=_is_b)
-class OpenerAdvancedConfigB(OpenerAdvancedConfig):
+class OpenerAdvancedConfigB(_Told):
     """SL: the advanced configuration in layout B (26 bytes, or 27 with Auto update); nobody knows byte 12."""
 
-    intercom_id: int = wire(u16)
-    bus_mode_switch: int = wire(u8)
-    short_circuit_duration: int = wire(u16)
-    electric_strike_delay: int = wire(u16)
-    random_electric_strike_delay: bool = wire(kept_flag)
-    electric_strike_duration: int = wire(u16)
-    disable_rto_after_ring: bool = wire(kept_flag)
-    rto_timeout: int = wire(u8)
     byte_12: int = wire(u8)
     doorbell_suppression: int = wire(u8)
     doorbell_suppression_duration: int = wire(u16)
@@ -157,20 +170,12 @@ class OpenerAdvancedConfigB(OpenerAdvancedConfig):
 
 
 @message(Command.ADVANCED_CONFIG, Family.OPENER)
-class OpenerAdvancedConfigHead(OpenerAdvancedConfig):
+class OpenerAdvancedConfigHead(_Told):
     """SL: the advanced configuration in a layout that cannot be told (12 bytes and more): what all have at their head.
 
     It cannot be written.
     """
 
-    intercom_id: int = wire(u16)
-    bus_mode_switch: int = wire(u8)
-    short_circuit_duration: int = wire(u16)
-    electric_strike_delay: int = wire(u16)
-    random_electric_strike_delay: bool = wire(kept_flag)
-    electric_strike_duration: int = wire(u16)
-    disable_rto_after_ring: bool = wire(kept_flag)
-    rto_timeout: int = wire(u8)
     doorbell_suppression = None
     doorbell_suppression_duration = None
     sound_ring = None
@@ -187,17 +192,9 @@ class OpenerAdvancedConfigHead(OpenerAdvancedConfig):
 
 
 @message(Command.SET_ADVANCED_CONFIG, Family.OPENER, fits=lambda payload: len(payload) == LENGTH_A + _SIGNED)
-class SetOpenerAdvancedConfigA(OwnerRequest):
+class SetOpenerAdvancedConfigA(_Written):
     """CL: the advanced configuration in layout A, always whole: read it, change single fields (59 bytes)."""
 
-    intercom_id: int = wire(u16)
-    bus_mode_switch: int = wire(u8)
-    short_circuit_duration: int = wire(u16)
-    electric_strike_delay: int = wire(u16)
-    random_electric_strike_delay: bool = wire(kept_flag)
-    electric_strike_duration: int = wire(u16)
-    disable_rto_after_ring: bool = wire(kept_flag)
-    rto_timeout: int = wire(u8)
     doorbell_suppression: int = wire(u8)
     doorbell_suppression_duration: int = wire(u16)
     sound_ring: int = wire(u8)
@@ -213,17 +210,9 @@ class SetOpenerAdvancedConfigA(OwnerRequest):
 
 
 @message(Command.SET_ADVANCED_CONFIG, Family.OPENER, fits=lambda payload: len(payload) == LENGTH_B + _SIGNED)
-class SetOpenerAdvancedConfigB(OwnerRequest):
+class SetOpenerAdvancedConfigB(_Written):
     """CL: the advanced configuration in layout B, always whole: read it, change single fields (60 bytes)."""
 
-    intercom_id: int = wire(u16)
-    bus_mode_switch: int = wire(u8)
-    short_circuit_duration: int = wire(u16)
-    electric_strike_delay: int = wire(u16)
-    random_electric_strike_delay: bool = wire(kept_flag)
-    electric_strike_duration: int = wire(u16)
-    disable_rto_after_ring: bool = wire(kept_flag)
-    rto_timeout: int = wire(u8)
     byte_12: int = wire(u8)
     doorbell_suppression: int = wire(u8)
     doorbell_suppression_duration: int = wire(u16)
