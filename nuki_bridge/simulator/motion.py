@@ -16,6 +16,7 @@ from nuki_bridge.protocol.messages import KeyturnerStates
 from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import Refused, after
+from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.lock_device import LockDevice
 from nuki_bridge.simulator.motor import Motor, MotorTurn, plan
 from nuki_bridge.simulator.states import keyturner_states
@@ -88,11 +89,40 @@ class Works(Protocol):
         """Stop at once, for a reboot; `forget` the last action."""
 
 
-class Motion:
+class Acting:
+    """Who has a device act, whatever it has in place of a motor."""
+
+    def __init__(self, device: Device) -> None:
+        self.mover: Asker | None = None
+        """The request behind the action under way; None if nobody has asked over Bluetooth."""
+        self._in = device
+        self._actor: StoredEntry | None = None
+        """The fob or keypad behind the action under way."""
+        self._queued = False
+        self._busy_until: datetime | None = None
+
+    def be_busy(self, seconds: float) -> None:
+        """Refuse actions as busy for this time."""
+        self._busy_until = after(self._in.transport.now(), seconds)
+
+    @property
+    def _is_kept_busy(self) -> bool:
+        return self._busy_until is not None and self._in.transport.now() < self._busy_until
+
+    def _note_motor(self, detail: str) -> None:
+        """Write down that the motor, or the strike, was set going, and by whom."""
+        if self.mover is None:
+            self._in.note("motor", self._actor, detail=detail)
+        else:
+            self.mover.note("motor", detail)
+
+
+class Motion(Acting):
     """The motor of one lock and whoever has set it going.  Implements `Works`."""
 
     def __init__(self, device: LockDevice, *, on_state: Callable[[], None], on_rest: Callable[[], None]) -> None:
         """Call `on_state` after each state worth reporting has been written down, `on_rest` after each action."""
+        super().__init__(device)
         self._device = device
         self._notify_state = on_state
         self._notify_rest = on_rest
@@ -104,12 +134,6 @@ class Motion:
             on_turn=self._on_turn,
             on_rest=self._on_rest,
         )
-        self.mover: Asker | None = None
-        """The request behind the action under way; None if nobody has asked over Bluetooth."""
-        self._actor: StoredEntry | None = None
-        """The fob or keypad behind the action under way."""
-        self._queued = False
-        self._busy_until: datetime | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -139,12 +163,7 @@ class Motion:
     @property
     def busy(self) -> bool:
         """Another action is running."""
-        now = self._device.transport.now()
-        return self.motor.busy or (self._busy_until is not None and now < self._busy_until)
-
-    def be_busy(self, seconds: float) -> None:
-        """Refuse actions as busy for this time."""
-        self._busy_until = after(self._device.transport.now(), seconds)
+        return self.motor.busy or self._is_kept_busy
 
     def other_way(self) -> Action:
         """Return the action that unlocks a locked lock and locks any other."""
@@ -258,11 +277,7 @@ class Motion:
         self._notify_state()
 
     def _on_turn(self, action: Action, turn: MotorTurn, blocked: bool) -> None:
-        detail = f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}"
-        if self.mover is None:
-            self._device.note("motor", self._actor, detail=detail)
-        else:
-            self.mover.note("motor", detail)
+        self._note_motor(f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}")
 
     def _on_rest(self) -> None:
         self.mover = self._actor = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 
 from nuki_bridge.protocol.codes import (
@@ -18,8 +17,8 @@ from nuki_bridge.protocol.codes import (
 )
 from nuki_bridge.protocol.opener import OpenerStates
 from nuki_bridge.simulator.authorizations import StoredEntry
-from nuki_bridge.simulator.behaviour import Refused, after
-from nuki_bridge.simulator.motion import Asker, Over
+from nuki_bridge.simulator.behaviour import Refused
+from nuki_bridge.simulator.motion import Acting, Asker, Over
 from nuki_bridge.simulator.opener_device import OpenerDevice
 from nuki_bridge.simulator.strike import Arming, Strike
 
@@ -39,11 +38,12 @@ _FOB_ACTIONS = {
 }
 
 
-class OpenerMotion:
+class OpenerMotion(Acting):
     """The strike and the modes of one Opener, and whoever has set them going.  Implements `motion.Works`."""
 
     def __init__(self, device: OpenerDevice, *, on_state: Callable[[], None]) -> None:
         """Call `on_state` after each state worth reporting has been written down."""
+        super().__init__(device)
         self._device = device
         self._notify_state = on_state
         self.strike = Strike(
@@ -54,13 +54,8 @@ class OpenerMotion:
             on_opening=self._on_opening,
             on_rest=self._on_rest,
         )
-        self.mover: Asker | None = None
-        """The request behind the action under way; None if nobody has asked over Bluetooth."""
         self.typed_code_id = 0
         """ID of the code that is being typed into the keypad, 0 for none."""
-        self._actor: StoredEntry | None = None
-        self._queued = False
-        self._busy_until: datetime | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -70,12 +65,7 @@ class OpenerMotion:
     @property
     def busy(self) -> bool:
         """Another action is running."""
-        now = self._device.transport.now()
-        return self.strike.active or self._queued or (self._busy_until is not None and now < self._busy_until)
-
-    def be_busy(self, seconds: float) -> None:
-        """Refuse actions as busy for this time."""
-        self._busy_until = after(self._device.transport.now(), seconds)
+        return self.strike.active or self._queued or self._is_kept_busy
 
     @property
     def last_action(self) -> int:
@@ -296,11 +286,7 @@ class OpenerMotion:
             self._notify_state()
 
     def _on_opening(self) -> None:
-        detail = f"{name_of(OpenerAction.OPEN)}: {name_of(self.strike.state)}"
-        if self.mover is None:
-            self._device.note("motor", self._actor, detail=detail)
-        else:
-            self.mover.note("motor", detail)
+        self._note_motor(f"{name_of(OpenerAction.OPEN)}: {name_of(self.strike.state)}")
 
     def _on_rest(self) -> None:
         self.mover = self._actor = None
