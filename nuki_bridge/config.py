@@ -71,7 +71,8 @@ class LockSettings:
     """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `connection` None is what suits its kind,
     `pin` 4 or 6 digits, `actions` None allows every one; the lock's kind tells what each of these words means.
 
-    `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
+    `official_api` is what becomes of Nuki's own MQTT topics: `listen` to a lock that speaks them itself, `serve` them
+    for one that does not.  `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
     """
 
     name: str
@@ -79,7 +80,7 @@ class LockSettings:
     connection: Literal["persistent", "on-demand", "auto"] | None = None
     pin: Secret | None = None
     actions: frozenset[str] | None = None
-    official_api: bool = False
+    official_api: Literal["off", "listen", "serve"] = "off"
     states_every: int | None = None
 
 
@@ -221,11 +222,13 @@ def _states_every(page: Page, node: Node, path: str) -> int:
     return seconds
 
 
-def _official_api(page: Page, node: Node, path: str) -> bool:
-    wanted = boolean(page, node, path)
-    if wanted:
-        page.warn(line_of(node), path, "has no effect yet: the topics of Nuki's own integration are not spoken")
-    return wanted
+def _official_api(page: Page, node: Node, path: str) -> str:
+    word = node.value.lower() if is_a(node, "str") or is_a(node, "bool") else ""
+    if is_a(node, "bool"):  # so YAML reads a bare off
+        return "serve" if word in ("true", "yes", "on") else "off"
+    if word not in ("off", "listen", "serve"):
+        raise Wrong("must be off, listen or serve; true is serve, false is off")
+    return str(word)
 
 
 # -- the sections -----------------------------------------------------------------------------------------------------

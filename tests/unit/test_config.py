@@ -86,7 +86,7 @@ locks:
     connection: on-demand
     pin_file: pin
     actions: [lock, OPEN, Lock_N_Go]
-    official_api: true
+    official_api: listen
   - name: shed-2
 log_level: DEBUG
 """
@@ -110,7 +110,7 @@ log_level: DEBUG
                 connection="on-demand",
                 pin=Secret("012345"),
                 actions=frozenset({"lock", "open", "lock_n_go"}),
-                official_api=True,
+                official_api="listen",
             ),
             LockSettings(name="shed-2"),
         ),
@@ -132,7 +132,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert found.mqtt.discovery == DiscoverySettings(True, "homeassistant", "device")
     assert found.bluetooth == BluetoothSettings(None, "bluez")
     assert (found.state_dir, found.locks, found.log_level) == (Path("/var/lib/nuki-bridge"), (), "info")
-    assert LockSettings("x") == LockSettings("x", None, None, None, None, False)
+    assert LockSettings("x") == LockSettings("x", None, None, None, None, "off")
     assert connection_of(LockSettings("x"), SMART_LOCK).value == "persistent"
 
 
@@ -238,8 +238,8 @@ locks:
     both = frozenset({"lock", "unlock"})
     assert loaded(tmp_path, text).locks == (
         LockSettings("front", connection="on-demand", actions=both),
-        LockSettings("back", connection="on-demand", actions=both, official_api=True),
-        LockSettings("side", connection="on-demand", actions=both, official_api=True),
+        LockSettings("back", connection="on-demand", actions=both, official_api="serve"),
+        LockSettings("side", connection="on-demand", actions=both, official_api="serve"),
         LockSettings("shed", actions=both),
     )
 
@@ -403,9 +403,12 @@ def test_the_protocol_version_is_a_number_or_a_text(tmp_path: Path, written: str
             )
             for value in ("600", "9s", "25h", "10", "ten minutes", "0m", "-10m", "1.5h", "[10m]", "~", "true")
         ),
-        (
-            "locks: [{name: a, official_api: maybe}]",
-            ["1: locks[0].official_api: must be true or false, without quotes"],
+        *(
+            (
+                f"locks: [{{name: a, official_api: {value}}}]",
+                ["1: locks[0].official_api: must be off, listen or serve; true is serve, false is off"],
+            )
+            for value in ("maybe", "1", "[listen]", "~", '"true"', "{}")
         ),
         ("mqtt: {password: x}", ["1: mqtt.password: needs username beside it"]),
         ("mqtt:\n  <<: 5", ["2: mqtt: must be a mapping, that is lines of the form `key: value`"]),
@@ -768,14 +771,25 @@ def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:
     assert loaded(tmp_path, 'mqtt: {host: "[::1]"}').mqtt.host == "::1"
 
 
-def test_what_has_no_effect_yet_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    settings = loaded(tmp_path, "locks:\n  - name: a\n    official_api: true\n")
-    assert [each.partition("official_api: ")[2] for each in settings.warnings] == [
-        "has no effect yet: the topics of Nuki's own integration are not spoken"
-    ]
-    assert settings.warnings[0].startswith(f"{path}:3: locks[0].")
-    assert loaded(tmp_path, "locks: [{name: a, official_api: false}]").warnings == ()
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("off", "off"),
+        ("'off'", "off"),
+        ("false", "off"),
+        ("no", "off"),
+        ("listen", "listen"),
+        ("LISTEN", "listen"),
+        ("serve", "serve"),
+        ("true", "serve"),
+        ("on", "serve"),
+    ],
+)
+def test_nukis_own_topics_are_left_alone_listened_to_or_served(tmp_path: Path, given: str, read: str) -> None:
+    """A bare off or on is a boolean to YAML."""
+    settings = loaded(tmp_path, f"locks: [{{name: a, official_api: {given}}}]")
+    assert settings.locks == (LockSettings("a", official_api=read),)  # type: ignore[arg-type]
+    assert settings.warnings == ()
 
 
 @pytest.mark.parametrize(
