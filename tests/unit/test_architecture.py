@@ -42,6 +42,7 @@ LAYERS = (
     "owner",
     "sharing",
     "home_assistant",
+    "nuki_mqtt",
     "bridge",
     "guest",
     "daemon",
@@ -201,7 +202,7 @@ def test_a_join_is_found() -> None:
 def test_bluetooth_and_mqtt_meet_in_the_daemon_alone() -> None:
     """Between them stands the bridge, which knows links and messages, not BlueZ and no broker."""
     outside = {*(f"bluetooth/{each}" for each in ("radio", "gatt", "scan", "bluez")), "mqtt/mqtt", "mqtt/connection"}
-    for unit in ("lock", "owner", "topics", "sharing", "home_assistant", "bridge"):
+    for unit in ("lock", "owner", "topics", "sharing", "home_assistant", "nuki_mqtt", "bridge"):
         for file, names in imported(unit, types=False).items():
             assert names & outside == set(), file
 
