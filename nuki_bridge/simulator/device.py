@@ -101,6 +101,12 @@ class Device:
         self.factory_new = factory_new
         self.on_memory_changed: Callable[[], None] = lambda: None
         """Called after each change that must survive a restart; whoever keeps the device's memory sets it."""
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called after each change of what Keyturner States tell: for whatever tells it elsewhere than by Bluetooth."""
+        self.on_action: Callable[[int, int, StoredEntry | None, int], None] = lambda action, trigger, by, flags: None
+        """Called when an action is about to be executed, or a button or fob does nothing: action, trigger, user, flags.
+
+        What people did just before stands in the audit trail."""
         self._pairing_timer: Timer | None = None
         self._pairing_open = False
 
@@ -253,6 +259,7 @@ class Device:
             else:
                 self._raise_bit()
         self.on_memory_changed()
+        self.on_changed()
 
     def config_changed(self) -> None:
         """Count a change of something that Config tells."""

@@ -224,6 +224,7 @@ class Motion(Acting):
         self.mover = asker
         if plan(action, self.motor.state):
             asker.note("action_started", name_of(action))
+        self._device.on_action(action, Trigger.SYSTEM, asker.authorization, flags)
 
         def log(completion: Completion) -> None:
             by, suffix = asker.authorization, asker.suffix
@@ -256,6 +257,7 @@ class Motion(Acting):
             action = Action.UNLATCH
         self.motor.cancel()
         self._actor = who
+        self._device.on_action(action, trigger, who, 0)
 
         def done(completion: Completion) -> None:
             self._device.note("completed", who, detail=name_of(completion))

@@ -103,6 +103,7 @@ class People:
             self._device.log_action(action, Trigger.AUTOMATIC, completion, by=fob)
 
         if action is None:
+            self._device.on_action(Action.FOB_NO_ACTION, Trigger.AUTOMATIC, fob, 0)
             over(Action.FOB_NO_ACTION, Completion.SUCCESS)
         else:
             self._act_for(fob, action, Trigger.AUTOMATIC, over)

@@ -57,6 +57,7 @@ class Surroundings(People):
         if self._motion.motor.active:
             self._motion.motor.cancel()
         elif not self._device.settings.button_enabled or action is None:
+            self._device.on_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, None, 0)
             self._device.log_action(Action.BUTTON_NO_ACTION, Trigger.BUTTON, Completion.SUCCESS)
         elif self._motion.motor.calibrated and not self._motion.busy:
             self._motion.start_logged(action, Trigger.BUTTON)
