@@ -9,14 +9,13 @@ import asyncio
 import logging
 import secrets
 from functools import partial
-from hashlib import sha256
 
 from nuki_bridge.bluetooth.link import Radio, RadioStatus
 from nuki_bridge.bridge.adapter import Adapter
 from nuki_bridge.bridge.answers import Answers
 from nuki_bridge.bridge.bridge_commands import BridgeCommands
 from nuki_bridge.bridge.floodgate import Floodgate, guest_filters
-from nuki_bridge.bridge.info import Info
+from nuki_bridge.bridge.info import Info, installation_id
 from nuki_bridge.bridge.intake import Intake, Subjects
 from nuki_bridge.bridge.lock_commands import LockCommands
 from nuki_bridge.bridge.members import Member, Members
@@ -50,7 +49,7 @@ class Bridge:
         self.store = store
         self.ports = ports
         base = settings.mqtt.base_topic
-        installation = _installation(store.app_id())
+        installation = installation_id(store.app_id())
         self.members = Members(settings.locks, store.locks())
         self.announcer = Announcer(
             settings.mqtt.discovery, base, installation, Announced(store), ports.publish, ports.fits
@@ -243,8 +242,3 @@ class Bridge:
     def publish_info(self) -> None:
         """Publish `bridge/info` if it changed."""
         self._info.publish()
-
-
-def _installation(app_id: int) -> str:
-    """Return what tells this installation from another one on the same broker, without giving the app ID away."""
-    return sha256(b"nuki-bridge installation %d" % app_id).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from nuki_bridge import __version__
@@ -10,6 +11,11 @@ from nuki_bridge.bridge import report
 from nuki_bridge.bridge.adapter import Adapter
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.publisher import Publisher
+
+
+def installation_id(app_id: int) -> str:
+    """Return what tells this installation from another one on the same broker, without giving the app ID away."""
+    return sha256(b"nuki-bridge installation %d" % app_id).hexdigest()[:16]
 
 
 class Info:

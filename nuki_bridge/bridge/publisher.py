@@ -207,15 +207,15 @@ class Publisher:
 
     def _was_ours(self, payload: bytes) -> bool:
         """Return whether this is a `bridge/info` of this installation; clear the topics of locks that are no more."""
-        names = _locks_in(payload, self._installation)
+        names = locks_in(payload, self._installation)
         for name in names or ():
             if name not in self._locks:
                 self.clear(name)
         return names is not None
 
 
-def _locks_in(payload: bytes, installation: str) -> list[str] | None:
-    """Return the names of locks in a `bridge/info` of that installation; None if it is somebody else's."""
+def locks_in(payload: bytes, installation: str) -> list[str] | None:
+    """Return the names of locks in a `bridge/info` of that installation; None if it is none, or somebody else's."""
     try:
         info = json.loads(payload)
         if info["id"] != installation:

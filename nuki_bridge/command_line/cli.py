@@ -31,6 +31,7 @@ from nuki_bridge.command_line import (
     maintenance_commands,
     pairing_commands,
     pin_commands,
+    retire_commands,
     time_control_commands,
     trace_commands,
     user_commands,
@@ -270,6 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     web_commands.declare(Commands(parsers, _run_here, _config_option("/etc/nuki-bridge/web.yaml")))
     daemon_commands.declare_demo(Commands(parsers, _run_here, None))
     import_commands.declare(Commands(parsers, _run_here, file))
+    retire_commands.declare(Commands(parsers, _run_here, file))
     for module in TALKING:
         module.declare(Commands(parsers, _talk, common))
     doctor_commands.declare(Commands(parsers, _examine, common))

@@ -85,14 +85,24 @@ class Conversation:
         topic: str,
         payload: bytes | str,
         *,
+        retain: bool = False,
         response_topic: str | None = None,
         correlation_data: bytes | None = None,
         expiry_s: int | None = None,
     ) -> bool:
         """Hand over a message; False if it will not get to the broker.  See `mqtt.Client.publish`."""
         return self._mqtt.publish(
-            topic, payload, response_topic=response_topic, correlation_data=correlation_data, expiry_s=expiry_s
+            topic,
+            payload,
+            retain=retain,
+            response_topic=response_topic,
+            correlation_data=correlation_data,
+            expiry_s=expiry_s,
         )
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until the broker has acknowledged what was published; see `mqtt.Client.drain`."""
+        await self._mqtt.drain(timeout_s)
 
     def end(self, error: NukiError) -> None:
         """Have `unless_over` raise this; the first one counts."""
