@@ -103,7 +103,7 @@ clean: ## remove everything that make has made here
 	rm -rf .venv .venv-debian13 .venv-pynukibt .venv-fuzz .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # The folders are among them, because their time changes when a file is gone.
-$(DEB): .ci/deb CHANGELOG.md LICENSE README.md pyproject.toml setup.cfg \
+$(DEB): .ci/deb CHANGELOG.md CONTRIBUTING.md LICENSE README.md pyproject.toml setup.cfg \
         $(shell find debian docs etc nuki_bridge systemd -not -name '*.pyc' -not -name __pycache__) $(NACL) | packages-deb
 	@.ci/deb '$(VERSION)'
 

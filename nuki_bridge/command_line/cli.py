@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nuki_bridge import __version__
+from nuki_bridge import HOMEPAGE, ISSUES, __version__
 from nuki_bridge.command_line import (
     bridge_commands,
     config_commands,
@@ -239,6 +239,14 @@ class _Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(None if is_command else action, sentence)
 
 
+class _Version(argparse.Action):
+    """Prints what argparse's own action would break into lines as it likes."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"nuki-bridge {__version__}\n{HOMEPAGE}\nProblems and ideas: {ISSUES}")
+        parser.exit()
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments with their defaults; exit with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
@@ -265,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"nuki-bridge {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, where to get it and to report")
     parsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     daemon_commands.declare(Commands(parsers, _run_here, file))
     web_commands.declare(Commands(parsers, _run_here, _config_option("/etc/nuki-bridge/web.yaml")))

@@ -37,7 +37,7 @@ _LEFT_OUT = (
         "mqttbroker mqttport mqttuser mqttpass mqttSSLena mqtt_ssl.ca mqtt_ssl.crt mqtt_ssl.key",
         "the broker: give it as mqtt in config.yaml",
     ),
-    ("mqttpath", "its topics: those of this program have other names and payloads, see README.md"),
+    ("mqttpath", "its topics: those of this program have other names and payloads, see docs/topics.md"),
     (
         "hassena hassdiscovery hassdevdisc hassConfigUrl",
         "Home Assistant finds the locks of this program by itself; delete nuki_hub's device there",

@@ -99,7 +99,7 @@ def imported(unit: str, *, types: bool) -> dict[str, set[str]]:
             elif isinstance(node, ast.ImportFrom) and node.module is not None:
                 names |= {f"{node.module}.{each.name}" for each in node.names}
         ours = {unit_of(name) for name in names if name.startswith("nuki_bridge.")}
-        found[str(file.relative_to(PACKAGE))] = ours - {"__version__"}
+        found[str(file.relative_to(PACKAGE))] = ours - {"__version__", "HOMEPAGE", "ISSUES"}
     return found
 
 

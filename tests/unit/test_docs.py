@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import dataclasses
 import functools
 import importlib
+import os
 import pkgutil
 import re
 import shlex
@@ -29,6 +31,7 @@ from nuki_bridge.web.http import HEADERS
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "nuki_bridge"
 README = ROOT / "README.md"
+INDEX = ROOT / "docs" / "index.md"
 PAGES = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OURS = [page for page in PAGES if page.parent.name != "protocol"]
 """Pages about this program; those in docs/protocol are about the lock."""
@@ -65,7 +68,10 @@ def code(cell: str) -> str:
 
 
 def test_the_topic_table_is_that_of_the_program() -> None:
-    documented = [(code(topic), who, retained, meaning) for topic, who, retained, meaning in tables(README, "Topic")]
+    documented = [
+        (code(topic), who, retained, meaning)
+        for topic, who, retained, meaning in tables(ROOT / "docs" / "topics.md", "Topic")
+    ]
     assert documented == [
         (
             each.pattern,
@@ -117,7 +123,7 @@ def test_every_section_of_the_configuration_is_known_here() -> None:
 
 
 def test_the_configuration_table_lists_every_key_with_its_default() -> None:
-    documented = {code(key): default for key, default, _ in tables(README, "Key")}
+    documented = {code(key): default for key, default, _ in tables(ROOT / "docs" / "configuration.md", "Key")}
     assert documented.keys() == keys().keys()
     for key, default in keys().items():
         if isinstance(default, bool):
@@ -316,9 +322,44 @@ def test_each_claim_of_the_threat_model_names_a_test() -> None:
         assert [line for line in claims if "`test_" not in line] == []
 
 
-def test_the_readme_links_every_page() -> None:
-    linked = set(re.findall(r"\]\((docs/[^)#]+)", README.read_text()))
-    assert {str(page.relative_to(ROOT)) for page in OURS if page.parent.name == "docs"} - linked == set()
+def test_the_index_links_every_page_and_the_readme_the_index() -> None:
+    linked = {(INDEX.parent / each).resolve() for each in re.findall(r"\]\(([^)#]+)", INDEX.read_text())}
+    pages = {page for page in PAGES if page.parent.name in ("docs", "protocol")} | {ROOT / "docs" / "asyncapi.yaml"}
+    assert pages - linked - {INDEX} == set()
+    assert "](docs/index.md)" in README.read_text()
+
+
+def test_the_readme_is_short() -> None:
+    """A person reads it to the end; whatever is looked up stands in docs."""
+    assert len(README.read_text().split()) < 1600
+
+
+def installed() -> dict[Path, Path]:
+    """Where each page and example is that the package installs, by the file here; a name of its own for a link."""
+    debian, shared = ROOT / "debian", Path("usr/share/doc/nuki-bridge")
+    found: dict[Path, Path] = {}
+    for line in (debian / "nuki-bridge.docs").read_text().split():
+        source = ROOT / line
+        files = [source, *source.rglob("*")] if source.is_dir() else [source]
+        found |= {shared / each.relative_to(ROOT): each for each in files}
+    links = [line.split() for line in (debian / "nuki-bridge.links").read_text().splitlines() if line[0] != "#"]
+    examples = {shared / "examples" / each.relative_to(ROOT / "etc"): each for each in (ROOT / "etc").rglob("*")}
+    examples[shared / "examples"] = ROOT / "etc"
+    for target, name in links:
+        for place, each in list(examples.items()):
+            if place.is_relative_to(target):
+                examples[Path(name) / place.relative_to(target)] = each
+    return found | examples
+
+
+def test_links_work_in_the_installed_package_too() -> None:
+    """Pages and examples lie there in other folders, and what is not installed cannot be linked to."""
+    places = installed()
+    pages = {place: page.read_text() for place, page in places.items() if page.suffix == ".md"}
+    links = [(place, each) for place, page in pages.items() for each in re.findall(r"\]\(([^)\s#]+)", page)]
+    ours = [(place, each) for place, each in links if not re.match(r"[a-z]+:", each)]
+    assert [each for each in ours if Path(os.path.normpath(each[0].parent / each[1])) not in places] == []
+    assert len(places) > 50
 
 
 def test_the_glossary_names_classes_that_exist_once() -> None:
@@ -366,12 +407,33 @@ def test_commands_in_a_page_are_understood(page: Path, capsys: pytest.CaptureFix
                 pytest.fail(f"{page.name}: nuki-bridge {line}: {capsys.readouterr().err}")
 
 
-def test_the_readme_names_every_command() -> None:
+def test_the_page_of_commands_names_every_command() -> None:
     parser = cli._parser()
     subparsers = next(each for each in parser._actions if each.dest == "command")
     assert subparsers.choices
-    text = README.read_text()
-    assert [name for name in subparsers.choices if f"`{name}`" not in text and f"nuki-bridge {name}" not in text] == []
+    named = {
+        name for row in tables(ROOT / "docs" / "commands.md", "Command") for name in re.findall(r"`([\w-]+)`", row[0])
+    }
+    assert named == set(subparsers.choices)
+
+
+def test_where_to_get_it_and_to_report_is_everywhere_what_setup_cfg_says() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    home = setup["metadata"]["url"]
+    _, issues = setup["metadata"]["project_urls"].strip().split(" = ")
+    assert (home, issues) == (nuki_bridge.HOMEPAGE, nuki_bridge.ISSUES)
+    assert f"\nHomepage: {home}\n" in (ROOT / "debian" / "control").read_text()
+    assert re.findall(r"<(https?://[^>]+)>", README.read_text()) == [home, issues]
+
+
+def test_the_version_comes_with_where_to_get_it_and_to_report(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.parse(["--version"])
+    told = capsys.readouterr().out
+    assert (end.value.code, told.splitlines()[0]) == (0, f"nuki-bridge {nuki_bridge.__version__}")
+    assert nuki_bridge.HOMEPAGE in told
+    assert nuki_bridge.ISSUES in told
 
 
 def test_make_targets_named_in_a_page_exist() -> None:

@@ -1,4 +1,4 @@
-"""The commands of README.md, as a person copies them from it."""
+"""The commands of README.md and of pages in docs, as a person copies them from there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import textwrap
 from tests.vm.debian import PROJECT
 
 
-def blocks(section: str) -> list[list[str]]:
-    """The commands of each shell block in a section, without their comments."""
-    found = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", _text(), re.MULTILINE | re.DOTALL)
-    assert found, f"README.md has no section {section!r}"
-    shell = re.findall(r"^ *```sh\n(.*?)^ *```", found[1], re.MULTILINE | re.DOTALL)
-    assert shell, f"README.md has no shell commands in {section!r}"
+def blocks(section: str, page: str = "README.md", *, kind: str = "sh") -> list[list[str]]:
+    """The commands of each shell block in a section, without their comments; or the lines of blocks of another kind."""
+    found = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", _text(page), re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no section {section!r}"
+    shell = re.findall(rf"^ *```{kind}\n(.*?)^ *```", found[1], re.MULTILINE | re.DOTALL)
+    assert shell, f"{page} has no {kind} block in {section!r}"
+    if kind != "sh":
+        return [block.splitlines() for block in shell]
     lines = [[re.sub(r"(^|\s+)#.*", "", line).strip() for line in block.splitlines()] for block in shell]
     return [[line for line in block if line] for block in lines]
 

@@ -24,6 +24,7 @@ from tests.vm.machine import Machine, Watch
 
 LOCK = "front_door"
 HIGHER = "9.0.0"
+TOPICS = "docs/topics.md"
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,8 @@ def machine(deb: Path) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def everything(machine: Machine) -> Watch:
-    """What comes by on MQTT: the first of README's first commands, left running in a terminal of its own."""
-    listen, *_ = readme.blocks("First commands")[0]
+    """What comes by on MQTT: the first of the commands for topics, left running in a terminal of its own."""
+    listen, *_ = readme.blocks("First commands", TOPICS)[0]
     watch = machine.watch(listen, user=OWNER)
     watch.until("nuki/bridge/state online")
     return watch
@@ -133,8 +134,8 @@ def test_pairing_as_the_readme_says(machine: Machine, everything: Watch) -> None
     assert authorization["enabled"]
 
 
-def test_the_first_commands_as_the_readme_says(machine: Machine, everything: Watch) -> None:
-    _, *commands = readme.blocks("First commands")[0]
+def test_the_first_commands_over_mqtt_as_the_page_says(machine: Machine, everything: Watch) -> None:
+    _, *commands = readme.blocks("First commands", TOPICS)[0]
     assert [command.split()[0] for command in commands] == ["mosquitto_pub"] * 2
     # The lock is locked, and locking it again moves nothing.
     machine.run(f"sudo nuki-bridge unlock {LOCK}", user=OWNER)
@@ -154,6 +155,90 @@ def test_the_shell_tells_how_things_are(machine: Machine) -> None:
     assert LOCK in machine.run("sudo nuki-bridge locks", user=OWNER)
     assert machine.attempt("nuki-bridge status", user=OWNER)[0] != 0
     assert machine.run("sudo nuki-bridge check-config", user=OWNER)
+
+
+# -- accounts, page and guests ----------------------------------------------------------------------------------------
+
+PASSWORDS = {"nuki": "open-door", "owner": "my-own", "home": "at-home", "guest": "come-in"}
+
+
+def test_accounts_as_the_readme_says(machine: Machine) -> None:
+    """From then on the broker knows nobody without an account, and the shell goes on by the bridge's."""
+    commands, reload = readme.blocks("Accounts")
+    machine.run("cp -a /etc/nuki-bridge/config.yaml /root")
+    for command in commands:
+        account = command.rpartition(" ")[2]
+        typed = PASSWORDS["nuki"] if "/dev/stdin" in command else PASSWORDS.get(account, "")
+        machine.run(command, user=OWNER, text=f"{typed}\n{typed}\n" if account in PASSWORDS else f"{typed}\n")
+    [lines] = readme.blocks("Accounts", kind="yaml")
+    machine.run("cat >>/etc/nuki-bridge/config.yaml", text="\n".join(["", *lines, ""]))
+    for command in reload:
+        machine.run(command, user=OWNER)
+    machine.until(lambda: machine.attempt("nuki-bridge health")[0] == 0, "the bridge at the broker with accounts")
+    status, told = machine.attempt("mosquitto_sub -t nuki/bridge/state -C 1 -W 10", user=OWNER)
+    assert (status != 0, "online" in told) == (True, False), told
+    mine = f"mosquitto_sub -u owner -P {PASSWORDS['owner']} -t nuki/bridge/state -C 1 -W 10"
+    assert machine.run(mine, user=OWNER).strip() == "online"
+    files = machine.run("stat -c '%a %U %G' /etc/nuki-bridge/mqtt-password /etc/mosquitto/nuki-bridge.passwd")
+    assert files.split() == ["640", "root", "nuki-bridge", "640", "root", "mosquitto"]
+
+
+def test_the_first_commands_as_the_readme_says(machine: Machine) -> None:
+    [[*commands, last]] = readme.blocks("First commands")
+    assert last == "sudo nuki-bridge watch"
+    watch = machine.watch(last, user=OWNER)
+    watch.until(f".*  {LOCK}  .*")
+    before = machine.movements()
+    for command in commands:
+        assert LOCK in machine.run(command, user=OWNER), command
+    # It was locked already.
+    assert [each.partition(":")[0] for each in machine.movements()[len(before) :]] == ["unlock", "unlatch"]
+    watch.until(f".*  {LOCK}  .*unlatch.*")
+
+
+def test_the_page_and_the_first_guest_as_the_readme_says(machine: Machine) -> None:
+    """Each of the three lines, with what a person types; then the page is there, and a link to it in the letter."""
+    [[pin, page, guest]] = readme.blocks("The page, and the first guest")
+    typed(machine, pin, "PIN", str(PIN))
+    answers = (
+        "find this computer?",
+        "",
+        "Number?",
+        "own-ca",
+        "account at the broker?",
+        "",
+        "password",
+        PASSWORDS["guest"],
+    )
+    told = typed(machine, page, *answers)
+    found = re.search(r"^The page: (https://\S+)/", told, re.MULTILINE)
+    assert found, told
+    assert "Not right yet" not in told
+    machine.until(lambda: machine.attempt("systemctl is-active nuki-bridge-web")[0] == 0, "the page's server")
+    machine.run("systemctl reload nuki-bridge")
+    letter = machine.run(guest, user=OWNER)
+    assert f"{found[1]}/#code=" in letter
+    assert "Anna" in letter
+    fetch = "import ssl, urllib.request as u; c = ssl._create_unverified_context(); "
+    fetch += "print(u.urlopen('https://localhost/', context=c).status)"
+    assert machine.run(f'python3 -c "{fetch}"').strip() == "200"
+    machine.run("sudo nuki-bridge invite revoke Anna", user=OWNER)
+
+
+def test_all_of_that_can_be_undone(machine: Machine, everything: Watch) -> None:
+    """As the story goes on without accounts."""
+    machine.run("systemctl stop nuki-bridge-web; rm /etc/nuki-bridge/web* /etc/nuki-bridge/mqtt-password")
+    machine.run("rm /etc/mosquitto/conf.d/nuki-bridge.conf /etc/mosquitto/nuki-bridge.*")
+    machine.run("mv /root/config.yaml /etc/nuki-bridge; systemctl restart mosquitto; systemctl reload nuki-bridge")
+    assert retained(machine, "bridge/state", "online") == "online"
+    machine.again(everything)
+    turns(machine, "lock", "lock: locking")
+
+
+def typed(machine: Machine, command: str, *dialogue: str) -> str:
+    """What a terminal shows of a command that asks: question and answer in turns."""
+    words = " ".join(shlex.quote(each) for each in (command, *dialogue))
+    return machine.run(f"python3 /run/project/tests/vm/guest/typist.py {words}", user=OWNER)
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
@@ -365,9 +450,15 @@ def test_a_process_that_stands_still_is_started_again_by_the_watchdog(machine: M
 
 
 def test_removed_it_keeps_what_it_knew(machine: Machine) -> None:
-    print(machine.run(readme.inline("sudo apt remove nuki-bridge"), user=OWNER, text="y\n"))
-    assert machine.attempt("systemctl is-active nuki-bridge")[0] != 0
+    stop, retire, remove = readme.blocks("Uninstall")[0]
+    machine.run(stop, user=OWNER)
     assert retained(machine, "bridge/state") == "offline"
+    typed(machine, retire, "Clear it? [y/N]", "y")
+    print(machine.run(remove, user=OWNER, text="y\n"))
+    assert machine.attempt("systemctl is-active nuki-bridge")[0] != 0
+    kept = machine.attempt("mosquitto_sub -t nuki/# -t homeassistant/# -v --retained-only -W 3")[1]
+    assert "nuki/" not in kept
+    assert "homeassistant/" not in kept
     assert machine.run("ls /var/lib/nuki-bridge /etc/nuki-bridge/config.yaml")
     print(machine.run(f"sudo apt install ./nuki-bridge_{HIGHER}_all.deb", user=OWNER, text="y\n"))
     turns(machine, "lock", "lock: locking")
