@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import partial
 
 from nuki_bridge.allowance import Allowance
-from nuki_bridge.bridge.answered import Answered
+from nuki_bridge.bridge.answered import Answered, AnswerMaker
 from nuki_bridge.bridge.answers import GUESTS, Answers, about, what
 from nuki_bridge.bridge.floodgate import Floodgate
 from nuki_bridge.bridge.lanes import MAX_COMMANDS, MAX_OF_LOCK, QUIET_S, CommandQueue, Lane
@@ -26,6 +27,7 @@ from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.action_names import Words
+from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requests
@@ -51,10 +53,23 @@ class Subjects:
     floodgate: Floodgate
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whoever has passed on a command that came on no topic of the bridge.
+
+    `begun` is called once the lock says that it carries it out, `ended` when it is over: with None, or with what it was
+    refused for or how it failed.
+    """
+
+    begun: Callable[[], None]
+    ended: Callable[[NukiError | None], None]
+
+
 class Intake:
     """Takes the messages of one bridge; commands run among its `tasks`.
 
-    `base` gives the base topic, `seen` is shown what is none of our requests.
+    `base` gives the base topic, `seen` is shown what is none of our requests, `begun` is told of each action that came
+    on a topic of ours when its lock, named first, says that it carries it out.
     """
 
     def __init__(
@@ -66,12 +81,14 @@ class Intake:
         *,
         base: Callable[[], str],
         seen: Callable[[Incoming], None],
+        begun: Callable[[str, int], None] = lambda name, action: None,
     ) -> None:
         self._members = members
         self._tasks = tasks
         self._ports = ports
         self._base = base
         self._seen = seen
+        self._begun = begun
         self._answers = subjects.answers
         self._redeem = subjects.invitations.redeem
         self._floodgate = subjects.floodgate
@@ -130,6 +147,31 @@ class Intake:
         except RequestError as error:
             self._answers.turn_away(request, error)
 
+    def take(self, name: str, message: Incoming, read: Callable[[], IntEnum], asker: Asker) -> None:
+        """Take in a command for the lock of that name which came on no topic of ours; all rules hold for it, too.
+
+        `read` gives its action, or raises `RequestError`.  Its outcome is published on the lock's topic as well.
+        """
+        if not message.payload:
+            return  # somebody clears what was retained
+        request = topics.passed_on(self._base(), name, message)
+        lane = self._lane_of(message.topic)
+        if not lane.arrives():
+            if lane.answers():
+                flood = RequestError("too_many_requests", _flood(lane))
+                self._answers.send(topics.refused(request, flood.code, str(flood)))
+                asker.ended(flood)
+            return
+        try:
+            if message.retain:
+                raise RequestError("retained_command", topics.RETAINED)
+            action = read()
+            request = replace(request, action=action, echo={"action": name_of(action)})
+            self._accept(request, lane, asker)
+        except RequestError as error:
+            self._answers.turn_away(request, error)
+            asker.ended(error)
+
     def _lane(self, request: Request | None, topic: str) -> Lane | None:
         """Return the commands on the same topic; those that mean nothing share one lane, guests have none."""
         if request is None or request.kind not in (RequestKind.SET, RequestKind.REQUEST):
@@ -137,6 +179,9 @@ class Intake:
         known = request.lock is None or self._members.get(request.lock) is not None
         if not known or not self._declared.know(request):
             topic = "topics that the bridge does not know"
+        return self._lane_of(topic)
+
+    def _lane_of(self, topic: str) -> Lane:
         lane = self._lanes.get(topic)
         if lane is None:
             lane = self._lanes[topic] = Lane(topic, self._ports.clock, self._flood_began)
@@ -160,8 +205,7 @@ class Intake:
         except RefusedRequest as error:
             request = error.request
         if request is not None:
-            text = f"so many commands came on {lane.name} that none is carried out until nothing came for {QUIET_S:g} s"
-            self._answers.send(topics.refused(request, "too_many_requests", text))
+            self._answers.send(topics.refused(request, "too_many_requests", _flood(lane)))
 
     def swept(self, message: Incoming) -> None:
         """Say that something was removed which a guest had left retained, unless there is much of it."""
@@ -179,7 +223,7 @@ class Intake:
         elif self._ports.protocol() != "5" and len(self._retained) < MAX_RETAINED:
             self._retained.add(topic)
 
-    def _accept(self, request: Request, lane: Lane | None) -> None:
+    def _accept(self, request: Request, lane: Lane | None, asker: Asker | None = None) -> None:
         """Make a request a task, or raise `RequestError`."""
         if not self._tasks.running or self._leaving:
             raise RequestError("stopped", "the bridge is stopping; nothing was carried out")
@@ -200,7 +244,8 @@ class Intake:
             if request.action is not None:
                 member.check_allowed(request.action)
             commands = running.commands
-            work = partial(self._ask_lock, member, running.owned, request)
+            begun = partial(self._begun, request.lock, request.action or 0) if asker is None else asker.begun
+            work = partial(self._ask_lock, member, running.owned, request, begun)
             if lane is not None:
                 work = partial(self._in_turn, running.line, lane, lane.floods, request, work)
         given = self._answered.recall(request)
@@ -216,7 +261,7 @@ class Intake:
             raise RequestError("too_many_requests", f"{MAX_OF_LOCK} commands are waiting already; try again later")
         self._answered.began(request)
         with about(request):
-            task = self._tasks.create(self._answer(request, work), what(request))
+            task = self._tasks.create(self._answer(request, work, asker), what(request))
         commands.add(task)
         task.add_done_callback(commands.discard)
         if lane is not None:
@@ -238,9 +283,10 @@ class Intake:
         """Return the words of a lock's kind; raises `RequestError` if it is not known."""
         return self._member(name, for_guest=False)[1].owned.lock.profile
 
-    async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]]) -> None:
+    async def _answer(self, request: Request, work: Callable[[], Awaitable[Answer]], asker: Asker | None) -> None:
         """Do the work and publish what came of it."""
         started = self._ports.clock()
+        fault: NukiError | None = None
         answer: Callable[[Request], list[Publication]]
         try:
             if started >= request.deadline:
@@ -248,24 +294,28 @@ class Intake:
             answer = partial(topics.done, **await work())
             said = f"done in {self._ports.clock() - started:.1f} s"
         except NukiError as error:
+            fault = error
             said = f"{error.code} ({error})"
-            answer = partial(topics.refused, code=error.code, message=str(error))
         except asyncio.CancelledError:
-            stopped = partial(topics.refused, code="stopped", message="the bridge stopped before the outcome was known")
-            self._answers.send(self._answered.ended(request, stopped))
+            stopped = RequestError("stopped", "the bridge stopped before the outcome was known")
+            self._answers.send(self._answered.ended(request, _refusal(stopped)))
+            if asker is not None:
+                asker.ended(stopped)
             raise
         except Exception:
             log.exception("internal error in %s", what(request))
+            fault = NukiError("internal error of the bridge; its log tells more")
             said = "internal error"
-            answer = partial(
-                topics.refused, code="internal", message="internal error of the bridge; its log tells more"
-            )
+        if fault is not None:
+            answer = _refusal(fault)
         answers = self._answered.ended(request, answer)
         if not all(self._ports.fits(each) for each in answers):
             said = "answer_too_large"
             text = "it was done, but the answer is larger than the broker takes"
             answers = topics.refused(request, "answer_too_large", text)
         self._answers.send(answers)  # first of all: somebody waits for it
+        if asker is not None:
+            asker.ended(fault)
         log.info("%s: %s", what(request), said)
 
     async def _in_turn(
@@ -274,10 +324,12 @@ class Intake:
         async with line.turn(lane, floods, request.deadline - self._ports.clock()):
             return await work()
 
-    async def _ask_lock(self, member: Member, owned: OwnedLock, request: Request) -> Answer:
+    async def _ask_lock(self, member: Member, owned: OwnedLock, request: Request, begun: Callable[[], None]) -> Answer:
         left = request.deadline - self._ports.clock()
         if request.action is not None:
-            outcome = await owned.lock.perform(request.action, left, suffix=request.suffix, only_if=request.only_if)
+            outcome = await owned.lock.perform(
+                request.action, left, suffix=request.suffix, only_if=request.only_if, begun=begun
+            )
             return {"completion": outcome.completion}
         call = Call(
             owned,
@@ -304,3 +356,11 @@ class Intake:
             return {"data": self._ports.simulate({**request.arguments, "lock": which})}
         except ValueError as error:
             raise RequestError("bad_request", str(error)) from None
+
+
+def _flood(lane: Lane) -> str:
+    return f"so many commands came on {lane.name} that none is carried out until nothing came for {QUIET_S:g} s"
+
+
+def _refusal(error: NukiError) -> AnswerMaker:
+    return partial(topics.refused, code=error.code, message=str(error))

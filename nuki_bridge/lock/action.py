@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
@@ -130,12 +130,15 @@ class ActionRun:
         deadline: float,
         suffix: str | None,
         only_if: Collection[int] | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         self._lock = lock
         self._action = action
         self._deadline = deadline
         self._suffix = suffix
         self._only_if = only_if
+        self._tell_begun = begun
+        self._is_told = False
         self._traces = Traces(lock.profile, action)
         self._sent: Sent | None = None
         self._give_up_at = math.inf
@@ -155,6 +158,8 @@ class ActionRun:
         if now > self._in_sight_until:
             traces.sight_lost()
         traces.saw(states)
+        if traces.is_ours:
+            self.has_begun()
         if self._in_sight_until < math.inf and not traces.is_blind and traces.shows_it_begun(states):
             self._in_sight_until = now + SIGHT_S  # it still turns for this action
         self._news.set()
@@ -252,7 +257,18 @@ class ActionRun:
         if not self._has_word:
             self._before_word = self._traces.last
         self._traces.accepted = self._has_word = True
+        self.has_begun()
         self._overtake(self._ends)
+
+    def has_begun(self) -> None:
+        """Tell, once, that the lock carries this action out."""
+        if not self._is_told:
+            self._is_told = True
+            self._tell_begun()
+
+    def may_be(self, action: int) -> bool:
+        """Return whether the lock, when it speaks of `action`, may mean this one."""
+        return self._lock.profile.reported_as(self._action, action)
 
     def _overtake(self, runs: set[ActionRun]) -> None:
         """The lock has taken this action: those that surely still waited to lock have come to their end by it."""
@@ -314,6 +330,7 @@ class ActionRun:
         if isinstance(answer, States):
             if self._traces.shows_it_begun(answer):
                 self._traces.accepted = True  # some firmware says no more than this, unless a refusal follows
+                self.has_begun()
             rests = not self._lock.profile.is_passing(self._action, answer)
             return self._lock.clock() + (COMPLETE_TIMEOUT_S if rests else QUIET_S)
         if isinstance(answer, Status) and answer.status == StatusCode.ACCEPTED:

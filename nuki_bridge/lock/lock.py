@@ -436,19 +436,21 @@ class Lock(Line):
         *,
         suffix: str | None = None,
         only_if: Collection[int] | None = None,
+        begun: Callable[[], None] = lambda: None,
     ) -> Outcome:
         """Carry out one lock action and return its true outcome; see `ActionRun`.
 
         `timeout_s` bounds the sending: what could not be sent by then raises `TimedOut` and is gone.  The outcome may
         take longer, as long as the motor does.  `suffix` (20 bytes) is appended to our name in the lock's log.  With
         `only_if` the lock is asked for its state first, and `RequestError` raised in another state than those; so it is
-        if its wiring does not allow the action.  Raises `LockError` when the lock refused or failed, `NotExecuted` or
-        `OutcomeUnknown` when the answer got lost.
+        if its wiring does not allow the action.  `begun` is called once, when the lock says that it carries the action
+        out.  Raises `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got
+        lost.
         """
         self.profile.check_wiring(action, self.config)
         deadline = self.clock() + timeout_s
         kind = ShortLinkRun if self.profile.deaf_after_action else ActionRun
-        run = kind(self, action, deadline, suffix, only_if)
+        run = kind(self, action, deadline, suffix, only_if, begun)
         try:
             async with self.linked(deadline, skip_gdio=self.fault is None):
                 try:

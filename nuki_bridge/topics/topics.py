@@ -40,6 +40,10 @@ KEEP_S = 60.0
 """Seconds for which an answer waits for a broker that is away."""
 
 
+RETAINED = "a retained command is never carried out; publish it without retain"
+"""What is said to whoever has published one."""
+
+
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -131,9 +135,7 @@ def parse(base: str, message: Incoming, requests: Requests, words: Callable[[str
     if message.retain:
         if not message.payload:
             return None  # somebody clears a retained command; nobody waits for an answer
-        raise RefusedRequest(
-            request, "retained_command", "a retained command is never carried out; publish it without retain"
-        )
+        raise RefusedRequest(request, "retained_command", RETAINED)
     if request.kind is RequestKind.REDEEM and len(message.payload) <= MAX_PAYLOAD_SIZE:
         return replace(request, payload=message.payload)  # its answers have one topic, too
     if request.kind is RequestKind.RELAY:
@@ -207,6 +209,23 @@ def addressed(base: str, message: Incoming) -> Request | None:
             session=session or lookup,
         )
     return None
+
+
+def passed_on(base: str, lock: str, message: Incoming) -> Request:
+    """Return the request for an action that came on a topic which is none of ours, without the action.
+
+    It is answered where everybody looks who watches the door.
+    """
+    return Request(
+        RequestKind.SET,
+        lock,
+        "",
+        (f"{base}/{lock}/result",),
+        message.received_at,
+        expiry_s=message.message_expiry_s,
+        identity=_digest(message.topic.encode(), message.payload),
+        again=message.again,
+    )
 
 
 def _may_answer_on(base: str, topic: str) -> bool:
