@@ -72,7 +72,8 @@ class LockSettings:
     `pin` 4 or 6 digits, `actions` None allows every one; the lock's kind tells what each of these words means.
 
     `official_api` is what becomes of Nuki's own MQTT topics: `listen` to a lock that speaks them itself, `serve` them
-    for one that does not.  `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
+    for one that does not; `official_discovery` has a served one announce itself to Home Assistant as a real one does.
+    `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
     """
 
     name: str
@@ -81,6 +82,7 @@ class LockSettings:
     pin: Secret | None = None
     actions: frozenset[str] | None = None
     official_api: Literal["off", "listen", "serve"] = "off"
+    official_discovery: bool = False
     states_every: int | None = None
 
 
@@ -272,6 +274,9 @@ def _locks(page: Page, node: Node, path: str) -> tuple[LockSettings, ...]:
         below = f"{path}[{index}]"
         values, nodes = page.section(item, below, _LOCK)
         fold_file(page, below, values, nodes, "pin")
+        if values.get("official_discovery") and values.get("official_api") != "serve":
+            place = f"{below}.official_discovery"
+            page.mistake(line_of(nodes["official_discovery"]), place, "needs official_api: serve beside it")
         if "name" not in nodes and (is_mapping(item) or is_a(item, "null")):
             page.mistake(line_of(item), f"{below}.name", "is missing; every lock needs a name")
         for key in ("name", "address"):
@@ -307,6 +312,7 @@ _LOCK: dict[str, Kind] = {
     "pin_file": _pin_file,
     "actions": _actions,
     "official_api": _official_api,
+    "official_discovery": boolean,
     "states_every": _states_every,
 }
 _SETTINGS: dict[str, Kind] = {

@@ -159,5 +159,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "DROP TABLE old_refused_pin",
     ),
+    (
+        """
+        CREATE TABLE served (
+            nuki_id INTEGER PRIMARY KEY -- on whose topics of Nuki's own MQTT API something of ours is retained
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""

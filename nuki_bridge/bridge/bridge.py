@@ -25,12 +25,14 @@ from nuki_bridge.bridge.publisher import Publisher
 from nuki_bridge.bridge.requests import carried_out_by
 from nuki_bridge.bridge.running_lock import Common
 from nuki_bridge.bridge.running_locks import RunningLocks
+from nuki_bridge.bridge.served_locks import ServedLocks
 from nuki_bridge.bridge.tasks import Tasks
 from nuki_bridge.bridge.trace_commands import TraceCommands
 from nuki_bridge.config import DiscoverySettings, Settings
 from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.mqtt.message import Incoming
+from nuki_bridge.nuki_mqtt.served_record import ServedRecord
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.sharing.invitations import Invitations
@@ -54,7 +56,15 @@ class Bridge:
         self.announcer = Announcer(
             settings.mqtt.discovery, base, installation, Announced(store), ports.publish, ports.fits
         )
-        self.publisher = Publisher(base, installation, secrets.token_hex(8), ports, self.announcer)
+        self._tasks = Tasks()
+        self.served = ServedLocks(
+            self.members,
+            self._tasks,
+            ports,
+            ServedRecord(store),
+            take=lambda name, message, read, asker: self.intake.take(name, message, read, asker),
+        )
+        self.publisher = Publisher(base, installation, secrets.token_hex(8), ports, self.announcer, self.served)
         for member in self.members:
             self.publisher.lock(member.name)  # what an earlier run retained of others is cleared
         self.invitations = Invitations(
@@ -79,8 +89,7 @@ class Bridge:
         common = Common(ports, store, self.publisher, self.invitations, invite_commands, answers)
         self._adapter_available: bool | None = None
         self._adapter = Adapter(radio, ports.clock, on_sighting=self._sighted, on_status=self._radio_changed)
-        self._info = Info(self.members, self._adapter, self.publisher, ports.protocol)
-        self._tasks = Tasks()
+        self._info = Info(self.members, self._adapter, self.publisher, ports.protocol, self.served.settle)
         self._running = RunningLocks(self.members, common, self._adapter, self._info, self._tasks)
         traces = TraceCommands(self.members, self._adapter, ports)
         requests = carried_out_by(
@@ -97,6 +106,7 @@ class Bridge:
             self._tasks,
             base=self._base,
             seen=self._seen,
+            begun=self.served.begun,
         )
 
     def _base(self) -> str:
@@ -150,6 +160,7 @@ class Bridge:
         """Give up what is under way, with an answer, and publish that neither bridge nor locks can be reached."""
         await self.intake.leave()
         self.publisher.leave()
+        await self.served.leave()
 
     # -- another configuration ----------------------------------------------------------------------------------------
 
@@ -195,6 +206,7 @@ class Bridge:
         self.floodgate.connected(listening=self.ports.protocol() == "5")
         self.publish_info()
         self.publisher.connected()
+        self.served.connected()
         for member in self.members:
             if member.owned is not None:
                 member.owned.log_book.schedule()

@@ -19,15 +19,24 @@ def installation_id(app_id: int) -> str:
 
 
 class Info:
-    """Publishes `bridge/info`; `protocol` gives the MQTT version in use."""
+    """Publishes `bridge/info`; `protocol` gives the MQTT version in use.
+
+    `published` is called each time, because locks may have come or gone.
+    """
 
     def __init__(
-        self, members: Members, adapter: Adapter, publisher: Publisher, protocol: Callable[[], str | None]
+        self,
+        members: Members,
+        adapter: Adapter,
+        publisher: Publisher,
+        protocol: Callable[[], str | None],
+        published: Callable[[], None],
     ) -> None:
         self._members = members
         self._adapter = adapter
         self._publisher = publisher
         self._protocol = protocol
+        self._published = published
 
     def publish(self) -> None:
         """Publish `bridge/info` if it changed."""
@@ -38,6 +47,7 @@ class Info:
             "locks": [summary(each) for each in self._members],
         }
         self._publisher.info(info, {each.paired.nuki_id for each in self._members if each.paired is not None})
+        self._published()
 
 
 def summary(member: Member) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class LockTopics:
     """The topics of the lock `name`, whether it is in use or not.
 
     `put` publishes a retained payload on a topic below the lock's, if it changed.  `sweep` clears what an earlier run
-    left there, `announce` tells Home Assistant.  `clock` gives seconds.
+    left there, `announce` tells Home Assistant, `updated` is told that there may be something new.  `clock` gives
+    seconds.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class LockTopics:
         put: Callable[[str, bytes], None],
         sweep: Callable[[str], None],
         announce: Callable[[LockFacts], None],
+        updated: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -58,6 +60,7 @@ class LockTopics:
         self._put = put
         self._sweep = sweep
         self._announce = announce
+        self._updated = updated
         self._clock = clock
         self._shown: Shown | None = None
         self._content: object = None  # of the last status, without its time
@@ -101,6 +104,11 @@ class LockTopics:
 
     def update(self, *, whole: bool = False) -> None:
         """Publish what changed: `status` a little later, unless it is the first or `whole` is wanted."""
+        self._update(whole=whole)
+        if not self._left:
+            self._updated()
+
+    def _update(self, *, whole: bool) -> None:
         shown = self._shown
         if shown is None:
             self._put("availability", OFFLINE)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from nuki_bridge.mqtt.message import Incoming
+from nuki_bridge.nuki_mqtt.served_needs import NewClient
 from nuki_bridge.protocol.session import Random
 from nuki_bridge.topics.topics import Publication
 from nuki_bridge.watchdog import Watchdog
@@ -31,6 +32,7 @@ class Ports:
     `fits` tells whether a message is small enough for the broker, as far as is known.
     `sweep` removes what is retained on topics that fit filters, tells of each message and gives their number.
     `synchronized` tells whether the wall clock is known to be right.
+    `new_client` makes a connection to the broker of its own, for a lock that is played by Nuki's own API.
     `changed` is told that a lock, its link or the adapter is not as it was, `watchdog` watches over each lock.
     """
 
@@ -49,3 +51,4 @@ class Ports:
     watchdog: Watchdog = field(default_factory=Watchdog)
     synchronized: Callable[[], Awaitable[bool]] = _unknown_time
     sweep: Callable[[list[str], Callable[[Incoming], None]], Awaitable[int]] = _nothing_retained
+    new_client: NewClient | None = None

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from nuki_bridge.bridge.lock_topics import LockTopics
 from nuki_bridge.bridge.neighbour import Neighbour
@@ -31,19 +32,33 @@ MAX_NEWS = 100
 """Most events that wait for the broker; beyond that the oldest are dropped."""
 
 
+class Others(Protocol):
+    """Whoever else tells of the same locks, each in its own way."""
+
+    def updated(self, name: str) -> None:
+        """The lock of that name is not as it was."""
+
+    def happened(self, name: str, event: Mapping[str, Any]) -> None:
+        """An event of that lock has been told."""
+
+
 class Publisher:
     """Everything that the bridge publishes by itself, below `base`.
 
     `installation` tells this bridge from others: `bridge/info` carries it, so that the next start knows which retained
-    topics are its own to clear, `run` this process from others.  `announcer` tells Home Assistant of the same locks.
+    topics are its own to clear, `run` this process from others.  `announcer` tells Home Assistant of the same locks,
+    `others` tell others.
     """
 
-    def __init__(self, base: str, installation: str, run: str, ports: Ports, announcer: Announcer) -> None:
+    def __init__(
+        self, base: str, installation: str, run: str, ports: Ports, announcer: Announcer, others: Others
+    ) -> None:
         self.base = base
         self._installation = installation
         self._run = run
         self._neighbour = Neighbour(installation, run, lambda event: self.event("bridge", event))
         self._announcer = announcer
+        self._others = others
         self._locks: dict[str, LockTopics] = {}
         self._publish = ports.publish
         self._clock = ports.clock
@@ -120,6 +135,7 @@ class Publisher:
                 put=lambda kind, payload: self._put(f"{name}/{kind}", payload),
                 sweep=self._sweep,
                 announce=self._announcer.lock,
+                updated=partial(self._others.updated, name),
                 clock=self._clock,
             )
         return topics
@@ -142,6 +158,7 @@ class Publisher:
             self._locks[whose].note_action(event)
         told = {**event, "time": event.get("time") or wall_clock.rfc3339(self._now(), UTC)}
         if self._publish(Publication(self._topic(f"{whose}/event"), dump(told))):
+            self._others.happened(whose, told)
             return True
         log.debug("nobody to tell of a %s event", event.get("type"))
         return False

@@ -118,6 +118,7 @@ class _Daemon:
                 random=secrets.token_bytes,
                 hostname=os.uname().nodename.partition(".")[0],
                 simulate=simulate,
+                new_client=self._new_client,
                 changed=lambda: self._status.schedule(),
                 watchdog=self._watchdog,
             ),
@@ -180,6 +181,10 @@ class _Daemon:
             async with asyncio.timeout(RADIO_S):
                 await self._bridge.radio_known.wait()
         await self._broker.run()
+
+    def _new_client(self, **given: Any) -> mqtt.Client:
+        """Return another connection to the broker of the present settings."""
+        return mqtt.Client(self._bridge.settings.mqtt, **given)
 
     @property
     def _exit_status(self) -> int:

@@ -148,8 +148,10 @@ class Reload:
                 bridge.move(new.base_topic)
             else:
                 bridge.publisher.farewell()
+            await bridge.served.farewell()
             await self._broker.drain(FAREWELL_S)
             self._broker.change(new)
+            bridge.served.renew()
         if (old.base_topic, old.discovery) != (new.base_topic, new.discovery):
             bridge.announce(new.discovery)
 

@@ -67,6 +67,8 @@ class Behaviour:
     the year 2000 (not documented)."""
     immediate_auto_lock_missing: bool = False
     """Advanced Config tells that immediate auto lock is not supported."""
+    speaks_mqtt: bool = True
+    """A lock with networks of its own tells that it is connected to a broker, by Nuki's own MQTT API."""
     accepted_times: int = 1
     """How often Status ACCEPTED is sent for one action; some firmware sends it twice."""
     moving_reports: int = 1

@@ -33,6 +33,6 @@ def keyturner_states(device: LockDevice, motor: Motor) -> KeyturnerStates:
         ble_rssi=1 if modern else 0,
         wifi_rssi=-47 if modern else 0,
         wifi_status=0xEF if modern else 0,
-        mqtt_status=3 if modern else 0,
+        mqtt_status=3 if modern and device.behaviour.speaks_mqtt else 0,
         thread_status=0,
     )

@@ -55,6 +55,9 @@ DISCOVERY = [
     "homeassistant/device/nuki_bridge_1a2b3c4d/config",
     "homeassistant/lock/nuki_bridge_1a2b3c4d/lock/config",
 ]
+VENDORS = [
+    f"nuki/1A2B3C4D/{each}" for each in ("state", "connected", "lockAction", "lock", "unlock", "commandResponse")
+]
 ENTRIES = ("users/update", "keypad/update")
 BIRTH = "homeassistant/status"
 ELSEWHERE = ["other/front/set", "homeassistant/lock/config", "nuki", "front/set", "nuki/front/simulate"]
@@ -68,6 +71,7 @@ EVERYTHING = [
     *(RELAY_IN + RELAY_OUT + REDEEM + REDEEMED),
     *(INBOXES["owner"] + INBOXES["home"]),
     *(*DISCOVERY, BIRTH),
+    *VENDORS,
     *ELSEWHERE,
 ]
 
@@ -84,6 +88,7 @@ READS: dict[str, set[str]] = {
     "home": {
         *STATES,
         *("nuki/front/set", "nuki/front/simulate"),
+        *VENDORS,
         *answers(PLAIN_REQUESTS),
         *INBOXES["home"],
         *(each for each in EVERYTHING if each.startswith("homeassistant/")),

@@ -90,6 +90,10 @@ class House:
     def _restart(self) -> None:
         self.restarts += 1
 
+    def new_client(self, **given: Any) -> Any:
+        """A connection of its own for a lock that is served; `served.py` has houses with a broker for that."""
+        raise AssertionError("no lock is served in this house")
+
     def restarted(self) -> House:
         """The next run of the same installation: with the same locks, and with what the database has kept."""
         other = House(self.settings.state_dir)
@@ -117,6 +121,7 @@ class House:
                 hostname="pi",
                 simulate=self.radio.control,
                 watchdog=self.watchdog,
+                new_client=self.new_client,
             ),
         )
         task = asyncio.create_task(self.bridge.run())
