@@ -22,11 +22,13 @@ from tempfile import TemporaryDirectory
 
 from nuki_bridge.command_line import lock_commands
 from nuki_bridge.command_line.client import BridgeClient, BridgeOffline
-from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings, WebSettings
+from nuki_bridge.config import BluetoothSettings, LockSettings, MqttSettings, Settings, WebSettings
 from nuki_bridge.daemon import daemon
 from nuki_bridge.errors import BrokerError, PageError
+from nuki_bridge.nuki_mqtt.codes import spelled
 from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks
 from nuki_bridge.simulator.opener import VirtualOpener
+from nuki_bridge.simulator.virtual_device import VirtualDevice
 from nuki_bridge.web import process
 from nuki_bridge.web.settings import BrokerSettings, GuestSettings
 from nuki_bridge.web.settings import WebSettings as PageSettings
@@ -62,6 +64,8 @@ Paste into a second terminal:
 Turn it by hand (which shows within 10 s, like with a real lock), or get in its way:
   mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"turn": "unlocked"}}'
   mosquitto_pub -p {port} -t nuki/{lock}/simulate -m '{{"block_motor": true}}'
+It is there for programs that know Nuki's own MQTT API, too; 1 is "unlock" to them:
+  mosquitto_pub -p {port} -q 2 -t nuki/{nuki_id}/lockAction -m 1
 The Opener at the intercom: ring the bell, have the next ring open the door, or open it at once:
   mosquitto_pub -p {port} -t nuki/{opener}/simulate -m '{{"ring": true}}'
   mosquitto_pub -p {port} -t nuki/{opener}/set -m activate_rto
@@ -93,17 +97,18 @@ async def run(port: int | None) -> int:
 async def _play(broker: MqttSettings, state_dir: Path, interrupted: asyncio.Event) -> int:
     stop = asyncio.Event()
     port, serving = await _serve_page(broker, stop)
+    devices = _new_devices(state_dir)
     settings = Settings(
         mqtt=broker,
         bluetooth=BluetoothSettings(backend="virtual"),
         state_dir=state_dir,
+        locks=(LockSettings(LOCK, devices[LOCK].address, official_api="serve"),),
         web=WebSettings(None if port is None else f"http://{HOST}:{port}"),
         log_level="warning",
     )
-    addresses = _new_devices(state_dir)
     running = asyncio.create_task(daemon.run(settings, stop=stop), name="daemon")
     page = await _about_page(port, serving)
-    showing = asyncio.create_task(_show(broker, addresses, page), name="show")
+    showing = asyncio.create_task(_show(broker, devices, page), name="show")
     waiting = asyncio.create_task(interrupted.wait(), name="interrupted")
     try:
         await asyncio.wait((running, showing, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -146,27 +151,27 @@ async def _about_page(port: int | None, serving: asyncio.Task[int]) -> str:
     return "The phone page is not served."
 
 
-def _new_devices(state_dir: Path) -> dict[str, str]:
-    """Have the daemon find all virtual devices in pairing mode; return the addresses of two of them by their names."""
+def _new_devices(state_dir: Path) -> dict[str, VirtualDevice]:
+    """Have the daemon find all virtual devices in pairing mode; return two of them by their names."""
     devices = default_locks(state_dir)
     for each in devices:
         each.device.factory_new = True
     state_dir.mkdir(mode=0o700)
     save_locks(state_dir / STATE_FILE, devices)
     opener = next(each for each in devices if isinstance(each, VirtualOpener))
-    return {LOCK: devices[0].address, OPENER: opener.address}
+    return {LOCK: devices[0], OPENER: opener}
 
 
-async def _show(broker: MqttSettings, addresses: dict[str, str], page: str) -> None:
+async def _show(broker: MqttSettings, devices: dict[str, VirtualDevice], page: str) -> None:
     """Pair the devices, say what can be tried, and print what changes."""
     client = await _connected(broker)
     try:
-        for name, address in addresses.items():
-            await client.ask("bridge", "pair", {"name": name, "address": address, "pin": PIN})
+        for name, each in devices.items():
+            await client.ask("bridge", "pair", {"name": name, "address": each.address, "pin": PIN})
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
         words = {"url": url, "lock": LOCK, "opener": OPENER, "port": broker.port, "program": program, "page": page}
-        print(_GUIDE.format(**words), flush=True)
+        print(_GUIDE.format(**words, nuki_id=spelled(devices[LOCK].nuki_id)), flush=True)
         await lock_commands.watch(client, argparse.Namespace(lock=None, json=False))
     finally:
         await client.close()
