@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
+GUESTS = "guest"
+"""The account of all guests at the broker, unless `mqtt.public_url` names another."""
 STATES_EVERY_S = (10, 86400)
 """Shortest and longest `states_every`, in seconds."""
 
@@ -46,7 +48,10 @@ class DiscoverySettings:
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """The broker and our place in its topics."""
+    """The broker and our place in its topics.
+
+    `public_url` is how guests without the phone page reach it, as `mqtts://guest@broker.example.net:8883`.
+    """
 
     host: str = "localhost"
     port: int = 1883
@@ -56,6 +61,7 @@ class MqttSettings:
     base_topic: str = "nuki"
     discovery: DiscoverySettings = DiscoverySettings()
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,15 @@ def _url(page: Page, node: Node, path: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", url) or not url.isascii():
         raise Wrong("must be where phones find the page, such as https://door.example.net, without ? # @")
     return url.rstrip("/")
+
+
+def _public_url(page: Page, node: Node, path: str) -> str:
+    url = text(page, node, path).rstrip("/")
+    host = r"(?:[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])"
+    match = re.fullmatch(rf"(mqtts?)://(?:([A-Za-z0-9_.-]+)@)?({host}(?::([1-9][0-9]{{0,4}}))?)", url)
+    if not match or int(match[4] or 1) > 65535:
+        raise Wrong("must be how guests reach the broker, such as mqtts://broker.example.net:8883, without a password")
+    return f"{match[1]}://{match[2] or GUESTS}@{match[3]}"
 
 
 def _protocol(page: Page, node: Node, path: str) -> str:
@@ -300,6 +315,7 @@ _MQTT: dict[str, Kind] = {
     "tls": tls,
     "base_topic": topic,
     "protocol": _protocol,
+    "public_url": _public_url,
     "discovery": _discovery,
 }
 _BLUETOOTH: dict[str, Kind] = {"adapter": _adapter, "backend": choice("bluez", "virtual")}

@@ -85,7 +85,9 @@ class Bridge:
             clock=ports.clock,
         )
         answers = Answers(ports.publish, ports.clock)
-        invite_commands = InviteCommands(self.invitations, ports.publish, lambda: self.settings.web.url)
+        invite_commands = InviteCommands(
+            self.invitations, ports.publish, lambda: self.settings.web.url, self._guests_broker
+        )
         common = Common(ports, store, self.publisher, self.invitations, invite_commands, answers)
         self._adapter_available: bool | None = None
         self._adapter = Adapter(radio, ports.clock, on_sighting=self._sighted, on_status=self._radio_changed)
@@ -111,6 +113,11 @@ class Bridge:
 
     def _base(self) -> str:
         return self.publisher.base
+
+    def _guests_broker(self) -> str | None:
+        """Return the URL with which guests without the page reach the broker, None if nobody has said so."""
+        url = self.settings.mqtt.public_url
+        return f"{url}/{self._base()}" if url is not None else None
 
     @property
     def radio(self) -> Radio:

@@ -21,13 +21,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
         dest="since",
         type=lambda text: _moment(text, "00:00:00"),
         metavar="TIME",
-        help="not before: 2026-12-24, or 2026-12-24T18:00, in the lock's local time, or with offset",
+        help="not before: a day such as 2026-12-24, or a moment such as 2026-12-24T18:00 in the lock's local time",
     )
     parser.add_argument(
         "--until",
         type=lambda text: _moment(text, "23:59:59"),
         metavar="TIME",
-        help="not after; a day alone counts whole",
+        help="not after: a day such as 2026-12-24, which counts whole, or a moment such as 2026-12-24T18:00",
     )
     parser.add_argument("--weekdays", type=weekdays, metavar="DAYS", help="such as mo-fr or mo,we,sa-su")
     parser.add_argument("--from-time", type=time_of_day, metavar="HH:MM", help="each day not before, such as 8:00")
@@ -49,19 +49,35 @@ def access_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def in_words(access: Any) -> str | None:
-    """Return `access` of an answer in one line, such as `mo-fr, 08:00 to 20:00, until 2026-12-24T23:59:59+01:00`."""
+    """Return `access` of an answer in one line, in the lock's local time: `mo-fr 08:00–20:00, until 2026-12-24`."""
     if not isinstance(access, dict) or not access:
         return None
-    parts = [days_in_words(access["weekdays"])] if isinstance(access.get("weekdays"), list) else []
+    daily = [days_in_words(access["weekdays"])] if isinstance(access.get("weekdays"), list) else []
     start, end = access.get("time_from"), access.get("time_until")
     if start or end:
-        parts.append(f"{start or '00:00'} to {end or '24:00'}")
-    parts += [f"{word} {access[word]}" for word in ("from", "until") if access.get(word)]
+        daily.append(f"{start or '00:00'}–{end or '24:00'}")
+    parts = [" ".join(daily)] if daily else []
+    for word, whole in (("from", "00:00:00"), ("until", "23:59:59")):
+        if access.get(word):
+            parts.append(f"{word} {_short(str(access[word]), whole)}")
     return ", ".join(parts)
+
+
+def _short(moment: str, whole: str) -> str:
+    """Return the day of a moment, with its time of day unless that is `whole`, at which the day begins or ends."""
+    match = re.match(r"(\d{4}-\d\d-\d\d)T((\d\d:\d\d):\d\d)", moment)
+    if not match:
+        return moment
+    return match[1] if match[2] == whole else f"{match[1]} {match[3]}"
 
 
 def days_in_words(chosen: list[Any]) -> str:
     """Return days in a row as `mo-fr`, others with commas."""
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs_of(chosen))
+
+
+def runs_of(chosen: list[Any]) -> list[list[str]]:
+    """Return the days that are chosen, those that follow each other together."""
     runs: list[list[str]] = []
     for day in WEEKDAYS:
         if day not in chosen:
@@ -70,7 +86,7 @@ def days_in_words(chosen: list[Any]) -> str:
             runs[-1].append(day)
         else:
             runs.append([day])
-    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs)
+    return runs
 
 
 def weekdays(text: str) -> list[str]:

@@ -139,14 +139,22 @@ class BridgeClient(Conversation):
         """The daemon's `bridge/info`; empty if it cannot be read."""
         return _json_object(self.retained.get("bridge/info", b""))
 
-    def url_for(self, account: str) -> str:
-        """Return the broker's URL for somebody else's account, without password and without a local address."""
+    def url_for(self, account: str) -> str | None:
+        """Return the broker's URL for somebody else's account, without password; None if it is on this computer."""
         settings = self._settings
+        if re.match(r"localhost$|127\.|::1$", settings.host):
+            return None
         scheme, usual = ("mqtts", MQTT_TLS_PORT) if settings.tls else ("mqtt", 1883)
-        host = "HOST" if re.match(r"localhost$|127\.|::1$", settings.host) else settings.host
-        host = f"[{host}]" if ":" in host else host
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
         port = "" if settings.port == usual else f":{settings.port}"
-        return f"{scheme}://{account}:PASSWORD@{host}{port}/{self._base}"
+        return f"{scheme}://{account}@{host}{port}/{self._base}"
+
+    def is_opener(self, lock: str) -> bool:
+        """Return whether the lock of this name is an Opener, as far as the daemon tells."""
+        locks = self.info.get("locks", [])
+        return any(
+            isinstance(each, dict) and (each.get("name"), each.get("family")) == (lock, "opener") for each in locks
+        )
 
     def lock_names(self) -> list[str]:
         """Return the names of the locks that the daemon knows, in its order."""

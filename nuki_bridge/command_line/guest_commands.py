@@ -75,7 +75,7 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
     if arguments.credential is not None:
         credential_file.refuse_existing(arguments.credential)
     credential_file.refuse_unwritable(arguments.credential or credential_file.directory() / "new.json")
-    settings, url = broker(None)
+    settings, url = _with_password(*broker(None))
     connection = GuestConnection(settings)
     try:
         with progress(arguments, "asking the bridge for the credential"):
@@ -96,6 +96,24 @@ async def redeem(arguments: argparse.Namespace, broker: Broker) -> None:
         f"{credential.name}: {credential.user} can use this lock now, for example: nuki-bridge guest {example}{where}"
     )
     show(arguments, found if arguments.json else text)
+
+
+def _with_password(settings: MqttSettings, url: str | None) -> tuple[MqttSettings, str | None]:
+    """Ask for the password of an account that the broker's URL names without one; needs a terminal for that."""
+    if url is None or settings.username is None or settings.password is not None or not sys.stdin.isatty():
+        return settings, url
+    import getpass
+    from dataclasses import replace
+    from urllib.parse import quote
+
+    from nuki_bridge.config import Secret
+
+    password = getpass.getpass(f"The password of {settings.username} at {settings.host} (empty if it has none): ")
+    if not password:
+        return settings, url
+    scheme, _, rest = url.partition("://")
+    account, _, place = rest.partition("@")
+    return replace(settings, password=Secret(password)), f"{scheme}://{account}:{quote(password, safe='')}@{place}"
 
 
 def _code(argument: str | None) -> str:

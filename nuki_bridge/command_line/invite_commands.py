@@ -9,12 +9,11 @@ import argparse
 import os
 import re
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.arguments import duration
-from nuki_bridge.command_line import access_options, lock_argument
+from nuki_bridge.command_line import access_options, letter, lock_argument
 from nuki_bridge.command_line.asking import ID_OR_NAME, by_id_or_name, in_one_zone, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
@@ -26,6 +25,12 @@ _COLUMNS = ("id", "user", "expires", "remote", "access")
 """What the table shows of each open invitation."""
 _KINDS = (".svg", ".png")
 """Ends of the names of files that a QR code can be written to."""
+_CUT = "-" * 60
+"""A line above and below what is to be sent."""
+_NO_ADDRESS = (
+    "Only this computer reaches the broker yet, so the letter is of use here alone. `nuki-bridge web setup` gives\n"
+    "invitations a link; or `mqtt.public_url` in the configuration says how guests reach the broker."
+)
 LIFETIME_S = 48 * 3600
 """Longest time in seconds for which a code may be redeemed, as the bridge has it."""
 _ANY_LIFETIME_S = 10**12
@@ -55,6 +60,11 @@ def declare(commands: Commands) -> None:
     )
     parser.add_argument(
         "--qr", type=Path, metavar="FILE", help="also write the QR code to FILE.svg or FILE.png, for you alone to read"
+    )
+    parser.add_argument(
+        "--language",
+        choices=letter.LANGUAGES,
+        help="the letter's: en or de (default: that of this terminal, else en)",
     )
     add = commands.add_below(parser, "list|revoke")
     add("list", "the open invitations", list_invitations)
@@ -92,7 +102,8 @@ async def invite(client: BridgeClient, arguments: argparse.Namespace) -> None:
     if arguments.json:
         show(arguments, made)
     else:
-        print(_letter(name, made, request, client.url_for("guest")), flush=True)
+        language = arguments.language or letter.language(os.environ)
+        print(_told(client, name, made, request, language), flush=True)
     if arguments.qr is not None:
         _write_qr(arguments.qr, made["link"])
         if not arguments.json:
@@ -124,39 +135,31 @@ async def revoke_invitation(client: BridgeClient, arguments: argparse.Namespace)
 # -- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def _letter(lock: str, made: dict[str, Any], asked: dict[str, Any], broker: str) -> str:
-    """Return the code large, until when it holds, a text to send, and the QR code; `asked` is what was asked for."""
+def _told(client: BridgeClient, lock: str, made: dict[str, Any], asked: dict[str, Any], language: str) -> str:
+    """Return the code large, until when it holds, a letter to send, and the QR code; `asked` is what was asked for."""
     from nuki_bridge.command_line.console import printable
 
     code, link, user = (printable(made.get(key)) for key in ("code", "link", "user"))
-    until = _readable(made.get("expires"))
-    limits = access_options.in_words(asked.get("access"))
-    may = f" ({limits})" if limits else ""
+    broker = made.get("broker") or client.url_for("guest")
+    text = letter.Letter(
+        name=user,
+        lock=lock,
+        expires=printable(made.get("expires")),
+        code=code,
+        link=link,
+        remote=asked["remote"],
+        access=asked.get("access"),
+        broker=None if broker is None else printable(broker),
+        is_opener=client.is_opener(lock),
+    )
+    until = letter.moment(text.expires, "en")
     wide = "   ".join(" ".join(group) for group in code.split("-"))
-    where = "From wherever the broker can be reached:" if asked["remote"] else "Near the door:"
-    how = "nuki-bridge guest unlock" + ("" if asked["remote"] else " --bluetooth")
     lines = [f"{user} can redeem this invitation to {lock} once, until {until}:", "", *_framed(wide), ""]
-    lines += [
-        "To send, each part on another way if you can:",
-        "",
-        f"  {user}, you are invited to use {lock}{may}.",
-    ]
+    if broker is None and link.startswith("nuki-bridge:"):
+        lines += [_NO_ADDRESS, ""]
+    lines += ["To send as it is; whoever has it first gets the key:", _CUT, text.text(language), _CUT]
     if link.startswith("nuki-bridge:"):
-        lines += [
-            f"  Your code is {code}",
-            f"  It can be redeemed once, until {until}. This asks for it:",
-            f"    nuki-bridge redeem --broker {broker}",
-            f"  {where}",
-            f"    {how}",
-            "",
-            f"As a link and QR code: {link}",
-        ]
-    else:
-        lines += [
-            f"  Open this on your phone, once, until {until}:",
-            f"    {link}",
-            f"  If the phone asks for a code, it is {code}",
-        ]
+        lines.append(f"As a link and QR code: {link}")
     if _draws():
         lines += ["", qr_text(link)]
     return "\n".join(lines)
@@ -175,16 +178,6 @@ def _framed(text: str) -> list[str]:
 def _draws() -> bool:
     """Return whether standard output can show the signs that frames and QR codes are made of."""
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-
-
-def _readable(expires: Any) -> str:
-    """Return a time of an answer as people read it."""
-    try:
-        return f"{datetime.fromisoformat(expires):%A, %d %B %Y, %H:%M}"
-    except (TypeError, ValueError):
-        from nuki_bridge.command_line.console import printable
-
-        return printable(expires)
 
 
 def qr_text(link: str) -> str:

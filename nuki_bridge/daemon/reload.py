@@ -143,7 +143,7 @@ class Reload:
 
     async def _mqtt(self, old: MqttSettings, new: MqttSettings) -> None:
         bridge = self._bridge
-        if replace(old, discovery=new.discovery) != new:
+        if replace(old, discovery=new.discovery, public_url=new.public_url) != new:
             if old.base_topic != new.base_topic:
                 bridge.move(new.base_topic)
             else:

@@ -34,15 +34,21 @@ log = logging.getLogger(__name__)
 class InviteCommands:
     """The requests about `invitations`.
 
-    `publish` tells whether the broker will get a message, `page` gives the address of the phone page, if there is one.
+    `publish` tells whether the broker will get a message, `page` gives the address of the phone page, if there is one,
+    and `broker` the URL with which guests without it reach the broker, if that is known.
     """
 
     def __init__(
-        self, invitations: Invitations, publish: Callable[[Publication], bool], page: Callable[[], str | None]
+        self,
+        invitations: Invitations,
+        publish: Callable[[Publication], bool],
+        page: Callable[[], str | None],
+        broker: Callable[[], str | None],
     ) -> None:
         self._invitations = invitations
         self._publish = publish
         self._page = page
+        self._broker = broker
 
     async def create(self, call: Call) -> Answer:
         """Make an authorization on the lock, and the code with which one guest can fetch it."""
@@ -71,6 +77,8 @@ class InviteCommands:
             "expires": _time(row.expires, wall_clock.zone_in(call.lock)),
             "user": row.user,
         }
+        if broker := self._broker():
+            data["broker"] = broker
         if call.arguments.get("qr"):
             data["qr"] = _drawn(opens)
         return {"data": data}

@@ -148,8 +148,9 @@ async def test_the_owner_invites_lists_and_revokes_on_the_command_line(tmp_path:
             assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
             assert file.stat().st_size > 100
             assert "█" in result.out
-            assert "(mo-fr, 08:00 to 20:00)" in result.out
-            assert f"nuki-bridge redeem --broker mqtt://guest:PASSWORD@HOST:{broker.port}/nuki\n" in result.out
+            assert "You may use the key Mon–Fri 08:00–20:00." in result.out
+            assert "  nuki-bridge redeem\n" in result.out, "the broker is on this computer, and nowhere else"
+            assert "Only this computer reaches the broker yet" in result.out
             assert "nuki-bridge guest unlock --bluetooth" in result.out, "without --no-remote it would be the relay"
         [told, _] = json.loads(home.last("front/invitations") or "")
         assert told["remote"] is False

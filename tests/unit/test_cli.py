@@ -187,11 +187,11 @@ class TestOwner:
             ({}, None),
             ({"weekdays": ["mo", "tu", "we", "sa"]}, "mo-we,sa"),
             ({"weekdays": ["mo", "tu", "sa", "su"]}, "mo,tu,sa,su"),
-            ({"time_from": "08:00"}, "08:00 to 24:00"),
-            (
-                {"time_until": "20:00", "until": "2026-12-24T23:59:59+01:00"},
-                "00:00 to 20:00, until 2026-12-24T23:59:59+01:00",
-            ),
+            ({"time_from": "08:00"}, "08:00–24:00"),
+            ({"weekdays": ["mo", "tu", "we"], "time_from": "08:00", "time_until": "20:00"}, "mo-we 08:00–20:00"),
+            ({"time_until": "20:00", "until": "2026-12-24T23:59:59+01:00"}, "00:00–20:00, until 2026-12-24"),
+            ({"from": "2026-07-01T00:00:00+02:00"}, "from 2026-07-01"),
+            ({"from": "2026-07-01T09:30:00+02:00"}, "from 2026-07-01 09:30"),
         ],
     )
     def test_limits_in_words(self, access: object, words: str | None) -> None:

@@ -31,7 +31,7 @@ from nuki_bridge.topics import topics
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
 
-MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, protocol, discovery"
+MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, protocol, public_url, discovery"
 LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api, official_discovery, states_every"
 ALL_ACTIONS = (
     "unlock, lock, unlatch, lock_n_go, lock_n_go_unlatch, full_lock, fob_action_1, fob_action_2, fob_action_3, open, "
@@ -735,7 +735,8 @@ def test_example_uncommented_shows_every_key_with_its_default(tmp_path: Path) ->
     write(tmp_path, "hunter2\n", name="mqtt-password")
     write(tmp_path, "1234\n", name="front_door-pin")
     found = loaded(tmp_path, text.replace("/etc/nuki-bridge/", f"{tmp_path}/"))
-    assert found.mqtt == MqttSettings(username="nuki", password=Secret("hunter2"))
+    public_url = "mqtts://guest@broker.example.net:8883"
+    assert found.mqtt == MqttSettings(username="nuki", password=Secret("hunter2"), public_url=public_url)
     assert found.bluetooth == BluetoothSettings(adapter="hci0")
     every_action = frozenset(SMART_LOCK.names.by_name)
     assert found.locks == (
@@ -765,6 +766,27 @@ def test_the_page_has_a_url(tmp_path: Path, url: str) -> None:
 def test_the_pages_url_is_one_that_a_link_can_begin_with(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match=r"web\.url: must be where phones find the page"):
         loaded(tmp_path, f"web: {{url: '{url}'}}")
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("mqtts://broker.example.net:8883", "mqtts://guest@broker.example.net:8883"),
+        ("mqtt://10.8.0.1/", "mqtt://guest@10.8.0.1"),
+        ("mqtts://visitors@[fd00::1]:8884", "mqtts://visitors@[fd00::1]:8884"),
+    ],
+)
+def test_the_brokers_public_url_is_for_the_guests_account(tmp_path: Path, url: str, kept: str) -> None:
+    assert loaded(tmp_path, f"mqtt: {{public_url: '{url}'}}").mqtt.public_url == kept
+
+
+@pytest.mark.parametrize(
+    "url", ["broker.example.net", "https://broker", "mqtt://a:hunter2@b", "mqtt://b/nuki", "mqtt://b:70000", "mqtt://"]
+)
+def test_the_brokers_public_url_has_no_password_and_no_topic(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"mqtt\.public_url: must be how guests reach the broker") as refused:
+        loaded(tmp_path, f"mqtt: {{public_url: '{url}'}}")
+    assert "hunter2" not in str(refused.value)
 
 
 def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:

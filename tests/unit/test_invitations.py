@@ -83,6 +83,15 @@ async def test_with_a_page_the_link_opens_it_and_the_code_stays_behind_the_fragm
         assert "qr" not in data
 
 
+async def test_how_guests_reach_the_broker_without_the_page_is_told_with_the_code(house: House) -> None:
+    house.settings = replace(house.settings, mqtt=replace(house.settings.mqtt, public_url="mqtts://guest@door.example"))
+    async with house.running():
+        await paired(house)
+        data = await invite(house)
+        assert data["broker"] == f"mqtts://guest@door.example/{house.settings.mqtt.base_topic}"
+        assert data["link"].startswith("nuki-bridge:invite?")
+
+
 async def test_the_qr_code_is_drawn_only_for_who_asks_for_it(house: House) -> None:
     async with house.running():
         await paired(house)

@@ -274,6 +274,8 @@ async def test_discovery_is_switched_off_and_on_without_another_connection(both:
         links, before = (both.link("front"), both.link("shed")), announced()
         assert len(before) == 3
         mqtt = both.settings.mqtt
+        await both.use(mqtt=replace(mqtt, public_url="mqtts://guest@broker.example.net"))
+        assert announced() == before
         await both.use(mqtt=replace(mqtt, discovery=DiscoverySettings(enabled=False)))
         assert announced() == []
         await both.use(mqtt=replace(mqtt, discovery=DiscoverySettings(prefix="ha")))

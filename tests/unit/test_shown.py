@@ -124,7 +124,7 @@ async def test_weekdays_are_shown_as_they_are_typed(capsys: pytest.CaptureFixtur
     assert json.loads(await shown("timecontrol --json", [entry], capsys)) == [entry]
     user = {"id": 7, "name": "Anna", "access": {"weekdays": ["mo", "tu", "we"], "time_from": "08:00"}}
     changed = await shown("users update Anna --weekdays mo-we --from-time 8:00", user, capsys)
-    assert "access: mo-we, 08:00 to 24:00" in changed.splitlines()
+    assert "access: mo-we 08:00–24:00" in changed.splitlines()
 
 
 async def test_the_times_of_a_table_have_their_zone_in_the_heading(capsys: pytest.CaptureFixture[str]) -> None:
