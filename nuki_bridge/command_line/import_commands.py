@@ -42,7 +42,11 @@ def declare(commands: Commands) -> None:
     parser.add_argument(
         "--name", help="what to call the lock in topics: a-z, 0-9, _ and - (default: made from what the export says)"
     )
-    parser.add_argument("--address", help="only the device with this Bluetooth address, out of several")
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="only the device with this Bluetooth address, such as 54:D2:72:AA:BB:CC, out of several",
+    )
     parser.add_argument(
         "--replace",
         action="store_true",

@@ -42,7 +42,7 @@ def declare(commands: Commands) -> None:
     parser = commands.add("invite", "invite somebody to use a lock, list open invitations, revoke one", invite)
     parser.epilog = "Without list or revoke it makes an invitation, for which --name is needed."
     lock_argument.add_first(parser)
-    parser.add_argument("--name", help="whom you invite; the lock's log shows this name")
+    parser.add_argument("--name", metavar="NAME", help="whom you invite; the lock's log shows this name")
     parser.add_argument("--no-remote", dest="remote", action="store_false", help="only near the door, by Bluetooth")
     parser.add_argument(
         "--expires",
@@ -56,7 +56,7 @@ def declare(commands: Commands) -> None:
         dest="until_time",
         type=access_options.end_of_day,
         metavar="HH:MM",
-        help="the same as --until-time",
+        help="the same as --until-time: each day not after, such as 20:00",
     )
     parser.add_argument(
         "--qr", type=Path, metavar="FILE", help="also write the QR code to FILE.svg or FILE.png, for you alone to read"

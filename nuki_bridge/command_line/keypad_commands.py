@@ -36,9 +36,9 @@ def declare(commands: Commands) -> None:
     access_options.declare(new)
     update = add("update", "change a code; what is not named stays", update_code)
     update.add_argument("which", metavar="CODE", help=ID_OR_NAME)
-    update.add_argument("--rename", metavar="NAME")
+    update.add_argument("--rename", metavar="NAME", help="another name, which the lock's log shows from then on")
     update.add_argument("--new-digits", action="store_true", help="ask for other digits")
-    add_switch(update, "enabled", "--enable", "--disable")
+    add_switch(update, "enabled", ("--enable", "let it open again"), ("--disable", "let it open no more"))
     access_options.declare(update)
     update.add_argument("--always", action="store_true", help="take all limits away")
     for parser in (new, update):

@@ -22,8 +22,12 @@ def declare(commands: Commands) -> None:
     lock_argument.add_last(parser)
     parser.add_argument("--count", type=int, metavar="N", help="how many entries (default: 20)")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--before", type=int, metavar="INDEX", help="entries older than this one")
-    place.add_argument("--after", type=int, metavar="INDEX", help="entries newer than this one, the oldest first")
+    place.add_argument(
+        "--before", type=int, metavar="INDEX", help="entries older than that with this number, such as 120"
+    )
+    place.add_argument(
+        "--after", type=int, metavar="INDEX", help="entries newer than that, the oldest first, such as 120"
+    )
     switch = parser.add_mutually_exclusive_group()
     switch.add_argument("--on", dest="enabled", action="store_true", default=None, help="have the lock write its log")
     switch.add_argument("--off", dest="enabled", action="store_false", help="have it write none; what it has stays")

@@ -21,6 +21,13 @@ PRESS_BUTTON = "press the lock's button for 5 s until its ring lights up, or swi
 """How a lock is brought into pairing mode."""
 
 
+_KIND = (
+    "bridge is told of turns by hand at once, and takes the place of a Nuki Bridge; app leaves that alone "
+    "(default: bridge; an Ultra, Go or 5th generation is always paired as app)"
+)
+"""Help for what a lock is paired as."""
+
+
 def declare(commands: Commands) -> None:
     """Add the commands with their arguments."""
     scan_parser = commands.add("scan", "list the locks in range", scan)
@@ -29,18 +36,18 @@ def declare(commands: Commands) -> None:
     )
     _declare_pair(commands.add("pair", "pair the lock that is in pairing mode", pair))
     unpair_text = "forget a lock; the lock's own entry for the bridge is removed in the Nuki app"
-    commands.add("unpair", unpair_text, unpair).add_argument("lock", metavar="LOCK")
+    commands.add("unpair", unpair_text, unpair).add_argument("lock", metavar="LOCK", help="its name, as locks shows it")
     commands.add("locks", "list the paired locks", locks)
 
 
 def _declare_pair(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", help="only the lock with this Bluetooth address")
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="only the lock with this Bluetooth address, such as 54:D2:72:AA:BB:CC"
+    )
     parser.add_argument(
         "--name", help="what to call it in topics: a-z, 0-9, _ and - (default: made from the lock's own name)"
     )
-    parser.add_argument(
-        "--as", dest="id_type", choices=("bridge", "app"), default="bridge", help="kind of authorization"
-    )
+    parser.add_argument("--as", dest="id_type", choices=("bridge", "app"), default="bridge", help=_KIND)
     parser.add_argument(
         "--pin-file",
         metavar="FILE",

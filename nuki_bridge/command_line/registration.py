@@ -56,8 +56,8 @@ class Commands:
         return added
 
 
-def add_switch(parser: argparse.ArgumentParser, name: str, on: str, off: str) -> None:
-    """Add the two options that set `name` to true and false; without them it is None."""
+def add_switch(parser: argparse.ArgumentParser, name: str, on: tuple[str, str], off: tuple[str, str]) -> None:
+    """Add the two options, each with its help, that set `name` to true and false; without them it is None."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument(on, dest=name, action="store_true", default=None)
-    group.add_argument(off, dest=name, action="store_false", default=None)
+    group.add_argument(on[0], dest=name, action="store_true", default=None, help=on[1])
+    group.add_argument(off[0], dest=name, action="store_false", default=None, help=off[1])

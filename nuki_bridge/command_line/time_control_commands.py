@@ -19,6 +19,8 @@ _LOCK_ACTIONS = ("lock", "full-lock", "unlock", "unlatch", "lock-n-go", "lock-n-
 """The actions that a lock can carry out by its own clock."""
 _OPENER_ACTIONS = ("activate-rto", "deactivate-rto", "open", "activate-continuous-mode", "deactivate-continuous-mode")
 """The actions that an Opener can carry out by its own clock."""
+_ID = "number of the entry, as the list shows it"
+"""Help for the argument that names an entry."""
 _WHICH = f"one of {', '.join(_LOCK_ACTIONS)}; of an Opener {', '.join(_OPENER_ACTIONS)}"
 """Help for the argument that names an action."""
 _ACTIONS = (*_LOCK_ACTIONS, *_OPENER_ACTIONS)
@@ -31,19 +33,23 @@ def declare(commands: Commands) -> None:
     add = commands.add_below(control, lock_argument.LIST)
     add("list", "the entries, asked of the lock now (default)", list_entries)
     new = add("add", "have the lock do something at a time of day", add_entry)
-    new.add_argument("time", type=access_options.time_of_day, metavar="HH:MM", help="in the lock's local time")
+    new.add_argument(
+        "time", type=access_options.time_of_day, metavar="HH:MM", help="such as 22:30, in the lock's local time"
+    )
     new.add_argument("action", choices=_ACTIONS, metavar="ACTION", help=_WHICH)
     new.add_argument("--disabled", action="store_true", help="not before it is enabled")
     update = add("update", "change an entry; what is not named stays", update_entry)
-    update.add_argument("number", type=int, metavar="ID")
-    update.add_argument("--time", type=access_options.time_of_day, metavar="HH:MM")
-    update.add_argument("--action", choices=_ACTIONS, metavar="ACTION")
-    add_switch(update, "enabled", "--enable", "--disable")
+    update.add_argument("number", type=int, metavar="ID", help=_ID)
+    update.add_argument(
+        "--time", type=access_options.time_of_day, metavar="HH:MM", help="such as 22:30, in the lock's local time"
+    )
+    update.add_argument("--action", choices=_ACTIONS, metavar="ACTION", help=_WHICH)
+    add_switch(update, "enabled", ("--enable", "have the lock do it"), ("--disable", "keep it for later"))
     for parser in (new, update):
         parser.add_argument(
             "--weekdays", type=access_options.weekdays, metavar="DAYS", help="such as mo-fr; mo-su is every day"
         )
-    add("remove", "delete an entry", remove_entry).add_argument("number", type=int, metavar="ID")
+    add("remove", "delete an entry", remove_entry).add_argument("number", type=int, metavar="ID", help=_ID)
 
 
 async def list_entries(client: BridgeClient, arguments: argparse.Namespace) -> None:

@@ -27,7 +27,12 @@ def declare(commands: Commands) -> None:
         "lock", nargs="?", metavar="LOCK", help="this one alone; without it all of them, and what is heard nearby"
     )
     parser.add_argument(
-        "--for", dest="seconds", type=seconds, default=60, metavar="TIME", help="such as 30s or 5m (default: 60s)"
+        "--for",
+        dest="seconds",
+        type=seconds,
+        default=60,
+        metavar="TIME",
+        help="such as 30s or 5m, 10m at most (default: 60 s)",
     )
 
 

@@ -22,7 +22,9 @@ def declare(commands: Commands) -> None:
 
 
 def _declare_setup(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", help="name or IP address under which phones find this computer")
+    parser.add_argument(
+        "--name", help="name or IP address under which phones find this computer, such as door.example.net"
+    )
     parser.add_argument("--certificate", choices=_WAYS, metavar="WAY", help=f"{', '.join(_WAYS)}")
     parser.add_argument("--cert", type=Path, metavar="FILE", help="with `files`: the certificate with its chain")
     parser.add_argument("--key", type=Path, metavar="FILE", help="with `files`: its key")
