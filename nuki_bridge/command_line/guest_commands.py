@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nuki_bridge.command_line import access_options
 from nuki_bridge.command_line.asking import progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
@@ -198,8 +199,21 @@ async def _with_lock(
     def on_states(states: Any) -> None:
         on_state(profile_of(credential.family).state_word(states.lock_state))
 
-    if arguments.bluetooth:
-        from nuki_bridge.bluetooth.radio import BluezRadio
+    try:
+        if arguments.bluetooth:
+            from nuki_bridge.bluetooth.radio import BluezRadio
 
-        return await guest.over_radio(BluezRadio(arguments.adapter), credential, work, on_states)
-    return await guest.over_relay(broker(credential.broker)[0], credential, work, on_states, twice=twice)
+            return await guest.over_radio(BluezRadio(arguments.adapter), credential, work, on_states)
+        return await guest.over_relay(broker(credential.broker)[0], credential, work, on_states, twice=twice)
+    except RequestError as error:
+        if error.code != "time_not_allowed":
+            raise
+        raise RequestError(error.code, f"{error}; {_when_allowed(credential)}") from None
+
+
+def _when_allowed(credential: Credential) -> str:
+    """Return when a credential opens the door, as far as the guest has been told."""
+    limits = access_options.in_words(credential.data.get("access"))
+    if limits is None:
+        return "the owner has limited it since you were invited: ask when it is"
+    return f"when you were invited it was {limits}, which the owner may have changed"

@@ -53,7 +53,8 @@ _SENTENCES: Mapping[int, str] = {
     ErrorCode.INVALID_AUTH_ID: "the lock has no such user",
     ErrorCode.DISABLED: "this authorization is disabled on the lock",
     ErrorCode.REMOTE_NOT_ALLOWED: "this authorization may not be used remotely",
-    ErrorCode.TIME_NOT_ALLOWED: "this authorization is not allowed at this time",
+    ErrorCode.TIME_NOT_ALLOWED: "this authorization is not allowed at this time; the lock's list of users has its "
+    "limits",
     ErrorCode.TOO_MANY_PIN_ATTEMPTS: "the lock blocks the security PIN after too many wrong attempts; wait a while",
     ErrorCode.TOO_MANY_ENTRIES: "the lock's storage is full; remove an entry first",
     ErrorCode.POSITION_UNKNOWN: "the lock is not sure of its position and refuses to unlock remotely",

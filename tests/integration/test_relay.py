@@ -144,11 +144,21 @@ async def test_the_guest_is_told_what_the_lock_and_the_owner_say(tmp_path: Path)
             assert answer["status"] == "ok", answer
             refused = await house.guest("guest", "unlock", "--json")
             assert (refused.status, json.loads(refused.out)["error"]) == (1, code), refused
+            assert ("limited it since you were invited" in refused.err) is (code == "time_not_allowed")
         await house.ask("front/request/users/remove", {"name": "Anna"})
         removed = await house.guest("guest", "unlock")
         assert removed.status == 1
         assert "ask for a new invitation" in removed.err
         assert "(not_authorized)" in removed.err
+
+
+async def test_a_guest_who_comes_at_another_time_is_told_when_it_is_allowed(tmp_path: Path) -> None:
+    async with party(tmp_path) as house:
+        code = await house.invite("Anna", access={"weekdays": ["mo", "tu", "we"], "from": "2031-01-01T00:00:00"})
+        assert (await house.guest("redeem", code)).status == 0
+        refused = await house.guest("guest", "unlock")
+        assert refused.status == 1
+        assert "at this time; when you were invited it was mo-we, from 2031-01-01, which the owner may" in refused.err
 
 
 async def test_guest_and_bridge_act_at_the_same_time(tmp_path: Path) -> None:

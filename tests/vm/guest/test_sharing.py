@@ -52,7 +52,10 @@ def refused(sentence: str) -> Spoken:
 
 
 BLOCKED = refused("the motor is blocked; check the door and the bolt (motor_blocked)")
-NOT_NOW = refused("this credential is not allowed at this time (time_not_allowed)")
+NOT_NOW = refused(
+    "this credential is not allowed at this time; the owner has limited it since you were invited: ask when it is "
+    "(time_not_allowed)"
+)
 DISABLED = refused("the owner has disabled this credential (disabled)")
 REVOKED = refused(
     "this credential is not valid any more: the owner has removed it, or the lock was reset; "
