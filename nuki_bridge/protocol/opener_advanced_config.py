@@ -7,12 +7,11 @@ to tell.  One that cannot be told is read up to there, and there is no message t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.common import AnyAdvancedConfig
-from nuki_bridge.protocol.wire import OwnerRequest, kept_flag, message, u8, u16, wire
+from nuki_bridge.protocol.wire import OwnerRequest, fields, kept_flag, message, u8, u16, wire
 
 LENGTH_A: Final = 25
 """Bytes of layout A; one more may be Auto update, or be layout B."""
@@ -85,7 +84,7 @@ class OpenerAdvancedConfig(AnyAdvancedConfig):
     auto_update: bool | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@fields
 class _Told(OpenerAdvancedConfig):
     """What every layout has at its head (12 bytes)."""
 
@@ -99,7 +98,7 @@ class _Told(OpenerAdvancedConfig):
     rto_timeout: int = wire(u8)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@fields
 class _Written(OwnerRequest):
     """The same in a request."""
 
