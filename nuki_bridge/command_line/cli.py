@@ -16,28 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nuki_bridge import HOMEPAGE, ISSUES, __version__
-from nuki_bridge.command_line import (
-    bridge_commands,
-    config_commands,
-    daemon_commands,
-    doctor_commands,
-    guest_commands,
-    import_commands,
-    invite_commands,
-    keypad_commands,
-    lock_argument,
-    lock_commands,
-    log_commands,
-    maintenance_commands,
-    pairing_commands,
-    pin_commands,
-    retire_commands,
-    time_control_commands,
-    trace_commands,
-    user_commands,
-    web_commands,
-    words,
-)
+from nuki_bridge.command_line import daemon_commands, lock_argument, web_commands, words
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import ConfigError, NukiError, UnusableState
 
@@ -56,22 +35,6 @@ BROKER_VARIABLE = "NUKI_BRIDGE_BROKER"
 """Environment variable that holds the URL of the broker."""
 TRACEBACK_VARIABLE = "NUKI_BRIDGE_TRACEBACK"
 """Environment variable that has an internal error shown with its traceback."""
-TALKING = (
-    pairing_commands,
-    lock_commands,
-    bridge_commands,
-    user_commands,
-    config_commands,
-    log_commands,
-    pin_commands,
-    invite_commands,
-    keypad_commands,
-    time_control_commands,
-    maintenance_commands,
-    trace_commands,
-)
-"""Modules of commands that talk to the running daemon, in the order of `--help`."""
-
 _USAGE_CODES = ("bad_arguments", "bad_broker_url", "bad_code", "bad_pin_file", "lock_missing")
 """Error codes of the command line itself that mean wrong usage rather than failure."""
 
@@ -250,8 +213,8 @@ class _Version(argparse.Action):
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments with their defaults; exit with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
-    parser = _parser()
     argv = sys.argv[1:] if argv is None else argv
+    parser = _parser(whole=not _starts_service(argv))
     if any(_EMPTY.fullmatch(argument) for argument in argv):
         parser.error("an argument is empty; give its value, or leave it out")  # it must not mean the only lock
     argv = lock_argument.in_place(argv, parser)
@@ -263,8 +226,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def _starts_service(argv: Sequence[str]) -> bool:
+    """Return whether this starts a service, as its unit does: that keeps in memory for years what is imported here."""
+    return list(argv[:1]) in (["run"], ["web"]) and (len(argv) == 1 or (len(argv) == 3 and argv[1] == "--config"))
+
+
 @functools.cache
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, whole: bool = True) -> argparse.ArgumentParser:
+    """Return the parser of all commands, or without `whole` only of those that a service runs."""
     file, common = _common_options()
     parser = _Parser(
         prog="nuki-bridge",
@@ -277,13 +246,14 @@ def _parser() -> argparse.ArgumentParser:
     parsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     daemon_commands.declare(Commands(parsers, _run_here, file))
     web_commands.declare(Commands(parsers, _run_here, _config_option("/etc/nuki-bridge/web.yaml")))
-    daemon_commands.declare_demo(Commands(parsers, _run_here, None))
-    import_commands.declare(Commands(parsers, _run_here, file))
-    retire_commands.declare(Commands(parsers, _run_here, file))
-    for module in TALKING:
-        module.declare(Commands(parsers, _talk, common))
-    doctor_commands.declare(Commands(parsers, _examine, common))
-    guest_commands.declare(Commands(parsers, _visit, common))
+    if whole:
+        from nuki_bridge.command_line import all_commands, doctor_commands, guest_commands
+
+        daemon_commands.declare_demo(Commands(parsers, _run_here, None))
+        all_commands.declare_here(Commands(parsers, _run_here, file))
+        all_commands.declare_talking(Commands(parsers, _talk, common))
+        doctor_commands.declare(Commands(parsers, _examine, common))
+        guest_commands.declare(Commands(parsers, _visit, common))
     return parser
 
 

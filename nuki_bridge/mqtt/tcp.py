@@ -54,8 +54,11 @@ async def open_socket(
 
 
 async def _resolve(host: str, port: int) -> list[Any]:
+    # A text would be taken through IDNA, whose tables are most of a megabyte that stays in memory.
+    name = host.encode() if host.isascii() else host
+
     def ask(flags: int = 0) -> list[Any]:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
 
     with contextlib.suppress(socket.gaierror):
         return ask(socket.AI_NUMERICHOST)

@@ -13,7 +13,7 @@ from nuki_bridge.protocol.codes import E_, Action, LockState, OpenerAction, Open
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\s_'\N{RIGHT SINGLE QUOTATION MARK}-]+", "", name.lower())
+    return re.sub(r"[\s_'\u2019-]+", "", name.lower())  # U+2019, the apostrophe of phones and of the maker's documents
 
 
 class Words(Protocol):

@@ -16,6 +16,7 @@ import pytest
 
 from nuki_bridge.command_line import (
     access_options,
+    all_commands,
     cli,
     config_commands,
     console,
@@ -127,7 +128,7 @@ class TestArguments:
 
     def test_every_command_that_talks_has_a_function_of_its_subject(self) -> None:
         (subparsers,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
-        modules = {module.__name__ for module in cli.TALKING}
+        modules = {module.__name__ for module in all_commands.TALKING}
         talking = [parser for parser in subparsers.choices.values() if parser.get_default("run") is cli._talk]
         assert {parser.get_default("handler").__module__ for parser in talking} == modules
         for parser in talking:
@@ -524,12 +525,24 @@ class TestConsole:
         assert terminal.getvalue() == "\r\x1b[Kwaiting ...\r\x1b[Kunlocking? ...\r\x1b[K"
 
 
-def test_the_daemon_does_not_load_the_client_side() -> None:
-    """It has 40 MiB for everything."""
-    code = "import sys; from nuki_bridge.command_line import cli; cli.parse(['run']); print(*sys.modules)"
+@pytest.mark.parametrize("service", ["run", "web"])
+@pytest.mark.parametrize("options", [[], ["--config", "/etc/here.yaml"]])
+def test_a_service_does_not_load_what_people_type(service: str, options: list[str]) -> None:
+    """The daemon has 40 MiB for everything."""
+    code = (
+        f"import sys; from nuki_bridge.command_line import cli; cli.parse({[service, *options]}); print(*sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    needless = {f"nuki_bridge.command_line.{each}" for each in ("client", "console", "demo")} | {"asyncio"}
-    assert needless & set(loaded) == set()
+    modules = {each.rpartition(".")[2] for each in loaded if each.startswith("nuki_bridge.command_line.")}
+    assert modules == {"cli", "daemon_commands", "lock_argument", "registration", "web_commands", "words"}
+    assert "asyncio" not in loaded
+
+
+@pytest.mark.parametrize(
+    "line", ["run --konfig x", "run --help", "run --config", "web setup --show", "web --config x y"]
+)
+def test_what_does_not_just_start_a_service_has_every_command(line: str) -> None:
+    assert not cli._starts_service(line.split())
 
 
 def test_check_config_tells_of_a_state_directory_that_cannot_be_one(
