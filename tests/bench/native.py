@@ -52,7 +52,8 @@ async def measure(actions: int) -> dict[str, Any]:
         directory = Path(temporary)
         (directory / "broker").mkdir()
         with Broker(directory / "broker", options=("log_type none",)) as broker:
-            daemon = Daemon(directory, broker.port, f'locks:\n  - {{name: front, address: "{CLASSIC}", pin: "1234"}}\n')
+            lock = f'locks:\n  - {{name: front, address: "{CLASSIC}", pin: "1234"}}\n'
+            daemon = Daemon(directory, broker.port, lock, program="tests.bench.instant")
             daemon.config.write_text(daemon.config.read_text().replace("log_level: debug", "log_level: info"))
             async with Peer(broker) as peer:
                 await peer.subscribe("nuki/#")

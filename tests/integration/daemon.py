@@ -24,10 +24,11 @@ PIN = "123456"
 
 
 class Daemon:
-    """`nuki-bridge run` with the virtual backend."""
+    """`nuki-bridge run` with the virtual backend; `program` is the module that takes the command line."""
 
-    def __init__(self, directory: Path, port: int, extra: str = "") -> None:
+    def __init__(self, directory: Path, port: int, extra: str = "", *, program: str = "nuki_bridge") -> None:
         self.directory = directory
+        self._program = program
         self.config = directory / "config.yaml"
         self.config.write_text(
             f"mqtt: {{host: 127.0.0.1, port: {port}}}\n"
@@ -50,7 +51,7 @@ class Daemon:
     def start(self, **environment: str) -> None:
         with (self.directory / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "nuki_bridge", "run", "--config", str(self.config)],
+                [sys.executable, "-m", self._program, "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **environment},
