@@ -39,25 +39,32 @@ async def ask(
     with progress(arguments, f"{lock}: {doing}"):
         answer = await client.ask(lock, command, request)
     if not arguments.json and isinstance(answer, list):
-        answer, columns = in_one_zone([{key: _flat(key, each.get(key)) for key in columns} for each in answer], columns)
+        rows = [{key: _flat(key, each.get(key)) for key in columns} for each in answer]
+        answer, columns = await in_one_zone(client, lock, rows, columns)
     elif not arguments.json and isinstance(answer, dict):
         answer = {key: _flat(key, value) for key, value in answer.items()}
     show(arguments, answer, nothing=nothing, columns=columns)
 
 
-def in_one_zone(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Return rows and columns of a table whose times have their offset from UTC in the heading, if all have the same.
+async def in_one_zone(
+    client: BridgeClient, lock: str, rows: list[dict[str, Any]], columns: tuple[str, ...]
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Return rows and columns of a table whose times are the lock's local ones, with the zone's name in the heading.
 
-    Those of summer and of winter in one table keep theirs each.
+    Without a name it is their offset from UTC, if all have the same; else each keeps its own.
     """
     times = {
         key: [(row, match) for row in rows if (match := _moment(row.get(key)))] for key in columns if key in _TIMES
     }
-    offsets = {match[3] for found in times.values() for _, match in found}
-    if len(offsets) != 1:
+    offsets = {match[3].upper() for found in times.values() for _, match in found}
+    if not offsets:
         return rows, columns
-    offset = offsets.pop().upper()
-    zone = "UTC" if offset in ("Z", "+00:00") else f"UTC{offset}"
+    zone = await client.timezone(lock)
+    if zone is None and len(offsets) == 1:
+        offset = offsets.pop()
+        zone = "UTC" if offset in ("Z", "+00:00") else f"UTC{offset}"
+    if zone is None:
+        return rows, columns
     heading = {key: f"{key} ({zone})" if times.get(key) else key for key in columns}
     for key, found in times.items():
         for row, match in found:

@@ -156,6 +156,13 @@ class BridgeClient(Conversation):
             isinstance(each, dict) and (each.get("name"), each.get("family")) == (lock, "opener") for each in locks
         )
 
+    async def timezone(self, lock: str) -> str | None:
+        """Return the name of a lock's time zone, None if the daemon does not tell one."""
+        topic = f"{lock}/status"
+        settings = _json_object((await self.read(topic)).get(topic, b"")).get("config")
+        name = settings.get("timezone") if isinstance(settings, dict) else None
+        return name if isinstance(name, str) and "/" in name else None
+
     def lock_names(self) -> list[str]:
         """Return the names of the locks that the daemon knows, in its order."""
         locks = self.info.get("locks", [])

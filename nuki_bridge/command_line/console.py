@@ -35,9 +35,15 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] = ()) -> str
     """
     columns = columns or {key: None for row in rows for key in row}
     used = [key for key in columns if any(row.get(key) is not None for row in rows)]
-    heading = [printable(key).replace("_", " ").upper() for key in used]
+    heading = [_heading(printable(key)) for key in used]
     lines = [heading] + [[printable(row.get(key)) for key in used] for row in rows]
     return "\n".join(_aligned(lines))
+
+
+def _heading(key: str) -> str:
+    """Return a column's key in capitals, but for what stands in brackets behind it, such as a time zone."""
+    word, bracket, more = key.partition(" (")
+    return word.replace("_", " ").upper() + bracket + more
 
 
 def fields(values: Mapping[str, Any], indent: str = "") -> str:

@@ -117,7 +117,7 @@ async def list_invitations(client: BridgeClient, arguments: argparse.Namespace) 
     columns: tuple[str, ...] = _COLUMNS
     if not arguments.json and isinstance(found, list):
         rows = [{**each, "access": access_options.in_words(each.get("access"))} for each in found]
-        found, columns = in_one_zone(rows, _COLUMNS)
+        found, columns = await in_one_zone(client, name, rows, _COLUMNS)
     show(arguments, found, nothing="no invitation is open", columns=columns)
 
 

@@ -23,8 +23,9 @@ class Terminal(io.StringIO):
 class FakeClient:
     """A conversation with a daemon that knows one lock and gives one answer."""
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, answer: Any, zone: str | None = None) -> None:
         self.answer = answer
+        self.zone = zone
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
 
     def lock_name(self, name: str | None) -> str:
@@ -32,16 +33,20 @@ class FakeClient:
         assert name in (None, "front")
         return "front"
 
+    async def timezone(self, lock: str) -> str | None:
+        """Its zone."""
+        return self.zone
+
     async def ask(self, scope: str, command: str, data: dict[str, Any], timeout_s: float | None = None) -> Any:
         """Give the answer."""
         self.asked.append((scope, command, data))
         return self.answer
 
 
-async def shown(line: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> str:
+async def shown(line: str, answer: Any, capsys: pytest.CaptureFixture[str], zone: str | None = None) -> str:
     """What `nuki-bridge LINE` prints."""
     arguments = cli.parse(line.split())
-    await arguments.handler(FakeClient(answer), arguments)
+    await arguments.handler(FakeClient(answer, zone), arguments)
     return capsys.readouterr().out
 
 
@@ -138,6 +143,15 @@ async def test_the_times_of_a_table_have_their_zone_in_the_heading(capsys: pytes
     head, *lines = (await shown("log", [winter, summer], capsys)).splitlines()
     assert head.split()[:3] == ["INDEX", "TIME", "TYPE"]
     assert [line.split()[1] for line in lines] == [winter["time"], summer["time"]]
+
+
+async def test_a_zone_with_a_name_is_one_in_summer_and_winter(capsys: pytest.CaptureFixture[str]) -> None:
+    winter = {"index": 1, "time": "2026-12-01T10:00:00+01:00", "type": "lock_action", "action": "lock"}
+    summer = {**winter, "time": "2026-07-01T10:00:00+02:00"}
+    head, *lines = (await shown("log", [winter, summer], capsys, "Europe/Berlin")).splitlines()
+    assert head.split()[:3] == ["INDEX", "TIME", "(Europe/Berlin)"]
+    assert [line.split()[1:3] for line in lines] == [["2026-12-01", "10:00:00"], ["2026-07-01", "10:00:00"]]
+    assert json.loads(await shown("log --json", [winter], capsys, "Europe/Berlin")) == [winter]
     unset = {**winter, "time": None}
     assert "(UTC)" in await shown("log", [{**winter, "time": "2026-12-01T10:00:00+00:00"}, unset], capsys)
     assert "UTC" not in await shown("log", [unset], capsys)
