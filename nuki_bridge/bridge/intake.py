@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 
@@ -27,7 +27,6 @@ from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.action_names import Words
-from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requests
@@ -150,23 +149,21 @@ class Intake:
     def take(self, name: str, message: Incoming, read: Callable[[], IntEnum], asker: Asker) -> None:
         """Take in a command for the lock of that name which came on no topic of ours; all rules hold for it, too.
 
-        `read` gives its action, or raises `RequestError`.  Its outcome is published on the lock's topic as well.
+        `read` gives its action, or raises `RequestError`.  The outcome of an action is published on the lock's topic as
+        well; of what is none only `asker` is told.
         """
         if not message.payload:
             return  # somebody clears what was retained
-        request = topics.passed_on(self._base(), name, message)
+        request = topics.passed_on(name, message)
         lane = self._lane_of(message.topic)
         if not lane.arrives():
             if lane.answers():
-                flood = RequestError("too_many_requests", _flood(lane))
-                self._answers.send(topics.refused(request, flood.code, str(flood)))
-                asker.ended(flood)
+                asker.ended(RequestError("too_many_requests", _flood(lane)))
             return
         try:
             if message.retain:
                 raise RequestError("retained_command", topics.RETAINED)
-            action = read()
-            request = replace(request, action=action, echo={"action": name_of(action)})
+            request = topics.with_action(self._base(), request, read())
             self._accept(request, lane, asker)
         except RequestError as error:
             self._answers.turn_away(request, error)

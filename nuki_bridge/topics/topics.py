@@ -211,20 +211,27 @@ def addressed(base: str, message: Incoming) -> Request | None:
     return None
 
 
-def passed_on(base: str, lock: str, message: Incoming) -> Request:
+def passed_on(lock: str, message: Incoming) -> Request:
     """Return the request for an action that came on a topic which is none of ours, without the action.
 
-    It is answered where everybody looks who watches the door.
+    Until it has one nobody here is told of it.
     """
     return Request(
         RequestKind.SET,
         lock,
         "",
-        (f"{base}/{lock}/result",),
+        (),
         message.received_at,
         expiry_s=message.message_expiry_s,
         identity=_digest(message.topic.encode(), message.payload),
         again=message.again,
+    )
+
+
+def with_action(base: str, request: Request, action: IntEnum) -> Request:
+    """Return such a request with its action; its outcome is told to everybody who watches the door."""
+    return replace(
+        request, action=action, echo={"action": action.name.lower()}, reply_to=(f"{base}/{request.lock}/result",)
     )
 
 

@@ -107,7 +107,7 @@ async def test_before_its_settings_are_known_unlock_means_nothing(house: ServedH
         await house.at_home()
         house.lock().config = None
         assert await house.order("true", "unlock") == 255
-        assert results(house)[-1]["error"] == "config_unknown"
+        assert results(house) == []
         assert house.moved() == []
 
 
@@ -118,7 +118,7 @@ async def test_undocumented_action_codes_are_refused(house: ServedHouse, payload
     async with house.running():
         await house.at_home()
         assert await house.order(payload) == 0x23
-        assert results(house)[-1]["error"] == "unknown_action"
+        assert results(house) == [], "who waits for the result of a command of their own is not disturbed"
         assert house.moved() == []
 
 
@@ -158,7 +158,7 @@ async def test_a_retained_command_is_never_carried_out(house: ServedHouse) -> No
         house.tree.send(f"nuki/{ID}/lockAction", "3", retain=True)
         await asyncio.sleep(10)
         assert house.tree.on("commandResponse") == ["35"]
-        assert results(house)[-1]["error"] == "retained_command"
+        assert results(house) == []
         house.tree.connection().break_off()
         house.tree.connection().come()
         await asyncio.sleep(30)
