@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nuki_bridge.command_line.registration import Commands
+
+if TYPE_CHECKING:
+    from nuki_bridge.web.process import Part
+    from nuki_bridge.web.settings import WebSettings
 
 _WAYS = ("files", "own-ca", "vpn", "local")
 """The ways to a certificate, or to do without one."""
@@ -50,4 +55,15 @@ def serve(arguments: argparse.Namespace) -> int:
 
     from nuki_bridge.web import process, settings
 
-    return asyncio.run(process.run(settings.load(arguments.config)))
+    found = settings.load(arguments.config)
+    return asyncio.run(process.run(found, beside=_beside(found)))
+
+
+def _beside(settings: WebSettings) -> list[Part]:
+    """Return what is to be served beside the page."""
+    if settings.bridge_api is None:
+        return []
+    from nuki_bridge.bridge_http.api import BridgeApi
+    from nuki_bridge.bridge_http.memory import Memory
+
+    return [BridgeApi(settings.bridge_api, settings.broker, Memory(settings.state_dir))]

@@ -45,6 +45,8 @@ class Head:
     fields: Mapping[str, str] = field(default_factory=dict)
     closes: bool = False
     """The client wants the connection to end with the answer."""
+    query: str = field(default="", repr=False)
+    """What stands behind the question mark; it may hold a token."""
 
     def names(self, name: str, word: str) -> bool:
         """A field that is a list holds this word."""
@@ -77,8 +79,9 @@ def parse(data: bytes) -> Head:
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the field Host is missing")
     if "transfer-encoding" in fields or fields.get("content-length", "0") != "0":
         raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request has no body here")
-    head = Head(match[1], match[2].partition("?")[0], fields)
-    return Head(head.method, head.path, fields, match[3] == "0" or head.names("connection", "close"))
+    path, _, query = match[2].partition("?")
+    head = Head(match[1], path, fields)
+    return Head(head.method, path, fields, match[3] == "0" or head.names("connection", "close"), query)
 
 
 def answer(

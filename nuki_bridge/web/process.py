@@ -12,7 +12,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from nuki_bridge import __version__, logs
 from nuki_bridge.daemon.service import feed_watchdog, notifier, watchdog_interval_s
@@ -32,6 +34,16 @@ STOP_S = 2.8
 """Seconds after which the process ends whatever hangs."""
 
 
+class Part(Protocol):
+    """What else this process serves."""
+
+    def open(self) -> int:
+        """Listen; gives the port.  Raises `PageError` if that cannot be."""
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+
+
 class _Guests:
     """Whether the broker takes the guests' account; told once when that changes."""
 
@@ -49,13 +61,14 @@ async def run(
     settings: WebSettings,
     *,
     page: Path = files.PAGE,
+    beside: Sequence[Part] = (),
     stop: asyncio.Event | None = None,
     ready: asyncio.Future[int] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; with `stop` until that is set, and signals are the caller's business.
 
-    `page` has the page's files.  `ready` gets the port, once phones may come.  Returns the exit status; raises
-    `PageError` if the page cannot be served.
+    `page` has the page's files, `beside` is served, too.  `ready` gets the port, once phones may come.  Returns the
+    exit status; raises `PageError` if the page cannot be served.
     """
     logs.set_up(settings.log_level)
     for warning in settings.warnings:
@@ -71,12 +84,15 @@ async def run(
         content |= authority_page.files(certificates.authority, settings.own_ca)
     server = Server(content, way, secure=settings.secure, names=_names(settings), tls=certificates.context)
     port = server.open(settings.listen, settings.port)
+    for each in beside:
+        each.open()
     if owns_process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
     log.info("nuki-bridge web %s serves on port %d", __version__, port)
     tasks = [
         asyncio.create_task(server.run(), name="server"),
+        *(asyncio.create_task(each.run(), name="beside") for each in beside),
         asyncio.create_task(certificates.run(), name="certificates"),
         asyncio.create_task(_look(broker, settings), name="look"),
         asyncio.create_task(feed_watchdog(notify, Watchdog(time.monotonic), watchdog_interval_s()), name="watchdog"),
@@ -88,9 +104,11 @@ async def run(
         notify(f"READY=1\nSTATUS=serving on port {port}")
         if ready is not None:
             ready.set_result(port)
-        await asyncio.wait((tasks[0], tasks[-1]), return_when=asyncio.FIRST_COMPLETED)
-        if tasks[0].done():
-            tasks[0].result()
+        serving = tasks[: 1 + len(beside)]
+        await asyncio.wait((*serving, tasks[-1]), return_when=asyncio.FIRST_COMPLETED)
+        for task in serving:
+            if task.done():
+                task.result()
     finally:
         notify("STOPPING=1\nSTATUS=stopping")
         for task in tasks:

@@ -29,7 +29,7 @@ from nuki_bridge.kinds import (
     tls,
     topic,
 )
-from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, text
+from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, string, text
 
 if TYPE_CHECKING:
     from nuki_bridge.yamlpage import Node
@@ -38,6 +38,11 @@ DEFAULT_PATH = Path("/etc/nuki-bridge/web.yaml")
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge-web")
 TLS_PORT = 443
 PLAIN_PORT = 8080
+LOOPBACK = ("127.0.0.1", "::1")
+TOKEN_SIZES = range(6, 21)
+"""How many characters the token of the Bridge HTTP API may have: what clients take."""
+GOOD_TOKEN_SIZE = 16
+"""Characters from which on a random token cannot be found by trying."""
 MAX_NAMES = 20
 
 
@@ -68,6 +73,18 @@ class GuestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeApiSettings:
+    """Nuki's Bridge HTTP API for other programs: where it listens, its token, and its account at the broker."""
+
+    token: Secret
+    listen: tuple[str, ...] = LOOPBACK
+    port: int = PLAIN_PORT
+    plain_token: bool = False
+    username: str | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """The whole of it.
 
@@ -76,7 +93,7 @@ class WebSettings:
     has an account of their own gets to the broker.
     """
 
-    listen: tuple[str, ...] = ("127.0.0.1", "::1")
+    listen: tuple[str, ...] = LOOPBACK
     port: int = PLAIN_PORT
     tls: CertificateFiles | None = None
     own_ca: tuple[str, ...] = ()
@@ -84,6 +101,7 @@ class WebSettings:
     names: tuple[str, ...] = ()
     broker: BrokerSettings = BrokerSettings()
     guest: GuestSettings | None = None
+    bridge_api: BridgeApiSettings | None = None
     state_dir: Path = DEFAULT_STATE_DIR
     log_level: str = "info"
     path: Path | None = None
@@ -115,6 +133,9 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> WebSetti
         values.setdefault("listen", ("0.0.0.0", "::"))
     state_dir = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     values.setdefault("state_dir", Path(state_dir) if state_dir else DEFAULT_STATE_DIR)
+    _check_ports(page, values, nodes)
+    if page.mistakes:
+        raise ConfigError([line for _, line in page.mistakes])
     return WebSettings(**values, path=page.path, warnings=tuple(page.warnings))
 
 
@@ -136,6 +157,21 @@ def _check(page: Page, values: dict[str, Any], nodes: Mapping[str, Node]) -> Non
             "listen",
             "must be a loopback address such as 127.0.0.1 without tls or own_ca; `insecure: true` says that a VPN"
             " protects what phones send",
+        )
+
+
+def _check_ports(page: Page, values: Mapping[str, Any], nodes: Mapping[str, Node]) -> None:
+    """The page and the Bridge HTTP API are two servers."""
+    api: BridgeApiSettings | None = values.get("bridge_api")
+    if api is None or api.port != values["port"]:
+        return
+    everywhere = {"0.0.0.0", "::"}
+    ours, others = set(values.get("listen", LOOPBACK)), set(api.listen)
+    if ours & others or ours & everywhere or others & everywhere:
+        page.mistake(
+            line_of(nodes["bridge_api"]),
+            "bridge_api.port",
+            f"{api.port} is the page's port already; give this one, or `port`, another value, such as {api.port + 1}",
         )
 
 
@@ -208,6 +244,43 @@ def _guest(page: Page, node: Node, path: str) -> GuestSettings | None:
     return GuestSettings(**{"username": "", **values})
 
 
+def _token(page: Page, node: Node, path: str) -> Secret:
+    page.note_inline_secret(node, path)
+    return _checked_token(page, node, path, string(node))
+
+
+def _token_file(page: Page, node: Node, path: str) -> Secret:
+    return _checked_token(page, node, path, page.secret_file(node, path))
+
+
+def _checked_token(page: Page, node: Node, path: str, token: str) -> Secret:
+    if len(token) not in TOKEN_SIZES or not re.fullmatch(r"[!-~]+", token):
+        raise Wrong(
+            f"must be {TOKEN_SIZES[0]} to {TOKEN_SIZES[-1]} letters, digits and other printable ASCII characters"
+            " without spaces"
+        )
+    if len(token) < GOOD_TOKEN_SIZE:
+        page.warn(
+            line_of(node),
+            path,
+            f"whoever records one call can try all short tokens; {TOKEN_SIZES[-1]} random characters are better",
+        )
+    return Secret(token)
+
+
+def _bridge_api(page: Page, node: Node, path: str) -> BridgeApiSettings | None:
+    if is_a(node, "null"):
+        return None
+    values, nodes = page.section(node, path, _BRIDGE_API)
+    fold_file(page, path, values, nodes, "password")
+    fold_file(page, path, values, nodes, "token")
+    if is_mapping(node) and not {"token", "token_file"} & nodes.keys():
+        page.mistake(line_of(node), f"{path}.token", "is missing, as is token_file; other programs have to know it")
+    if "username" not in nodes and values.get("password"):
+        page.mistake(line_of(node), f"{path}.username", "is missing; it is the account at the broker")
+    return BridgeApiSettings(**values) if values.get("token") else None
+
+
 def _path(page: Page, node: Node, path: str) -> Path:
     return page.directory / text(page, node, path)
 
@@ -215,6 +288,16 @@ def _path(page: Page, node: Node, path: str) -> Path:
 _FILES: dict[str, Kind] = {"cert": file, "key": private_file}
 _BROKER: dict[str, Kind] = {"host": host, "port": port, "tls": tls, "base_topic": topic}
 _GUEST: dict[str, Kind] = {"username": text, "password": password, "password_file": password_file}
+_BRIDGE_API: dict[str, Kind] = {
+    "listen": _listen,
+    "port": port,
+    "token": _token,
+    "token_file": _token_file,
+    "plain_token": boolean,
+    "username": text,
+    "password": password,
+    "password_file": password_file,
+}
 _WEB: dict[str, Kind] = {
     "listen": _listen,
     "port": port,
@@ -224,6 +307,7 @@ _WEB: dict[str, Kind] = {
     "names": _names,
     "broker": _broker,
     "guest": _guest,
+    "bridge_api": _bridge_api,
     "state_dir": _path,
     "log_level": choice("debug", "info", "warning", "error", any_case=True),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.integration.broker import Broker, Peer
 
 SHIPPED = Path(__file__).parents[2] / "etc" / "mosquitto"
-ACCOUNTS = ("nuki", "owner", "home", "guest")
+ACCOUNTS = ("nuki", "owner", "home", "guest", "bridge_api")
 LISTENER = "listener 1883 127.0.0.1"
 EVERYBODY = ("user everybody", "topic readwrite #")
 """An account that the test adds, to publish what is read and to read what is published."""

@@ -28,6 +28,7 @@ STATES = [
     *(f"nuki/front/{kind}" for kind in ("availability", "state", "door", "battery", "status", "event", "result")),
     *("nuki/front/users", "nuki/front/keypad", "nuki/front/invitations"),
 ]
+LISTS = {"nuki/front/users", "nuki/front/keypad", "nuki/front/invitations"}
 PLAIN_REQUESTS = ["nuki/front/set", "nuki/front/request/refresh", "nuki/front/request/battery/get"]
 PLAIN_REQUESTS += ["nuki/bridge/request/locks", "nuki/bridge/request/health"]
 MANAGING = [
@@ -81,6 +82,7 @@ WRITES: dict[str, set[str]] = {
     "owner": {*PLAIN_REQUESTS, *OWNER_REQUESTS, *INBOXES["owner"]},
     "home": {*PLAIN_REQUESTS, *INBOXES["home"], BIRTH},
     "guest": {*RELAY_IN, *REDEEM},
+    "bridge_api": {"nuki/front/set", "nuki/front/request/refresh"},
 }
 READS: dict[str, set[str]] = {
     "nuki": {*BELOW, BIRTH},
@@ -94,6 +96,7 @@ READS: dict[str, set[str]] = {
         *(each for each in EVERYTHING if each.startswith("homeassistant/")),
     },
     "guest": {*RELAY_OUT, *REDEEMED},
+    "bridge_api": {*STATES, "nuki/front/response/refresh"} - LISTS,
 }
 
 

@@ -47,6 +47,7 @@ LAYERS = (
     "guest",
     "daemon",
     "web",
+    "bridge_http",
     "doctor",
     "command_line",
 )
@@ -61,6 +62,7 @@ MAY_IMPORT = {
     "migration": {"errors", "lock_name", "protocol", "config", "store"},
     "lock": {"errors", "watchdog", "protocol", "bluetooth/link", "store"},
     "web": {"allowance", "errors", "watchdog", "logs", "kinds", "yamlpage", "mqtt", "daemon/service"},
+    "bridge_http": {"allowance", "errors", "kinds", "config", "mqtt", "web"},
     "mqtt/payload": set(),
     "arguments": set(),
     "topics": {"errors", "arguments", "protocol", "mqtt"},

@@ -13,7 +13,16 @@ from nuki_bridge.errors import ConfigError
 from nuki_bridge.kinds import Secret, TlsSettings
 from nuki_bridge.web import files as page_files
 from nuki_bridge.web import settings as web_settings
-from nuki_bridge.web.settings import BrokerSettings, CertificateFiles, GuestSettings, WebSettings, load
+from nuki_bridge.web.settings import (
+    BridgeApiSettings,
+    BrokerSettings,
+    CertificateFiles,
+    GuestSettings,
+    WebSettings,
+    load,
+)
+
+TOKEN = "0123456789abcdefghij"
 
 
 def loaded(directory: Path, text: str, environ: dict[str, str] | None = None) -> WebSettings:
@@ -70,7 +79,7 @@ def test_a_secret_may_come_from_systemd(files: Path) -> None:
     assert found.state_dir == Path("/var/lib/page")
 
 
-KEYS = "listen, port, tls, own_ca, insecure, names, broker, guest, state_dir, log_level"
+KEYS = "listen, port, tls, own_ca, insecure, names, broker, guest, bridge_api, state_dir, log_level"
 
 
 @pytest.mark.parametrize(
@@ -153,8 +162,10 @@ def test_check_config_checks_the_page_beside_it(tmp_path: Path, capsys: pytest.C
 
 def test_the_example_and_the_documentation_name_every_key() -> None:
     root = Path(__file__).parents[2]
-    example, page = (root / "etc" / "web.yaml").read_text(), (root / "docs" / "page.md").read_text()
+    example = (root / "etc" / "web.yaml").read_text()
+    page = "".join((root / "docs" / each).read_text() for each in ("page.md", "bridge-http.md"))
     below = {"tls": web_settings._FILES, "broker": web_settings._BROKER, "guest": web_settings._GUEST}
+    below["bridge_api"] = web_settings._BRIDGE_API
     for key in web_settings._WEB:
         assert f"#{key}:" in example, key
         for each in [f"{key}.{inner}" for inner in below.get(key, ())] or [key]:
@@ -163,7 +174,9 @@ def test_the_example_and_the_documentation_name_every_key() -> None:
 
 def test_the_example_is_valid_without_its_comment_signs(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
-    lines = (root / "etc" / "web.yaml").read_text().splitlines()
+    example = (root / "etc" / "web.yaml").read_text()
+    api = example[example.index("#bridge_api:") : example.index("\n\n", example.index("#bridge_api:"))]
+    lines = example.replace(api, "").splitlines()  # on its own below, because of the files that it names
     left_out = ("#tls:", "#insecure", "#  password_file")
     text = "\n".join(
         each[1:]
@@ -180,6 +193,11 @@ def test_the_example_is_valid_without_its_comment_signs(tmp_path: Path) -> None:
         BrokerSettings(),
         GuestSettings("guest"),
     )
+    text = "\n".join(each[1:] for each in api.splitlines() if "password_file" not in each)
+    found = loaded(
+        tmp_path, "port: 443\n" + text.replace("token_file: /etc/nuki-bridge/bridge-api-token", f"token: {TOKEN}")
+    )
+    assert found.bridge_api == BridgeApiSettings(Secret(TOKEN), ("127.0.0.1",), username="bridge_api")
 
 
 def test_the_page_is_told_the_base_topic(tmp_path: Path) -> None:
@@ -190,3 +208,72 @@ def test_the_page_is_told_the_base_topic(tmp_path: Path) -> None:
     path.write_text("broker: {base_topic: 'doors/#'}\n")
     with pytest.raises(ConfigError, match=r"broker\.base_topic: must be a topic without"):
         load(path)
+
+
+# -- the Bridge HTTP API ----------------------------------------------------------------------------------------------
+
+
+def test_the_bridge_api_is_off_without_its_section(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "").bridge_api is None
+    assert loaded(tmp_path, "bridge_api:\n").bridge_api is None
+
+
+def test_the_bridge_api_listens_on_this_machine_alone_unless_told_otherwise(files: Path) -> None:
+    (files / "token").write_text(f"{TOKEN}\n")
+    (files / "token").chmod(0o600)
+    found = loaded(files, "port: 8443\nbridge_api: {token_file: token, username: bridge_api, password_file: guest}")
+    assert found.bridge_api == BridgeApiSettings(
+        Secret(TOKEN), ("127.0.0.1", "::1"), 8080, False, "bridge_api", Secret("secret")
+    )
+    assert TOKEN not in repr(found)
+    assert found.warnings == ()
+    found = loaded(files, f"port: 8443\nbridge_api: {{token: {TOKEN}, listen: 192.168.1.5, port: 80}}")
+    assert found.bridge_api is not None
+    assert (found.bridge_api.listen, found.bridge_api.port) == (("192.168.1.5",), 80)
+
+
+def test_a_short_token_is_warned_of_and_not_quoted(tmp_path: Path) -> None:
+    [warning] = loaded(tmp_path, "port: 8443\nbridge_api: {token: hunter2}").warnings
+    assert "bridge_api.token: whoever records one call can try all short tokens" in warning
+    assert "hunter2" not in warning
+
+
+SIZES = "must be 6 to 20 letters, digits and other printable ASCII characters without spaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "bridge_api: {port: 8081}",
+            ["1: bridge_api.token: is missing, as is token_file; other programs have to know it"],
+        ),
+        ("bridge_api: {port: 8081, token: short}", [f"1: bridge_api.token: {SIZES}"]),
+        ("bridge_api: {port: 8081, token: 'much too long a token for it'}", [f"1: bridge_api.token: {SIZES}"]),
+        (
+            f"bridge_api: {{port: 8081, token: {TOKEN}, password: x}}",
+            ["1: bridge_api.username: is missing; it is the account at the broker"],
+        ),
+        (
+            f"\nbridge_api: {{token: {TOKEN}}}",
+            [
+                "2: bridge_api.port: 8080 is the page's port already; give this one, or `port`, another value, such as"
+                " 8081"
+            ],
+        ),
+        (
+            f"insecure: true\nlisten: 10.8.0.1\nbridge_api: {{token: {TOKEN}, listen: 0.0.0.0}}",
+            [
+                "3: bridge_api.port: 8080 is the page's port already; give this one, or `port`, another value, such as"
+                " 8081"
+            ],
+        ),
+    ],
+)
+def test_mistakes_about_the_bridge_api_are_told(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert mistakes(tmp_path, text) == expected
+
+
+def test_two_servers_may_have_one_port_on_two_addresses(tmp_path: Path) -> None:
+    text = f"insecure: true\nlisten: 10.8.0.1\nbridge_api: {{token: {TOKEN}, listen: 192.168.1.5}}"
+    assert loaded(tmp_path, text).bridge_api is not None

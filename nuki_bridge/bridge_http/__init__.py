@@ -1,0 +1,1 @@
+"""Nuki's Bridge HTTP API, played for programs that speak nothing else; see docs/bridge-http.md."""
