@@ -1,7 +1,7 @@
 """The letter that goes with an invitation: whom it is for, which door, until when, and what to open or to type.
 
-It can be sent as it is, in English or in German, with that language's words and dates.  Its first sentence is the one
-that the phone page shares (`web/page/owner/texts.js`).
+It can be sent as it is, in English or in German, with that language's words and dates.  Its sentences are those that
+the phone page shares (`web/page/owner/texts.js`).
 """
 
 from __future__ import annotations

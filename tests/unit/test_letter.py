@@ -106,11 +106,15 @@ def test_limits_are_in_the_languages_words(access: dict[str, object], english: s
     assert f"Du darfst den Schlüssel benutzen: {german}." in replace(ANNA, access=access).text("de")
 
 
-def test_its_first_sentence_is_the_one_that_the_page_shares() -> None:
-    found = re.search(r'"owner\.invite\.message": \[\s*"([^"]+)",\s*"([^"]+)",?\s*\]', PAGE.read_text())
-    assert found
-    for language, shared in zip(LANGUAGES, found.groups(), strict=True):
-        assert shared.startswith(letter._WORDS[language].link)
+def test_its_sentences_are_those_that_the_page_shares() -> None:
+    table = dict.fromkeys(("owner.invite.message", "owner.invite.message.near", "owner.invite.message.end"), ("", ""))
+    for key in table:
+        found = re.search(rf'"{re.escape(key)}": \[\s*"([^"]+)",\s*"([^"]+)",?\s*\]', PAGE.read_text())
+        assert found, key
+        table[key] = (found[1], found[2])
+    shared = zip(*table.values(), strict=True)
+    written = [letter._WORDS[each] for each in LANGUAGES]
+    assert list(shared) == [(each.link, each.nearby, each.no_app) for each in written]
 
 
 @pytest.mark.parametrize(

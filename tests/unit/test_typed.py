@@ -8,7 +8,8 @@ import pytest
 
 from nuki_bridge.arguments import Check
 from nuki_bridge.bridge.requests import REQUESTS
-from nuki_bridge.command_line import access_options, cli, invite_commands, words
+from nuki_bridge.command_line import access_options, cli, guest_commands, invite_commands, words
+from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.owner import access
 from nuki_bridge.sharing import invitations
 
@@ -177,3 +178,35 @@ def parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
         if isinstance(action, argparse._SubParsersAction):
             found += [each for below in action.choices.values() for each in parsers(below)]
     return found
+
+
+class TestGuestsPassword:
+    """A letter's URL names the guests' account alone: whoever redeems is asked for its password."""
+
+    URL = "mqtts://guest@broker.example.net/nuki"
+
+    def asked(
+        self, url: str, typed: str, monkeypatch: pytest.MonkeyPatch, *, tty: bool = True
+    ) -> tuple[str | None, str | None]:
+        """Password and URL that are used then."""
+        monkeypatch.setattr("sys.stdin.isatty", lambda: tty, raising=False)
+        monkeypatch.setattr("getpass.getpass", lambda prompt: typed)
+        settings, used = guest_commands._with_password(parse_broker_url(url), url)
+        return (settings.password.reveal() if settings.password is not None else None, used)
+
+    def test_it_is_used_and_remembered_with_the_url(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        password, url = self.asked(self.URL, "a/b@c:d", monkeypatch)
+        assert password == "a/b@c:d"
+        assert url is not None
+        again = parse_broker_url(url)
+        assert again.password is not None
+        assert (again.username, again.password.reveal(), again.host) == ("guest", "a/b@c:d", "broker.example.net")
+
+    def test_an_account_without_one_needs_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.asked(self.URL, "", monkeypatch) == (None, self.URL)
+
+    def test_nobody_is_asked_who_has_said_it_or_cannot_be(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = self.URL.replace("guest@", "guest:come-in@")
+        assert self.asked(told, "another", monkeypatch) == ("come-in", told)
+        assert self.asked("mqtt://broker/nuki", "another", monkeypatch) == (None, "mqtt://broker/nuki")
+        assert self.asked(self.URL, "another", monkeypatch, tty=False) == (None, self.URL)

@@ -39,7 +39,8 @@ export function inviteView({ house, key, back }) {
     house.removeEventListener("event", hear);
     const isLink = /^https?:/.test(made.link);
     const link = isLink ? made.link : `${location.origin}${location.pathname}#code=${made.code}`;
-    const text = t("owner.invite.message", { name: made.user, door: nameOf(lock, house), link, time: when(made.expires) });
+    const text = [t("owner.invite.message", { name: made.user, door: nameOf(lock, house), link, time: when(made.expires) }),
+      !asked.remote && t("owner.invite.message.near"), t("owner.invite.message.end", { code: made.code })].filter(Boolean).join("\n");
     const state = el("div", { class: "words", role: "status" });
     const copy = button(t("owner.invite.copy"), async () => {
       await navigator.clipboard?.writeText(link).catch(() => {});

@@ -80,6 +80,11 @@ export const TABLE = {
     "{name}, this link gives your phone a key to “{door}”. It works once, until {time}: {link}",
     "{name}, dieser Link gibt deinem Handy einen Schlüssel für „{door}“. Er gilt einmal, bis {time}: {link}",
   ],
+  "owner.invite.message.near": ["It works at the door only, by Bluetooth: take an Android phone with Chrome.", "Er geht nur an der Tür, über Bluetooth: mit einem Android-Handy und Chrome."],
+  "owner.invite.message.end": [
+    "You need no app and no account. If the page asks for a code, it is {code}",
+    "Du brauchst keine App und kein Konto. Fragt die Seite nach einem Code, ist es {code}",
+  ],
   "owner.invite.secret": [
     "Whoever has the code first gets the key. It is shown this once: when you leave here, it is gone.",
     "Wer den Code zuerst hat, bekommt den Schlüssel. Er wird nur dieses Mal gezeigt: Verlässt du diese Seite, ist er weg.",
