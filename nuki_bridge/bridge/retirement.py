@@ -1,8 +1,8 @@
 """What this installation keeps retained at the broker, found and cleared while the daemon is stopped.
 
 Ours are the topics of the bridge if `bridge/info` does not name another installation, those of each lock that this one
-has or that its last `bridge/info` names, and what the database says was told to Home Assistant.  What another bridge on
-the same base topic has is left to it.
+has or that its last `bridge/info` names, and what the database says was told to Home Assistant or served by Nuki's own
+MQTT API.  What another bridge on the same base topic has is left to it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ INFO = "bridge/info"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What there is to clear: `topics` of bridge and locks, which the broker has shown, and `discovery`, which it need
-    not show to this account.
+    """What there is to clear: `topics` of bridge and locks, those that were `served`, both shown by the broker, and
+    `discovery`, which it need not show to this account.
 
     `locks` have topics among them; `other` is the ID of another installation to which `bridge/info` belongs.
     """
 
     topics: tuple[str, ...]
+    served: tuple[str, ...]
     discovery: tuple[str, ...]
     locks: tuple[str, ...]
     other: str | None
@@ -58,13 +59,17 @@ class Kept:
 class Retirement(Conversation):
     """A conversation with the broker, as the daemon that is stopped would have it.
 
-    `installation` is the ID of this installation, `names` are those of its locks.
+    `installation` is the ID of this installation, `names` are those of its locks, `served` are its topics of Nuki's own
+    MQTT API.
     """
 
-    def __init__(self, settings: MqttSettings, installation: str, names: Iterable[str]) -> None:
+    def __init__(
+        self, settings: MqttSettings, installation: str, names: Iterable[str], served: Iterable[str] = ()
+    ) -> None:
         self._base = settings.base_topic
         self._installation = installation
         self._names = frozenset(names)
+        self._served = tuple(served)
         self._inbox = f"{self._base}/bridge/response/{secrets.token_hex(16)}"
         self._shown: dict[str, bytes] = {}
         self._waiting: dict[bytes, asyncio.Future[None]] = {}
@@ -72,7 +77,9 @@ class Retirement(Conversation):
         """Topics that the broker's access list keeps this account from clearing, as far as the broker says so."""
         super().__init__(
             settings,
-            subscriptions=[Subscription(each) for each in (*tree.retained_filters(self._base), self._inbox)],
+            subscriptions=[
+                Subscription(each) for each in (*tree.retained_filters(self._base), *self._served, self._inbox)
+            ],
             on_message=self._take,
             on_refused=self.refused.add,
         )
@@ -98,7 +105,11 @@ class Retirement(Conversation):
             topics += shown
             found += [name] if shown else []
         return Kept(
-            tuple(each for each in topics if each in self._shown), tuple(sorted(announced)), tuple(found), other
+            tuple(each for each in topics if each in self._shown),
+            tuple(each for each in self._served if each in self._shown),
+            tuple(sorted(announced)),
+            tuple(found),
+            other,
         )
 
     async def clear(self, kept: Kept) -> list[str]:
@@ -106,14 +117,14 @@ class Retirement(Conversation):
 
         Raises `BrokerError` if the broker goes away meanwhile or takes no message.
         """
-        topics = [*kept.topics, *kept.discovery]
+        topics = [*kept.topics, *kept.served, *kept.discovery]
         for first in range(0, len(topics), ROUND):
             for topic in topics[first : first + ROUND]:
                 if not self.publish(topic, b"", retain=True):
                     raise BrokerError("the broker does not take messages now; what is not cleared yet is still there")
             await self.unless_over(self.drain(FLUSH_S))
         await self._settle()
-        return sorted({each for each in kept.topics if each in self._shown} | self.refused)
+        return sorted({each for each in (*kept.topics, *kept.served) if each in self._shown} | self.refused)
 
     def _owners(self) -> tuple[set[str], set[str], str | None]:
         """Return the names of our locks, those of another installation's, and its ID."""

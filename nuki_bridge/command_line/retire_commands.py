@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nuki_bridge.bridge.retirement import Kept
     from nuki_bridge.config import Settings
     from nuki_bridge.home_assistant.announced import Announced
+    from nuki_bridge.nuki_mqtt.served_record import ServedRecord
     from nuki_bridge.store import Store
 
 _DESCRIPTION = """\
@@ -44,6 +45,7 @@ def retire(arguments: argparse.Namespace) -> int:
     from nuki_bridge.bridge import retirement  # noqa: F401 - and all that it imports, before the owner's place is taken
     from nuki_bridge.home_assistant.announced import Announced
     from nuki_bridge.migration.state_owner import as_owner
+    from nuki_bridge.nuki_mqtt.served_record import ServedRecord
     from nuki_bridge.store import Store
 
     if not arguments.yes and not arguments.dry_run and not sys.stdin.isatty():
@@ -54,9 +56,10 @@ def retire(arguments: argparse.Namespace) -> int:
     with as_owner(settings.state_dir, make=False):
         announced = _open(store, settings, Announced(store))
         names = {each.name for each in store.locks()} | {each.name for each in settings.locks}
+        served = Served(ServedRecord(store), settings)
         app_id = store.app_id()
     try:
-        return asyncio.run(_carry_out(arguments, settings, announced, names, app_id))
+        return asyncio.run(_carry_out(arguments, settings, announced, served, names, app_id))
     finally:
         store.close()
         logging.disable(logging.NOTSET)
@@ -80,22 +83,48 @@ def _open(store: Store, settings: Settings, announced: Announced) -> Announced:
     return announced
 
 
+class Served:
+    """What is retained for locks that were served by Nuki's own MQTT API."""
+
+    def __init__(self, record: ServedRecord, settings: Settings) -> None:
+        from nuki_bridge.nuki_mqtt import served_discovery
+        from nuki_bridge.nuki_mqtt.codes import STATE_TOPICS, topic
+
+        self._record = record
+        self._nuki_ids = record.nuki_ids()
+        self.topics = tuple(topic(nuki_id, each) for nuki_id in sorted(self._nuki_ids) for each in STATE_TOPICS)
+        is_announced = any(each.official_discovery for each in settings.locks)
+        self.discovery = {
+            each for nuki_id in self._nuki_ids for each in served_discovery.topics(nuki_id) if is_announced
+        }
+
+    def forget(self) -> None:
+        """Take note that nothing of it is retained any more."""
+        for nuki_id in self._nuki_ids:
+            self._record.remove(nuki_id)
+
+
 async def _carry_out(
-    arguments: argparse.Namespace, settings: Settings, announced: Announced, names: set[str], app_id: int
+    arguments: argparse.Namespace,
+    settings: Settings,
+    announced: Announced,
+    served: Served,
+    names: set[str],
+    app_id: int,
 ) -> int:
     """Return the exit status."""
     from nuki_bridge.bridge.info import installation_id
     from nuki_bridge.bridge.retirement import Retirement
     from nuki_bridge.command_line import console
 
-    told = {topic for device in announced.devices() for topic in announced.of(device)}
-    retirement = Retirement(settings.mqtt, installation_id(app_id), names)
+    told = {topic for device in announced.devices() for topic in announced.of(device)} | served.discovery
+    retirement = Retirement(settings.mqtt, installation_id(app_id), names, served.topics)
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
     try:
         with console.progress(f"connecting to {where}", quiet=arguments.json):
             await retirement.open()
             kept = await retirement.find(told)
-        something = bool(kept.topics or kept.discovery)
+        something = bool(kept.topics or kept.served or kept.discovery)
         if something and not arguments.yes and not arguments.dry_run and not _agreed(settings, kept):
             print("nuki-bridge: nothing was cleared", file=sys.stderr)
             return 1
@@ -106,7 +135,7 @@ async def _carry_out(
     finally:
         await retirement.close()
     if cleared:
-        _forget(settings, announced, set(kept.discovery))
+        _forget(settings, announced, served, set(kept.discovery))
     _show(arguments, settings, kept, cleared=cleared)
     return 0
 
@@ -128,13 +157,14 @@ def _complain_of(left: list[str]) -> None:
         )
 
 
-def _forget(settings: Settings, announced: Announced, topics: set[str]) -> None:
-    """Take note that Home Assistant is told nothing any more."""
+def _forget(settings: Settings, announced: Announced, served: Served, topics: set[str]) -> None:
+    """Take note that nobody is told anything any more."""
     from nuki_bridge.migration.state_owner import as_owner
 
     with as_owner(settings.state_dir, make=False):
         for device in announced.devices():
             announced.remove(device, topics)
+        served.forget()
 
 
 def _show(arguments: argparse.Namespace, settings: Settings, kept: Kept, *, cleared: bool) -> None:
@@ -144,13 +174,13 @@ def _show(arguments: argparse.Namespace, settings: Settings, kept: Kept, *, clea
         answer: dict[str, Any] = {
             "status": "ok",
             "cleared": cleared,
-            "topics": list(kept.topics),
+            "topics": [*kept.topics, *kept.served],
             "discovery": list(kept.discovery),
             "other_bridge": kept.other,
         }
         console.show(answer, as_json=True)
         return
-    if not (kept.topics or kept.discovery):
+    if not (kept.topics or kept.served or kept.discovery):
         lines = [f"this bridge keeps nothing at {settings.mqtt.host}:{settings.mqtt.port}"]
     elif cleared:
         lines = [_sentence(settings, kept, "cleared:")]
@@ -159,7 +189,7 @@ def _show(arguments: argparse.Namespace, settings: Settings, kept: Kept, *, clea
         ]
     else:
         lines = [_sentence(settings, kept, "would be cleared:")]
-        lines += [f"  {each}" for each in (*kept.topics, *kept.discovery)]
+        lines += [f"  {each}" for each in (*kept.topics, *kept.served, *kept.discovery)]
     if kept.other is not None:
         info = f"{settings.mqtt.base_topic}/bridge/info"
         lines += [f"{info} is another bridge's ({kept.other}); what that one has is left alone"]
@@ -172,5 +202,6 @@ def _sentence(settings: Settings, kept: Kept, verb: str) -> str:
     whose += f" and {', '.join(kept.locks)}" if kept.locks and kept.other is None else ""
     whose += f" ({', '.join(kept.locks)})" if kept.locks and kept.other is not None else ""
     parts = [f"{len(kept.topics)} topics of {whose} below {settings.mqtt.base_topic}/"] if kept.topics else []
+    parts += [f"{len(kept.served)} topics of Nuki's own MQTT API"] if kept.served else []
     parts += [f"{len(kept.discovery)} messages for Home Assistant"] if kept.discovery else []
     return f"{verb} {' and '.join(parts)} at {settings.mqtt.host}:{settings.mqtt.port}"

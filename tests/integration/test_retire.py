@@ -57,6 +57,8 @@ async def stopped(tmp_path: Path, extra: str = "") -> AsyncIterator[tuple[Home, 
     with Broker(tmp_path / "broker") as broker:
         async with running(broker, tmp_path, extra) as home:
             await home.pair(CLASSIC, "front")
+            if "serve" in extra:
+                await home.until(lambda: home.last("1A2B3C4D/connected") == "true")
             async with listening(broker, "homeassistant/#") as peer:
                 told = [await peer.next(), await peer.next()]
             assert {each.topic.split("/")[-1] for each in told} == {"config"}
@@ -100,6 +102,16 @@ async def test_what_the_bridge_has_retained_is_cleared_and_nothing_else(tmp_path
         async with asyncio.timeout(patience.HANG_S):
             while (await retained(broker)).keys() != before.keys():
                 await asyncio.sleep(0.1)
+
+
+async def test_what_was_served_by_nukis_own_api_is_cleared_too(tmp_path: Path) -> None:
+    served = f'locks: [{{name: front, address: "{CLASSIC}", official_api: serve, official_discovery: true}}]\n'
+    async with stopped(tmp_path, served) as (home, broker):
+        assert (await retained(broker))["nuki/1A2B3C4D/connected"] == "false"
+        done = await call("retire", "--yes", "--config", str(home.daemon.config))
+        assert (done.status, done.lines) == (0, [])
+        assert " topics of Nuki's own MQTT API and " in done.out
+        assert (await retained(broker)).keys() == FOREIGN.keys() - {"nuki/1A2B3C4D/state"}
 
 
 async def test_while_the_daemon_runs_nothing_is_cleared(tmp_path: Path) -> None:
