@@ -12,6 +12,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any
 
+from nuki_bridge import logs
 from nuki_bridge.bridge.intake import Asker
 from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.ports import Ports
@@ -84,7 +85,8 @@ class ServedLocks:
 
     def _run(self, nuki_id: int, served: ServedLock) -> None:
         what = f"Nuki's own MQTT API for {spelled(nuki_id)}"
-        self._running[nuki_id] = self._tasks.create(again_and_again(what, served.client.run), name=what)
+        with logs.about(self._name(nuki_id)):
+            self._running[nuki_id] = self._tasks.create(again_and_again(what, served.client.run), name=what)
 
     def _end(self, nuki_id: int, afterwards: Callable[[int, bool], None]) -> None:
         """Play a lock no more; `afterwards` is called when its connection is over, with whether it was up."""

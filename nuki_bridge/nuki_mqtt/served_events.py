@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 OLD: Final = timedelta(seconds=180)
 """Age from which an action is history: nobody is told of it as of one that is about to be."""
 TOLD_S: Final = 300.0
-"""Seconds within which the log or the states tell of an action of our own that was told already; lock 'n' go waits for
-a minute or more."""
+"""Seconds within which the log tells, under our authorization, of an action of our own that was told already."""
+TOLD_BY_STATES_S: Final = 120.0
+"""Seconds within which the states do, which do not say whose it was; lock 'n' go waits for a minute or more."""
 _REFUSED: Final = frozenset(
     name_of(each)
     for each in (
@@ -39,10 +40,12 @@ _SOURCES: Final = {name_of(each): each for each in KeypadSource}
 
 
 class ActionEvents:
-    """The events of one lock; `clock` gives seconds."""
+    """The events of one lock from `since` on; `clock` gives seconds."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], since: datetime) -> None:
         self._clock = clock
+        self._earlier = since + timedelta(seconds=TOLD_BY_STATES_S)
+        """Until when the log has entries of what an earlier run has begun, and told."""
         self._told: deque[tuple[float, int]] = deque(maxlen=20)
         """When an action of our own was told, and which."""
         self._keypad: tuple[Any, Any] | None = None
@@ -74,15 +77,19 @@ class ActionEvents:
             return LockActionEvent(action, Trigger.SYSTEM, auth_id, event.get("code_id") or 0, context)
         keypad, self._keypad = self._keypad, None
         trigger = event.get("trigger")
-        is_own = auth_id == own_id or (not auth_id and trigger == name_of(Trigger.SYSTEM))
-        if keypad == (event.get("time"), action) or (is_own and self._was_told(profile, action)):
+        if auth_id == own_id:
+            was_told = self._was_told(profile, action, TOLD_S) or _is_before(event.get("time"), self._earlier)
+        else:
+            may_be_own = not auth_id and trigger == name_of(Trigger.SYSTEM)
+            was_told = may_be_own and self._was_told(profile, action, TOLD_BY_STATES_S)
+        if was_told or keypad == (event.get("time"), action):
             return None
         if trigger == name_of(Trigger.MANUAL):
             return None  # a turn by hand has no trigger in this API
         return LockActionEvent(action, _TRIGGERS.get(trigger or "", Trigger.SYSTEM), auth_id)
 
-    def _was_told(self, profile: Profile, action: int) -> bool:
-        since = self._clock() - TOLD_S
+    def _was_told(self, profile: Profile, action: int, within_s: float) -> bool:
+        since = self._clock() - within_s
         for each in list(self._told):
             if each[0] >= since and profile.reported_as(each[1], action):
                 self._told.remove(each)
@@ -97,7 +104,10 @@ def _number(profile: Profile, word: str | None) -> int | None:
 
 
 def _is_old(time: str | None, now: datetime) -> bool:
-    if time is None:
-        return False
-    moment = datetime.fromisoformat(time)
-    return moment.tzinfo is not None and now - moment > OLD
+    return _is_before(time, now - OLD)
+
+
+def _is_before(time: str | None, moment: datetime) -> bool:
+    """Return whether a time as events have it is known and earlier."""
+    told = None if time is None else datetime.fromisoformat(time)
+    return told is not None and told.tzinfo is not None and told < moment

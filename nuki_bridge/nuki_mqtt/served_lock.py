@@ -71,7 +71,7 @@ class ServedLock:
         self._stamps: deque[bytes] = deque(maxlen=50)
         self._repaired_at = -REPAIR_S
         self._rang_at: datetime | None = None
-        self._events = ActionEvents(house.clock)
+        self._events = ActionEvents(house.clock, house.now())
         self.client = self._connection()
 
     def _connection(self) -> Client:

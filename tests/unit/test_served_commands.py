@@ -342,6 +342,24 @@ async def test_what_others_do_is_told_once(tmp_path: Path, settings: object) -> 
         assert house.tree.on("lockActionEvent") == ["1,172,0,0,0", "2,6,0,0,0"]
 
 
+async def test_the_next_run_does_not_tell_again_what_this_one_has_told(tmp_path: Path) -> None:
+    house = ServedHouse(tmp_path / "state", WITH_PIN)
+    async with house.running():
+        await house.at_home()
+        house.tree.send(f"nuki/{ID}/lockAction", "1")
+        await asyncio.sleep(1)
+        assert house.tree.on("lockActionEvent") == ["1,172,0,0,0"]
+    again = ServedHouse(house.settings.state_dir, WITH_PIN)
+    again.classic, again.radio, again.tree = house.classic, house.radio, house.tree
+    async with again.running():
+        await asyncio.sleep(60)
+        assert again.events("front/event") != []
+        assert again.tree.on("lockActionEvent") == ["1,172,0,0,0"]
+        again.radio.control({"lock": CLASSIC, "auto_lock": True})
+        await asyncio.sleep(90)
+        assert again.tree.on("lockActionEvent")[1:] == ["2,6,0,0,0"]
+
+
 async def test_a_keypad_is_told_with_its_code_and_once(tmp_path: Path) -> None:
     house = ServedHouse(tmp_path / "state", WITH_PIN)
     async with house.running():
