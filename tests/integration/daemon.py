@@ -15,7 +15,7 @@ from typing import Any
 
 from tests import patience
 from tests.documented import mistake
-from tests.integration.broker import Broker, Peer
+from tests.integration.broker import Broker, Peer, Received
 
 CLASSIC = "54:D2:72:2B:3C:4D"
 ULTRA = "54:D2:72:3D:4E:5F"
@@ -91,12 +91,16 @@ class Home:
         while True:
             message = await self.peer.next(3600)
             correlation = getattr(message.properties, "CorrelationData", None)
-            if (message.topic, message.payload) not in self.peer.sent:
+            if self._is_of_the_bridge(message):
                 wrong = mistake(message.topic, message.payload, retained=message.retain)
                 self._undocumented |= {wrong} if wrong is not None else set()
             self.heard.append(
                 (message.topic.removeprefix("nuki/"), message.payload.decode(errors="replace"), correlation)
             )
+
+    def _is_of_the_bridge(self, message: Received) -> bool:
+        """Whether the bridge has published it, so that it must be documented."""
+        return (message.topic, message.payload) not in self.peer.sent
 
     def close(self) -> None:
         """Everything that the daemon published must stand in docs/asyncapi.yaml."""
@@ -124,7 +128,8 @@ class Home:
         self, topic: str, payload: Any = "", timeout_s: float = patience.HANG_S, **properties: Any
     ) -> dict[str, Any]:
         """Publish and await the next message on the topic where the answer belongs."""
-        answer = topic.replace("/request/", "/response/").replace("/set", "/result")
+        is_request = "/request/" in topic
+        answer = topic.replace("/request/", "/response/") if is_request else topic.replace("/set", "/result")
         answer += "/response" if topic.endswith("/simulate") else ""
         before = len(self.on(answer))
         self.peer.publish(f"nuki/{topic}", json.dumps(payload) if isinstance(payload, dict) else payload, **properties)
