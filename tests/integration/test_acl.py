@@ -96,7 +96,7 @@ READS: dict[str, set[str]] = {
         *(each for each in EVERYTHING if each.startswith("homeassistant/")),
     },
     "guest": {*RELAY_OUT, *REDEEMED},
-    "bridge_api": {*STATES, "nuki/front/response/refresh"} - LISTS,
+    "bridge_api": {*STATES, "nuki/front/response/refresh", "nuki/1A2B3C4D/state"} - LISTS,
 }
 
 
