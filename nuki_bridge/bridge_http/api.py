@@ -70,6 +70,7 @@ class BridgeApi:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._server.run(), name="bridge api")
                 group.create_task(self._client.run(), name="bridge api: mqtt")
+                group.create_task(self._answer_at_the_end(), name="bridge api: end")
                 group.create_task(self._save_now_and_then(), name="bridge api: save")
         finally:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
@@ -77,6 +78,13 @@ class BridgeApi:
             await asyncio.gather(self._turns.close(), self._endpoints.close(), self._callbacks.close())
             self._note_used()
             self._memory.save(at_end=True)
+
+    async def _answer_at_the_end(self) -> None:
+        """Once cancelled, tell those who wait; the server gives them the time to take it."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._commands.stopped()
 
     # -- the broker ---------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ class Ended:
 DONE = Ended()
 _AWAY = Ended("offline", "the broker or nuki-bridge is away")
 _LOST = Ended("outcome_unknown", "the connection to the broker was lost before the outcome was known")
+_STOPPED = Ended("outcome_unknown", "this service was stopped before the outcome was known")
 _SILENT = Ended("outcome_unknown", "nuki-bridge has not told the outcome")
 
 
@@ -114,6 +115,10 @@ class Commands:
     def lost(self) -> None:
         """The broker is away."""
         self._end(_LOST)
+
+    def stopped(self) -> None:
+        """This process ends; whoever waits is told that nobody knows, rather than hung up on: they would ask again."""
+        self._end(_STOPPED)
 
     def _end(self, outcome: Ended, only: str | None = None) -> None:
         for topic, answer in [*self._waiting.values()]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from nuki_bridge import __version__
+from nuki_bridge.allowance import Allowance
 from nuki_bridge.bridge_http.callbacks import Callbacks
 from nuki_bridge.bridge_http.commands import Commands, Ended
 from nuki_bridge.bridge_http.device import Device
@@ -32,6 +33,9 @@ FRESH_S = 3.0
 """Seconds for which a state that the lock was asked for is fresh enough for the next who asks."""
 SOFTWARE = 2
 """Type of a bridge that is no device of the maker's."""
+
+ASKING = (5, 1 / 120)
+"""How often a lock is asked for its state for `/lockState`: so often at once, and how often more in a second."""
 
 
 class Refused(Exception):
@@ -100,6 +104,7 @@ class Endpoints:
         self._begun = clock()
         self._refreshing: dict[str, asyncio.Task[Ended]] = {}
         self._refreshed: dict[str, float] = {}
+        self._asking: dict[str, Allowance] = {}
 
     async def answer(self, path: str, call: Call) -> Reply:
         """Answer a call that bears the token; raises `Refused`."""
@@ -153,7 +158,7 @@ class Endpoints:
         lock = device.name
         # While an action is under way the lock tells its states by itself.
         asked = self._refreshed.get(lock)
-        if not self._turns.acts(lock) and (asked is None or self._clock() - asked >= FRESH_S):
+        if not self._turns.acts(lock) and (asked is None or self._clock() - asked >= FRESH_S) and self._may_ask(device):
             task = self._refreshing.get(lock)
             if task is None:
                 task = self._refreshing[lock] = asyncio.create_task(self._refresh(lock), name=f"{lock}: refresh")
@@ -165,6 +170,20 @@ class Endpoints:
         if shown is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device has not told its state yet")
         return _json({**shown, "success": True})
+
+    def _may_ask(self, device: Device) -> bool:
+        """Return whether the lock is to be asked: some programs do that all the time, which costs its battery.
+
+        Raises `Refused` if it is not, and cannot be reached either.
+        """
+        allowance = self._asking.get(device.name)
+        if allowance is None:
+            allowance = self._asking[device.name] = Allowance(*ASKING, self._clock)
+        if device.name in self._refreshing or allowance.take():
+            return True
+        if not device.online:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device cannot be reached")
+        return False
 
     async def _refresh(self, lock: str) -> Ended:
         outcome = await self._commands.refresh(lock)
@@ -192,7 +211,7 @@ class Endpoints:
         nowait = _flag(call, "nowait", False)
         lock, client = device.name, call.client
         try:
-            outcome = self._turns.begin(lock, steps, client)
+            outcome = await self._turns.begin(lock, steps, client, call.gone)
         except Busy:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "another action is under way at this device") from None
 

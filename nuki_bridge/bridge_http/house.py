@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -92,11 +93,17 @@ class House:
         elif kind == "event":
             if not message.retain:
                 self._take_event(name, message.payload)
-        elif kind in KINDS and (name in self._heard or len(self._heard) < MAX_LOCKS or self._device(name)):
+        elif kind in KINDS and (name in self._heard or self._has_room(name)):
             self._heard.setdefault(name, {})[kind] = message.payload
             if (device := self._device(name)) is not None:
                 self._fill(device, kind, message.payload)
                 self._look_soon()
+
+    def _has_room(self, name: str) -> bool:
+        """Return whether anything is to be kept of it; eight hex digits are a lock that speaks MQTT itself."""
+        if self._device(name) is not None:
+            return True
+        return len(self._heard) < MAX_LOCKS and re.fullmatch("[0-9A-Fa-f]{8}", name) is None
 
     def _device(self, name: str) -> Device | None:
         return next((each for each in self._devices.values() if each.name == name), None)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import re
+import socket
+import struct
+import termios
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +19,8 @@ MAX_URL_SIZE = 254
 """Most characters of a URL."""
 POST_S = 10.0
 """Seconds for all of it, from the name's resolution to the answer's first line."""
+SILENT_S = 3.0
+"""Seconds after which somebody who has got all of it and says nothing counts as told: some programs never answer."""
 _MAX_ANSWER_SIZE = 1024
 
 
@@ -78,11 +84,15 @@ async def _post(target: Target, body: bytes) -> str | None:
         )
         await loop.sock_sendall(sock, head.encode() + body)
         answer = b""
-        while b"\n" not in answer and len(answer) < _MAX_ANSWER_SIZE:
-            data = await loop.sock_recv(sock, _MAX_ANSWER_SIZE)
-            if not data:
-                break
-            answer += data
+        try:
+            async with asyncio.timeout(SILENT_S):
+                while b"\n" not in answer and len(answer) < _MAX_ANSWER_SIZE:
+                    data = await loop.sock_recv(sock, _MAX_ANSWER_SIZE)
+                    if not data:
+                        break
+                    answer += data
+        except TimeoutError:
+            return "no answer" if _unacknowledged(sock) else None
     finally:
         with suppress(OSError):
             sock.close()
@@ -90,3 +100,8 @@ async def _post(target: Target, body: bytes) -> str | None:
     if found is None:
         return "the answer is none of HTTP"
     return None if found[1].startswith(b"2") else f"status {found[1].decode()}"
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Return how many bytes the other machine has not acknowledged."""
+    return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])

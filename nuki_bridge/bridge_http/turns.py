@@ -2,8 +2,9 @@
 
 Nothing in a call tells that it is another one's repetition.  So while an action is under way at a lock, the same one
 joins it and gets its outcome, whoever asks; and an outcome that nobody took, because the client had hung up, is kept a
-few seconds for the same client, who gets it in place of a second movement.  Another action has to wait until the first
-is over, as at the maker's, but for a lock 'n' go that waits at the open door.
+few seconds for the same client, who gets it in place of a second movement.  Another action waits a few seconds for the
+first to end, because most clients give a command up that is refused as busy; only a lock 'n' go that waits at the open
+door holds up nobody.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ KEPT_S = 10.0
 """Seconds for which an outcome that nobody took is kept for the client that had asked."""
 MAX_KEPT = 32
 """Most outcomes that are kept."""
+QUEUE_S = 5.0
+"""Seconds for which an action waits for another one at the same lock."""
 _WAITING = (("lock_n_go",), ("lock_n_go_unlatch",))
 
 Steps = tuple[str, ...]
@@ -28,7 +31,7 @@ Steps = tuple[str, ...]
 
 
 class Busy(Exception):
-    """Another action is under way at this lock; 503 to the client."""
+    """Another action is under way at this lock, and nothing was done; 503 to the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,32 @@ class Turns:
         """Return whether an action is under way at this lock."""
         return any(name == lock for name, _ in self._under_way)
 
-    def begin(self, lock: str, steps: Steps, client: str) -> asyncio.Future[Ended]:
-        """Begin an action, or join the same one; raises `Busy`.  Whoever hangs up leaves it under way."""
+    async def begin(self, lock: str, steps: Steps, client: str, gone: asyncio.Event) -> asyncio.Future[Ended]:
+        """Begin an action, or join the same one, once no other is in the way; raises `Busy`.
+
+        Whoever hangs up (`gone`) while it waits calls it off, and later leaves it under way.
+        """
+        until = self._clock() + QUEUE_S
+        while (found := self._try(lock, steps, client)) is None:
+            left_s = until - self._clock()
+            if left_s <= 0 or gone.is_set():
+                raise Busy
+            hang_up = asyncio.create_task(gone.wait())
+            try:
+                others = self._in_the_way(lock)
+                await asyncio.wait((*others, hang_up), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                hang_up.cancel()
+            await asyncio.sleep(0)  # what has ended is taken off first
+            if gone.is_set():
+                raise Busy
+        return found
+
+    def _in_the_way(self, lock: str) -> list[asyncio.Task[Ended]]:
+        return [task for (name, steps), task in self._under_way.items() if name == lock and steps not in _WAITING]
+
+    def _try(self, lock: str, steps: Steps, client: str) -> asyncio.Future[Ended] | None:
+        """Begin now, or join; None while another is in the way."""
         same = self._under_way.get((lock, steps))
         if same is not None:
             log.info("%s: %s was asked again and is under way", lock, steps[0])
@@ -62,8 +89,8 @@ class Turns:
             answer: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
             answer.set_result(kept.outcome)
             return answer
-        if any(name == lock and other not in _WAITING for name, other in self._under_way):
-            raise Busy
+        if self._in_the_way(lock):
+            return None
         task = asyncio.create_task(self._carry_out(lock, steps, client), name=f"{lock}: {steps[0]}")
         self._under_way[lock, steps] = task
         task.add_done_callback(lambda _: self._under_way.pop((lock, steps)))

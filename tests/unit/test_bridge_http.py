@@ -20,7 +20,7 @@ from nuki_bridge.bridge_http.memory import FILE, Memory
 from nuki_bridge.bridge_http.post import BadUrl, target_of
 from nuki_bridge.bridge_http.server import ApiServer
 from nuki_bridge.bridge_http.token import Tokens
-from nuki_bridge.bridge_http.turns import KEPT_S, Turns
+from nuki_bridge.bridge_http.turns import KEPT_S, QUEUE_S, Turns
 from nuki_bridge.errors import PageError
 from nuki_bridge.kinds import Secret
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK
@@ -390,10 +390,50 @@ async def test_another_action_has_to_wait_but_for_lock_n_go(tmp_path: Path) -> N
     await settle()
     desk.call("/lockAction", f"nukiId={FRONT}&action=1")
     await settle()
+    begun = desk.loop.time()
     assert await desk.refused("/lockAction", f"nukiId={FRONT}&action=2") == 503
+    assert desk.loop.time() - begun == pytest.approx(QUEUE_S)
     desk.call("/lockAction", f"nukiId={GATE}&action=3")  # another device
     await settle()
     assert desk.actions() == ["lock_n_go", "unlock", "open"]
+
+
+async def test_an_action_that_waits_begins_when_the_first_is_over(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.call("/lockAction", f"nukiId={FRONT}&action=1")
+    await settle()
+    waiting = [desk.call("/lockAction", f"nukiId={FRONT}&action=2")[0] for _ in range(3)]
+    await asyncio.sleep(2)
+    assert desk.actions() == ["unlock"]
+    desk.reply()
+    await settle()
+    assert desk.actions() == ["unlock", "lock"]
+    desk.reply()
+    for task in waiting:
+        assert json.loads((await task).body)["success"] is True
+    assert desk.actions() == ["unlock", "lock"]
+
+
+async def test_whoever_hangs_up_while_an_action_waits_calls_it_off(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.call("/lockAction", f"nukiId={FRONT}&action=2")
+    await settle()
+    task, call = desk.call("/lockAction", f"nukiId={FRONT}&action=3")
+    await asyncio.sleep(2)
+    call.gone.set()
+    desk.reply()
+    with pytest.raises(Refused):
+        await task
+    await asyncio.sleep(10)
+    assert desk.actions() == ["lock"]
+
+
+async def test_a_stop_answers_those_who_wait(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    task, _ = desk.call("/lockAction", f"nukiId={FRONT}&action=1")
+    await settle()
+    desk.commands.stopped()
+    assert json.loads((await task).body)["success"] is False
 
 
 async def test_nowait_tells_a_refusal_and_else_does_not_wait(tmp_path: Path) -> None:
@@ -520,6 +560,28 @@ async def test_the_state_is_asked_for_once_for_all_who_ask(tmp_path: Path) -> No
     desk.call("/lockState", f"nukiId={FRONT}")
     await settle()
     assert len(desk.sent) == 2
+
+
+async def test_who_asks_all_the_time_does_not_empty_the_battery(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.hear("front/availability", "online")
+    for _ in range(20):
+        task, _ = desk.call("/lockState", f"nukiId={FRONT}")
+        await settle()
+        if not task.done():
+            desk.reply()
+        assert json.loads((await task).body)["success"] is True
+        await asyncio.sleep(4)
+    assert len(desk.sent) == 5
+    await asyncio.sleep(120)
+    desk.hear("front/availability", "offline")
+    task, _ = desk.call("/lockState", f"nukiId={FRONT}")
+    await settle()
+    desk.reply(error="timeout")
+    with pytest.raises(Refused):
+        await task
+    assert await desk.refused("/lockState", f"nukiId={FRONT}") == 503
+    assert len(desk.sent) == 6
 
 
 async def test_while_an_action_is_under_way_its_states_are_told_at_once(tmp_path: Path) -> None:
