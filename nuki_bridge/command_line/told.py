@@ -54,6 +54,8 @@ def _event(event: Mapping[str, Any]) -> str | None:
     kind = event.get("type")
     if kind in ("lock_action", "keypad", "calibration"):
         return _action(event)
+    if kind == "lock_action_begun":
+        return f"{_who(event)} begins: {_spaced(event.get('action'))} ({_spaced(event.get('source'))})"
     if kind == "door":
         return f"the door sensor: {_spaced(event.get('door'))}" if event.get("source") else None
     if kind == "ring":

@@ -28,6 +28,11 @@ ANNA = {"id": 7, "name": "Anna"}
         ),
         ("event", {"type": "door", "door": "open"}, None),
         ("event", {"type": "door", "door": "open", "source": "door_sensor"}, "the door sensor: open"),
+        (
+            "event",
+            {"type": "lock_action_begun", "action": "unlock", "user": {"id": 4, "name": "Lisa"}, "source": "keypad"},
+            "Lisa begins: unlock (keypad)",
+        ),
         ("event", {"type": "ring", "opened": None, "time": None}, "the doorbell rang"),
         ("event", {"type": "ring", "opened": "rto"}, "the doorbell rang, and the door was opened (rto)"),
         (
