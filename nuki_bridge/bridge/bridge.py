@@ -33,6 +33,7 @@ from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.home_assistant.announcer import Announcer
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.nuki_mqtt.served_record import ServedRecord
+from nuki_bridge.nuki_mqtt.vendor_topics import VendorTopics
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.sharing.invitations import Invitations
@@ -88,7 +89,8 @@ class Bridge:
         invite_commands = InviteCommands(
             self.invitations, ports.publish, lambda: self.settings.web.url, self._guests_broker
         )
-        common = Common(ports, store, self.publisher, self.invitations, invite_commands, answers)
+        self._vendor_topics = VendorTopics(ports.watch, ports.unwatch, lambda name: self.members.get(name) is not None)
+        common = Common(ports, store, self.publisher, self.invitations, invite_commands, answers, self._vendor_topics)
         self._adapter_available: bool | None = None
         self._adapter = Adapter(radio, ports.clock, on_sighting=self._sighted, on_status=self._radio_changed)
         self._info = Info(self.members, self._adapter, self.publisher, ports.protocol, self.served.settle)
@@ -201,11 +203,12 @@ class Bridge:
             guests = guest_filters(base)
             commands = [each for each in commands if each not in guests]
         birth = self.announcer.birth_topic()
-        return [*commands, f"{base}/bridge/info", *([birth] if birth else [])]
+        return [*commands, f"{base}/bridge/info", *([birth] if birth else []), *self._vendor_topics.filters()]
 
     def connection_changed(self, connected: bool) -> None:
         """Tell the broker everything anew: it was found, with all `filters` subscribed, or lost."""
         self.ports.changed()
+        self._vendor_topics.connection_changed(connected)
         if not connected:
             self.publisher.disconnected()
             self.intake.disconnected()
@@ -225,7 +228,8 @@ class Bridge:
 
     def handle(self, message: Incoming) -> None:
         """Take in one message; every answer comes later, by itself."""
-        self.intake.handle(message)
+        if not self._vendor_topics.takes(message):
+            self.intake.handle(message)
 
     def _seen(self, message: Incoming) -> None:
         self.publisher.seen(message, retain_is_kept=self.ports.protocol() == "5")

@@ -19,6 +19,7 @@ from nuki_bridge.bridge.members import Member, Members
 from nuki_bridge.bridge.ports import Ports
 from nuki_bridge.bridge.running_lock import allowed_of
 from nuki_bridge.lock import state_json, wall_clock
+from nuki_bridge.lock.heard import What
 from nuki_bridge.owner.call import Answer
 from nuki_bridge.protocol.codes import name_of
 from nuki_bridge.topics.topics import Request
@@ -73,8 +74,8 @@ def _describe(member: Member) -> dict[str, Any]:
         told["as"] = name_of(member.paired.id_type)
         told["paired_at"] = wall_clock.rfc3339(member.paired.paired_at, UTC)
     if member.lock is not None:
-        states = member.lock.states
-        told["state"] = None if states is None else member.lock.profile.state_word(states.lock_state)
+        state = member.lock.heard.now(What.STATE)
+        told["state"] = None if state is None else member.lock.profile.state_word(state)
         told |= report.link(member.lock)
     allowed = allowed_of(member.settings, member.profile)
     told["actions"] = None if allowed is None else sorted(member.profile.action_word(each) for each in allowed)

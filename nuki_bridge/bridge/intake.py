@@ -25,7 +25,6 @@ from nuki_bridge.bridge.tasks import Tasks
 from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.owner.call import Answer, Call, Handler
-from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.action_names import Words
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
@@ -242,7 +241,7 @@ class Intake:
                 member.check_allowed(request.action)
             commands = running.commands
             begun = partial(self._begun, request.lock, request.action or 0) if asker is None else asker.begun
-            work = partial(self._ask_lock, member, running.owned, request, begun)
+            work = partial(self._ask_lock, member, running, request, begun)
             if lane is not None:
                 work = partial(self._in_turn, running.line, lane, lane.floods, request, work)
         given = self._answered.recall(request)
@@ -321,15 +320,17 @@ class Intake:
         async with line.turn(lane, floods, request.deadline - self._ports.clock()):
             return await work()
 
-    async def _ask_lock(self, member: Member, owned: OwnedLock, request: Request, begun: Callable[[], None]) -> Answer:
+    async def _ask_lock(
+        self, member: Member, running: RunningLock, request: Request, begun: Callable[[], None]
+    ) -> Answer:
         left = request.deadline - self._ports.clock()
         if request.action is not None:
-            outcome = await owned.lock.perform(
+            outcome = await running.perform(
                 request.action, left, suffix=request.suffix, only_if=request.only_if, begun=begun
             )
             return {"completion": outcome.completion}
         call = Call(
-            owned,
+            running.owned,
             request.arguments,
             request.deadline,
             left,

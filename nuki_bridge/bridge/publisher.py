@@ -163,6 +163,10 @@ class Publisher:
         log.debug("nobody to tell of a %s event", event.get("type"))
         return False
 
+    def is_announcing(self) -> bool:
+        """Return whether Home Assistant is told of the locks."""
+        return self._announcer.is_enabled
+
     def news(self, whose: str, event: dict[str, Any]) -> None:
         """Publish an event that brings its time; one that the broker does not get now it gets when it is back."""
         self._news.append((whose, event))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nuki_bridge.lock import changes, state_json
+from nuki_bridge.lock.heard import What
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.mqtt.payload import dump
@@ -54,16 +55,17 @@ def lock_payloads(lock: Lock, *, had_door: bool) -> dict[str, bytes]:
 
     A door that is unavailable counts as "no sensor" unless there was one at any time (`had_door`).
     """
-    payloads = {"availability": ONLINE if lock.reachable else OFFLINE}
+    payloads = {"availability": ONLINE if lock.can_be_commanded else OFFLINE}
+    state, door = (lock.heard.now(each) for each in What)
+    if state is not None:
+        payloads["state"] = lock.profile.state_word(state).encode()
+    if door is not None and (had_door or door != DoorState.UNAVAILABLE):
+        payloads["door"] = state_json.word_of_door(door).encode()
     states = lock.states
     if states is None:
         return payloads
-    payloads["state"] = lock.profile.state_word(states.lock_state).encode()
     if lock.profile.modes and states.nuki_state in _MODES:
         payloads["continuous_mode"] = _MODES[states.nuki_state]
-    door = state_json.door_word(states)
-    if door is not None and (had_door or states.door_state != DoorState.UNAVAILABLE):
-        payloads["door"] = door.encode()
     payloads["battery"] = dump(state_json.battery(states))
     return payloads
 
@@ -84,7 +86,7 @@ def identity(paired: PairedLock) -> dict[str, Any]:
 def link(lock: Lock) -> dict[str, Any]:
     """Return how the radio link is."""
     return {
-        "reachable": lock.reachable,
+        "reachable": lock.can_be_commanded,
         "connected": lock.connected,
         "rssi": lock.rssi,
         "updated": state_json.lock_time(lock),
@@ -100,7 +102,7 @@ def status(lock: Lock, clock: Mapping[str, Any], last: Mapping[str, Any] | None 
     """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
     if lock.states is not None:
-        told |= _states(lock.profile, lock.states)
+        told |= _states(lock.profile, lock.states) | _newest(lock)
         told |= {"timezone_offset_min": state_json.offset_min(lock), "clock": dict(clock)}
         last = last or changes.lock_action(lock.profile, lock.states)
         told["last_lock_action"] = {name: last.get(name) for name in _LAST_FIELDS}
@@ -121,10 +123,21 @@ def content(status: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _newest(lock: Lock) -> dict[str, Any]:
+    """Return state and door by the newer of both ways, and by which; null where nobody has told."""
+    heard, state, door = lock.heard, *(lock.heard.now(each) for each in What)
+    return {
+        "state": None if state is None else lock.profile.state_word(state),
+        "door": None if door is None else state_json.word_of_door(door),
+        "source": {each.value: "mqtt" if heard.is_told(each) else "bluetooth" for each in What},
+        "nuki_mqtt": None
+        if heard.connected is None
+        else {"connected": heard.connected, "takes_commands": heard.takes_commands},
+    }
+
+
 def _states(profile: Profile, states: States) -> dict[str, Any]:
     return {
-        "state": profile.state_word(states.lock_state),
-        "door": state_json.door_word(states),
         "nuki_state": name_of(states.nuki_state),
         "trigger": name_of(states.trigger),
         "last_action": None if states.last_action is None else profile.action_word(states.last_action),

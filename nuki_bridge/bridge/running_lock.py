@@ -22,8 +22,11 @@ from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.battery_watch import BatteryWatch
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.rings import Rang
+from nuki_bridge.nuki_mqtt.hybrid import Hybrid, Ways
+from nuki_bridge.nuki_mqtt.vendor_topics import VendorTopics
 from nuki_bridge.owner.clock_keeper import ClockKeeper
 from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
@@ -53,6 +56,7 @@ class Common:
     invitations: Invitations
     invite_commands: InviteCommands
     answers: Answers
+    vendor_topics: VendorTopics
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ def warn(name: str, settings: LockSettings | None, profile: Profile) -> None:
             name,
             profile.kind,
         )
+    if profile.rings and settings.official_api == "listen":
+        log.warning("%s: official_api: listen has no effect: %s has no MQTT API of its own", name, profile.kind)
     for word in sorted(settings.actions or ()):
         if profile.names.find(word) is None:
             log.warning("%s: actions allows %s, which %s does not have", name, word, profile.kind)
@@ -133,6 +139,7 @@ class RunningLock:
         self._unproven = Unproven(common.store, lock)
         self.equipment = Equipment(common.store, lock)
         self.owned = self._owned(lock)
+        self._hybrid: Hybrid | None = None
         self._battery = BatteryWatch(lock, self.owned.admin, self.topics.update)
         answers = common.answers
         self.relay = Relay(
@@ -223,10 +230,41 @@ class RunningLock:
         for what, run in runs:
             with logs.about(name):
                 self._tasks.append(tasks.keep_up(what, run))
+        self._listen()
+
+    def _listen(self) -> None:
+        """Listen to the lock's own MQTT API if the configuration says so, or end that."""
+        settings = self._given.settings()
+        wanted = settings is not None and settings.official_api == "listen" and not self._lock.profile.rings
+        if wanted and not self._stopped and self._hybrid is None:
+            ports, publisher = self._common.ports, self._common.publisher
+            ways = Ways(ports.publish, ports.protocol, self._tell, self.topics.update, publisher.is_announcing)
+            self._hybrid = Hybrid(self.owned, self._common.vendor_topics, ways)
+            self._hybrid.begin()
+        elif not wanted and self._hybrid is not None:
+            self._hybrid.end()
+            self._hybrid = None
+            self.topics.update()
+
+    async def perform(
+        self,
+        action: int,
+        timeout_s: float,
+        *,
+        suffix: str | None = None,
+        only_if: Collection[int] | None = None,
+        begun: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Carry out one action, by whichever way leads to the lock; as `Lock.perform`."""
+        way = self._hybrid or self._lock
+        return await way.perform(action, timeout_s, suffix=suffix, only_if=only_if, begun=begun)
 
     async def stop(self) -> None:
         """Give up the lock's commands, drop its link."""
         self._stopped = True
+        if self._hybrid is not None:
+            self._hybrid.end()
+            self._hybrid = None
         self.topics.end()
         tasks = [*self._tasks, *self.commands]
         for task in tasks:
@@ -243,6 +281,7 @@ class RunningLock:
             self.owned.pin.use_own()
         lock, states_every_s = self.owned.lock, settings.states_every if settings is not None else None
         lock.keep_in_touch(connection_of(settings, lock.profile), states_every_s)
+        self._listen()
         self.topics.update()
 
     # -- asked by its parts -------------------------------------------------------------------------------------------
@@ -273,6 +312,8 @@ class RunningLock:
         if self._stopped:
             return
         self._unproven.proven()
+        if self._hybrid is not None:
+            self._hybrid.reported(states)
         self.topics.update()
         self.owned.users.wake()
         self.owned.keypad.wake()
@@ -288,6 +329,9 @@ class RunningLock:
     def _changed(self, _lock: Lock) -> None:
         self._common.ports.changed()
         self._unproven.save()
+        if self._hybrid is not None:
+            self._hybrid.begin()
+            self._hybrid.changed()
         self.topics.update()
         if self._stopped:
             return

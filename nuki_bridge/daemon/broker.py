@@ -11,6 +11,7 @@ from nuki_bridge.bridge.floodgate import guest_filters
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.mqtt.sweep import sweep
+from nuki_bridge.nuki_mqtt import codes
 
 if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
@@ -95,7 +96,9 @@ class Broker:
             publication.topic,
             publication.payload,
             retain=publication.retain,
+            qos=publication.qos,
             correlation_data=publication.correlation_data,
+            expiry_s=publication.expiry_s,
             keep_s=0.0 if self._is_new else publication.keep_s,
         )
 
@@ -137,4 +140,6 @@ class Broker:
     def _subscriptions(self, filters: Iterable[str]) -> list[Subscription]:
         """Return the subscriptions, without what guests have left retained: that is swept."""
         guests = guest_filters(self._settings.base_topic)
-        return [Subscription(each, no_local=True, stored=each not in guests) for each in filters]
+        return [
+            Subscription(each, no_local=True, stored=each not in guests, qos=codes.qos_of(each)) for each in filters
+        ]

@@ -103,6 +103,11 @@ class Announcer:
 
     # -- what there is to say -----------------------------------------------------------------------------------------
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether Home Assistant is told of anything."""
+        return self._settings.enabled
+
     def lock(self, facts: LockFacts) -> None:
         """Announce a lock if something of it changed; cheap if not."""
         if not self._settings.enabled:

@@ -117,6 +117,30 @@ class ActionContext(Protocol):
         """Ask the lock for its states."""
 
 
+class Attempt:
+    """What became of sending one action over Bluetooth, for who has another way.
+
+    `within_s` bounds the sending from when its turn has come.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s
+        self._until: float | None = None
+        self.was_sent = False
+        """The lock may have it; as long as this is false it certainly has not."""
+
+    def begin(self, deadline: float, now: float) -> float:
+        """Take note that the turn has come; return by when the action has to be sent."""
+        if self._until is None:
+            self._until = min(deadline, now + self._within_s)
+        return self._until
+
+    @property
+    def had_turn(self) -> bool:
+        """Whether the turn has come: it was no other command that took the time."""
+        return self._until is not None
+
+
 class ActionRun:
     """One lock action on its way; `deadline` (on the lock's clock) bounds the sending, not the motor.
 
@@ -131,7 +155,9 @@ class ActionRun:
         suffix: str | None,
         only_if: Collection[int] | None = None,
         begun: Callable[[], None] = lambda: None,
+        attempt: Attempt | None = None,
     ) -> None:
+        self._attempt = attempt
         self._lock = lock
         self._action = action
         self._deadline = deadline
@@ -174,6 +200,8 @@ class ActionRun:
 
         None if it waits, unlocked, to lock again and others want the turn: `watch` finds the outcome then.
         """
+        if self._attempt is not None:
+            self._deadline = self._attempt.begin(self._deadline, self._lock.clock())
         lock, deadline = self._lock, self._deadline
         refusals, is_again = TurnRefusals(lock.clock, deadline), False
         while True:
@@ -234,6 +262,8 @@ class ActionRun:
 
     def _begin(self, waiting: set[ActionRun], *, refused: bool) -> None:
         """Begin the account of this action: nothing that the lock showed before counts."""
+        if self._attempt is not None:
+            self._attempt.was_sent = True
         self._ends, self._has_word, self._before_word = waiting, False, None
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states

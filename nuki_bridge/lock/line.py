@@ -191,10 +191,13 @@ class Line:
             self.use(replace(self.paired, family=family))
 
     @asynccontextmanager
-    async def linked(self, deadline: float, *, skip_gdio: bool = False) -> AsyncIterator[None]:
+    async def linked(
+        self, deadline: float, *, skip_gdio: bool = False, on_turn: Callable[[float, float], float] | None = None
+    ) -> AsyncIterator[None]:
         """Hold this task's turn, with the link up; raises `TimedOut` once `deadline` (on `clock`) has passed.
 
-        `skip_gdio` is for what begins with `fresh_nonce`; see `link_up`.
+        `skip_gdio` is for what begins with `fresh_nonce`; see `link_up`.  `on_turn` is given deadline and time when the
+        turn has come, and gives by when the link has to be up.
         """
         rank = acting_for.get()
         try:
@@ -204,7 +207,7 @@ class Line:
         if rank is not Rank.BRIDGE:
             self._was_used()
         try:
-            await self.link_up(deadline, skip_gdio=skip_gdio)
+            await self.link_up(deadline if on_turn is None else on_turn(deadline, self.clock()), skip_gdio=skip_gdio)
             yield
             self._worked()
         except LockError as error:

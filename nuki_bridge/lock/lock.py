@@ -20,8 +20,9 @@ from typing import TypeVar
 from nuki_bridge.bluetooth.link import Radio
 from nuki_bridge.errors import LinkError, LockError, ProtocolError
 from nuki_bridge.lock import reading
-from nuki_bridge.lock.action import ActionRun
+from nuki_bridge.lock.action import ActionRun, Attempt
 from nuki_bridge.lock.evidence import Evidence
+from nuki_bridge.lock.heard import Heard
 from nuki_bridge.lock.in_use import InUse
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.line import Line
@@ -133,6 +134,9 @@ class Lock(Line):
         """Its doorbell, by its reports."""
         if self.profile.deaf_after_action:
             self.exchange.reply_timeout_s = DEAF_S
+        self.heard = Heard()
+        """What it tells by another way than Bluetooth, where it has one."""
+        self._asked_at: float | None = None  # while the states are being read
         self._hearing = Hearing()
         self._called_in_time = False  # the beacon's bit rose while it was heard all the time
         self._beacon_at = -math.inf  # heard on the present link
@@ -145,6 +149,11 @@ class Lock(Line):
         return profile_of(self.paired.family)
 
     # -- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def can_be_commanded(self) -> bool:
+        """Whether a command can reach the lock now, by whichever way."""
+        return self.reachable or self.heard.takes_commands
 
     def sighted(self, sighting: Sighting) -> None:
         """Note an advertisement of this lock."""
@@ -177,6 +186,7 @@ class Lock(Line):
     def _received_states(self, states: States) -> None:
         before, self.states = self.states, states
         self.updated = self._now()
+        self.heard.reported(states, self.clock() if self._asked_at is None else self._asked_at, self.clock())
         if before is not None and before.config_update_count != states.config_update_count:
             self._due.config_changed(self.clock())
         self._in_use.reported(before, states, self.clock())
@@ -332,9 +342,15 @@ class Lock(Line):
     async def read_states(self) -> States:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
         before, called, announced = self.states, self._due.is_called, self._due.is_announced
-        states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), States)
+        asked_at = self._asked_at = self.clock()
+        try:
+            states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), States)
+        finally:
+            self._asked_at = None
         self.fault = None
         self._due.states_read(states, self.clock(), before=before)
+        if self.heard.needs_reading(asked_at):
+            self._due.schedule(self.clock())
         self._worked()
         if self.profile.rings and (called or announced):
             clears_it = self.paired.id_type is IdType.BRIDGE  # or else it rises no more, whatever happens
@@ -437,6 +453,7 @@ class Lock(Line):
         suffix: str | None = None,
         only_if: Collection[int] | None = None,
         begun: Callable[[], None] = lambda: None,
+        attempt: Attempt | None = None,
     ) -> Outcome:
         """Carry out one lock action and return its true outcome; see `ActionRun`.
 
@@ -445,14 +462,15 @@ class Lock(Line):
         `only_if` the lock is asked for its state first, and `RequestError` raised in another state than those; so it is
         if its wiring does not allow the action.  `begun` is called once, when the lock says that it carries the action
         out.  Raises `LockError` when the lock refused or failed, `NotExecuted` or `OutcomeUnknown` when the answer got
-        lost.
+        lost.  `attempt` is for who has another way, if this one turns out not to lead anywhere.
         """
         self.profile.check_wiring(action, self.config)
         deadline = self.clock() + timeout_s
         kind = ShortLinkRun if self.profile.deaf_after_action else ActionRun
-        run = kind(self, action, deadline, suffix, only_if, begun)
+        run = kind(self, action, deadline, suffix, only_if, begun, attempt)
+        on_turn = None if attempt is None else attempt.begin
         try:
-            async with self.linked(deadline, skip_gdio=self.fault is None):
+            async with self.linked(deadline, skip_gdio=self.fault is None, on_turn=on_turn):
                 try:
                     outcome = await run.run()
                 finally:

@@ -27,9 +27,12 @@ _DOOR_WORDS = {
 
 def door_word(states: States) -> str | None:
     """Return the door sensor's state as a word, None if the lock has not reported any."""
-    if states.door_state is None:
-        return None
-    return _DOOR_WORDS.get(states.door_state, "unknown")  # type: ignore[call-overload, no-any-return]
+    return None if states.door_state is None else word_of_door(states.door_state)
+
+
+def word_of_door(state: int) -> str:
+    """Return the word for a number of the door sensor, `unknown` for one that means nothing."""
+    return _DOOR_WORDS.get(state, "unknown")  # type: ignore[call-overload, no-any-return]
 
 
 def battery(states: States) -> dict[str, Any]:

@@ -79,6 +79,12 @@ def is_vendor_id(level: str) -> bool:
     return _ID.fullmatch(level) is not None
 
 
+def qos_of(topic_filter: str) -> int:
+    """Return the quality of service to subscribe with: an event of the vendor's must not come twice."""
+    first, _, rest = topic_filter.partition("/")
+    return VENDOR_QOS if first == VENDOR_BASE and is_vendor_id(rest.partition("/")[0]) else 1
+
+
 # -- plain payloads (document, 4.2 and 4.3) ---------------------------------------------------------------------------
 
 

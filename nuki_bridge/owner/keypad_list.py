@@ -75,6 +75,10 @@ class KeypadList:
         zone = wall_clock.zone_of(config)
         return [to_json(self._entries[number], zone) for number in sorted(self._entries)]
 
+    def get(self, code_id: int) -> KeypadCode | None:
+        """Return the code of that ID, without its digits, in the list as it was read last."""
+        return (self._entries or {}).get(code_id)
+
     def wake(self) -> None:
         """The lock has reported, or it has come or gone."""
         marks, config = self._marks(), self._lock.config

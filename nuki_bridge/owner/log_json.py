@@ -50,7 +50,7 @@ def event_of(profile: Profile, entry: LogEntry, zone: tzinfo, kind_of: Callable[
             "trigger": name_of(open_enum(Trigger, data[1])),
             "completion": name_of(open_enum(Completion, data[3])),
             **common,
-            "source": _source(data[1], entry.authorization_id, kind_of),
+            "source": source_of(data[1], entry.authorization_id, kind_of),
         }
     if entry.kind == LogType.KEYPAD_ACTION:
         return {
@@ -88,7 +88,7 @@ def _ring_to_json(ring: Ring) -> dict[str, Any]:
     }
 
 
-def _source(trigger: int, authorization_id: int, kind_of: Callable[[int], str | None]) -> str:
+def source_of(trigger: int, authorization_id: int, kind_of: Callable[[int], str | None]) -> str:
     """Return what the action came through: an authorization's kind, or what set the lock in motion by itself."""
     kind = kind_of(authorization_id) if authorization_id else None
     if trigger in (Trigger.SYSTEM, Trigger.AUTOMATIC) and kind is not None:

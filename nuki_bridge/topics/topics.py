@@ -315,13 +315,18 @@ def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message to publish; for `keep_s` seconds it waits for the broker if that is away."""
+    """One message to publish; for `keep_s` seconds it waits for the broker if that is away.
+
+    After `expiry_s` seconds the broker delivers it to nobody any more (MQTT 5).
+    """
 
     topic: str
     payload: bytes = field(repr=False)
     retain: bool = False
     correlation_data: bytes | None = None
     keep_s: float = 0.0
+    qos: int = 1
+    expiry_s: int | None = None
 
 
 def done(request: Request, **body: Any) -> list[Publication]:
