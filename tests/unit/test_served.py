@@ -372,3 +372,60 @@ async def test_an_opener_tells_of_its_modes_and_its_last_ring(tmp_path: Path) ->
 
 def announced_topics(house: ServedIntercom) -> list[str]:
     return [topic for topic in house.tree.retained if topic.startswith("homeassistant/")]
+
+
+# -- its name ---------------------------------------------------------------------------------------------------------
+
+
+async def test_under_another_name_it_stays_served(house: ServedHouse) -> None:
+    """Its topics are those of its Nuki ID; only ours follow the name."""
+    reloading = Reloading(house)
+    async with reloading.running():
+        await house.at_home()
+        await reloading.use(locks=(replace(SERVED, name="door"),))
+        await asyncio.sleep(30)
+        assert len(house.tree.connections) == 1
+        assert house.tree.values()["connected"] == "true"
+        assert await house.order("1") == 0
+        assert [each["action"] for each in house.events("door/result")] == ["unlock"]
+        assert len(house.moved()) == 1
+        assert house.tree.on("lockActionEvent") == ["1,172,0,0,0"]
+
+
+async def test_paired_anew_it_goes_on(house: ServedHouse) -> None:
+    async with house.running():
+        await house.at_home()
+        await house.pair(name="front")
+        await asyncio.sleep(30)
+        assert len(house.tree.connections) == 1
+        assert house.tree.values()["connected"] == "true"
+        own = house.lock().paired.authorization_id
+        await house.ask("front/set", "unlock")
+        await asyncio.sleep(30)
+        assert house.tree.on("lockActionEvent") == [f"1,0,{own},0,0"]
+
+
+async def test_a_topic_that_somebody_clears_is_not_fought_over_but_connected_is_set_again(house: ServedHouse) -> None:
+    async with house.running():
+        await house.at_home()
+        for name in ("connected", "timestamp"):
+            house.tree.send(f"nuki/{ID}/{name}", "", retain=True)
+        await asyncio.sleep(1)
+        assert house.tree.values()["connected"] == "true"
+        assert len(house.tree.connections) == 1
+
+
+async def test_what_a_broker_away_kept_from_being_cleared_is_cleared_when_it_is_back(house: ServedHouse) -> None:
+    async with house.running():
+        await house.at_home()
+        house.on_publish = lambda each: house.tree.keep(each.topic, each.payload, retain=each.retain)
+        house.tree.connection().break_off()
+        house.online = False
+        house.bridge.connection_changed(False)
+        house.send("bridge/request/unpair", {"name": "front"})
+        await asyncio.sleep(5)
+        assert house.tree.values()["connected"] == "false"
+        house.online = True
+        house.bridge.connection_changed(True)
+        await asyncio.sleep(1)
+        assert house.tree.values() == {}
