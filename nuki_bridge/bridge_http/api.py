@@ -107,6 +107,8 @@ class BridgeApi:
             self._commands.take(message)
         else:
             self._house.take(message)
+            if message.topic == f"{self._broker.base_topic}/bridge/state" and message.payload != b"online":
+                self._commands.doubt()
 
     def _connection(self, connected: bool, reason: str | None) -> None:
         if not connected:

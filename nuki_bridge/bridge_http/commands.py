@@ -23,6 +23,8 @@ RESULT_S = 170.0
 """Seconds to wait for an action's result: 15 s until the lock has it, 120 s of lock 'n' go, 30 s of search."""
 REFRESH_S = 30.0
 """Seconds to wait for a fresh state."""
+AWAY_S = 10.0
+"""Seconds for which the results of a daemon that is gone are waited for: it may only have lost the broker."""
 SUFFIX = "Bridge API"
 """Behind the bridge's name in the lock's log."""
 OFFLINE = frozenset({"timeout", "not_found", "adapter_unavailable", "disconnected", "link_error", "offline"})
@@ -45,6 +47,7 @@ class Ended:
 DONE = Ended()
 _AWAY = Ended("offline", "the broker or nuki-bridge is away")
 _LOST = Ended("outcome_unknown", "the connection to the broker was lost before the outcome was known")
+_GONE = Ended("outcome_unknown", "nuki-bridge has gone away before it told the outcome")
 _STOPPED = Ended("outcome_unknown", "this service was stopped before the outcome was known")
 _SILENT = Ended("outcome_unknown", "nuki-bridge has not told the outcome")
 
@@ -115,6 +118,17 @@ class Commands:
     def lost(self) -> None:
         """The broker is away."""
         self._end(_LOST)
+
+    def doubt(self) -> None:
+        """The daemon is gone: what it has not told soon it will never tell, and keeps no lock from being used."""
+
+        def give_up(waiting: list[asyncio.Future[Ended]]) -> None:
+            for each in waiting:
+                if not each.done():
+                    each.set_result(_GONE)
+
+        if waiting := [answer for _, answer in self._waiting.values()]:
+            asyncio.get_running_loop().call_later(AWAY_S, give_up, waiting)
 
     def stopped(self) -> None:
         """This process ends; whoever waits is told that nobody knows, rather than hung up on: they would ask again."""

@@ -28,8 +28,8 @@ MAX_CONNECTIONS = 48
 """Most connections in all."""
 MAX_OF_ONE = 16
 """Most connections from one address; a program has one or two."""
-AUTH_S = 30.0
-"""Seconds for which the owner's signal has `/auth` hand out the token, once."""
+AUTH_S = 60.0
+"""Seconds for which the owner's signal has `/auth` hand out the token, once; some programs ask every 30 s."""
 CLOSED_S = 2.0
 """Seconds for which a client may take to close a connection after its last answer."""
 WARNINGS = (5, 1 / 60)

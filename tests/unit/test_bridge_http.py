@@ -13,7 +13,7 @@ import pytest
 
 from nuki_bridge.bridge_http import codes
 from nuki_bridge.bridge_http.callbacks import MAX_CALLBACKS, Callbacks
-from nuki_bridge.bridge_http.commands import Commands
+from nuki_bridge.bridge_http.commands import AWAY_S, Commands
 from nuki_bridge.bridge_http.endpoints import Call, Endpoints, Refused, parameters
 from nuki_bridge.bridge_http.house import House
 from nuki_bridge.bridge_http.memory import FILE, Memory
@@ -426,6 +426,22 @@ async def test_whoever_hangs_up_while_an_action_waits_calls_it_off(tmp_path: Pat
         await task
     await asyncio.sleep(10)
     assert desk.actions() == ["lock"]
+
+
+async def test_a_daemon_that_dies_does_not_keep_the_lock_for_minutes(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    told, _ = desk.call("/lockAction", f"nukiId={FRONT}&action=1")
+    await settle()
+    desk.commands.doubt()
+    await asyncio.sleep(AWAY_S - 1)
+    desk.reply()  # it had only lost the broker
+    assert json.loads((await told).body)["success"] is True
+    begun = desk.loop.time()
+    dead, _ = desk.call("/lockAction", f"nukiId={FRONT}&action=1")
+    await settle()
+    desk.commands.doubt()
+    assert json.loads((await dead).body)["success"] is False
+    assert desk.loop.time() - begun == pytest.approx(AWAY_S, abs=0.1)
 
 
 async def test_a_stop_answers_those_who_wait(tmp_path: Path) -> None:
