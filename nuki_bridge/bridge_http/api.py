@@ -26,9 +26,6 @@ from nuki_bridge.web.settings import BridgeApiSettings, BrokerSettings
 
 log = logging.getLogger(__name__)
 
-SAVE_S = 60.0
-"""Seconds between two looks whether the time of the latest call has to be saved."""
-
 
 class BridgeApi:
     """All of it; `open` it, then `run` it."""
@@ -50,8 +47,13 @@ class BridgeApi:
         """Listen; gives the port.  Raises `PageError` if that cannot be."""
         memory, settings = self._memory, self._settings
         memory.load()
-        used_until = memory.used_until if memory.ended_well else max(memory.used_until, int(time.time()))
-        self._tokens = Tokens(settings.token, plain=settings.plain_token, clock=time.time, used_until=used_until)
+        self._tokens = Tokens(
+            settings.token,
+            plain=settings.plain_token,
+            clock=time.time,
+            used_until=memory.used_until,
+            reserve=self._reserve,
+        )
         self._endpoints = Endpoints(
             self._house, self._commands, self._turns, self._callbacks, number=memory.number, clock=time.monotonic
         )
@@ -71,13 +73,13 @@ class BridgeApi:
                 group.create_task(self._server.run(), name="bridge api")
                 group.create_task(self._client.run(), name="bridge api: mqtt")
                 group.create_task(self._answer_at_the_end(), name="bridge api: end")
-                group.create_task(self._save_now_and_then(), name="bridge api: save")
         finally:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
             self._house.close()
             await asyncio.gather(self._turns.close(), self._endpoints.close(), self._callbacks.close())
-            self._note_used()
-            self._memory.save(at_end=True)
+            assert self._tokens is not None
+            self._memory.used_until = self._tokens.latest
+            self._memory.save()
 
     async def _answer_at_the_end(self) -> None:
         """Once cancelled, tell those who wait; the server gives them the time to take it."""
@@ -127,20 +129,12 @@ class BridgeApi:
 
     def _told(self, nuki_id: int) -> bytes | None:
         device = self._house.get(nuki_id)
-        shown = None if device is None else device.shown(time.monotonic())
-        if device is None or shown is None:
+        if device is None:
             return None
-        return dump({"nukiId": nuki_id, "deviceType": device.device_type, **shown})
+        return dump({"nukiId": nuki_id, "deviceType": device.device_type, **device.shown(time.monotonic())})
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
-    async def _save_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE_S)
-            if self._note_used():
-                self._memory.save()
-
-    def _note_used(self) -> bool:
-        assert self._tokens is not None
-        before, self._memory.used_until = self._memory.used_until, max(self._memory.used_until, self._tokens.latest)
-        return self._memory.used_until > before
+    def _reserve(self, until: int) -> None:
+        self._memory.used_until = until
+        self._memory.save()

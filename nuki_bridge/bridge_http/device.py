@@ -28,7 +28,10 @@ class Device:
     state: str | None = None
     door: str | None = None
     continuous_mode: bool = False
-    online: bool = False
+    offline: bool = False
+    """A command cannot reach it now."""
+    orphaned: bool = False
+    """The daemon or the broker is away."""
     battery: Mapping[str, Any] = field(default_factory=dict)
     status: Mapping[str, Any] = field(default_factory=dict)
     heard: str | None = None
@@ -57,6 +60,11 @@ class Device:
         told = self.status.get("name_in_lock")
         return told[:MAX_NAME_SIZE] if isinstance(told, str) and told.strip() else self.name
 
+    @property
+    def away(self) -> bool:
+        """Whether what it has told of itself may not be true any more."""
+        return self.offline or self.orphaned
+
     def action(self, number: int) -> str | None:
         """Return our name of an action by the maker's number; None if there is none."""
         return (codes.OPENER_ACTIONS if self.is_opener else codes.LOCK_ACTIONS).get(number)
@@ -79,11 +87,13 @@ class Device:
         """Return whether the bell was rung lately."""
         return now - self.rung_at < RING_S
 
-    def shown(self, now: float) -> dict[str, Any] | None:
-        """Return the state object; None before the device has told its state.  `now` as in `rung_at`."""
-        if self.state is None:
-            return None
-        number, text = (codes.OPENER_STATES if self.is_opener else codes.LOCK_STATES).get(self.state, codes.UNDEFINED)
+    def shown(self, now: float) -> dict[str, Any]:
+        """Return the state object; undefined is a state that nobody knows now.  `now` as in `rung_at`.
+
+        Programs look at no timestamp, and take a state that is not there for unlocked.
+        """
+        states = codes.OPENER_STATES if self.is_opener else codes.LOCK_STATES
+        number, text = states.get("" if self.away else self.state or "", codes.UNDEFINED)
         told: dict[str, Any] = {
             "mode": codes.CONTINUOUS_MODE if self.continuous_mode else codes.DOOR_MODE,
             "state": number,
@@ -97,7 +107,7 @@ class Device:
         keypad = self.battery.get("keypad_critical")
         told |= {} if keypad is None else {"keypadBatteryCritical": keypad is True}
         if self.door is not None:
-            number, text = codes.DOOR_STATES.get(self.door, codes.DOOR_UNKNOWN)
+            number, text = codes.DOOR_STATES.get("unknown" if self.away else self.door, codes.DOOR_UNKNOWN)
             told |= {"doorsensorState": number, "doorsensorStateName": text}
         if self.is_opener:
             told |= {} if self.rung is None else {"ringactionTimestamp": self.rung}
@@ -109,10 +119,8 @@ class Device:
         told: dict[str, Any] = {"nukiId": self.nuki_id, "deviceType": self.device_type, "name": self.shown_name}
         firmware = self.status.get("firmware")
         told |= {"firmwareVersion": firmware} if isinstance(firmware, str) else {}
-        state = self.shown(now)
-        if state is not None:
-            time = self.status.get("updated") or self.heard
-            told["lastKnownState"] = {**state, **({} if time is None else {"timestamp": time})}
+        time = self.status.get("updated") or self.heard
+        told["lastKnownState"] = {**self.shown(now), **({} if time is None else {"timestamp": time})}
         return told
 
     def scanned(self) -> dict[str, Any]:

@@ -7,7 +7,9 @@ command waiting.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,8 +33,9 @@ NOWAIT_S = 0.5
 """Seconds for which `nowait` waits all the same: a refusal is known by then."""
 FRESH_S = 3.0
 """Seconds for which a state that the lock was asked for is fresh enough for the next who asks."""
-SOFTWARE = 2
-"""Type of a bridge that is no device of the maker's."""
+HARDWARE = 1
+"""Type of a bridge that is a device of the maker's.  This is none; but some programs send their token as it is, where
+everybody can read it, to the other type, which knows no other way."""
 
 ASKING = (5, 1 / 120)
 """How often a lock is asked for its state for `/lockState`: so often at once, and how often more in a second."""
@@ -122,12 +125,12 @@ class Endpoints:
 
     async def _list(self, call: Call) -> Reply:
         now = self._clock()
-        return _json([each.listed(now) for each in self._house.devices])
+        return _json([each.listed(now) for each in self._known().devices])
 
     async def _info(self, call: Call) -> Reply:
         return _json(
             {
-                "bridgeType": SOFTWARE,
+                "bridgeType": HARDWARE,
                 "ids": {"hardwareId": self._number, "serverId": self._number},
                 "versions": {"firmwareVersion": __version__, "wifiFirmwareVersion": __version__},
                 "uptime": int(self._clock() - self._begun),
@@ -166,10 +169,9 @@ class Endpoints:
             if not await _unless_gone(task, call):
                 return _json({})
             _refuse_if_away(task.result())
-        shown = device.shown(self._clock())
-        if shown is None:
+        if device.state is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device has not told its state yet")
-        return _json({**shown, "success": True})
+        return _json({**device.shown(self._clock()), "success": True})
 
     def _may_ask(self, device: Device) -> bool:
         """Return whether the lock is to be asked: some programs do that all the time, which costs its battery.
@@ -181,7 +183,7 @@ class Endpoints:
             allowance = self._asking[device.name] = Allowance(*ASKING, self._clock)
         if device.name in self._refreshing or allowance.take():
             return True
-        if not device.online:
+        if device.away:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device cannot be reached")
         return False
 
@@ -228,14 +230,28 @@ class Endpoints:
         if ended.error == "unknown_lock":
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such device")
         told: dict[str, Any] = {"success": ended.error is None, "batteryCritical": device.critical}
-        told |= {"error": ended.error, "message": ended.message} if ended.error is not None else {}
+        # "error" must not be in it: FHEM would take the answer for none.
+        told |= {"reason": ended.error, "message": ended.message} if ended.error is not None else {}
         return Reply(dump(told), lambda: self._turns.taken(lock, steps, client), lost)
 
+    def _known(self) -> House:
+        """Return the house; raises `Refused` as long as nobody has told which devices there are: a program that asks
+        once, when it starts, would be left without any."""
+        if not self._house.told:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "nuki-bridge has not told yet which devices there are")
+        return self._house
+
     def _device(self, call: Call) -> Device:
-        device = self._house.get(_whole(call, "nukiid"))
-        if device is None:
+        """Return the device by its ID, a decimal number; homebridge-nb writes it in hexadecimal."""
+        text = _given(call, "nukiid")
+        if not re.fullmatch(r"[0-9A-Fa-f]{1,10}", text, re.ASCII):
+            raise Refused(HTTPStatus.BAD_REQUEST, "nukiid must be a whole number")
+        numbers = {int(text)} if text.isdigit() else set()
+        numbers |= {int(text, 16)} if len(text) <= 8 else set()
+        devices = [device for each in numbers if (device := self._known().get(each)) is not None]
+        if len(devices) != 1:  # two: nobody knows which of them is meant
             raise Refused(HTTPStatus.NOT_FOUND, "there is no device with this nukiId")
-        return device
+        return devices[0]
 
 
 PATHS: Final[Mapping[str, Callable[[Endpoints, Call], Awaitable[Reply]]]] = {
@@ -269,7 +285,8 @@ def _refuse_if_away(outcome: Ended) -> None:
 
 
 def _json(value: Any) -> Reply:
-    return Reply(dump(value))
+    """Return the answer as one line with spaces, as the maker's: FHEM looks for `"scanResults": [`."""
+    return Reply(json.dumps(value).encode())
 
 
 def _success(why_not: str | None) -> Reply:

@@ -57,6 +57,8 @@ class House:
         self._rings: dict[int, asyncio.TimerHandle] = {}
         self.online = False
         """The daemon says that it is there; it says nothing else while it is not connected."""
+        self.told = False
+        """The daemon has said which devices there are."""
 
     @property
     def topics(self) -> list[str]:
@@ -73,8 +75,13 @@ class House:
         return self._devices.get(nuki_id)
 
     def lost(self) -> None:
-        """The broker is away: nobody knows whether the daemon is there."""
-        self.online = False
+        """The broker is away: nobody knows whether the daemon is there.  It may be back soon, so nobody is told."""
+        self._set_online(False)
+
+    def _set_online(self, online: bool) -> None:
+        self.online = online
+        for each in self._devices.values():
+            each.orphaned = not online
 
     def close(self) -> None:
         """Tell nobody anything any more."""
@@ -87,7 +94,8 @@ class House:
         name, _, kind = message.topic.removeprefix(f"{self._base}/").partition("/")
         if name == "bridge":
             if kind == "state":
-                self.online = message.payload == b"online"
+                self._set_online(message.payload == b"online")
+                self._look_soon()
             elif kind == "info":
                 self._take_info(message.payload)
         elif kind == "event":
@@ -112,7 +120,7 @@ class House:
 
     def _take_info(self, payload: bytes) -> None:
         locks = _object(payload).get("locks")
-        before, self._devices = self._devices, {}
+        before, self._devices, self.told = self._devices, {}, True
         for each in locks[:MAX_LOCKS] if isinstance(locks, list) else ():
             device = _device_of(each)
             if device is None:
@@ -123,6 +131,7 @@ class House:
             else:
                 for kind, told in self._heard.get(device.name, {}).items():
                     self._fill(device, kind, told)
+            device.orphaned = not self.online
             self._devices[device.nuki_id] = device
         names = {each.name for each in self._devices.values()}
         self._heard = {name: each for name, each in self._heard.items() if name in names}
@@ -134,7 +143,7 @@ class House:
     def _fill(self, device: Device, kind: str, payload: bytes) -> None:
         text = payload.decode(errors="replace")
         if kind == "availability":
-            device.online = text == "online"
+            device.offline = text == "offline"
         elif kind == "state":
             device.state = text or None
             device.heard = self._now().isoformat(timespec="seconds")
@@ -190,7 +199,7 @@ class House:
         now = self._clock()
         for device in self.devices:
             shown = device.shown(now)
-            if shown is not None and shown != self._told.get(device.nuki_id):
+            if shown != self._told.get(device.nuki_id):
                 self._told[device.nuki_id] = shown
                 self._changed(device.nuki_id)
 

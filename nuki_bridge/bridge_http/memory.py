@@ -14,6 +14,8 @@ from nuki_bridge.errors import PageError
 log = logging.getLogger(__name__)
 
 FILE = "bridge-api.json"
+NUMBERS = range(0x10000000, 0x80000000)
+"""IDs that every client takes: eight hexadecimal digits for homebridge-nb, 32 bits with sign for openHAB."""
 MAX_SIZE = 16384
 """Most bytes that are read of it."""
 
@@ -24,13 +26,11 @@ class Memory:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.number = 0
-        """Our ID to clients, 1..2**31 - 1, made once."""
+        """Our ID to clients, one of `NUMBERS`, made once."""
         self.callbacks: dict[int, str] = {}
         """URLs by their ID."""
         self.used_until = 0
-        """Time of the latest call with a hashed or encrypted token, in seconds since 1970; as of the last `save`."""
-        self.ended_well = True
-        """The process before this one has saved at its end, so that `used_until` is exact."""
+        """No call with a hashed or encrypted token that was taken bears a later time, in seconds since 1970."""
 
     def load(self) -> None:
         """Read the file, or make it; raises `PageError`."""
@@ -39,8 +39,8 @@ class Memory:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             data = file.read_bytes()[:MAX_SIZE] if file.exists() else b"{}"
             self._take(json.loads(data))
-            if not self.number:
-                self.number = secrets.randbelow(2**31 - 1) + 1
+            if self.number not in NUMBERS:
+                self.number = secrets.choice(NUMBERS)
             self._write()
         except OSError as error:
             raise PageError(f"{file} cannot be used: {error.strerror}; the service has to own it") from None
@@ -52,20 +52,19 @@ class Memory:
             raise ValueError
         self.number = int(told.get("id", 0))
         self.used_until = int(told.get("used_until", 0))
-        self.ended_well = bool(told.get("ended_well", True))
         self.callbacks = {int(key): str(url) for key, url in dict(told.get("callbacks", {})).items()}
 
-    def save(self, *, at_end: bool = False) -> bool:
+    def save(self) -> bool:
         """Write the file; False, and said in the log, if that cannot be."""
         try:
-            self._write(at_end=at_end)
+            self._write()
         except OSError as error:
             log.error("%s cannot be written: %s", self._directory / FILE, error.strerror)
             return False
         return True
 
-    def _write(self, *, at_end: bool = False) -> None:
-        told = {"id": self.number, "callbacks": self.callbacks, "used_until": self.used_until, "ended_well": at_end}
+    def _write(self) -> None:
+        told = {"id": self.number, "callbacks": self.callbacks, "used_until": self.used_until}
         new = self._directory / f"{FILE}.new"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

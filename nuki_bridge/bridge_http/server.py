@@ -7,6 +7,7 @@ ever logged.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -136,7 +137,14 @@ class ApiServer(Listener):
 
 
 def _refusal(status: HTTPStatus, sentence: str, fields: dict[str, str] | None = None, *, closes: bool) -> bytes:
-    return answer(status, f"{sentence}\n".encode(), fields, closes=closes)
+    """Return the answer to a call that is not carried out, as JSON.
+
+    FHEM takes an answer with the word "error" for one, any other for success, and ends if it is no JSON; a 503 is not
+    to be taken for an error in the call.
+    """
+    key = "message" if status == HTTPStatus.SERVICE_UNAVAILABLE else "error"
+    body = json.dumps({"success": False, key: sentence}).encode()
+    return answer(status, body, fields, content_type=JSON, closes=closes)
 
 
 async def _is_taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -42,16 +42,27 @@ class Tokens:
     """Judges the tokens of all calls.
 
     `plain` allows the token itself as a parameter.  `clock` gives the seconds since 1970.  Nothing that is dated at or
-    before `used_until` is taken: it may have been used when nobody here remembers it.
+    before `used_until` is taken: it may have been used when nobody here remembers it.  No call is taken that is dated
+    after the moment which was last given to `reserve`, so that the next process knows what to refuse, however this one
+    ends.
     """
 
-    def __init__(self, token: Secret, *, plain: bool, clock: Callable[[], float], used_until: int) -> None:
+    def __init__(
+        self,
+        token: Secret,
+        *,
+        plain: bool,
+        clock: Callable[[], float],
+        used_until: int,
+        reserve: Callable[[int], None] = lambda until: None,
+    ) -> None:
         self._token = token
         self._plain = plain
         self._clock = clock
         self._used: dict[bytes, int] = {}
         """What was used, with the time that it bears, in seconds since 1970."""
-        self._over = used_until
+        self._over = self._reserved = used_until
+        self._reserve = reserve
         self._forget_at = 0.0
         self.latest = used_until
         """The latest time, in seconds since 1970, that a call has borne which was taken."""
@@ -96,6 +107,9 @@ class Tokens:
         self._forget(now)
         if at <= self._over or len(self._used) >= MAX_USED:
             raise NotYet
+        if at > self._reserved:
+            self._reserved = at + VALID_S
+            self._reserve(self._reserved)
         self._used[identity] = at
         self.latest = max(self.latest, at)
 

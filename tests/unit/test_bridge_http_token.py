@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import timegm
 from hashlib import sha256
 from time import gmtime, strftime, strptime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,8 +36,8 @@ class Clock:
         return self.now
 
 
-def tokens(clock: Clock, *, plain: bool = False, used_until: int = 0) -> Tokens:
-    return Tokens(Secret("123456"), plain=plain, clock=clock, used_until=used_until)
+def tokens(clock: Clock, *, plain: bool = False, used_until: int = 0, **more: Any) -> Tokens:
+    return Tokens(Secret("123456"), plain=plain, clock=clock, used_until=used_until, **more)
 
 
 def hashed(at: float, number: int = 1, token: str = "123456") -> dict[str, str]:
@@ -100,6 +101,26 @@ def test_what_another_process_may_have_taken_is_not_taken() -> None:
         judge.check(hashed(NOW))
     judge.check(hashed(NOW + 1))
     assert judge.latest == NOW + 1
+
+
+@pytest.mark.parametrize("ahead_s", [0, 40, VALID_S])
+def test_after_a_crash_nothing_that_was_taken_is_taken_again(ahead_s: int) -> None:
+    """Whatever the clock of the next process says, such as that of a computer which has none of its own."""
+    written: list[int] = []
+    clock = Clock()
+    first = tokens(clock, reserve=written.append)
+    first.check(hashed(NOW))
+    first.check(hashed(NOW + ahead_s, 2))
+    assert written[-1] >= NOW + ahead_s
+    assert len(written) <= 2  # once a minute, not for each call
+    for now in (NOW - 600, NOW, NOW + ahead_s + VALID_S):
+        clock.now = now
+        second = tokens(clock, used_until=written[-1])
+        for call in (hashed(NOW), hashed(NOW + ahead_s, 2)):
+            with pytest.raises((NoToken, NotYet)):
+                second.check(call)
+    clock.now = written[-1] + 1
+    tokens(clock, used_until=written[-1]).check(hashed(clock.now, 3))
 
 
 def test_another_token_opens_nothing() -> None:
