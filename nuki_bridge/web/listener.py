@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from nuki_bridge.errors import PageError
@@ -141,7 +142,8 @@ class Listener:
                 await asyncio.sleep(0)
                 continue
             task = asyncio.create_task(self._connection(sock, place))
-            place.give_way = task.cancel
+            # Not at once: a task that is ended before it has begun would leave its connection open.
+            place.give_way = partial(loop.call_soon, task.cancel)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
