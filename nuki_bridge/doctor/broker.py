@@ -19,6 +19,7 @@ from nuki_bridge.doctor.place import SUDO, Place, may_read
 from nuki_bridge.errors import BrokerError, ConfigError, NukiError
 from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Incoming, Subscription
+from nuki_bridge.nuki_mqtt.codes import LOCK_ACTION, VENDOR_BASE
 from nuki_bridge.web import settings as web_settings
 
 PROBE = "doctor."
@@ -36,12 +37,21 @@ ANSWER_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One topic below the base topic: what it is for, and who needs it to publish (w) or to read (r)."""
+    """One topic below the base topic, or below `base`: what it is for, and who needs it to publish (w) or to read (r).
+
+    `bridge` is empty where the daemon's account need not have it, or not on every computer.
+    """
 
     what: str
     topic: str
     bridge: str
     guest: str = ""
+    base: str | None = None
+
+    def below(self, base: str, lock: str, session: str) -> str:
+        """Return the whole topic for a lock and a session."""
+        topic = self.topic.replace("<lock>", lock).replace("<session>", session)
+        return f"{self.base or base}/{topic}"
 
 
 PROBES = (
@@ -54,6 +64,7 @@ PROBES = (
     Probe("a lock's messages to guests", "<lock>/relay/<session>/indicate", "w", "r"),
     Probe("a guest's redeeming of an invitation", "invitation/<session>/redeem", "r", "w"),
     Probe("the answer to that", "invitation/<session>/response", "w", "r"),
+    Probe("commands by Nuki's own MQTT API", f"<lock>/{LOCK_ACTION}", "", base=VENDOR_BASE),
 )
 """What is tried."""
 
@@ -165,11 +176,7 @@ async def _look_access(place: Place) -> AccessFacts:
     guest, why = _guest(place, settings)
     nobody = None if settings.username is None else replace(settings, username=None, password=None)
     session = secrets.token_hex(16)
-    topics = {
-        each.topic: f"{settings.base_topic}/"
-        + each.topic.replace("<lock>", f"{PROBE}{session[:8]}").replace("<session>", session)
-        for each in PROBES
-    }
+    topics = {each.topic: each.below(settings.base_topic, f"{PROBE}{session[:8]}", session) for each in PROBES}
     bridge = await _enter(settings, topics.values())
     if bridge is None:
         raise CouldNotLook("the broker does not let the daemon's account in")
@@ -283,9 +290,7 @@ def judge_access(facts: AccessFacts) -> list[Finding]:
 
 
 def _names(probes: Iterable[Probe], base: str) -> str:
-    return ", ".join(
-        f"{each.what} ({base}/{each.topic.replace('<lock>', '+').replace('<session>', '+')})" for each in probes
-    )
+    return ", ".join(f"{each.what} ({each.below(base, '+', '+')})" for each in probes)
 
 
 def _judge_bridge(facts: AccessFacts) -> Finding:

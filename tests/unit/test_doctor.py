@@ -358,8 +358,8 @@ NEEDED = Access({each.topic: each.bridge for each in broker.PROBES})
 FITTING = Access({each.topic: each.guest for each in broker.PROBES if each.guest})
 
 
-def access(**changed: Any) -> list[Finding]:
-    return broker.judge_access(AccessFacts("nuki", **{"bridge": NEEDED, "guest": FITTING, **changed}))
+def access(base: str = "nuki", **changed: Any) -> list[Finding]:
+    return broker.judge_access(AccessFacts(base, **{"bridge": NEEDED, "guest": FITTING, **changed}))
 
 
 def test_an_access_list_that_fits() -> None:
@@ -384,6 +384,13 @@ def test_guests_that_may_do_too_much() -> None:
     found = only(access(guest=Access({**FITTING.may, "<lock>/set": "w"})), "access list: guests")
     assert found.verdict is PROBLEM
     assert "commands to a lock (nuki/+/set)" in found.sentence
+
+
+def test_guests_that_may_open_a_door_by_nukis_own_topics() -> None:
+    """Those begin with nuki, whatever the base topic is."""
+    found = only(access(base="home", guest=Access({**FITTING.may, "<lock>/lockAction": "w"})), "access list: guests")
+    assert found.verdict is PROBLEM
+    assert "commands by Nuki's own MQTT API (nuki/+/lockAction)" in found.sentence
 
 
 def test_guests_that_may_not_redeem() -> None:
