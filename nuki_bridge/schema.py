@@ -166,5 +166,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE battery_day (
+            lock TEXT NOT NULL REFERENCES lock (name) ON DELETE CASCADE,
+            nuki_id INTEGER NOT NULL,
+            day TEXT NOT NULL, -- on the lock's wall clock, such as 2026-12-01
+            level INTEGER, -- percent, the lowest of that day, like voltage_mv; NULL where the lock told none
+            voltage_mv INTEGER,
+            critical INTEGER NOT NULL, -- 1 if it was so at any time of that day, like charging
+            charging INTEGER NOT NULL,
+            PRIMARY KEY (lock, day)
+        ) STRICT
+        """,
+    ),
 )
 """The statements that lead from schema version N to N + 1, at index N.  A released step is never changed."""

@@ -53,7 +53,8 @@ _SAVE = (
 
 def _rename(db: sqlite3.Connection, old: str, new: str) -> None:
     lock_columns = (
-        (table, "lock") for table in ("log_position", "former_lock", "new_pin", "replaced_pin", "equipment")
+        (table, "lock")
+        for table in ("log_position", "former_lock", "new_pin", "replaced_pin", "equipment", "battery_day")
     )
     for table, column in (("lock", "name"), *lock_columns):
         db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from nuki_bridge.arguments import Arguments, Declaration
+from nuki_bridge.arguments import Arguments, Declaration, whole
 from nuki_bridge.bridge import report
 from nuki_bridge.bridge.lock_topics import LockTopics
+from nuki_bridge.owner.battery_history import MOST_DAYS
 from nuki_bridge.owner.call import Answer, Call
+
+DEFAULT_DAYS: Final = 90
+"""How many days of its batteries are told unless somebody asks for another number."""
 
 
 class LockCommands:
@@ -30,9 +34,17 @@ class LockCommands:
         self._topics(call.owned.name).update()
         return {"data": battery}
 
+    async def battery_history(self, call: Call) -> Answer:
+        """Tell how the lock's batteries were, a day each; the lock itself is not asked."""
+        days = call.owned.battery.last(call.arguments.get("days", DEFAULT_DAYS))
+        return {"data": [each.to_json() for each in days]}
+
+
+_DAYS: Final = whole(1, MOST_DAYS).meant(f"how many days, today among them; default {DEFAULT_DAYS}")
 
 REQUESTS: Final[Mapping[str, Declaration[Callable[[LockCommands, Call], Awaitable[Answer]]]]] = {
     "refresh": Declaration(Arguments(), LockCommands.refresh, reads=True),
     "battery/get": Declaration(Arguments(), LockCommands.battery, reads=True),
+    "battery/history": Declaration(Arguments({"days": _DAYS}), LockCommands.battery_history, reads=True),
 }
 """What can be asked of the lock's reports."""

@@ -116,6 +116,7 @@ class LockTopics:
         lock, equipment = shown.owned.lock, shown.equipment
         if lock.states is not None:
             equipment.note()
+        shown.owned.battery.note()
         for kind, payload in report.lock_payloads(lock, had_door="door" in equipment.traits).items():
             self._put(kind, payload)
         if lock.states is None:

@@ -27,6 +27,7 @@ from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.rings import Rang
 from nuki_bridge.nuki_mqtt.hybrid import Hybrid, Ways
 from nuki_bridge.nuki_mqtt.vendor_topics import VendorTopics
+from nuki_bridge.owner.battery_history import BatteryDays, BatteryHistory
 from nuki_bridge.owner.clock_keeper import ClockKeeper
 from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
@@ -206,6 +207,7 @@ class RunningLock:
                 changed=self._pin_changed,
             ),
             clock=ClockKeeper(lock, admin, ports.now, ports.synchronized, self.topics.update),
+            battery=BatteryHistory(lock, BatteryDays(store), ports.now),
         )
 
     # -- life ---------------------------------------------------------------------------------------------------------

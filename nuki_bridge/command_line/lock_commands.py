@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.command_line import lock_argument
-from nuki_bridge.command_line.asking import progress, show
+from nuki_bridge.command_line.asking import given, progress, show
 from nuki_bridge.command_line.registration import Commands
+from nuki_bridge.errors import RequestError
 
 if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
@@ -40,7 +41,12 @@ def declare(commands: Commands) -> None:
     for name, what in OPENER_ACTIONS.items():
         _declare_action(commands.add(name, what, act))
     lock_argument.add_last(commands.add("refresh", "ask the lock itself for its state", refresh))
-    lock_argument.add_last(commands.add("battery", "ask the lock itself for its battery report", battery))
+    report = commands.add("battery", "ask the lock itself for its battery report, or show the days before", battery)
+    lock_argument.add_last(report)
+    report.add_argument("--history", action="store_true", help="how it was, a line for each day; the newest first")
+    report.add_argument(
+        "--days", type=int, metavar="N", help="with --history: how many days (default: 90, at most 400)"
+    )
 
 
 def _declare_action(parser: argparse.ArgumentParser) -> None:
@@ -126,8 +132,17 @@ async def refresh(client: BridgeClient, arguments: argparse.Namespace) -> None:
 
 
 async def battery(client: BridgeClient, arguments: argparse.Namespace) -> None:
-    """Ask the lock itself for its battery report."""
-    await _ask_lock(client, arguments, "battery/get", "asking it for its battery")
+    """Ask the lock itself for its battery report, or the bridge how the batteries were on each day."""
+    if arguments.days is not None and not arguments.history:
+        raise RequestError("bad_arguments", "--days goes with --history")
+    if not arguments.history:
+        await _ask_lock(client, arguments, "battery/get", "asking it for its battery")
+        return
+    from nuki_bridge.command_line import told
+
+    days = await client.ask(client.lock_name(arguments.lock), "battery/history", given(arguments, "days"))
+    nothing = "nothing is known yet; the bridge keeps a line for each day from now on"
+    show(arguments, days if arguments.json else told.battery_days(days), nothing=nothing)
 
 
 async def _ask_lock(client: BridgeClient, arguments: argparse.Namespace, command: str, doing: str) -> None:

@@ -5,7 +5,7 @@ What comes in are the words of MQTT topics; of a value that is not known the wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from nuki_bridge.command_line.console import printable
@@ -129,6 +129,19 @@ def battery(told: Any) -> str | None:
     words += ["charging"] if told.get("charging") else []
     weak = {"keypad_critical": "keypad's critical", "door_sensor_critical": "door sensor's critical"}
     return ", ".join(words + [word for key, word in weak.items() if told.get(key)])
+
+
+def battery_days(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a line for each day of the batteries, the newest first, with what was remarkable about it."""
+    return [
+        {
+            "day": each.get("day"),
+            "level": None if each.get("level") is None else f"{printable(each['level'])} %",
+            "voltage": None if each.get("voltage_mv") is None else f"{each['voltage_mv'] / 1000:.2f} V",
+            "note": ", ".join(word for word in ("critical", "charging") if each.get(word)) or None,
+        }
+        for each in reversed(days)
+    ]
 
 
 def _last(action: Mapping[str, Any]) -> str:

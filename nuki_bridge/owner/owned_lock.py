@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
+from nuki_bridge.owner.battery_history import BatteryHistory
 from nuki_bridge.owner.clock_keeper import ClockKeeper
 from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
@@ -25,6 +26,7 @@ class OwnedLock:
     log_book: LogBook
     pin: PinKeeper
     clock: ClockKeeper
+    battery: BatteryHistory
     setting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the lock's own settings are changed."""
 

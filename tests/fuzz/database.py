@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nuki_bridge.database import FILE_NAME
 from nuki_bridge.home_assistant.announced import Announced
+from nuki_bridge.owner.battery_history import BatteryDay, BatteryDays
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.sharing.invitation_store import Invitation, Records
 from nuki_bridge.store import PairedLock, Store
@@ -27,6 +28,7 @@ COLUMNS = (
     ("equipment", "trait"),
     ("new_pin", "pin"),
     ("replaced_pin", "pin"),
+    ("battery_day", "day"),
 )
 """Tables and columns of text."""
 
@@ -69,6 +71,7 @@ def _template() -> bytes:
         store.keep_log_position(_LOCK, 7)
         store.keep_refused_pin(_LOCK, "654321", 1_790_000_000)
         store.keep_equipment(_LOCK, ("door sensor",))
+        BatteryDays(store).keep(_LOCK, BatteryDay("2026-12-01", 84, 5680))
         store.save_pin(_LOCK, "222222")
         store.keep_new_pin(_LOCK.name, "111111")
         Records(store).ask(_INVITATION)

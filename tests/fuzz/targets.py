@@ -23,6 +23,7 @@ from nuki_bridge.home_assistant.announced import Announced
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump, read_object
+from nuki_bridge.owner.battery_history import BatteryDays
 from nuki_bridge.protocol.advertisement import APPLE, parse_advertisement
 from nuki_bridge.protocol.codes import INITIALIZATION_SERVICE, PAIRING_SERVICE, Family
 from nuki_bridge.protocol.frames import MAX_FRAME_SIZE, Reassembler, open_frame, open_plain, seal
@@ -205,6 +206,7 @@ def database(data: bytes) -> bool:
             store.log_position(lock)
             store.refused_pins(lock)
             store.equipment(lock)
+            BatteryDays(store).of(lock, "", "z")
             store.new_pin(lock.name)
             store.replaced_pin(lock.name)
             store.has_former(lock.name)

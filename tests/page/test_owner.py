@@ -9,13 +9,17 @@ import asyncio
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from nuki_bridge.owner.battery_history import BatteryDay, BatteryDays
+from nuki_bridge.store import Store
 from tests.integration.daemon import PIN as ULTRA_PIN
 from tests.integration.daemon import ULTRA
 from tests.integration.guarded import password
@@ -26,6 +30,22 @@ from tests.page.stage import Stage
 HOLD_MS, LONG_MS = 750, 1400
 
 
+def remember_batteries(state_dir: Path) -> None:
+    """Let the bridge have known the lock for weeks: its batteries went down, were charged once, unheard for days."""
+    store = Store(state_dir)
+    store.open()
+    try:
+        [front] = store.locks()
+        for back in range(60, 0, -1):
+            if 20 < back < 26:
+                continue
+            day = (datetime.now(UTC) - timedelta(days=back)).date().isoformat()
+            level = 96 - (60 - back) * 2 if back > 30 else 90 - (30 - back) // 2
+            BatteryDays(store).keep(front, BatteryDay(day, level, 4000 + 20 * level, level < 42, back == 30))
+    finally:
+        store.close()
+
+
 @pytest.fixture(scope="module")
 def stage(stage: Stage) -> Stage:
     """The bridge knows the page's address."""
@@ -34,6 +54,7 @@ def stage(stage: Stage) -> Stage:
     async def restart() -> None:
         before = len(house.on("bridge/state"))
         daemon.kill()
+        remember_batteries(stage.directory / "state")
         daemon.config.write_text(f"{daemon.config.read_text()}web: {{url: '{stage.url.rstrip('/')}'}}\n")
         daemon.start()
         await house.until(lambda: house.on("bridge/state")[before:][-1:] == ["online"])
@@ -560,6 +581,12 @@ def test_the_pin_is_tried_and_never_kept(stage: Stage, owner: Phone) -> None:
 
 def test_clock_battery_calibration_and_restart(stage: Stage, owner: Phone) -> None:
     go(owner, "battery", FRONT)
+    picture = owner.until(lambda: owner.find("svg[role=img]"))
+    assert re.fullmatch(
+        r"96% on \w+ \d+, \d+% on \w+ \d+; each day's lowest\.", str(picture.get_attribute("aria-label"))
+    )
+    owner.shows("was charged")
+    assert len(owner.driver.find_elements("css selector", ".battery-days .mark.warning")) > 2
     owner.tap("Ask the lock now")
     owner.shows("Voltage")
     assert re.search(r"\d\.\d+ V", owner.text)

@@ -15,18 +15,18 @@ def test_requests_that_only_read_say_so() -> None:
     """What is named here is read anew each time; all others are carried out once for each transaction."""
     reading = {name for name, each in {**REQUESTS.bridge, **REQUESTS.lock}.items() if each.reads}
     assert reading == {
-        *("scan", "locks", "health", "trace", "refresh", "battery/get", "config/get", "log/get"),
-        *("users/list", "invite/list", "keypad/list", "timecontrol/list"),
+        *("scan", "locks", "health", "trace", "refresh", "battery/get", "battery/history"),
+        *("config/get", "log/get", "users/list", "invite/list", "keypad/list", "timecontrol/list"),
     }
 
 
 def test_whoever_asks_for_what_is_not_there_is_told_all_that_is() -> None:
     assert ", ".join(REQUESTS.bridge) == "scan, pair, unpair, locks, health, restart, trace"
     assert ", ".join(REQUESTS.lock) == (
-        "refresh, battery/get, users/list, users/add, users/update, users/remove, invite/create, invite/list, "
-        "invite/revoke, config/get, config/set, pin/verify, pin/set, time/set, keypad/list, keypad/add, keypad/update, "
-        "keypad/remove, timecontrol/list, timecontrol/add, timecontrol/update, timecontrol/remove, calibrate, reboot, "
-        "log/get, log/set"
+        "refresh, battery/get, battery/history, users/list, users/add, users/update, users/remove, invite/create, "
+        "invite/list, invite/revoke, config/get, config/set, pin/verify, pin/set, time/set, keypad/list, keypad/add, "
+        "keypad/update, keypad/remove, timecontrol/list, timecontrol/add, timecontrol/update, timecontrol/remove, "
+        "calibrate, reboot, log/get, log/set"
     )
 
 

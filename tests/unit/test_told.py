@@ -130,3 +130,17 @@ def test_why_a_lock_is_out_of_reach_is_in_brief_too() -> None:
 )
 def test_batteries_in_a_line(battery: object, words: str | None) -> None:
     assert told.battery(battery) == words
+
+
+def test_a_line_for_each_day_of_the_batteries() -> None:
+    days = [
+        {"day": "2026-11-30", "level": 10, "voltage_mv": 4200, "critical": True, "charging": True},
+        {"day": "2026-12-01", "level": 84, "voltage_mv": None, "critical": False, "charging": False},
+    ]
+    assert console.table(told.battery_days(days)).splitlines() == [
+        "DAY         LEVEL  VOLTAGE  NOTE",
+        "2026-12-01  84 %   -        -",
+        "2026-11-30  10 %   4.20 V   critical, charging",
+    ]
+    opener = [{"day": "2026-12-01", "level": None, "voltage_mv": None, "critical": False, "charging": False}]
+    assert told.battery_days(opener)[0]["note"] is None

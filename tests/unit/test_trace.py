@@ -35,6 +35,7 @@ PLACE = (47.123456, 8.654321)
 IN_A_TRACE: dict[str, tuple[dict[str, Any], ...]] = {
     "refresh": ({},),
     "battery/get": ({},),
+    "battery/history": ({},),
     "users/list": ({},),
     "users/add": ({"name": WORDS[0]},),
     "users/update": ({"name": WORDS[0], "rename": WORDS[1], "access": {"until": "2027-01-01T00:00:00Z"}},),

@@ -1,13 +1,17 @@
-/** The lock's battery: what it tells of itself, and what it measured during its last turn. */
+/** The lock's battery: what it tells of itself, what it measured during its last turn, and how it was on the days before. */
 
 import { t } from "../texts.js";
 import { el, head, note } from "../ui.js";
-import { button, run, table, wordsPlace } from "./form.js";
+import { batteryDays } from "./battery_days.js";
+import { button, problemNote, run, table, wordsPlace } from "./form.js";
 import { batteryWords, number } from "./words.js";
+
+/** So many days are shown. */
+const DAYS = 90;
 
 /** @param {import("./main.js").Context} context @returns {import("../app.js").Shown} */
 export function batteryView({ house, lock, key, back }) {
-  const words = wordsPlace(), body = el("div", { class: "part" });
+  const words = wordsPlace(), body = el("div", { class: "part" }), past = el("section", { class: "part" });
   const unit = (/** @type {number | null | undefined} */ value, /** @type {string} */ name, scale = 1, digits = 0) =>
     (value === null || value === undefined ? null : `${number(value * scale, { maximumFractionDigits: digits })}${name === "°" ? "" : "\u00a0"}${name}`);
   /** @param {any} report */
@@ -26,7 +30,17 @@ export function batteryView({ house, lock, key, back }) {
   const read = button(t("owner.battery.read"), async () => {
     const found = await run(read, words, () => house.request(key, "battery/get"));
     if (found) show(found);
+    await remember();
   });
+  const remember = async () => {
+    const heading = el("h2", {}, t("owner.battery.over-time"));
+    try {
+      past.replaceChildren(heading, batteryDays(await house.request(key, "battery/history", { days: DAYS })));
+    } catch (error) {
+      past.replaceChildren(heading, problemNote(error));
+    }
+  };
+  remember();
   show(lock().status?.battery_report);
-  return { node: el("div", { class: "view" }, head(t("owner.battery"), back), body, el("p", { class: "dim" }, t("owner.battery.hint")), words, read) };
+  return { node: el("div", { class: "view" }, head(t("owner.battery"), back), body, past, el("p", { class: "dim" }, t("owner.battery.hint")), words, read) };
 }

@@ -4,11 +4,11 @@ import { has, language, t } from "../texts.js";
 import { el, head, note, symbol } from "../ui.js";
 import { button, choice, errorWords, field, run, wordsPlace } from "./form.js";
 import { LIST_MS } from "./house.js";
+import { shape } from "./shape.js";
 import { number } from "./words.js";
 
 /** So many entries are read at a time. */
 const PAGE_SIZE = 40;
-const SVG = "http://www.w3.org/2000/svg";
 /** Kinds of entries that can be chosen. @type {Record<string, (entry: any) => boolean>} */
 const KINDS = {
   all: () => true,
@@ -75,22 +75,17 @@ const dayWords = (day) => new Intl.DateTimeFormat(language, { dateStyle: "full",
 
 /** A day from 0 to 24 with a mark for each entry, for the eye alone: the list below says the same. @param {any[]} entries */
 function timeline(entries) {
-  const make = (/** @type {string} */ name, /** @type {Record<string, string | number>} */ given) => {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(given)) node.setAttribute(key, String(value));
-    return node;
-  };
-  const svg = make("svg", { viewBox: "0 0 480 44", class: "timeline", "aria-hidden": "true" });
-  svg.append(make("line", { x1: 0, x2: 480, y1: 22, y2: 22, class: "axis" }));
+  const svg = shape("svg", { viewBox: "0 0 480 44", class: "timeline", "aria-hidden": "true" });
+  svg.append(shape("line", { x1: 0, x2: 480, y1: 22, y2: 22, class: "axis" }));
   for (const hour of [0, 6, 12, 18, 24]) {
-    const label = make("text", { x: Math.min(468, Math.max(8, hour * 20)), y: 42 });
+    const label = shape("text", { x: Math.min(468, Math.max(8, hour * 20)), y: 42, "text-anchor": "middle" });
     label.textContent = number(hour);
-    svg.append(make("line", { x1: hour * 20, x2: hour * 20, y1: 17, y2: 27, class: "axis" }), label);
+    svg.append(shape("line", { x1: hour * 20, x2: hour * 20, y1: 17, y2: 27, class: "axis" }), label);
   }
   for (const each of entries) {
     const [hours, minutes] = each.time.slice(11, 16).split(":").map(Number), x = (hours + minutes / 60) * 20;
     const sign = entrySymbol(each);
-    svg.append(make("circle", { cx: Math.min(474, Math.max(6, x)), cy: sign === "locked" ? 14 : sign === "warning" ? 22 : 8, r: 5.5, class: `mark ${sign}` }));
+    svg.append(shape("circle", { cx: Math.min(474, Math.max(6, x)), cy: sign === "locked" ? 14 : sign === "warning" ? 22 : 8, r: 5.5, class: `mark ${sign}` }));
   }
   return /** @type {any} */ (svg);
 }

@@ -244,6 +244,12 @@ export const TABLE = {
   "owner.battery.distance": ["Turned by", "Gedreht um"],
   "owner.battery.temperature": ["Temperature", "Temperatur"],
   "owner.battery.read": ["Ask the lock now", "Schloss jetzt fragen"],
+  "owner.battery.over-time": ["Over time", "Verlauf"],
+  "owner.battery.no-days": ["The bridge keeps the level of each day from now on. Look again in a few days.", "Die Bridge merkt sich ab jetzt den Stand jedes Tages. Schau in ein paar Tagen wieder."],
+  "owner.battery.one-day": ["{value} on {day}. The bridge keeps the lowest of each day.", "{value} am {day}. Die Bridge merkt sich den tiefsten Stand jedes Tages."],
+  "owner.battery.days": ["{from} on {first}, {to} on {last}; each day's lowest.", "{from} am {first}, {to} am {last}; jeweils der tiefste Stand des Tages."],
+  "owner.battery.mark.charging": ["was charged", "wurde geladen"],
+  "owner.battery.mark.warning": ["nearly empty", "fast leer"],
   "owner.battery.hint": ["A voltage that drops far during a turn tells of weak batteries or a stiff bolt.", "Fällt die Spannung beim Drehen stark, sind die Batterien schwach oder der Riegel klemmt."],
 
   "owner.pin": ["Security PIN", "Sicherheits-PIN"],

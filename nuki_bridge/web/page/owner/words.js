@@ -27,11 +27,14 @@ export const doorWords = (lock) => (has(`door.${lock.status?.door}`) ? t(`door.$
 /** A number with its unit. @param {number} value @param {Intl.NumberFormatOptions} [options] */
 export const number = (value, options = {}) => new Intl.NumberFormat(language, options).format(value);
 
+/** @param {number} value from 0 to 100 @returns {string} */
+export const percent = (value) => number(value / 100, { style: "percent" });
+
 /** @param {import("./house.js").OwnLock} lock @returns {string} */
 export function batteryWords(lock) {
   const battery = lock.battery ?? lock.status?.battery;
   if (!battery) return "";
-  const level = battery.level === null || battery.level === undefined ? "" : number(battery.level / 100, { style: "percent" });
+  const level = battery.level === null || battery.level === undefined ? "" : percent(battery.level);
   return [level, battery.charging ? t("owner.battery.charging") : "", battery.critical ? t("details.critical") : "",
     battery.keypad_critical ? t("owner.battery.keypad") : "", battery.door_sensor_critical ? t("owner.battery.sensor") : ""].filter(Boolean).join(", ");
 }
