@@ -79,7 +79,8 @@ class LockSettings:
 
     `official_api` is what becomes of Nuki's own MQTT topics: `listen` to a lock that speaks them itself, `serve` them
     for one that does not; `official_discovery` has a served one announce itself to Home Assistant as a real one does.
-    `states_every` (seconds) None leaves it to the lock's habits how often its states are read.
+    `states_every` (seconds) None leaves it to the lock's habits how often its states are read.  Without `rings` a
+    doorbell's rings are told to nobody.
     """
 
     name: str
@@ -90,6 +91,7 @@ class LockSettings:
     official_api: Literal["off", "listen", "serve"] = "off"
     official_discovery: bool = False
     states_every: int | None = None
+    rings: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +332,7 @@ _LOCK: dict[str, Kind] = {
     "official_api": _official_api,
     "official_discovery": boolean,
     "states_every": _states_every,
+    "rings": boolean,
 }
 _SETTINGS: dict[str, Kind] = {
     "mqtt": _mqtt,

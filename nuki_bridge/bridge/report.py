@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nuki_bridge.lock import changes, state_json
+from nuki_bridge.lock import changes, state_json, wall_clock
 from nuki_bridge.lock.heard import What
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.profile import Profile
@@ -101,6 +101,7 @@ def status(lock: Lock, clock: Mapping[str, Any], last: Mapping[str, Any] | None 
     by whom.
     """
     told = {"name": lock.name, **identity(lock.paired), "connection": lock.connection.value, **link(lock)}
+    told["paused_until"] = wall_clock.rfc3339(lock.paused_to, wall_clock.zone_in(lock))
     if lock.states is not None:
         told |= _states(lock.profile, lock.states) | _newest(lock)
         told |= {"timezone_offset_min": state_json.offset_min(lock), "clock": dict(clock)}

@@ -15,6 +15,7 @@ from nuki_bridge.owner import (
     lock_config,
     log_commands,
     maintenance,
+    pause,
     pin_commands,
     time_control,
     user_commands,
@@ -39,6 +40,7 @@ _LOCK: Final[tuple[tuple[Table, type | None], ...]] = (
     (keypad.REQUESTS, None),
     (time_control.REQUESTS, None),
     (maintenance.REQUESTS, None),
+    (pause.REQUESTS, None),
     (log_commands.REQUESTS, None),
 )
 """Tables of requests to a lock, with the class whose methods carry them out where they are not functions."""

@@ -197,6 +197,7 @@ class RunningLock:
                 tell=self._tell,
                 remember=self._remember,
                 listening=self._is_listening,
+                rings=self._tells_rings,
             ),
             pin=PinKeeper(
                 lock,
@@ -301,6 +302,10 @@ class RunningLock:
 
     def _is_listening(self) -> bool:
         return self._common.ports.protocol() is not None
+
+    def _tells_rings(self) -> bool:
+        settings = self._given.settings()
+        return settings is None or settings.rings
 
     def _keep_position(self, position: int) -> None:
         self._common.store.keep_log_position(self.owned.lock.paired, position)

@@ -83,6 +83,8 @@ def facts_of(owned: OwnedLock, equipment: Collection[str], allowed: Collection[i
     traits = set(equipment) | traits_of(lock.profile, possible if allowed is None else possible.intersection(allowed))
     if owned.admin.has_pin:
         traits.add("pin")
+    if not owned.log_book.bell.wanted():
+        traits.discard("doorbell")
     return LockFacts(
         owned.name,
         label(owned.name, config.name, config.nuki_id),

@@ -20,7 +20,7 @@ from nuki_bridge.home_assistant.components import (
     sensor,
 )
 from nuki_bridge.home_assistant.network_entities import NETWORK_ENTITIES
-from nuki_bridge.home_assistant.opener_entities import OPENER_SETTING_ENTITIES, OPENER_SWITCHES
+from nuki_bridge.home_assistant.opener_entities import OPENER_PAUSE, OPENER_SETTING_ENTITIES, OPENER_SWITCHES
 from nuki_bridge.home_assistant.setting_entities import SETTING_ENTITIES
 from nuki_bridge.lock.profile import OPENER, SMART_LOCK
 
@@ -232,7 +232,7 @@ _COMMON: Final = (
 )
 
 LOCK_ENTITIES: Final = (*_COMMON, *SETTING_ENTITIES)
-OPENER_ENTITIES: Final = (*_COMMON, *OPENER_SWITCHES, *OPENER_SETTING_ENTITIES)
+OPENER_ENTITIES: Final = (*_COMMON, *OPENER_SWITCHES, OPENER_PAUSE, *OPENER_SETTING_ENTITIES)
 ENTITIES_OF: Final[Mapping[str, tuple[Entity, ...]]] = {
     SMART_LOCK.kind: LOCK_ENTITIES,
     OPENER.kind: OPENER_ENTITIES,

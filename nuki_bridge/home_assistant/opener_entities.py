@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nuki_bridge.home_assistant.components import SET, STATE, Entity
+from nuki_bridge.home_assistant.components import BRIDGE_ONLINE, SET, STATE, STATUS, Entity, if_json
 from nuki_bridge.home_assistant.setting_entities import settings_table, shared
 from nuki_bridge.owner import lock_config
 
@@ -52,6 +52,25 @@ OPENER_SWITCHES: Final = (
         "{{ {'on': 'ON', 'off': 'OFF'}.get(value, 'None') }}",
     ),
 )
+
+OPENER_PAUSE: Final = Entity(
+    "pause",
+    "switch",
+    {
+        "name": "Pause for the app",
+        "icon": "mdi:bluetooth-off",
+        "entity_category": "config",
+        "state_topic": STATUS,
+        "value_template": if_json("{{ 'ON' if value_json.paused_until else 'OFF' }}"),
+        "command_topic": "<lock>/request/pause",
+        "payload_on": '{"enabled":true}',
+        "payload_off": '{"enabled":false}',
+        "state_on": "ON",
+        "state_off": "OFF",
+    },
+    available=BRIDGE_ONLINE,
+)
+"""An Opener lets nobody else in while the bridge is connected, and is out of reach itself while the app is."""
 
 _entity = settings_table(lock_config.opener_checks())
 

@@ -56,9 +56,9 @@ class BackgroundRead:
 
     @property
     def possible(self) -> bool:
-        """Whether the lock is there, and the PIN known where it is needed."""
+        """Whether the lock is there and not left to others, and the PIN known where it is needed."""
         lock = self._lock
-        there = lock.connected or (not lock.is_held and lock.reachable)
+        there = not lock.is_paused and (lock.connected or (not lock.is_held and lock.reachable))
         return there and (self._admin.has_pin or not self._needs_pin)
 
     async def run(self) -> None:

@@ -27,6 +27,7 @@ from nuki_bridge.lock.in_use import InUse
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
+from nuki_bridge.lock.pause import Pause
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.retry import SEEN_FOR_S
 from nuki_bridge.lock.rings import Hearing, Rang, Rings, echo_s
@@ -123,6 +124,7 @@ class Lock(Line):
         self._on_ring = on_ring
         self._advanced = reading.AdvancedReading(self.exchange, self.name, self.profile)
         self._needed_until = -math.inf  # on `clock`
+        self._pause = Pause()
         self._in_use = InUse()
         self.runs: set[ActionRun] = set()
         """The actions that have been sent and are not over."""
@@ -163,7 +165,7 @@ class Lock(Line):
             self._wake.set()
         was_there = self._hearing.heard(silent_s)
         if self._due.beacon(sighting.state_changed, now):
-            self._called_in_time = was_there
+            self._called_in_time = was_there and not self.is_paused  # the app sets the bit, too
             self._wake.set()
         if sighting.state_changed is not None:
             self._beacon_at = now
@@ -245,6 +247,12 @@ class Lock(Line):
         """Do what is due now, one exchange at a time; the rest stays due as soon as somebody waits for the turn."""
         if not self._radio.status.available:
             return
+        if self._pause.ended(self.clock()):
+            self._changed()
+        if self.is_paused:
+            if self.connected and self.clock() >= self._needed_until:
+                await self.exchange.drop()
+            return
         if self._wants_link() and not self.connected and self.clock() >= self._retry.at:
             await self._connect()
         steps = self.exchange.subscribe_gdio, self._tend_states, self._tend_config, self._tend_advanced, self._tend_link
@@ -320,6 +328,8 @@ class Lock(Line):
         return self.is_held or self.clock() < self._needed_until
 
     def _wants_link(self) -> bool:
+        if self.is_paused:
+            return False
         if self.is_held or self._retry.is_worth_it:
             return True
         return self.clock() >= self._due.states_at
@@ -328,15 +338,18 @@ class Lock(Line):
         """Return when `_tend` has something to do next, on `clock`."""
         if not self._radio.status.available:
             return self.clock() + 3600.0
-        if self.connected:
+        if self.is_paused:
+            due = [self._pause.until]
+            due += [self._needed_until] if self._needed_until > self.clock() else []
+        elif self.connected:
             due = [self._states_at(), self._due.config_at, self._due.advanced_at, self._link_at()]
             due += [each for each in (self._needed_until, self._in_use.until) if each > self.clock()]
             if not self.exchange.link.gdio_subscribed:
                 due.append(self.clock())
         else:
             due = [self._retry.at if self._wants_link() else self._due.states_at]
-            if self._was_reachable:
-                due.append(self._retry.heard_at + SEEN_FOR_S + 0.1)
+        if self._was_reachable and not self.connected:
+            due.append(self._retry.heard_at + SEEN_FOR_S + 0.1)
         return min(due)
 
     async def read_states(self) -> States:
@@ -395,6 +408,26 @@ class Lock(Line):
             self._due.every_s = states_every_s
             self._due.schedule(self.clock())
         self._wake.set()
+
+    def pause(self, seconds: float) -> None:
+        """Ask nothing by oneself, and hold no link, for so long from now; 0 ends that.
+
+        Some devices let nobody else in while they are connected, such as the maker's app.  What people and guests ask
+        for is carried out all the same, and the link is let go at once.
+        """
+        self._pause.begin(self.clock(), self._now(), seconds)
+        self._changed()
+        self._wake.set()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the lock is left to others."""
+        return self.clock() < self._pause.until
+
+    @property
+    def paused_to(self) -> datetime | None:
+        """When the pause ends; None while there is none."""
+        return self._pause.to if self.is_paused else None
 
     def ring_found(self) -> None:
         """Note that the log has told of a ring that is new."""

@@ -33,16 +33,24 @@ DOUBT_S: Final = 10.0
 class Bell:
     """The doorbell of one lock.
 
-    `tell` publishes an event, `read_log` has the log read soon.  Of a lock without a doorbell nothing is ever heard.
+    `tell` publishes an event, `read_log` has the log read soon.  While `wanted` is false no ring is told, as with a
+    wiring that seems to ring for ever.  Of a lock without a doorbell nothing is ever heard.
     """
 
     def __init__(
-        self, lock: Lock, admin: Admin, *, tell: Callable[[dict[str, Any]], bool], read_log: Callable[[], None]
+        self,
+        lock: Lock,
+        admin: Admin,
+        *,
+        tell: Callable[[dict[str, Any]], bool],
+        read_log: Callable[[], None],
+        wanted: Callable[[], bool],
     ) -> None:
         self._lock = lock
         self._admin = admin
         self._tell = tell
         self._read_log = read_log
+        self.wanted = wanted
         self._log = RingLog(lock.profile, lambda: echo_s(lock.advanced_config))
         self._doubtful_at = -math.inf  # a ring was announced that the log has still to prove
         self._tries = 0
@@ -51,6 +59,8 @@ class Bell:
 
     def rang(self, rang: Rang | None) -> None:
         """The beacon has called for the states, or they show that a ring opens the door; `rang` is what they tell."""
+        if not self.wanted():
+            return
         has_log = self._admin.has_pin
         if rang is not None and (rang.opened is not None or not has_log):
             self._tell_report(rang.opened)
@@ -72,6 +82,8 @@ class Bell:
     def _publish(
         self, opened: Opened | None, time: str | None, *, suppressed: bool | None, found_by: str, index: int | None
     ) -> None:
+        if not self.wanted():
+            return
         event = {"type": "ring", "time": time, "opened": opened, "suppressed": suppressed}
         self._tell({**event, "found_by": found_by, "index": index})
 

@@ -68,6 +68,7 @@ class LogBook:
     `tell` publishes an event and says whether the broker will get it; `listening` says whether that can be expected.
     `remember` gets the last lock action that the log tells of at the start; nobody is told of it.
     `position` is the index of the last entry told, None if nothing of this lock was ever told; `keep` makes it durable.
+    `rings` says whether rings of a doorbell are told.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class LogBook:
         tell: Callable[[Event], bool],
         remember: Callable[[Event], None],
         listening: Callable[[], bool],
+        rings: Callable[[], bool] = lambda: True,
     ) -> None:
         self._lock = lock
         self._admin = admin
@@ -97,7 +99,7 @@ class LogBook:
         self._late_times = 0
         self._is_silent = False
         self._may_be_cleared = True
-        self.bell = Bell(lock, admin, tell=tell, read_log=self.schedule)
+        self.bell = Bell(lock, admin, tell=tell, read_log=self.schedule, wanted=rings)
         """Its doorbell."""
         self._background = BackgroundRead("log", lock, admin, self._catch_up)
         self.run = self._background.run

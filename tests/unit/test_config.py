@@ -32,7 +32,7 @@ from nuki_bridge.topics import topics
 EXAMPLE = Path(__file__).parents[2] / "etc" / "config.yaml"
 
 MQTT_KEYS = "host, port, username, password, password_file, tls, base_topic, protocol, public_url, discovery"
-LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api, official_discovery, states_every"
+LOCK_KEYS = "name, address, connection, pin, pin_file, actions, official_api, official_discovery, states_every, rings"
 ALL_ACTIONS = (
     "unlock, lock, unlatch, lock_n_go, lock_n_go_unlatch, full_lock, fob_action_1, fob_action_2, fob_action_3, open, "
     "activate_rto, deactivate_rto, activate_continuous_mode or deactivate_continuous_mode"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -350,3 +352,48 @@ async def test_a_wiring_that_rings_for_ever_is_told_and_nothing_breaks(tmp_path:
         await asyncio.sleep(30)
         assert len(house.rings()) == 30
         assert (await house.do("activate_rto"))["status"] == "ok"
+
+
+# -- switched off -----------------------------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_rings_that_nobody_wants_are_told_to_nobody_until_somebody_does(tmp_path: Path, settings: Any) -> None:
+    house = Intercom(tmp_path, replace(settings, rings=False))
+    async with house.running():
+        await house.paired()
+        for mode in ("", "activate_rto"):
+            if mode:
+                assert (await house.do(mode))["status"] == "ok"
+                await asyncio.sleep(20)
+            house.opener.ring()
+            await asyncio.sleep(60)
+        assert house.rings() == []
+        assert house.strikes() == 1  # the second one opened
+        await asyncio.sleep(120)
+        discovery = next(each for topic, each in house.retained.items() if topic.endswith("4e5f6071/config"))
+        assert "event_type" not in json.loads(discovery)["components"]["ring"]
+    again = house.again()
+    again.settings = replace(house.settings, locks=(settings,))
+    async with again.running():
+        await asyncio.sleep(200)
+        assert again.rings() == []
+        again.opener.ring()
+        await told(again, 1, 3.0)
+        discovery = next(each for topic, each in again.retained.items() if topic.endswith("4e5f6071/config"))
+        assert json.loads(discovery)["components"]["ring"]["event_types"] == ["ring"]
+
+
+async def test_a_wiring_that_rings_for_ever_has_no_log_read_where_rings_are_unwanted(tmp_path: Path) -> None:
+    links = {}
+    for wanted in (True, False):
+        house = Intercom(tmp_path / str(wanted), replace(WITH_PIN, rings=wanted))
+        async with house.running():
+            await house.paired()
+            before = house.lock("hall").reconnects
+            for _ in range(150):
+                house.opener.ring()
+                await asyncio.sleep(2)
+            links[wanted] = house.lock("hall").reconnects - before
+            assert (house.rings() != []) is wanted
+    assert links[False] < links[True]

@@ -26,7 +26,7 @@ def test_whoever_asks_for_what_is_not_there_is_told_all_that_is() -> None:
         "refresh, battery/get, battery/history, users/list, users/add, users/update, users/remove, invite/create, "
         "invite/list, invite/revoke, config/get, config/set, pin/verify, pin/set, time/set, keypad/list, keypad/add, "
         "keypad/update, keypad/remove, timecontrol/list, timecontrol/add, timecontrol/update, timecontrol/remove, "
-        "calibrate, reboot, log/get, log/set"
+        "calibrate, reboot, pause, log/get, log/set"
     )
 
 

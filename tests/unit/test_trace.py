@@ -58,6 +58,7 @@ IN_A_TRACE: dict[str, tuple[dict[str, Any], ...]] = {
     "log/set": ({"enabled": True},),
     "log/get": ({},),
     "calibrate": ({},),
+    "pause": ({"for": 1}, {"enabled": False}),
     "pin/set": ({"pin": PINS[1]},),
     "reboot": ({},),
 }

@@ -5,6 +5,9 @@ import { ask, el, head } from "../ui.js";
 import { button, field, input, run, table, wordsPlace } from "./form.js";
 import { kindOf, nameOf, stateWords, when } from "./words.js";
 
+/** So long the lock is left to the maker's app, as the words say, in s. */
+const PAUSE_S = 600;
+
 /** @param {import("./main.js").Context} context @returns {import("../app.js").Shown} */
 export function maintenanceView({ page, house, lock, key, back }) {
   const { status } = lock();
@@ -21,6 +24,8 @@ export function maintenanceView({ page, house, lock, key, back }) {
       part("refresh", (words, press) => run(press, words, () => house.request(key, "refresh"), { done: () => t("owner.refresh.done", { state: stateWords(lock()) }) })),
       part("time", (words, press) => run(press, words, () => house.request(key, "time/set", time.value ? { time: time.value } : {}),
         { done: (data) => t("owner.time.done", { time: when(data?.time) }) }), "primary", field(t("owner.time.other"), time, t("owner.time.other.hint"))),
+      part("pause", (words, press) => run(press, words, () => house.request(key, "pause", lock().status?.paused_until ? { enabled: false } : { for: PAUSE_S }),
+        { done: (data) => (data?.paused_until ? t("owner.pause.done", { time: when(data.paused_until) }) : t("owner.pause.ended")) })),
       kindOf(lock()) === "lock" && part("calibrate", async (words, press) => {
         if (!(await ask({ title: t("owner.calibrate.ask"), text: t("owner.calibrate.hint"), yes: t("owner.calibrate") }))) return;
         await run(press, words, () => house.request(key, "calibrate", {}, 120000), { busy: t("owner.calibrate.busy"), done: t("owner.calibrate.done") });
