@@ -52,11 +52,11 @@ class BridgeCommands:
                         **report.link(each.lock),
                         "connection": each.connection,
                         "reconnects": each.lock.reconnects,
-                        "clock_off_s": state_json.clock_off_s(each.lock),
+                        "clock_off_s": each.owned.clock.ahead_s,
                         "timezone_offset_min": state_json.offset_min(each.lock),
                     }
                     for each in self._members
-                    if each.lock is not None
+                    if each.lock is not None and each.owned is not None
                 ],
             }
         }

@@ -62,11 +62,3 @@ def offset_min(lock: Lock) -> int | None:
         return None
     there = lock.updated.astimezone(wall_clock.zone_in(lock)).utcoffset()
     return None if there is None else int(there.total_seconds() // 60)
-
-
-def clock_off_s(lock: Lock) -> int | None:
-    """Return by how many seconds the lock's clock was ahead of ours when it last reported; None if it told no time."""
-    told = None if lock.states is None else lock.states.current_time
-    if told is None or lock.updated is None:
-        return None
-    return round((told - lock.updated).total_seconds())

@@ -42,6 +42,8 @@ TIMEOUT_S: Final = 30.0
 """Seconds within which a lock is to be reached for a look at its clock."""
 STEP_S: Final = 1.0
 """Seconds by which this computer's clock may differ, over a look, from the time that has passed: else it was set."""
+STEADY_S: Final = 1.0
+"""Seconds by which two reports of a clock that runs right may differ: each tells its time without parts of a second."""
 _NOT_NOW: Final = LOST_PAIRING | {ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS, ErrorCode.BUSY}
 
 
@@ -95,16 +97,21 @@ class ClockKeeper:
         self.run = self._background.run
         self.wake = self._background.wake
         self._looked_at = -math.inf  # when a look began last
-        self._wrong_s: float | None = None
+        self._wrong_s: float | None = None  # by the last report
         self._checked: datetime | None = None
         self._set: datetime | None = None
         self._problem: tuple[str, str] | None = None  # its kind, and the sentence
 
+    @property
+    def ahead_s(self) -> int | None:
+        """By how many seconds the lock's clock was ahead of ours at its last report; None if that told no time."""
+        return None if self._wrong_s is None else round(self._wrong_s)
+
     def to_json(self) -> dict[str, Any]:
-        """Return what is known of the lock's clock: seconds ahead, when that was seen, when it was set, a problem."""
+        """Return what is known of the clock: seconds ahead, when it was looked after, when it was set, a problem."""
         zone = wall_clock.zone_in(self._lock)
         return {
-            "ahead_s": None if self._wrong_s is None else round(self._wrong_s),
+            "ahead_s": self.ahead_s,
             "checked": wall_clock.rfc3339(self._checked, zone),
             "set": wall_clock.rfc3339(self._set, zone),
             "problem": None if self._problem is None else self._problem[1],
@@ -114,6 +121,8 @@ class ClockKeeper:
         """The lock has reported: after a change of its batteries its clock may be wrong before the day is over."""
         now = self._now()
         wrong_s = ahead_s(states.current_time, now, now)
+        if wrong_s is None or self._wrong_s is None or abs(wrong_s - self._wrong_s) > STEADY_S:
+            self._wrong_s = wrong_s
         is_wrong = wrong_s is None or abs(wrong_s) > MAX_WRONG_S
         looked_lately = self._lock.clock() - self._looked_at < NOTICED_S
         if is_wrong != (self._problem is not None) and not looked_lately:

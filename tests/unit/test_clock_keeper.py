@@ -178,6 +178,38 @@ async def test_it_is_looked_at_once_a_day(house: House) -> None:
         assert (await status(house))["checked"] > first
 
 
+# -- one measure ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pin", [PIN, replace(PIN, pin=None)], ids=("with PIN", "without"))
+async def test_health_and_status_tell_the_same(tmp_path: Path, pin: Any) -> None:
+    house = House(tmp_path / "state", pin)  # whose own clock is not known to be right, so that it sets none
+    async with house.running():
+        await house.pair(name="front")
+        for seconds in (0.0, -420.3, 3.4, 90.0):
+            ahead(house, seconds)
+            await house.ask("front/request/refresh")
+            told = (await status(house))["ahead_s"]
+            assert told == pytest.approx(seconds, abs=1.0)
+            [health] = (await house.ask("bridge/request/health"))["data"]["locks"]
+            assert health["clock_off_s"] == told
+
+
+async def test_a_clock_that_runs_steadily_is_no_news(house: House) -> None:
+    """It is some seconds and a part of one ahead: its reports round that now up and now down."""
+    house.synchronized = False
+    async with house.running():
+        await house.pair(name="front")
+        ahead(house, 3.5)
+        await asyncio.sleep(60.0)
+        start = len(house.published)
+        await asyncio.sleep(600.0)
+        statuses = [each.payload for each in house.published[start:] if each.topic == "nuki/front/status"]
+        told = [json.loads(each)["clock"]["ahead_s"] for each in statuses]
+        assert set(told) <= {3, 4}
+        assert len(set(told)) <= 1
+
+
 # -- it is left alone -------------------------------------------------------------------------------------------------
 
 
