@@ -68,7 +68,8 @@ SUPPRESSIONS: Final = (
     "always",
 )
 """When the doorbell stays silent: in continuous mode, in ring to open, at every other ring."""
-BATTERY_TYPES: Final = ("alkaline", "accumulator", "lithium")
+BATTERY_TYPES: Final = ("alkaline", "accumulator", "lithium", "no_warnings")
+"""The last is for one that a USB cable feeds, by the app's words."""
 _MS: Final = "milliseconds"
 _FLAG: Final = Setting(flag, bool)
 _SOUND: Final = Setting(whole(0, 3).meant("0 none to 3"))

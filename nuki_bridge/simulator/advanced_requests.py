@@ -80,7 +80,9 @@ def _in_range(device: LockDevice, name: str, value: Any) -> bool:
     if name == "immediate_auto_lock" and device.behaviour.immediate_auto_lock_missing:
         return bool(value == 0)
     low, high = _RANGES.get(name, (None, None))
-    return low is None or high is None or low <= value <= high
+    if low is None or high is None or low <= value <= high:
+        return True
+    return bool(value == getattr(device.advanced, name))  # whatever it has itself it takes back
 
 
 HANDLERS: Handlers = {

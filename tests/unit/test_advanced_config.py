@@ -188,6 +188,19 @@ async def test_what_is_wrong_is_said_and_nothing_changes(house: House, arguments
         assert written(house) == []
 
 
+async def test_a_number_that_nobody_has_a_word_for_is_told_and_kept(house: House) -> None:
+    """Such as a battery type that a newer firmware has: whatever else is set, it goes back as it came."""
+    house.classic.advanced.battery_type = 3
+    async with house.running():
+        await house.pair(name="front")
+        assert (await ask(house, "config/get"))["battery_type"] == 3
+        assert (await ask(house, "config/set", unlatch_duration=9))["battery_type"] == 3
+        assert house.classic.advanced.battery_type == 3
+        answer = await answer_to(house, battery_type="no_warnings")
+        assert "must be one of alkaline, accumulator, lithium" in answer["message"]
+        assert written(house) == ["advanced_config_set"]
+
+
 async def test_zero_switches_auto_lock_off_where_there_is_no_switch(house: House) -> None:
     house.classic.behaviour.advanced_config_size = 28
     async with house.running():

@@ -207,6 +207,7 @@ SETTINGS = [
     ("single_button_press_action", "deactivate_continuous_mode", 21, "06"),
     ("double_button_press_action", "toggle_rto", 22, "01"),
     ("battery_type", "alkaline", 23, "00"),
+    ("battery_type", "no_warnings", 23, "03"),
     ("automatic_battery_type_detection", False, 24, "00"),
 ]
 

@@ -76,6 +76,6 @@ export const OPENER_GROUPS = {
     button_enabled: FLAG, single_button_press_action: OPENER_BUTTON, double_button_press_action: OPENER_BUTTON, fob_action_1: OPENER_FOB, fob_action_2: OPENER_FOB,
     fob_action_3: OPENER_FOB, led_enabled: FLAG,
   },
-  power: GROUPS.power,
+  power: { ...GROUPS.power, battery_type: word("alkaline", "accumulator", "lithium", "no_warnings") },
   place: GROUPS.place,
 };

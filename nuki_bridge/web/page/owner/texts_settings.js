@@ -102,6 +102,7 @@ export const SETTINGS = {
   "owner.word.alkaline": ["alkaline", "Alkali"],
   "owner.word.accumulator": ["rechargeable", "Akkus"],
   "owner.word.lithium": ["lithium", "Lithium"],
+  "owner.word.no_warnings": ["USB cable, no warnings", "USB-Kabel, keine Warnungen"],
   "owner.word.automatic": ["by itself", "von selbst"],
   "owner.word.normal": ["often", "oft"],
   "owner.word.slow": ["seldom", "selten"],
