@@ -11,12 +11,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 from nuki_bridge.errors import PageError
-from nuki_bridge.web.bundle import bundled
+from nuki_bridge.web.bundle import WORKER, bundled
 from nuki_bridge.web.http import Head, answer
-from nuki_bridge.web.lean import lean, lean_tweetnacl
+from nuki_bridge.web.lean import lean, lean_tweetnacl, tweetnacl_of_guests
 
 PAGE = Path(__file__).parent / "page"
 TWEETNACL = "/vendor/nacl-fast.js"
+TWEETNACL_WHOLE = "/vendor/nacl-whole.js"
+"""The path of tweetnacl with all that pairing needs; there is no such file, it is made of the other."""
 TWEETNACL_SHA256 = "6bcd37a3b20dce913f82d4b23e4e2b661058b4b953df8a3f8c45d56ac4f72447"
 """SHA-256 of version 1.0.3, whose bytes are the same in npm and in Debian's node-tweetnacl."""
 
@@ -64,8 +66,7 @@ class File:
 def made(content: bytes, suffix: str) -> File:
     """Return a file with this content; scripts travel without what a phone has no use for."""
     if suffix == ".js":
-        shorten = lean_tweetnacl if sha256(content).hexdigest() == TWEETNACL_SHA256 else lean
-        content = shorten(content.decode()).encode()
+        content = lean(content.decode()).encode()
     packed = None
     if len(content) >= _TO_COMPRESS and suffix not in _COMPRESSED_ALREADY:
         packed = gzip.compress(content, 9, mtime=0)
@@ -84,11 +85,22 @@ def load(directory: Path = PAGE) -> dict[str, File]:
         raise PageError(f"the page's files are not in {directory}; install nuki-bridge again")
     check_tweetnacl(directory / TWEETNACL[1:])
     content = {path: each.read_bytes() for path, each in found.items()}
-    scripts = {path: each.decode() for path, each in content.items() if path.endswith(".js") and path != TWEETNACL}
-    content |= {path: each.encode() for path, each in bundled(scripts).items()}
-    files = {path: made(content[path], each.suffix) for path, each in found.items()}
+    scripts = {path: each.decode() for path, each in content.items() if path.endswith(".js")}
+    nacl = scripts.pop(TWEETNACL)
+    scripts = bundled(scripts)
+    scripts[TWEETNACL] = tweetnacl_of_guests(nacl)
+    if scripts[TWEETNACL] != lean_tweetnacl(nacl):
+        scripts[TWEETNACL_WHOLE] = lean_tweetnacl(nacl)
+        scripts[WORKER] = _listed_later(scripts[WORKER], TWEETNACL_WHOLE)
+    content |= {path: each.encode() for path, each in scripts.items()}
+    files = {path: made(each, Path(path).suffix) for path, each in content.items()}
     files["/"] = files["/index.html"]
     return files
+
+
+def _listed_later(worker: str, path: str) -> str:
+    """Return the service worker with one more file among those that are loaded when they are wanted."""
+    return worker.replace("const LATER = [", f'const LATER = ["{path[1:]}", ', 1)
 
 
 def settings(base_topic: str) -> dict[str, File]:

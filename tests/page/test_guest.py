@@ -450,6 +450,23 @@ def test_keyboard_alone_asks_before_it_turns(stage: Stage, phone: Phone) -> None
     assert stage.movements() == before + 2
 
 
+def test_the_ring_of_a_button_shows_nothing_before_it_is_held(phone: Phone) -> None:
+    """Not even a hairline where it begins; while a finger holds it fills."""
+    button = phone.find(".hold.unlock")
+    phone.driver.execute_script("document.querySelector('.hold.unlock').blur()")
+    at_rest = button.screenshot_as_png
+    assert button.screenshot_as_png == at_rest, "it moves by itself"
+    phone.driver.execute_script("document.querySelector('.hold.unlock .fill').remove()")
+    assert button.screenshot_as_png == at_rest
+    phone.driver.execute_script("document.querySelector('.hold.unlatch').style.setProperty('--hold', '60000ms')")
+    other = phone.find(".hold.unlatch")
+    phone.finger(other, down=True)
+    style = "return getComputedStyle(document.querySelector('.hold.unlatch .fill')).visibility"
+    assert phone.driver.execute_script(style) == "visible"
+    phone.finger(other, down=False)
+    assert phone.driver.execute_script(style) == "hidden"
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 @pytest.mark.parametrize(("width", "dark"), [(320, False), (360, True)])
 def test_every_view_fits_and_is_accessible(
@@ -489,6 +506,9 @@ def test_every_view_fits_and_is_accessible(
     wait_for(".note.done")
     guest.until(lambda: "stale" not in str(guest.find(".state").get_attribute("class")))
     look("door")
+    assert {"en": "Monday to Wednesday, 08:00 to 20:00", "de": "Montag bis Mittwoch, 08:00 bis 20:00 Uhr"}[
+        language
+    ] in guest.find(".state").text
     guest.hold("unlock", SHORT_MS)
     look("hint")
     guest.hold("unlock", HOLD_MS)

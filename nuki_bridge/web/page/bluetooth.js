@@ -8,7 +8,7 @@
 import { join } from "./bytes.js";
 import { PLAIN_ERROR_SIZE, Reassembler, openPlain } from "./frames.js";
 import { COMMAND } from "./messages.js";
-import { Problem, pause, within } from "./problem.js";
+import { LinkOver, Problem, pause, within } from "./problem.js";
 
 const uuid = (/** @type {string} */ head) => `${head}-5501-11e4-916c-0800200c9a66`;
 /** The service of commands, and its two characteristics: for what is not encrypted, and for what is; by the kind of device. */
@@ -163,11 +163,11 @@ class Connected {
   }
 
   /**
-   * Throws `Problem`: `link_over` if nothing has left this phone, `disconnected` if that is not known.
+   * Throws `LinkOver` if nothing has left this phone, `Problem("disconnected")` if that is not known.
    * @param {string} name of the characteristic @param {Uint8Array} frame
    */
   async send(name, frame) {
-    if (this.#ended || !this.near.device.gatt.connected) throw new Problem("link_over");
+    if (this.#ended || !this.near.device.gatt.connected) throw new LinkOver();
     try {
       await Promise.race([this.#characteristics.get(name).writeValueWithResponse(frame), this.over]);
     } catch (error) {

@@ -6,7 +6,7 @@ import { doorName, kindOf } from "./credential.js";
 import { Lock } from "./lock.js";
 import { MANUAL, MOVING } from "./messages.js";
 import { Patience } from "./patience.js";
-import { Problem, codeOf } from "./problem.js";
+import { LinkOver, Problem, codeOf } from "./problem.js";
 import { Relay } from "./relay.js";
 
 /** While the motor turns the states are read again after so long, in ms, and so many times at most. */
@@ -188,13 +188,14 @@ export class Door extends EventTarget {
     try {
       return await question(await this.lock());
     } catch (error) {
-      if (codeOf(error) !== "link_over") throw error;
+      if (!(error instanceof LinkOver)) throw error;
       return await question(await this.lock());
     }
   }
 
   /**
    * Have the lock act, once; `doing` tells how it goes and how it ended. Nothing is done while another action is under way.
+   * If the link ends between the challenge and the sending, both are done over another one.
    * @param {Action} action @param {Promise<{lock: Lock, challenge: Uint8Array}>} [prepared]
    */
   async act(action, prepared = this.prepare()) {
@@ -202,8 +203,11 @@ export class Door extends EventTarget {
     const patience = new Patience(), asked = Date.now();
     this.#step(action, "asking");
     try {
-      const { lock, challenge } = await prepared;
-      await lock.act(action, challenge, (step) => this.#step(action, step), () => patience.check());
+      const sent = async (/** @type {typeof prepared} */ ready) => {
+        const { lock, challenge } = await ready;
+        await lock.act(action, challenge, (step) => this.#step(action, step), () => patience.check());
+      };
+      await sent(prepared).catch((error) => (error instanceof LinkOver ? sent(this.#prepare()) : Promise.reject(error)));
       if (this.kind === "opener" && this.near) this.#leave(); // it may be deaf on this link after an action
       if (this.kind === "lock" || this.at < asked || this.#isPassing) await this.refresh(); // else its states came with its answer
       this.#step(action, "done");

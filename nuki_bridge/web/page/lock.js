@@ -6,7 +6,7 @@ import { unhex } from "./bytes.js";
 import { kindOf } from "./credential.js";
 import { encryptedFrame, openFrame, openPlain, PLAIN_ERROR_SIZE } from "./frames.js";
 import { ACTIONS, CHALLENGE_SIZE, COMMAND, failedCommand, lockAction, readError, readStates, requestData } from "./messages.js";
-import { Problem, within } from "./problem.js";
+import { LinkOver, Problem, within } from "./problem.js";
 
 /** One answer, in ms: the 15 s that the bridge may keep a frame, and the way back. */
 const ANSWER_MS = 16000;
@@ -22,8 +22,8 @@ const REACHED = { activate_rto: "rto_active", deactivate_rto: "locked", open: "o
 /** So long its word that the action has ended is waited for then, in ms. */
 const END_MS = 2000;
 
-/** Refusals after which the frame may have been carried out. */
-const MAY_BE_DONE = new Set(["disconnected", "outcome_unknown"]);
+/** Refusals after which the frame may have been carried out; the last is no word of the bridge's, but this page's own. */
+const MAY_BE_DONE = new Set(["disconnected", "outcome_unknown", "link_over"]);
 
 /** @typedef {import("./messages.js").States} States */
 /** @typedef {import("./frames.js").Message | {refused: string}} Event what came over the link */
@@ -69,7 +69,8 @@ export class Lock {
 
   /**
    * Have the lock act, once. Throws `Problem` with what the lock or the bridge refused, in which case nothing moved or
-   * the lock told how it ended; `outcome_unknown` if the action was sent and its end is not known.
+   * the lock told how it ended; `outcome_unknown` if the action was sent and its end is not known; `LinkOver` if nothing was sent,
+   * because the link has ended since the challenge came.
    * @param {string} action of this kind of device @param {Uint8Array} challenge
    * @param {(step: "sent" | "accepted") => void} [onstep]
    * @param {() => void} [check] throws if it shall not be sent any more; asked just before
@@ -80,6 +81,7 @@ export class Lock {
       if (number === undefined) throw new Problem("not_allowed", `${action} is no action of this device`);
       let accepted = false, reached = false;
       check();
+      if (!this.link.alive()) throw new LinkOver();
       onstep("sent");
       try {
         await this.#write(COMMAND.lockAction, lockAction(number, this.authorizationId, challenge));
@@ -135,7 +137,7 @@ export class Lock {
 
   /** @param {number} command @param {Uint8Array} payload */
   async #write(command, payload) {
-    if (!this.link.alive()) throw new Problem("link_over"); // ended while we waited for our turn; nothing was sent
+    if (!this.link.alive()) throw new LinkOver(); // ended while we waited for our turn
     await this.link.write(encryptedFrame(this.authorizationId, command, payload, this.key));
   }
 

@@ -24,6 +24,14 @@ const PLAIN_SIZES = { 0x03: 36, 0x04: 36, 0x07: 88, 0x0e: 5, 0x12: PLAIN_ERROR_S
 /** @returns {{box: {before: (theirs: Uint8Array, mine: Uint8Array) => Uint8Array}, scalarMult: ((mine: Uint8Array, theirs: Uint8Array) => Uint8Array) & {base: (mine: Uint8Array) => Uint8Array}}} */
 const nacl = () => /** @type {any} */ (globalThis).nacl;
 
+/** Where the server has tweetnacl with its curve, of which a guest who does not pair is sent nothing. */
+const WHOLE = "./vendor/nacl-whole.js";
+
+/** Have all at hand that the handshake needs. */
+export async function ready() {
+  if (!nacl().scalarMult) await import(WHOLE);
+}
+
 /** HMAC-SHA256. @param {Uint8Array} key @param {...ArrayLike<number>} parts @returns {Promise<Uint8Array>} 32 bytes */
 export async function hmac(key, ...parts) {
   const imported = await crypto.subtle.importKey("raw", key.slice(), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);

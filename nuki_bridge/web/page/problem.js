@@ -11,6 +11,16 @@ export class Problem extends Error {
   }
 }
 
+/**
+ * The link had ended before anything was given to it: nothing has left this phone. Only this page says so of itself; a word
+ * that comes over the network is never more than a `Problem` with some code.
+ */
+export class LinkOver extends Problem {
+  constructor() {
+    super("link_over");
+  }
+}
+
 /** @param {unknown} error @returns {string} its code; `failed` for what is none of ours */
 export const codeOf = (error) => (error instanceof Problem ? error.code : "failed");
 

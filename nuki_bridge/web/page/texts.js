@@ -122,6 +122,10 @@ const TABLE = {
   "access.from": ["From {time}", "Ab {time}"],
   "access.until": ["Until {time}", "Bis {time}"],
   "access.hours": ["{from} to {until} (time at the door)", "{from} bis {until} Uhr (Zeit an der Tür)"],
+  "access.sentence": ["By your invitation you may open it {when}.", "Laut Einladung darfst du öffnen: {when}."],
+  "access.over": ["Your time here ended: {until}.", "Deine Zeit hier ist abgelaufen: {until}."],
+  "access.days": ["{from} to {to}", "{from} bis {to}"],
+  "access.at": ["{from} to {until}", "{from} bis {until} Uhr"],
   "access.note": ["As it was when you were invited. The owner may have changed it.", "So war es bei der Einladung. Der Besitzer kann es geändert haben."],
   "forget.ask": ["Forget {door}?", "{door} vergessen?"],
   "forget.text": [
@@ -252,11 +256,11 @@ export function timeText(ms) {
 
 const WEEKDAYS = ["mo", "tu", "we", "th", "fr", "sa", "su"];
 
-/** @param {string} day `mo` to `su` */
-export function weekdayText(day) {
+/** @param {string} day `mo` to `su` @param {"short" | "long"} [weekday] */
+export function weekdayText(day, weekday = "short") {
   const index = WEEKDAYS.indexOf(day);
   if (index < 0) return day;
-  return new Intl.DateTimeFormat(language, { weekday: "short", timeZone: "UTC" }).format(new Date(Date.UTC(2024, 0, 1 + index)));
+  return new Intl.DateTimeFormat(language, { weekday, timeZone: "UTC" }).format(new Date(Date.UTC(2024, 0, 1 + index)));
 }
 
 /** When a user may, a line each. @param {import("./credential.js").Access | null | undefined} access @returns {string[]} */
@@ -265,9 +269,38 @@ export function accessText(access) {
   const when = (/** @type {string} */ time) => timeText(Date.parse(time));
   if (access?.from && Date.parse(access.from) > Date.now()) lines.push(t("access.from", { time: when(access.from) }));
   if (access?.until) lines.push(t("access.until", { time: when(access.until) }));
-  if (access?.weekdays?.length && access.weekdays.length < 7) lines.push(access.weekdays.map(weekdayText).join(", "));
+  if (access?.weekdays?.length && access.weekdays.length < 7) lines.push(access.weekdays.map((day) => weekdayText(day)).join(", "));
   if (access?.time_from || access?.time_until) {
     lines.push(t("access.hours", { from: access.time_from ?? "00:00", until: access.time_until ?? "24:00" }));
   }
   return lines.length ? lines : [t("access.always")];
+}
+
+/** Weekdays in words, three and more in a row as from one to another. @param {string[]} days in the order of the week */
+function daysText(days) {
+  /** @type {string[][]} */
+  const rows = [];
+  for (const day of days) {
+    const row = rows.at(-1);
+    if (row && WEEKDAYS.indexOf(day) === WEEKDAYS.indexOf(row[row.length - 1]) + 1) row.push(day);
+    else rows.push([day]);
+  }
+  const long = (/** @type {string} */ day) => weekdayText(day, "long");
+  const words = rows.flatMap((row) => (row.length > 2 ? [t("access.days", { from: long(row[0]), to: long(row[row.length - 1]) })] : row.map(long)));
+  return new Intl.ListFormat(language).format(words);
+}
+
+/**
+ * When a user may, in one sentence; empty if at any time.
+ * @param {import("./credential.js").Access | null | undefined} access @param {number} [now] in ms @returns {string}
+ */
+export function accessSentence(access, now = Date.now()) {
+  const { from, until, weekdays, time_from, time_until } = access ?? {}, parts = [];
+  const when = (/** @type {string} */ key, /** @type {string} */ time) => t(key, { time: timeText(Date.parse(time)) }).replace(/^./, (first) => first.toLowerCase());
+  if (until && Date.parse(until) <= now) return t("access.over", { until: timeText(Date.parse(until)) });
+  if (weekdays?.length && weekdays.length < 7) parts.push(daysText(weekdays));
+  if (time_from || time_until) parts.push(t("access.at", { from: time_from ?? "00:00", until: time_until ?? "24:00" }));
+  if (from && Date.parse(from) > now) parts.push(when("access.from", from));
+  if (until) parts.push(when("access.until", until));
+  return parts.length ? t("access.sentence", { when: parts.join(", ") }) : "";
 }

@@ -46,6 +46,7 @@ export const ERRORS = {
   "owner.error.too_many_pin_attempts": ["Too many wrong PINs: the lock blocks for some minutes.", "Zu viele falsche PINs: Das Schloss sperrt für einige Minuten."],
   "owner.error.pin_required": ["This takes the lock's security PIN, and the bridge does not know it. Tell it under “Security PIN”.", "Das geht nur mit der Sicherheits-PIN, und die Bridge kennt sie nicht. Nenne sie unter „Sicherheits-PIN“."],
   "owner.error.position_unknown": ["The lock is not sure where its bolt is. Turn it once by hand.", "Das Schloss weiß nicht, wo sein Riegel steht. Dreh es einmal von Hand."],
+  "owner.error.config_unknown": ["The bridge has not read this lock's settings yet; nothing was sent. Try again in a moment.", "Die Bridge hat die Einstellungen dieses Schlosses noch nicht gelesen; es wurde nichts gesendet. Versuch es gleich noch einmal."],
   "owner.error.not_calibrated": ["The lock is not calibrated. See “Maintenance”.", "Das Schloss ist nicht kalibriert. Siehe „Wartung“."],
   "owner.error.bus_low_voltage": ["There is no voltage on the intercom's wires. Check how the Opener is connected.", "An den Drähten der Gegensprechanlage liegt keine Spannung. Prüfe, wie der Opener angeschlossen ist."],
   "owner.error.bus_recording_timeout": ["No signal came from the intercom within 30 seconds. Ring, and try again.", "Von der Gegensprechanlage kam 30 Sekunden lang kein Signal. Klingle und versuch es noch einmal."],

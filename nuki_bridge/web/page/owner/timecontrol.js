@@ -25,7 +25,7 @@ export function timeControlView({ house, key, back }) {
   /** Whoever has the lock open by itself shall have meant it. @param {any} asked */
   const sure = async (asked) => asked.action === "lock" || asked.action === "full_lock" || asked.enabled === false
     || ask({ title: t("owner.timecontrol.ask", { action: label(asked.action), time: asked.time }), text: t("owner.timecontrol.ask.text"), yes: t("owner.save"), dangerous: true });
-  const title = (/** @type {any} */ entry) => [entry.time ?? "–", label(entry.action), entry.weekdays.length < 7 ? entry.weekdays.map(weekdayText).join(", ") : t("owner.timecontrol.daily"),
+  const title = (/** @type {any} */ entry) => [entry.time ?? "–", label(entry.action), entry.weekdays.length < 7 ? entry.weekdays.map((/** @type {string} */ day) => weekdayText(day)).join(", ") : t("owner.timecontrol.daily"),
     entry.enabled ? "" : t("owner.disabled")].filter(Boolean).join(" · ");
 
   /** @param {any} entry */

@@ -2,7 +2,7 @@
 
 import { holdButton, holdSwitch, showSwitch } from "../hold.js";
 import { RANG_MS } from "../door.js";
-import { errorText, has, statesText, t, timeText } from "../texts.js";
+import { accessSentence, errorText, has, statesText, t, timeText } from "../texts.js";
 import { ask, el, head, note, say, symbol, symbolOf } from "../ui.js";
 
 /** Actions that open something are held so long, in ms; the others are tapped. @type {Record<string, number>} */
@@ -62,13 +62,15 @@ export function doorView(page, place) {
   const draw = () => {
     const { states, doing } = door;
     const isStale = door.problem !== null || (!door.near && page.connection.status !== "online");
+    const may = accessSentence(door.credential.access);
     const sign = symbolOf(states, door.kind), word = states ? statesText(states, door.kind) : "";
     state.className = `state ${sign}${isStale ? " stale" : ""}`;
     state.replaceChildren(
       symbol(sign),
       el("p", { class: "word" }, word || t("state.none")),
       doorLine(states),
-      el("p", { class: "dim" }, subtitle(page, door)));
+      el("p", { class: "dim" }, subtitle(page, door)),
+      may && el("p", { class: "dim" }, may));
     const isAfar = !door.credential.remote && !door.near; // only near the door, as the words say
     for (const button of Object.values(buttons)) button.setAttribute("aria-disabled", String(door.busy || isAfar));
     if (buttons.rto) showSwitch(buttons.rto, isRto(), t(isRto() ? "switch.on" : "switch.off"));

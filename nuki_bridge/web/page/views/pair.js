@@ -6,7 +6,7 @@ import { BadBox, random } from "../crypto.js";
 import { BadFrame } from "../frames.js";
 import { kindOf } from "../credential.js";
 import { Lock } from "../lock.js";
-import { Pairing, PairingFrames } from "../pairing.js";
+import { Pairing, PairingFrames, ready } from "../pairing.js";
 import { Problem, codeOf, within } from "../problem.js";
 import { errorText, has, t } from "../texts.js";
 import "../texts_bluetooth.js";
@@ -28,6 +28,7 @@ const pairingError = (code) => (has(`pair.error.${code}`) ? t(`pair.error.${code
  * @param {(authorization: import("../pairing.js").Authorization, kind: import("../messages.js").Kind) => Promise<void>} keep
  */
 export async function pair(near, who, keep) {
+  await ready();
   const { link, isUltra, kind } = await near.pairingLink();
   let kept = false;
   try {
