@@ -26,6 +26,9 @@ from nuki_bridge.web.settings import BridgeApiSettings, BrokerSettings
 
 log = logging.getLogger(__name__)
 
+HEARD_S = 5.0
+"""Seconds after a connection to the broker by which the daemon's retained topics are there."""
+
 
 class BridgeApi:
     """All of it; `open` it, then `run` it."""
@@ -42,6 +45,7 @@ class BridgeApi:
         self._tokens: Tokens | None = None
         self._endpoints: Endpoints | None = None
         self._server: ApiServer | None = None
+        self._silent = False
 
     def open(self) -> int:
         """Listen; gives the port.  Raises `PageError` if that cannot be."""
@@ -113,9 +117,23 @@ class BridgeApi:
                 self._commands.doubt()
 
     def _connection(self, connected: bool, reason: str | None) -> None:
-        if not connected:
+        if connected:
+            asyncio.get_running_loop().call_later(HEARD_S, self._look)
+        else:
             self._house.lost()
             self._commands.lost()
+
+    def _look(self) -> None:
+        """Tell of a daemon that is not there, once: a broker does not say that it keeps its topics from an account."""
+        silent = self._client.connected and not self._house.online
+        if silent and not self._silent:
+            log.warning(
+                "nothing is heard of nuki-bridge below %s: it does not run, or the account %s at the broker may not"
+                " read there; see etc/mosquitto/nuki-bridge.acl",
+                self._broker.base_topic,
+                self._settings.username or "(none)",
+            )
+        self._silent = silent
 
     def _refused(self, topic: str) -> None:
         log.error("the broker does not let this account publish on %s; see etc/mosquitto/nuki-bridge.acl", topic)

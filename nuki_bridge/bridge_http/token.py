@@ -35,7 +35,8 @@ class NoToken(Exception):
 
 
 class NotYet(Exception):
-    """The token is right, but cannot be told from one that was used before this process began; 503 to the client."""
+    """The token is right, but whether the call is new cannot be known: it may have been used before this process began,
+    or this computer's clock is behind; 503 to the client."""
 
 
 class Tokens:
@@ -102,6 +103,8 @@ class Tokens:
 
     def _use(self, identity: bytes, at: int) -> None:
         now = self._clock()
+        if now < self.latest - 3 * VALID_S:
+            raise NotYet  # a Raspberry Pi after a power cut, that has not heard a time server yet
         if abs(now - at) > VALID_S or identity in self._used:
             raise NoToken
         self._forget(now)

@@ -108,6 +108,7 @@ async def test_the_owners_signal_hands_the_token_out_once(tmp_path: Path) -> Non
             server.process.send_signal(signal.SIGUSR1)
             await server.says("the token is handed out to the first")
             assert await server.raw("/auth", {}) == (200, {"token": TOKEN, "success": True})
+            await server.says("nothing is heard of nuki-bridge below nuki: it does not run, or the account")
             assert (await server.raw("/auth", {}))[0] == 403
 
 

@@ -123,6 +123,19 @@ def test_after_a_crash_nothing_that_was_taken_is_taken_again(ahead_s: int) -> No
     tokens(clock, used_until=written[-1]).check(hashed(clock.now, 3))
 
 
+def test_a_clock_that_is_behind_is_no_wrong_token() -> None:
+    """A program that is told that its token is wrong asks its owner for another one."""
+    clock = Clock()
+    judge = tokens(clock, used_until=NOW)
+    clock.now -= 3600
+    with pytest.raises(NotYet):
+        judge.check(hashed(NOW + 10))
+    with pytest.raises(NoToken):
+        judge.check(hashed(NOW + 10, token="123457"))
+    clock.now = NOW + 10
+    judge.check(hashed(NOW + 10))
+
+
 def test_another_token_opens_nothing() -> None:
     judge = tokens(Clock(), plain=True)
     for call in (hashed(NOW, token="123457"), encrypted(NOW, token="123457"), {"token": "123457"}, {}, {"token": ""}):
