@@ -260,7 +260,7 @@ def _tell_bridge(file: Path, url: str) -> None:
     from nuki_bridge import config
 
     try:
-        said = config.load(file).web.url if file.exists() else None
+        said = config.load(file, other_files=False).web.url if file.exists() else None
         text = file.read_text() if file.exists() else ""
         if said == url:
             return
@@ -271,7 +271,7 @@ def _tell_bridge(file: Path, url: str) -> None:
         with file.open("a") as opened:
             opened.write(f"{'' if text.endswith(chr(10)) or not text else chr(10)}\nweb:\n  url: {_quoted(url)}\n")
         try:
-            config.load(file)
+            config.load(file, other_files=False)
         except ConfigError:
             os.truncate(file, status.st_size)
             raise
