@@ -64,6 +64,7 @@ class ServedLock:
         self._is_settled = is_ours
         self._settling: asyncio.TimerHandle | None = None
         self._is_connected = False
+        self._connected_at = -SETTLE_S
         self._is_over = False
         self._listens = False
         self._sent: dict[str, bytes] = {}  # on this connection
@@ -104,6 +105,7 @@ class ServedLock:
 
     def _connection_changed(self, connected: bool, _reason: str | None) -> None:
         self._is_connected = connected
+        self._connected_at = self._house.clock()
         self._sent.clear()
         if self._settling is not None:
             self._settling.cancel()
@@ -137,9 +139,10 @@ class ServedLock:
 
     def _may_listen(self) -> bool:
         shown = self._house.shown()
-        if shown is None or not self._is_settled or shown.owned.lock.states is None:
+        if shown is None or not self._is_settled:
             return False
-        return is_open_to(shown.owned.lock.profile, shown.allowed)
+        lock = shown.owned.lock
+        return lock.states is not None and not speaks_itself(lock.states) and is_open_to(lock.profile, shown.allowed)
 
     def _listen(self) -> None:
         """Take commands exactly while the lock is known and the configuration leaves any."""
@@ -166,15 +169,19 @@ class ServedLock:
             )
 
     def _is_own(self, message: Incoming) -> bool:
-        """Before MQTT 5 a client hears its own messages, and what was retained before."""
-        return self.client.protocol != "5" and (message.retain or message.payload in self._stamps)
+        """Before MQTT 5 a client hears its own messages, and what was retained; with some brokers always."""
+        was_retained = message.retain and (
+            self.client.protocol != "5" or self._house.clock() - self._connected_at < SETTLE_S
+        )
+        return was_retained or message.payload in self._stamps
 
     def _heard_connected(self, payload: bytes) -> None:
-        if payload == boolean(True) and (not self._is_settled or self.client.protocol == "5"):
-            self._house.foreign("it is connected to the broker itself; the API is switched on in the lock")
+        if not self._is_settled:
+            if payload == boolean(True):
+                self._house.foreign("it is connected to the broker itself; the API is switched on in the lock")
             return
         now = self._house.clock()
-        if self._is_settled and payload != self._sent.get(_CONNECTED, payload) and now - self._repaired_at >= REPAIR_S:
+        if payload != self._sent.get(_CONNECTED, payload) and now - self._repaired_at >= REPAIR_S:
             self._repaired_at = now  # the will of a connection that is over
             self._publish(_CONNECTED, self._sent[_CONNECTED])
 

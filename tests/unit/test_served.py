@@ -275,6 +275,27 @@ async def test_a_lock_that_speaks_for_itself_is_served_no_more(
         assert house.tree.values()["connected"] == "true", "what is the lock's own is left alone"
 
 
+async def test_a_broker_that_shows_us_our_own_messages_is_no_other_lock(
+    house: ServedHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not every broker heeds what MQTT 5 lets a subscriber leave out: its own messages, and what is retained."""
+    async with house.running():
+        await house.at_home()
+        connection = house.tree.connection()
+        connection.break_off()
+        connection.come()
+        for name in ("timestamp", "connected"):
+            connection.deliver(f"nuki/{ID}/{name}", house.tree.retained[f"nuki/{ID}/{name}"], True)
+        connection.deliver(f"nuki/{ID}/timestamp", b"2026-12-01T07:00:00+00:00", True)  # of the run before
+        await asyncio.sleep(30)
+        house.radio.control({"lock": CLASSIC, "turn": "unlocked"})
+        await asyncio.sleep(30)
+        connection.deliver(f"nuki/{ID}/timestamp", house.tree.retained[f"nuki/{ID}/timestamp"], True)
+        connection.deliver(f"nuki/{ID}/connected", b"true", True)
+        assert warnings(caplog) == []
+        assert house.tree.connections == [connection]
+
+
 async def test_a_lock_that_says_that_it_is_connected_to_a_broker_is_not_served(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
