@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from nuki_bridge.errors import BrokerError
-from nuki_bridge.mqtt import reasons
+from nuki_bridge.mqtt import paho_without_proxy, reasons
 from nuki_bridge.mqtt.echo import Echo
 from nuki_bridge.mqtt.freshness import Freshness
 from nuki_bridge.mqtt.in_flight import InFlight
@@ -24,7 +24,7 @@ from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription
 from nuki_bridge.mqtt.paho_loop import PahoLoop, guarded
 from nuki_bridge.mqtt.size import SizeLimit
 
-if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
+if TYPE_CHECKING:  # paho costs 2 MiB and is loaded by the first connection
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
@@ -79,6 +79,7 @@ class Connection:
     """One socket with its paho client; `run` owns it, everything else may be called at any time."""
 
     def __init__(self, setup: Setup, version: Version, *, keepalive_s: int, probe: bool) -> None:
+        paho_without_proxy.load()
         from nuki_bridge.mqtt import paho
 
         self._packing = paho

@@ -1,6 +1,6 @@
 """paho-mqtt's client on a socket that is connected already, with what it cannot be asked for by its own interface.
 
-It costs 4 MiB and is loaded by the first connection.
+It costs 2 MiB and is loaded by the first connection.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.mqtt.tcp import acknowledge
 
-if TYPE_CHECKING:  # paho costs 4 MiB and is loaded by the first connection
+if TYPE_CHECKING:  # paho costs 2 MiB and is loaded by the first connection
     from nuki_bridge.mqtt.paho import PahoOnSocket
 
 _LOGGER = logging.getLogger(__name__)
