@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nuki_bridge.yamlpage import Node
 
 DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
+CLIENT_PATH = Path("/etc/nuki-bridge/client.yaml")
+"""Where the command line's own broker account may stand, for root and the members of a group."""
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
 GUESTS = "guest"
 """The account of all guests at the broker, unless `mqtt.public_url` names another."""
@@ -121,15 +123,17 @@ class Settings:
     """Where `state_dir` stands in the file, as a mistake begins."""
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, other_files: bool = True) -> Settings:
+def load(
+    path: Path | None, environ: Mapping[str, str] = os.environ, *, other_files: bool = True, pins: bool = True
+) -> Settings:
     """Read the file at `path`, or the default one if there is one; raises `ConfigError` with every mistake.
 
     Of `environ` it takes the directories that systemd names: of the state, and of the service's credentials.  Without
     `other_files` those that the configuration names are left alone, and what would be in them is absent: the service's
-    credentials are there only while it runs, and nobody else may read them.
+    credentials are there only while it runs, and nobody else may read them.  Without `pins` only files of PINs are.
     """
     credentials = environ.get("CREDENTIALS_DIRECTORY")
-    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None, other_files=other_files)
+    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None, other_files=other_files, pins=pins)
     try:
         root = page.compose()
     except FileNotFoundError:
@@ -145,6 +149,25 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ, *, other_fi
         values["state_dir_place"] = page.place(nodes["state_dir"].start_mark.line + 1, "state_dir")
     values.setdefault("state_dir", _default_state_dir(environ))
     return Settings(**values, path=page.path, warnings=tuple(page.warnings))
+
+
+def load_broker(path: Path | None, environ: Mapping[str, str] = os.environ) -> MqttSettings:
+    """Return the broker that the command line talks to; raises `ConfigError`.
+
+    It stands in the configuration at `path`; without that in the file at `CLIENT_PATH`, which has `mqtt` alone, or if
+    there is none in the default configuration.  No lock's PIN is read for that.
+    """
+    if path is not None or not CLIENT_PATH.exists():
+        return load(path, environ, pins=False).mqtt
+    page = Page(CLIENT_PATH, None)
+    root = page.compose()
+    values, _ = page.section(root, "", {"mqtt": _mqtt}) if root is not None else ({}, {})
+    page.warn_of_inline_secret()
+    mistakes = [line for _, line in sorted(page.mistakes, key=lambda mistake: mistake[0])] + page.warnings
+    if mistakes:  # a password that every user can read is one here: what it opens is for the group alone
+        raise ConfigError(mistakes)
+    settings: MqttSettings = values.get("mqtt", MqttSettings())
+    return settings
 
 
 def _default_state_dir(environ: Mapping[str, str]) -> Path:
@@ -189,7 +212,7 @@ def _pin(page: Page, node: Node, path: str) -> Secret:
 
 
 def _pin_file(page: Page, node: Node, path: str) -> Secret:
-    return _digits(page.secret_file(node, path))
+    return _digits(page.pin_file(node, path))
 
 
 def _digits(pin: str) -> Secret:

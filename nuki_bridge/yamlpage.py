@@ -34,13 +34,16 @@ class Page:
     """A configuration file being read, with the mistakes and warnings found so far.
 
     `credentials` is the directory of the service's secrets.  Without `other_files` none that it names is touched, and
-    their keys have no values.
+    their keys have no values; without `pins` this is so for files of PINs.
     """
 
-    def __init__(self, path: Path, credentials: Path | None = None, *, other_files: bool = True) -> None:
+    def __init__(
+        self, path: Path, credentials: Path | None = None, *, other_files: bool = True, pins: bool = True
+    ) -> None:
         self.path = path
         self._credentials = credentials
         self._other_files = other_files
+        self._pins = pins
         self.directory = path.absolute().parent
         self.mistakes: list[tuple[int, str]] = []
         self.warnings: list[str] = []
@@ -189,6 +192,12 @@ class Page:
         if private and mode & stat.S_IROTH:
             self.warn(line_of(node), path, f"every user can read {file}; chmod o-r {file}")
         return file, data
+
+    def pin_file(self, node: Node, path: str) -> str:
+        """The one line in the file of a PIN."""
+        if not self._pins:
+            raise _NotAsked
+        return self.secret_file(node, path)
 
     def secret_file(self, node: Node, path: str) -> str:
         """The one line in the file that `node` names, without its newline."""

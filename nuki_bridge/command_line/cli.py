@@ -7,6 +7,7 @@ in the module of its subject, such as `lock_commands`.  Whatever is heavy is imp
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import os
 import re
@@ -42,7 +43,8 @@ _EMPTY = re.compile(r"\s*|--[a-z-]+=\s*")
 """An argument without a value, as a variable that is not set leaves it in a script."""
 
 _EPILOG = f"""\
-A command that talks to the daemon finds the broker in --broker, else in ${BROKER_VARIABLE}, else in the configuration.
+A command that talks to the daemon finds the broker in --broker, else in ${BROKER_VARIABLE}, else in --config, else in
+/etc/nuki-bridge/client.yaml if that is there, else in the configuration.
 A password is better kept there or in the environment: a command line can be seen by other users of the machine until
 the program has hidden it. Exit status: 0 done, 1 refused or failed, 2 wrong usage or configuration."""
 
@@ -163,7 +165,23 @@ def _broker_and_url(arguments: argparse.Namespace, remembered: str | None) -> tu
     url = arguments.broker or ((os.environ.get(BROKER_VARIABLE) or remembered) if arguments.config is None else None)
     if url:
         return client.parse_broker_url(url), url
-    return config.load(arguments.config).mqtt, None
+    try:
+        return config.load_broker(arguments.config), None
+    except ConfigError as error:
+        raise ConfigError([*error.mistakes, *_who_may_read(error.mistakes)]) from None
+
+
+def _who_may_read(mistakes: Sequence[str]) -> list[str]:
+    """Return what to do about files that this user may not read, if that is among the mistakes."""
+    if not any(os.strerror(errno.EACCES) in each for each in mistakes):
+        return []
+    from nuki_bridge import config
+
+    return [
+        "nuki-bridge: root and members of the group nuki-bridge may read the configuration: put sudo in front, or"
+        ' `sudo adduser "$USER" nuki-bridge` once and log in anew; a secret that only root may read stays closed to'
+        f" the group, which may have a broker account of its own in {config.CLIENT_PATH}"
+    ]
 
 
 def _hide_password(url: str) -> None:

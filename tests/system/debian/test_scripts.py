@@ -14,6 +14,7 @@ BUILD = debian.PROJECT / "build"
 
 CONFIG = "/etc/nuki-bridge/config.yaml"
 STATE = "/var/lib/nuki-bridge"
+DROP_INS = "/etc/systemd/system/nuki-bridge.service.d"
 HIGHER = "9.1.0"
 _LAYER = """
 mkdir -p /scratch/upper /scratch/work /scratch/merged
@@ -105,6 +106,33 @@ def test_nobody_can_log_in_as_the_services_user(system: Scratch) -> None:
     assert user[5:] == [STATE, "/usr/sbin/nologin"]
     assert system.run("passwd -S nuki-bridge").split()[1] == "L"
     assert system.run("id -Gn nuki-bridge").split() == ["nuki-bridge"]
+
+
+def test_a_member_of_the_group_uses_the_command_line_and_reads_no_key(system: Scratch) -> None:
+    """No broker runs here: how far a command comes shows what could be read."""
+    system.run(
+        "useradd anna; useradd berta; usermod --append --groups nuki-bridge anna;"
+        f"install -d -m 700 -o nuki-bridge {STATE};"
+        f"install -m 600 -o nuki-bridge /dev/null {STATE}/nuki-bridge.db; echo 1234 >/etc/nuki-bridge/pin;"
+        "chmod 600 /etc/nuki-bridge/pin; install -m 640 -g nuki-bridge-web /dev/null /etc/nuki-bridge/web.yaml;"
+        f"cp -p {CONFIG} /root/kept; echo 'locks: [{{name: door, pin_file: pin}}]' >>{CONFIG}"
+    )
+    as_user = "setpriv --reuid {} --regid nogroup --init-groups {}"
+    status, said = system.attempt(as_user.format("anna", "nuki-bridge locks"))
+    assert (status, "localhost:1883" in said) == (1, True), said
+    status, said = system.attempt(as_user.format("berta", "nuki-bridge locks"))
+    assert (status, 'sudo adduser "$USER" nuki-bridge' in said) == (2, True), said
+    for path in (f"{STATE}/nuki-bridge.db", "/etc/nuki-bridge/pin", "/etc/nuki-bridge/web.yaml"):
+        assert system.attempt(as_user.format("anna", f"cat {path}"))[0] != 0, path
+    account = "mqtt: {port: 2, username: owner, password: open-sesame}"
+    system.run(f"echo '{account}' | install -m 640 -g nuki-bridge /dev/stdin /etc/nuki-bridge/client.yaml")
+    status, said = system.attempt(as_user.format("anna", "nuki-bridge locks"))
+    assert (status, "localhost:2" in said) == (1, True), said
+    assert system.attempt(as_user.format("berta", "cat /etc/nuki-bridge/client.yaml"))[0] != 0
+    for command in ("nuki-bridge retire --yes", "nuki-bridge import /dev/null"):
+        status, said = system.attempt(as_user.format("anna", command))
+        assert (status != 0, "belongs to nuki-bridge" in said or "Permission denied" in said) == (True, True), said
+    system.run(f"cd /etc/nuki-bridge; rm -r {STATE} client.yaml pin web.yaml; mv /root/kept {CONFIG}")
 
 
 def test_the_pages_user_sees_nothing_of_the_bridge(system: Scratch) -> None:
@@ -202,14 +230,36 @@ def test_removal_keeps_configuration_and_keys(system: Scratch) -> None:
 def test_purge_removes_what_is_the_services_and_follows_no_link(system: Scratch) -> None:
     system.run(
         "mkdir /precious; echo mine >/precious/file; echo secret >/etc/nuki-bridge/mqtt-password;"
-        f"ln -s /precious {STATE}/link; ln -s /precious/file {STATE}/nuki-bridge.db-wal; chown -Rh nuki-bridge: {STATE}"
+        f"ln -s /precious {STATE}/link; ln -s /precious/file {STATE}/nuki-bridge.db-wal;"
+        f"chown -Rh nuki-bridge: {STATE};"
+        f"mkdir {DROP_INS}; touch {DROP_INS}/secrets.conf {DROP_INS}/override.conf"
     )
-    system.run("dpkg --purge nuki-bridge")
+    said = system.run("dpkg --purge nuki-bridge")
+    assert f"{DROP_INS}/override.conf was made by hand and is left" in said
+    assert system.run(f"ls {DROP_INS}") == "override.conf\n"
+    system.run(f"rm -r {DROP_INS}")
     assert not system.exists(STATE)
     assert not system.exists("/etc/nuki-bridge")
     for user in ("nuki-bridge", "nuki-bridge-web"):
         assert system.attempt(f"getent passwd {user} || getent group {user}")[0] != 0
     assert system.run("cat /precious/file") == "mine\n"
+
+
+def test_a_purge_without_a_broker_says_what_stays_there(system: Scratch, deb: Path) -> None:
+    """With a broker the story in the machine shows it."""
+    install(system, deb.name)
+    make = f"import pathlib, nuki_bridge.store as s; s = s.Store(pathlib.Path('{STATE}')); s.open(); s.app_id()"
+    system.run(
+        f"install -d -m 700 -o nuki-bridge -g nuki-bridge {STATE}; mkdir {DROP_INS}; touch {DROP_INS}/secrets.conf;"
+        f'setpriv --reuid nuki-bridge --regid nuki-bridge --clear-groups python3 -c "{make}"'
+    )
+    said = system.run("dpkg --purge nuki-bridge")
+    assert "localhost:1883" in said
+    assert "what it has published stays at the broker" in said
+    assert not system.exists(STATE)
+    assert not system.exists(DROP_INS)
+    removed = install(system, deb.name) + system.run("apt-get -qq --yes remove nuki-bridge; dpkg --purge nuki-bridge")
+    assert "stays at the broker" not in removed, "nothing was published"
 
 
 def test_purge_of_a_state_directory_that_is_a_link_takes_the_link(system: Scratch, deb: Path) -> None:

@@ -157,6 +157,12 @@ def test_the_shell_tells_how_things_are(machine: Machine) -> None:
     assert machine.run("sudo nuki-bridge check-config", user=OWNER)
 
 
+def test_a_member_of_the_group_needs_no_sudo(machine: Machine) -> None:
+    machine.run(f"usermod --append --groups nuki-bridge {OWNER}")
+    assert LOCK in machine.run("nuki-bridge status", user=OWNER)
+    assert machine.attempt("cat /var/lib/nuki-bridge/nuki-bridge.db", user=OWNER)[0] != 0
+
+
 # -- accounts, page and guests ----------------------------------------------------------------------------------------
 
 PASSWORDS = {"nuki": "open-door", "owner": "my-own", "home": "at-home", "guest": "come-in"}
@@ -465,7 +471,10 @@ def test_removed_it_keeps_what_it_knew(machine: Machine) -> None:
 
 
 def test_purged_it_leaves_nothing(machine: Machine) -> None:
+    assert "nuki/bridge/info" in machine.attempt("mosquitto_sub -t 'nuki/#' -t 'homeassistant/#' -F %t -W 2")[1]
     print(machine.run(readme.inline("sudo apt purge nuki-bridge"), user=OWNER, text="y\n"))
+    kept = machine.attempt("mosquitto_sub -t 'nuki/#' -t 'homeassistant/#' -F %t -W 2")[1]
+    assert not re.search("^(nuki|homeassistant)/", kept, re.MULTILINE), kept
     ours = " ".join(f"-not -path '{path}/*'" for path in ("/home", "/run", "/opt/virtual-lock", "/var/*/virtual-lock"))
     left = machine.run(f"find / -xdev -name '*nuki*' {ours}")
     assert left.split() == []
