@@ -15,8 +15,8 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,6 +37,8 @@ HOST = "127.0.0.1"
 """Address at which broker and phone page listen."""
 LOCK = "front_door"
 """Name of the virtual lock."""
+SHED_ID = 0x2C3D4E5F
+"""Nuki ID of the second virtual lock, which stands for its name as long as it is not paired."""
 OPENER = "intercom"
 """Name of the virtual Opener."""
 PIN = "1234"
@@ -75,10 +77,13 @@ Share the door: invite Anna, redeem her code, and open the door with what she ha
   {program} redeem
   {program} guest unlock
   {program} users {lock}
-Pair the second virtual lock (its security PIN is 123456):
+Pair the second virtual lock (its security PIN is 123456), and have the bridge forget it:
   {program} pair --name shed
+  {program} unpair shed
+To pair it once more somebody has to hold its button:
+  mosquitto_pub -p {port} -t nuki/{shed}/simulate -m '{{"hold_button": true}}'
 
-Ctrl-C ends everything. Until then, what happens at lock and Opener:"""
+Ctrl-C ends everything; ? or help, and Enter, shows this again. What happens at lock and Opener:"""
 
 
 async def run(port: int | None) -> int:
@@ -171,10 +176,50 @@ async def _show(broker: MqttSettings, devices: dict[str, VirtualDevice], page: s
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
         words = {"url": url, "lock": LOCK, "opener": OPENER, "port": broker.port, "program": program, "page": page}
-        print(_GUIDE.format(**words, nuki_id=spelled(devices[LOCK].nuki_id)), flush=True)
-        await lock_commands.watch(client, argparse.Namespace(lock=None, json=False))
+        guide = _GUIDE.format(**words, nuki_id=spelled(devices[LOCK].nuki_id), shed=f"{SHED_ID:08X}")
+        print(guide, flush=True)
+        with _typed(lambda line: print(_reply(line, guide), flush=True)):
+            await lock_commands.watch(client, argparse.Namespace(lock=None, json=False))
     finally:
         await client.close()
+
+
+def _reply(line: str, guide: str) -> str:
+    """Return what to say to a line that was typed into the demo."""
+    if line.strip().lower() in ("?", "h", "help"):
+        return guide
+    return "Paste commands into a second terminal. Here ? shows them again, and Ctrl-C ends the demo."
+
+
+@contextmanager
+def _typed(take: Callable[[str], None]) -> Iterator[None]:
+    """While in the block, give `take` each line that is typed here; an empty one counts for nothing."""
+    loop = asyncio.get_running_loop()
+    try:
+        descriptor = sys.stdin.fileno()
+        loop.add_reader(descriptor, lambda: read())
+    except (AttributeError, ValueError, OSError):  # no input at all, or one that nobody types into
+        yield
+        return
+    rest = b""
+
+    def read() -> None:
+        nonlocal rest
+        with suppress(OSError):
+            # What is typed may be for another program, and to read it would stop this one.
+            is_ours = not os.isatty(descriptor) or os.tcgetpgrp(descriptor) == os.getpgrp()
+            if is_ours and (data := os.read(descriptor, 4096)):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        take(line.decode(errors="replace"))
+                return
+        loop.remove_reader(descriptor)
+
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
 
 
 async def _connected(broker: MqttSettings) -> BridgeClient:
@@ -234,7 +279,7 @@ async def _broker(directory: Path, port: int) -> AsyncIterator[MqttSettings]:
         if not await _listens(process, port):
             reason = log.read_text(errors="replace").strip().splitlines()
             raise BrokerError(f"mosquitto does not start on port {port}: {reason[-1] if reason else 'no reason given'}")
-        yield MqttSettings(host=HOST, port=port)
+        yield MqttSettings(host=HOST, port=port, public_url=f"mqtt://guest@{HOST}:{port}")
     finally:
         with suppress(ProcessLookupError):
             process.terminate()

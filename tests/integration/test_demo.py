@@ -58,9 +58,9 @@ class Demo:
         """Read lines until one matches."""
         assert self.process.stdout is not None
         async with asyncio.timeout(timeout_s):
-            while line := (await self.process.stdout.readline()).decode().rstrip("\n"):
-                if re.search(pattern, line):
-                    return line
+            while line := (await self.process.stdout.readline()).decode():
+                if re.search(pattern, line.rstrip("\n")):
+                    return line.rstrip("\n")
         raise AssertionError(f"the demo ended before it said {pattern}")
 
     async def until_all(self, *patterns: str) -> None:
@@ -85,6 +85,7 @@ async def demo(directory: Path, *arguments: str) -> AsyncIterator[Demo]:
     """Start the demo and read its guide."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "nuki_bridge", "demo", *arguments),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(directory)},
@@ -248,6 +249,56 @@ async def test_commands_against_the_true_daemon(tmp_path: Path) -> None:
         assert (await shell(f"{client} unpair shed"))[0] == 0
         status, out, _ = await shell(f"{client} status")
         assert (status, "shed" in out) == (0, False)
+
+
+async def test_the_second_lock_is_paired_again_as_the_guide_says(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        pair = f"echo 123456 | {running.command(' pair --name shed')} --pin-file -"
+        for _ in range(2):
+            status, out, err = await shell(pair)
+            assert (status, "shed is paired" in out) == (0, True), err
+            assert (await shell(running.command("unpair shed")))[0] == 0
+            status, _, err = await shell(f"{pair} --timeout 2")
+            assert (status, "pairing mode" in err) == (1, True), "without its button it is not to be had"
+            assert (await shell(running.command("""-m '{"hold_button": true}'""")))[0] == 0
+
+
+async def test_a_question_mark_shows_the_guide_again(tmp_path: Path) -> None:
+    async with demo(tmp_path) as running:
+        await started(running)
+        assert running.process.stdin is not None
+        assert running.process.stdout is not None
+        for typed in (b"?\n", b"\nHelp\n"):
+            running.process.stdin.write(typed)
+            again = [await running.until("^nuki-bridge demo: broker")]
+            async with asyncio.timeout(patience.HANG_S):
+                while not again[-1].startswith("Ctrl-C"):
+                    again.append((await running.process.stdout.readline()).decode().rstrip("\n"))
+            # what happens meanwhile may stand in between
+            assert [line for line in again if line in running.guide] == running.guide
+        running.process.stdin.write(b"unlock\n")
+        assert "second terminal" in await running.until("^Paste")
+        running.process.stdin.close()
+        assert (await shell(running.command("unlock front_door")))[0] == 0
+        await running.until("front_door  is unlocked")
+
+
+async def test_the_letter_works_as_it_was_pasted(tmp_path: Path) -> None:
+    """Whoever is invited may paste the whole line with the link where a code is asked for."""
+    async with demo(tmp_path) as running:
+        await started(running)
+        await running.until("front_door  is locked")
+        status, out, _ = await shell(running.command("invite front_door --name Anna"))
+        assert status == 0
+        assert not re.search("HOST|PASSWORD", out)
+        link = re.search(r"^ +(http://\S+)$", out, re.MULTILINE)
+        assert link
+        guest = f"export XDG_CONFIG_HOME={shlex.quote(str(tmp_path / 'anna'))};"
+        status, out, err = await shell(f"{guest} echo '  {link[1]} ' | {running.command('redeem')}")
+        assert (status, err) == (0, ""), err
+        status, out, _ = await shell(f"{guest} {running.command('guest unlock')}")
+        assert (status, out) == (0, "front_door: unlock: success\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
