@@ -36,6 +36,8 @@ BROKER_VARIABLE = "NUKI_BRIDGE_BROKER"
 """Environment variable that holds the URL of the broker."""
 TRACEBACK_VARIABLE = "NUKI_BRIDGE_TRACEBACK"
 """Environment variable that has an internal error shown with its traceback."""
+COMPLETE = "__complete"
+"""First argument of a call by a shell that wants to know what can stand next."""
 _USAGE_CODES = ("bad_arguments", "bad_broker_url", "bad_code", "bad_pin_file", "lock_missing")
 """Error codes of the command line itself that mean wrong usage rather than failure."""
 
@@ -63,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(argv: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if argv is None else argv
+    if list(given[:1]) == [COMPLETE]:
+        return _complete(given[1:])
     arguments = parse(argv)
     try:
         status: int = arguments.run(arguments)
@@ -86,6 +91,20 @@ def _guarded(argv: Sequence[str] | None) -> int:
             raise
         kind = type(error).__name__
         return _complain(f"internal error: {kind}: {error} ({TRACEBACK_VARIABLE}=1 shows where)", FAILED)
+
+
+def _complete(words: Sequence[str]) -> int:
+    """Print what the last word may become, for a shell; nothing if the line is wrong."""
+
+    from nuki_bridge.command_line import completion
+
+    def broker() -> MqttSettings:
+        common = _common_options()[1]
+        return _broker(common.parse_known_args(words[:-1], argparse.Namespace(config=None, broker=None))[0])
+
+    found = completion.complete(_parser(), words, lambda: completion.lock_names(broker))
+    print("\n".join(found))
+    return DONE
 
 
 def _complain(sentence: str, status: int) -> int:

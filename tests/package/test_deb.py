@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import email
 import io
+import posixpath
 import re
 import shutil
 import subprocess
@@ -153,7 +154,11 @@ def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
         "usr/share/dbus-1/system.d/nuki-bridge.conf": "systemd/dbus-1/nuki-bridge.conf",
         f"{SHARED}/README.md": "README.md",
         f"{SHARED}/CHANGELOG.md": "CHANGELOG.md",
+        f"{SHARED}/CONTRIBUTING.md": "CONTRIBUTING.md",
         f"{SHARED}/docs/operations.md": "docs/operations.md",
+        f"{SHARED}/docs/asyncapi.yaml": "docs/asyncapi.yaml",
+        "usr/share/bash-completion/completions/nuki-bridge": "completions/nuki-bridge.bash",
+        "usr/share/zsh/vendor-completions/_nuki-bridge": "completions/_nuki-bridge",
         f"{SHARED}/examples/mosquitto/nuki-bridge.acl": "etc/mosquitto/nuki-bridge.acl",
         f"{SHARED}/examples/node-red/flows.json": "etc/node-red/flows.json",
     }.items():
@@ -162,11 +167,34 @@ def test_files_are_where_debian_13_looks_for_them(package: Package) -> None:
         "etc/nuki-bridge/config.yaml",
         "usr/bin/nuki-bridge",
         "usr/share/man/man1/nuki-bridge.1.gz",
+        "usr/share/man/man5/nuki-bridge.yaml.5.gz",
+        "usr/share/man/man8/nuki-bridge-run.8.gz",
     )
     others += ("usr/share/lintian/overrides/nuki-bridge",)
-    places = (LIBRARY, SHARED, "usr/lib/systemd/system/", "usr/lib/sysusers.d/", "usr/share/dbus-1/system.d/")
+    places = (
+        LIBRARY,
+        SHARED,
+        "usr/share/bash-completion/",
+        "usr/share/zsh/",
+        "usr/lib/systemd/system/",
+        "usr/lib/sysusers.d/",
+        "usr/share/dbus-1/system.d/",
+    )
     assert [name for name in package.contents if not name.startswith(places) and name not in others] == []
     assert not {each.split("/")[0] for each in package.files} - {"", ".", "etc", "usr"}
+
+
+def test_links_of_the_readme_and_of_the_pages_lead_to_files_of_the_package(package: Package) -> None:
+    """Nothing is compressed on the way, and what lies elsewhere than in the sources is linked to."""
+    names = {name.rstrip("/") for name in package.files}
+    missing = set()
+    for page in [name for name in package.contents if name.startswith(SHARED) and name.endswith(".md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", package.contents[page].decode()):
+            if "://" not in target and not target.startswith("mailto:"):
+                path = posixpath.normpath(f"{posixpath.dirname(page)}/{target}").rstrip("/")
+                if path.replace(f"{SHARED}/etc", f"{SHARED}/examples") not in names:
+                    missing.add(f"{page.removeprefix(SHARED)}: {target}")
+    assert missing == set()
 
 
 def test_everything_to_copy_from_is_an_example(package: Package) -> None:

@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 
 import nuki_bridge
+from nuki_bridge import config
 from nuki_bridge.bluetooth import revival
 from nuki_bridge.command_line import cli
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = [*sorted((ROOT / "debian").glob("nuki-bridge.p*")), ROOT / ".ci" / "deb", ROOT / "systemd" / "install.sh"]
+SCRIPTS = [
+    *sorted((ROOT / "debian").glob("nuki-bridge.p*")),
+    ROOT / ".ci" / "deb",
+    ROOT / "systemd" / "install.sh",
+]
 DEBIAN_NAMES = {"pynacl": "python3-nacl", "pyyaml": "python3-yaml", "systemd-python": "python3-systemd"}
 """Where Debian's name is not python3- and the name on PyPI."""
 
@@ -51,15 +56,61 @@ def test_make_installs_the_tools_that_the_package_is_built_with() -> None:
     assert {each.strip() for each in names} - {""} | {"dpkg-dev"} == set(recipe[1].split())
 
 
-def test_the_manual_page_tells_of_every_command_and_option() -> None:
-    page = subprocess.run(
-        [sys.executable, ROOT / "debian" / "manpage.py"],
+def manual(page: str) -> str:
+    """A manual page as the package is built with it."""
+    return subprocess.run(
+        [sys.executable, ROOT / "debian" / "manpage.py", page],
         capture_output=True,
         text=True,
         check=True,
         env={"SOURCE_DATE_EPOCH": "1764028800"},
     ).stdout
-    assert page.startswith(".TH NUKI-BRIDGE 1 2025-11-25 ")
+
+
+def test_the_manual_pages_are_those_of_the_package() -> None:
+    listed = (ROOT / "debian" / "nuki-bridge.manpages").read_text().split()
+    for each in listed:
+        name, _, section = each.removeprefix("debian/").rpartition(".")
+        assert manual(f"{name}.{section}").startswith(
+            f".TH {name.upper().replace('-', chr(92) + '-')} {section} 2025-11-25 "
+        )
+    assert len(listed) == 3
+
+
+def test_the_manual_page_of_the_configuration_tells_of_every_key() -> None:
+    def keys(kind: Any, path: str = "") -> set[str]:
+        found = set()
+        for name in kind:
+            found.add(f"{path}{name}")
+            found |= keys(sections[name], f"{path}{name}{'[]' * (name == 'locks')}.") if name in sections else set()
+        return found
+
+    sections = {
+        "mqtt": config._MQTT,
+        "discovery": config._DISCOVERY,
+        "bluetooth": config._BLUETOOTH,
+        "web": config._WEB,
+        "locks": config._LOCK,
+    }
+    page = manual("nuki-bridge.yaml.5").replace(r"\-", "-")
+    told = {each.partition(":")[0] for each in re.findall(r"^\.TP\n\.B (.*)$", page, re.MULTILINE)}
+    inline = {"mqtt.password", "locks[].pin"}  # told beside the file that holds it
+    assert told == keys(config._SETTINGS) - inline
+    assert not re.search(r"^\.B .*\n *$", page, re.MULTILINE), "a key that nothing is said of"
+
+
+def test_the_manual_page_of_the_daemon_is_the_page_of_the_documentation() -> None:
+    page = manual("nuki-bridge-run.8")
+    headings = re.findall(r"^#+ (.*)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)[1:]
+    told = page.replace(r"\-", "-")
+    assert [each for each in headings if f"\n.SH {each.upper()}\n" not in told] == []
+    assert "](" not in page
+    assert "`" not in page
+    assert page.count("\n.nf\n") == page.count("\n.fi\n") > 3
+
+
+def test_the_manual_page_tells_of_every_command_and_option() -> None:
+    page = manual("nuki-bridge.1")
     words = page.replace(r"\-", "-")
     commands: Any = next(each for each in cli._parser()._actions if each.dest == "command").choices
     assert commands
@@ -94,6 +145,17 @@ def test_unit_policy_and_scripts_name_the_same_user_and_paths() -> None:
     # What `make install` replaces by the path in the virtual environment.
     assert len(re.findall(r"^ExecStart=/usr/bin/nuki-bridge run", unit, re.MULTILINE)) == 1
     assert "s,/usr/bin/nuki-bridge," in (ROOT / "systemd" / "install.sh").read_text()
+
+
+def test_what_the_page_tells_to_make_by_hand_is_what_a_purge_removes_or_names() -> None:
+    postrm = (ROOT / "debian" / "nuki-bridge.postrm").read_text()
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "etc" / "mosquitto" / "nuki-bridge.conf"]
+    told = "\n".join(page.read_text() for page in pages)
+    made = set(re.findall(r"/etc/systemd/system/nuki-bridge[\w.-]*\.service\.d(?:/[\w.-]+)?", told))
+    assert "/etc/systemd/system/nuki-bridge.service.d/secrets.conf" in made
+    assert [each for each in made if each not in postrm] == []
+    for name in ("nuki-bridge.acl", "nuki-bridge.passwd"):
+        assert f"/etc/mosquitto/{name}" in postrm
 
 
 def test_a_bluetoothd_that_died_is_restarted_and_one_that_was_stopped_is_not() -> None:

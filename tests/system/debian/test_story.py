@@ -160,6 +160,7 @@ def test_the_shell_tells_how_things_are(machine: Machine) -> None:
 def test_a_member_of_the_group_needs_no_sudo(machine: Machine) -> None:
     machine.run(f"usermod --append --groups nuki-bridge {OWNER}")
     assert LOCK in machine.run("nuki-bridge status", user=OWNER)
+    assert machine.run("nuki-bridge __complete status ''", user=OWNER).split() == [LOCK]
     assert machine.attempt("cat /var/lib/nuki-bridge/nuki-bridge.db", user=OWNER)[0] != 0
 
 
