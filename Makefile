@@ -92,6 +92,16 @@ deb: $(DEB) ## the Debian package; VERSION=... gives it another version than the
 	@touch $(DEB)
 	@echo $(DEB)
 
+.PHONY: dist repo release
+dist: .venv-build/.complete $(NACL) ## a source archive and a wheel, as PyPI and pipx take them, in build/dist
+	@.ci/dist .venv-build/bin/python build/dist
+
+repo: $(DEB) packages-repo ## an apt repository with the package in build/repo, signed: KEY=... is what gpg calls your key
+	@.ci/repo '$(KEY)' build/repo $(DEB)
+
+release: .venv-build/.complete $(NACL) packages-deb ## package, source archive, wheel, checksums and notes, from a clean checkout of the tag v$(VERSION)
+	@.ci/release '$(VERSION)' .venv-build/bin/python
+
 # The service cannot see into anybody's home, where other Pythons may live.
 install uninstall: PYTHON = $(shell $(call newest_enough,/usr/bin/python3 python3 python3.13 python3.12 python3.11,(3$(comma) 11)))
 install: packages-python packages-bluez $(NACL) ## program and service on systems without the Debian package; as root
@@ -100,14 +110,14 @@ install: packages-python packages-bluez $(NACL) ## program and service on system
 uninstall: ## takes away what install has put there, but configuration and paired locks
 	@systemd/install.sh uninstall
 
-deps: .venv/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-systemd packages-vm packages-deb packages-lintian ## only what the other targets install
+deps: .venv/.complete .venv-build/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-systemd packages-vm packages-repo packages-lintian ## only what the other targets install
 
 clean: ## remove everything that make has made here
-	rm -rf .venv .venv-debian13 .venv-pynukibt .venv-nuki-sesami .venv-fuzz .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-build .venv-debian13 .venv-pynukibt .venv-nuki-sesami .venv-fuzz .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # The folders are among them, because their time changes when a file is gone.
 $(DEB): .ci/deb CHANGELOG.md CONTRIBUTING.md LICENSE README.md pyproject.toml setup.cfg \
-        $(shell find debian docs etc nuki_bridge systemd -not -name '*.pyc' -not -name __pycache__) $(NACL) | packages-deb
+        $(shell find completions debian docs/. etc nuki_bridge systemd -not -name '*.pyc' -not -name __pycache__) $(NACL) | packages-deb
 	@.ci/deb '$(VERSION)'
 
 # -- virtual environments; a stamp says what is inside ----------------------------------------------------------------
@@ -127,11 +137,15 @@ endef
 	@touch $@
 
 .venv/.complete: setup.cfg pyproject.toml | packages-python
-	$(call venv,.venv,$(PYTHON),-e '.[test$(comma)dev]')
+	$(call venv,.venv,$(PYTHON),-e '.[test$(comma)dev$(comma)systemd]')
 	@touch .venv/.program $@
 
 .venv-debian13/.complete: setup.cfg pyproject.toml tests/requirements-debian13.txt | packages-python
-	$(call venv,.venv-debian13,$(PYTHON13),-r tests/requirements-debian13.txt -e '.[test]')
+	$(call venv,.venv-debian13,$(PYTHON13),-r tests/requirements-debian13.txt -e '.[test$(comma)systemd]')
+	@touch $@
+
+.venv-build/.complete: | packages-python
+	$(call venv,.venv-build,$(PYTHON),build pipx)
 	@touch $@
 
 .venv-pynukibt/.complete: tests/requirements-pynukibt.txt | packages-python
@@ -212,6 +226,9 @@ packages-bluez:
 
 packages-deb:
 	@.ci/packages debhelper dh-python dpkg-dev pybuild-plugin-pyproject python3 python3-setuptools
+
+packages-repo: packages-deb
+	@command -v gpg >/dev/null || .ci/packages gnupg
 
 packages-lintian:
 	@.ci/packages lintian

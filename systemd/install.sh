@@ -17,6 +17,8 @@ web_unit=$units/nuki-bridge-web.service
 drop_in=/etc/systemd/system/bluetooth.service.d/nuki-bridge.conf
 policy=/etc/dbus-1/system.d/nuki-bridge.conf
 config=/etc/nuki-bridge/config.yaml
+bash_completion=${PREFIX:-/usr/local}/share/bash-completion/completions/nuki-bridge
+zsh_completion=${PREFIX:-/usr/local}/share/zsh/site-functions/_nuki-bridge
 root=${DESTDIR:-}
 
 fail() {
@@ -48,7 +50,7 @@ reload_dbus() {
 }
 
 install_program() {
-    local pip python=${PYTHON:-python3}
+    local pip wheel python=${PYTHON:-python3}
     case $(readlink -f "$(command -v "$python")") in
     /home/* | /root/*) fail "$python is in somebody's home, where the service cannot see it; PYTHON=... names another" ;;
     esac
@@ -60,15 +62,18 @@ install_program() {
     tar --create --exclude=__pycache__ --exclude='*.egg-info' LICENSE README.md nuki_bridge pyproject.toml setup.cfg \
         | tar --extract --no-same-owner --directory="$copy"
     "${pip[@]}" wheel --no-deps --wheel-dir="$copy/wheel" "$copy"
-    "${pip[@]}" install --no-compile --use-pep517 --upgrade "$copy"/wheel/*.whl
+    wheel=$(echo "$copy"/wheel/*.whl)
+    "${pip[@]}" install --no-compile --use-pep517 --upgrade "$wheel[systemd]"
     # A version that is there counts as installed, although its files may be others.
-    "${pip[@]}" install --no-compile --no-deps --force-reinstall "$copy"/wheel/*.whl
+    "${pip[@]}" install --no-compile --no-deps --force-reinstall "$wheel"
     if [ -n "$root" ]; then
         grep -rlIF "$root$venv" "$root$venv/bin" "$root$venv/pyvenv.cfg" | xargs -r sed -i "s,$root$venv,$venv,g"
     fi
     "$root$venv/bin/python" -m compileall -q ${root:+-f} -s "$root" -p / "$root$venv/lib" >/dev/null || true
     mkdir -p "$root${command%/*}"
     ln -sfn "$venv/bin/nuki-bridge" "$root$command"
+    install -D -m 644 completions/nuki-bridge.bash "$root$bash_completion"
+    install -D -m 644 completions/_nuki-bridge "$root$zsh_completion"
 }
 
 install_service() {
@@ -98,12 +103,13 @@ uninstall() {
     fi
     [ "$(readlink "$root$command")" != "$venv/bin/nuki-bridge" ] || rm "$root$command"
     rm -rf "$root${venv:?}"
-    rm -f "$root$unit" "$root$web_unit" "$root$policy" "$root$drop_in"
+    rm -f "$root$unit" "$root$web_unit" "$root$policy" "$root$drop_in" "$root$bash_completion" "$root$zsh_completion"
     rmdir --ignore-fail-on-non-empty "$root${drop_in%/*}" 2>/dev/null || true
     reload_dbus
     ! systemd_runs || systemctl daemon-reload
     echo "nuki-bridge is gone. What is left: /etc/nuki-bridge (configuration), /var/lib/nuki-bridge (paired locks and"
     echo "their keys), /var/lib/nuki-bridge-web (the page's certificates) and the users nuki-bridge and nuki-bridge-web."
+    echo "What the broker keeps stays, too: \`sudo nuki-bridge retire\` clears it, before this and with the service stopped."
 }
 
 check "${1:-}"
@@ -112,6 +118,7 @@ install)
     install_program
     install_service
     echo "nuki-bridge is installed: $command, $config, nuki-bridge.service;"
+    echo "members of the group nuki-bridge use the command line without sudo: \`sudo adduser YOU nuki-bridge\`;"
     echo "\`sudo $command web setup\` sets the phone page up"
     ;;
 uninstall)

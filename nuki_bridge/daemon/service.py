@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,19 @@ STALL_S = 1.0
 
 def notifier(environ: Mapping[str, str] = os.environ) -> Callable[[str], None]:
     """Return a function that sends a line such as `READY=1` to systemd; it does nothing elsewhere."""
-    if "NOTIFY_SOCKET" not in environ:
+    path = environ.get("NOTIFY_SOCKET", "")
+    if not path:
         return lambda line: None
-    try:
-        from systemd.daemon import notify
-    except ImportError:
-        log.warning("systemd waits to be told, but python3-systemd is not installed")
-        return lambda line: None
-    return lambda line: notify(line) and None
+    address = f"\0{path[1:]}" if path.startswith("@") else path  # abstract sockets have names instead of files
+
+    def notify(line: str) -> None:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+                to.sendto(line.encode(), address)
+        except OSError as error:
+            log.warning("systemd could not be told %s: %s", line.partition("=")[0], error.strerror)
+
+    return notify
 
 
 def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None:

@@ -65,6 +65,14 @@ def test_the_service_starts_that_program(installed: Path) -> None:
     assert drop_in == (ROOT / "systemd" / "bluetooth.service.d" / "nuki-bridge.conf").read_bytes()
 
 
+def test_the_shells_complete_its_command(installed: Path) -> None:
+    for path, name in (
+        ("share/bash-completion/completions/nuki-bridge", "nuki-bridge.bash"),
+        ("share/zsh/site-functions/_nuki-bridge", "_nuki-bridge"),
+    ):
+        assert (installed / "usr/local" / path).read_bytes() == (ROOT / "completions" / name).read_bytes()
+
+
 def test_the_service_can_read_the_program_and_others_not_the_configuration(installed: Path) -> None:
     config = installed / "etc/nuki-bridge/config.yaml"
     assert config.stat().st_mode & 0o777 == 0o640

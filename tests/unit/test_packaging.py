@@ -19,7 +19,7 @@ from nuki_bridge.command_line import cli
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [
     *sorted((ROOT / "debian").glob("nuki-bridge.p*")),
-    ROOT / ".ci" / "deb",
+    *(ROOT / ".ci" / name for name in ("deb", "dist", "release", "repo")),
     ROOT / "systemd" / "install.sh",
 ]
 DEBIAN_NAMES = {"pynacl": "python3-nacl", "pyyaml": "python3-yaml", "systemd-python": "python3-systemd"}
@@ -37,7 +37,8 @@ def test_the_package_depends_on_what_the_program_imports() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     wanted = set()
-    for line in setup["options"]["install_requires"].split("\n"):
+    # systemd-python as well, which is optional only because pip has to compile it.
+    for line in (setup["options"]["install_requires"] + setup["options.extras_require"]["systemd"]).split("\n"):
         if line:
             name, version = re.fullmatch(r"([\w-]+) >= ([\d.]+)(?:, < \d+)?", line).groups()  # type: ignore[union-attr]
             wanted.add((DEBIAN_NAMES.get(name, f"python3-{name}"), version))
