@@ -7,11 +7,19 @@ import re
 _RESERVED_NAMES = ("bridge", "invitation")
 
 
+def is_nuki_id(level: str) -> bool:
+    """Return whether a topic's level is a Nuki ID, 8 hex digits in any case, and so no lock's name.
+
+    Nuki's own MQTT topics begin so and may lie below the same base topic.
+    """
+    return re.fullmatch(r"[0-9A-Fa-f]{8}", level) is not None
+
+
 def lock_name_mistake(name: str) -> str | None:
     """Return what keeps `name` from being a lock's name, as the rest of a sentence; None if nothing does."""
     if not re.fullmatch(r"[a-z0-9_-]{1,32}", name):
         return "must be 1 to 32 characters out of a-z, 0-9, _ and -"
-    if re.fullmatch(r"[0-9a-f]{8}", name):
+    if is_nuki_id(name):
         return "must not be 8 hex digits, because those are Nuki IDs"
     if name in _RESERVED_NAMES:
         return f"must not be one of the reserved words {', '.join(_RESERVED_NAMES)}"

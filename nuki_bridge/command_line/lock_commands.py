@@ -10,6 +10,7 @@ from nuki_bridge.command_line import lock_argument
 from nuki_bridge.command_line.asking import given, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
+from nuki_bridge.lock_name import is_nuki_id
 
 if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
@@ -101,8 +102,8 @@ async def watch(client: BridgeClient, arguments: argparse.Namespace) -> None:
     kinds = ("state", "door", "availability", "event", "result")
     async for topic, payload in client.watch(*(f"{name}/{kind}" for kind in kinds)):
         lock, _, kind = topic.partition("/")
-        if kind not in kinds:
-            continue
+        if kind not in kinds or is_nuki_id(lock):
+            continue  # Nuki's own topics are no lock of the bridge
         value = _value(payload)
         sentence = told.happened(kind, value)
         if kind == "result" and sentence is None:

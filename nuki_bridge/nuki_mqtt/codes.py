@@ -8,11 +8,11 @@ it use this: a lock that is listened to, and one that the bridge plays.
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from nuki_bridge.lock_name import is_nuki_id
 from nuki_bridge.protocol.codes import DoorState, KeypadSource, Trigger
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ VENDOR_QOS: Final = 2
 EXPIRY_S: Final = 10
 """Seconds after which a command to Nuki's own API is void: the message expiry that the document recommends."""
 
-_ID: Final = re.compile("[0-9A-Fa-f]{8}")
-
 
 def spelled(nuki_id: int) -> str:
     """Return a Nuki ID as it is printed on the device and stands in its topics: 8 hex digits in upper case."""
@@ -76,7 +74,7 @@ def topic(nuki_id: int, name: str) -> str:
 
 def is_vendor_id(level: str) -> bool:
     """Return whether a topic's level is a Nuki ID and not the name of a lock: 8 hex digits in any case."""
-    return _ID.fullmatch(level) is not None
+    return is_nuki_id(level)
 
 
 def qos_of(topic_filter: str) -> int:

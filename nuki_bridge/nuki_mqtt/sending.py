@@ -147,7 +147,8 @@ class Sent:
         if action in profile.targets:
             where = profile.targets[action]
             if state is not None:
-                return state in where and (self._moved or self._before not in where)
+                has_led = self._moved or self._before not in where or self._is_settled()
+                return state in where and has_led
             return self._before in where and self._is_settled()
         if self._crowded or state is None:
             return False

@@ -450,11 +450,14 @@ async def test_status_shows_what_is_retained(broker: Broker) -> None:
 
 async def test_watch_prints_changes_as_they_come(broker: Broker) -> None:
     async with scripted_daemon(broker, "front_door") as daemon:
+        for nuki_id in ("2BB28570", "2bb28570"):  # Nuki's own topics may lie below the same base topic
+            daemon.peer.publish(f"nuki/{nuki_id}/state", "3", retain=True)
         daemon.peer.publish("nuki/front_door/state", "locked", retain=True)
         process = await start("watch", "--broker", url(broker))
         assert (await process.line()).split(maxsplit=1)[1] == "front_door  is locked\n"
         daemon.peer.publish("nuki/front_door/state", "locked", retain=True)
         daemon.peer.publish("nuki/front_door/state", "unlocking", retain=True)
+        daemon.peer.publish("nuki/2BB28570/state", "1", retain=True)
         event = {"type": "lock_action", "action": "unlock", "completion": "success", "user": {"id": 7, "name": "Anna"}}
         daemon.peer.publish("nuki/front_door/event", json.dumps({**event, "source": "app"}))
         daemon.peer.publish("nuki/front_door/event", json.dumps({**event, "source": "app"}))

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 
 from nuki_bridge.config import LockSettings
-from nuki_bridge.protocol.codes import Action, LockState, Trigger
+from nuki_bridge.errors import TimedOut
+from nuki_bridge.lock.action import Attempt
+from nuki_bridge.lock.lock import Lock
+from nuki_bridge.lock.outcome import Outcome
+from nuki_bridge.protocol.codes import Action, Command, LockState, Trigger
+from nuki_bridge.protocol.wire import Message
 from tests.unit.house import PIN, House, events
 from tests.unit.mqtt_lock import MqttLock
 from tests.unit.rig import LOST, clock
@@ -122,6 +127,31 @@ async def test_what_may_have_been_sent_over_bluetooth_is_never_sent_again(
         started = [each for each in moves(lock) if each.startswith(action)]
         assert len([each for each in started if "unlocking" in each or "unlatching" in each]) <= 1, (moves(lock), told)
         assert told != "success" or started, told
+
+
+async def test_nothing_goes_the_other_way_once_bluetooth_may_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the error says: what counts is whether the action was written."""
+    async with listening(tmp_path) as lock:
+        whole = lock.house.lock().exchange.send
+
+        async def send(message: Message) -> None:
+            await whole(message)
+            if message.command == Command.LOCK_ACTION:
+                raise KeyError  # no error that is known to come after sending
+
+        async def perform(*args: Any, attempt: Attempt, **more: Any) -> Outcome:
+            try:
+                return await Lock.perform(lock.house.lock(), *args, attempt=attempt, **more)
+            except KeyError:
+                raise TimedOut("the lock could not be reached within the deadline") from None
+
+        monkeypatch.setattr(lock.house.lock().exchange, "send", send)
+        monkeypatch.setattr(lock.house.lock(), "perform", perform)
+        assert await act(lock, "unlock") == "timeout"
+        assert lock.commands == []
+        assert moves(lock) == ["unlock: unlocking"]
 
 
 async def test_a_command_that_bluetooth_has_taken_stays_there(tmp_path: Path) -> None:
@@ -351,6 +381,30 @@ async def test_an_answered_command_of_somebody_else_is_over(tmp_path: Path) -> N
 async def test_a_lock_that_is_where_it_is_to_go_may_stay_there(tmp_path: Path) -> None:
     async with without_adapter(tmp_path) as lock:
         assert await act(lock, "lock") == "success"
+        assert len(lock.commands) == 1
+
+
+async def test_a_state_that_is_told_again_is_no_end(tmp_path: Path) -> None:
+    """A lock that is locked takes the command to lock, tells its state once more, and only then turns."""
+    async with without_adapter(tmp_path, "3.1.1") as lock:
+        lock.allows = False
+        house = lock.house
+        house.send("front/set", "lock")
+        await asyncio.sleep(0.1)
+        lock.say("commandResponse", "0")
+        lock.say("state", "1", retain=False)
+        await asyncio.sleep(1)
+        lock.say("state", "4")
+        await asyncio.sleep(1)
+        lock.say("state", "254")
+        await asyncio.sleep(5)
+        assert json.loads(house.on("front/result")[-1])["error"] == "motor_blocked"
+
+
+async def test_lock_n_go_has_not_locked_if_somebody_else_may_have(tmp_path: Path) -> None:
+    async with without_adapter(tmp_path) as lock:
+        lock.say("lockAction", "2")  # and no answer yet
+        assert await act(lock, "lock_n_go") == "outcome_unknown"
         assert len(lock.commands) == 1
 
 
