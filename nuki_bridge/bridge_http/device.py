@@ -35,6 +35,8 @@ class Device:
     battery: Mapping[str, Any] = field(default_factory=dict)
     status: Mapping[str, Any] = field(default_factory=dict)
     heard: str | None = None
+    turned_at: float = -math.inf
+    """When it told another state than before, on the clock of `rung_at`."""
     rung: str | None = None
     """Moment of the last ring, in RFC 3339."""
     rung_at: float = -math.inf
@@ -82,6 +84,12 @@ class Device:
             return ("open",)
         config = self.status.get("config")
         return ("unlatch",) if isinstance(config, Mapping) and config.get("auto_unlatch") is True else ("unlock",)
+
+    def contradicts(self, steps: tuple[str, ...]) -> bool:
+        """Return whether its state shows that these actions, though they were carried out, do not hold any more."""
+        if steps == ("lock",):
+            return self.state not in ("locked", "locking")
+        return steps in (("unlock",), ("unlatch",)) and self.state in ("locked", "locking")
 
     def is_ringing(self, now: float) -> bool:
         """Return whether the bell was rung lately."""

@@ -212,6 +212,8 @@ class Endpoints:
     async def _act(self, device: Device, steps: Steps, call: Call) -> Reply:
         nowait = _flag(call, "nowait", False)
         lock, client = device.name, call.client
+        if device.contradicts(steps):
+            self._turns.undone(lock, steps, client, device.turned_at)
         try:
             outcome = await self._turns.begin(lock, steps, client, call.gone)
         except Busy:

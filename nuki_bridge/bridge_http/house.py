@@ -145,6 +145,7 @@ class House:
         if kind == "availability":
             device.offline = text == "offline"
         elif kind == "state":
+            device.turned_at = device.turned_at if text == device.state else self._clock()
             device.state = text or None
             device.heard = self._now().isoformat(timespec="seconds")
         elif kind == "door":

@@ -91,6 +91,8 @@ class Turns:
             return answer
         if self._in_the_way(lock):
             return None
+        # What follows upon another action is no repetition of what was before that.
+        self._kept = {key: each for key, each in self._kept.items() if key[0] != lock}
         task = asyncio.create_task(self._carry_out(lock, steps, client), name=f"{lock}: {steps[0]}")
         self._under_way[lock, steps] = task
         task.add_done_callback(lambda _: self._under_way.pop((lock, steps)))
@@ -112,6 +114,12 @@ class Turns:
     def taken(self, lock: str, steps: Steps, client: str) -> None:
         """A client has got the outcome; what it asks next is another command."""
         self._kept.pop((lock, steps, client), None)
+
+    def undone(self, lock: str, steps: Steps, client: str, at: float) -> None:
+        """The lock told then that these actions do not hold any more: who asks for one again does not repeat itself."""
+        kept = self._kept.get((lock, steps, client))
+        if kept is not None and kept.outcome.error is None and kept.until - KEPT_S < at:
+            del self._kept[lock, steps, client]
 
     async def close(self) -> None:
         """Wait for nothing any more; what was sent is with the daemon."""

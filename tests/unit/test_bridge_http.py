@@ -419,6 +419,52 @@ async def test_what_one_client_did_not_take_is_no_answer_to_another_or_later(tmp
     assert desk.actions() == ["unlatch"] * 3
 
 
+async def given_up(desk: Desk, action: int, error: str | None = None) -> None:
+    """A client hangs up before the outcome of its action is known."""
+    task, call = desk.call("/lockAction", f"nukiId={FRONT}&action={action}")
+    await settle()
+    call.gone.set()
+    await task
+    desk.reply(error=error)
+    await settle()
+
+
+async def test_after_another_action_the_first_is_no_repetition(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await given_up(desk, 1)
+    await given_up(desk, 2)
+    desk.call("/lockAction", f"nukiId={FRONT}&action=1")
+    await settle()
+    assert desk.actions() == ["unlock", "lock", "unlock"]
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "states", "moves"),
+    [
+        (1, None, ["unlocked"], False),
+        (1, None, ["unlocked", "locked"], True),  # by hand, meanwhile
+        (2, None, ["unlocked", "locking", "locked"], False),
+        (2, None, ["locked", "unlocked"], True),
+        (3, None, [], False),
+        (3, None, ["unlatched", "unlocked"], False),
+        (3, None, ["unlatched", "unlocked", "locking"], True),
+        (3, None, ["locked"], False),  # that is what it told before: it has not been turned back
+        (3, "outcome_unknown", ["unlatched", "locked"], False),  # nobody knows whether it was open meanwhile
+    ],
+)
+async def test_a_lock_that_was_turned_meanwhile_is_turned_again(
+    tmp_path: Path, action: int, error: str | None, states: list[str], moves: bool
+) -> None:
+    desk = Desk(tmp_path)
+    await given_up(desk, action, error)
+    for state in states:
+        await settle()
+        desk.hear("front/state", state)
+    desk.call("/lockAction", f"nukiId={FRONT}&action={action}")
+    await settle()
+    assert len(desk.actions()) == (2 if moves else 1)
+
+
 async def test_what_a_joined_call_has_taken_is_not_kept(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     first, call = desk.call("/lockAction", f"nukiId={FRONT}&action=3")
