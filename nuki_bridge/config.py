@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DEFAULT_PATH = Path("/etc/nuki-bridge/config.yaml")
 CLIENT_PATH = Path("/etc/nuki-bridge/client.yaml")
 """Where the command line's own broker account may stand, for root and the members of a group."""
+CREDENTIALS_OF_SERVICE = Path("/run/credentials/nuki-bridge.service")
+"""Where systemd keeps the service's credentials while it runs; root may read them there."""
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge")
 GUESTS = "guest"
 """The account of all guests at the broker, unless `mqtt.public_url` names another."""
@@ -124,16 +126,23 @@ class Settings:
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str] = os.environ, *, other_files: bool = True, pins: bool = True
+    path: Path | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    other_files: bool = True,
+    pins: bool = True,
+    secrets: bool = True,
 ) -> Settings:
     """Read the file at `path`, or the default one if there is one; raises `ConfigError` with every mistake.
 
     Of `environ` it takes the directories that systemd names: of the state, and of the service's credentials.  Without
-    `other_files` those that the configuration names are left alone, and what would be in them is absent: the service's
-    credentials are there only while it runs, and nobody else may read them.  Without `pins` only files of PINs are.
+    `other_files` those that the configuration names are left alone, and what would be in them is absent.  Without
+    `pins` only files of PINs are, without `secrets` those of PINs, passwords and keys.  The service's credentials are
+    there only while it runs; others of this program find them there, too, if they read its configuration as root.
     """
     credentials = environ.get("CREDENTIALS_DIRECTORY")
-    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None, other_files=other_files, pins=pins)
+    place = Path(credentials) if credentials else CREDENTIALS_OF_SERVICE if path in (None, DEFAULT_PATH) else None
+    page = Page(path or DEFAULT_PATH, place, other_files=other_files, pins=pins, secrets=secrets)
     try:
         root = page.compose()
     except FileNotFoundError:

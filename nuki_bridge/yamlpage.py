@@ -34,16 +34,23 @@ class Page:
     """A configuration file being read, with the mistakes and warnings found so far.
 
     `credentials` is the directory of the service's secrets.  Without `other_files` none that it names is touched, and
-    their keys have no values; without `pins` this is so for files of PINs.
+    their keys have no values; without `pins` this is so for files of PINs, without `secrets` for all private ones.
     """
 
     def __init__(
-        self, path: Path, credentials: Path | None = None, *, other_files: bool = True, pins: bool = True
+        self,
+        path: Path,
+        credentials: Path | None = None,
+        *,
+        other_files: bool = True,
+        pins: bool = True,
+        secrets: bool = True,
     ) -> None:
         self.path = path
         self._credentials = credentials
         self._other_files = other_files
         self._pins = pins
+        self._secrets = secrets
         self.directory = path.absolute().parent
         self.mistakes: list[tuple[int, str]] = []
         self.warnings: list[str] = []
@@ -177,10 +184,10 @@ class Page:
         everybody being able to read it is worth a warning.
         """
         name = text(self, node, path)
-        if not self._other_files:
+        if not self._other_files or (private and not self._secrets):
             raise _NotAsked
         file = self.directory / name
-        if private and self._credentials is not None and "/" not in name and (self._credentials / name).exists():
+        if private and self._credentials is not None and "/" not in name and _is_there(self._credentials / name):
             file = self._credentials / name
         try:
             data, mode = _read_file(file, limit)
@@ -288,6 +295,14 @@ def choice(*allowed: str, any_case: bool = False) -> Kind:
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _is_there(file: Path) -> bool:
+    """Return whether there is such a file, as far as this user may look."""
+    try:
+        return file.exists()
+    except OSError:
+        return False
 
 
 def _read_file(path: Path, limit: int) -> tuple[bytes, int]:

@@ -191,16 +191,23 @@ def _broker_and_url(arguments: argparse.Namespace, remembered: str | None) -> tu
 
 
 def _who_may_read(mistakes: Sequence[str]) -> list[str]:
-    """Return what to do about files that this user may not read, if that is among the mistakes."""
-    if not any(os.strerror(errno.EACCES) in each for each in mistakes):
-        return []
+    """Return what to do about files that this user may not read or find, if that is among the mistakes."""
     from nuki_bridge import config
 
-    return [
-        "nuki-bridge: root and members of the group nuki-bridge may read the configuration: put sudo in front, or"
-        ' `sudo adduser "$USER" nuki-bridge` once and log in anew; a secret that only root may read stays closed to'
-        f" the group, which may have a broker account of its own in {config.CLIENT_PATH}"
-    ]
+    if any(os.strerror(errno.EACCES) in each for each in mistakes):
+        return [
+            "nuki-bridge: root and members of the group nuki-bridge may read the configuration: put sudo in front, or"
+            ' `sudo adduser "$USER" nuki-bridge` once and log in anew; a secret that only root may read stays closed to'
+            f" the group, which may have a broker account of its own in {config.CLIENT_PATH}"
+        ]
+    secrets = ("mqtt.password_file: ", "mqtt.tls.key: ")
+    if any(os.strerror(errno.ENOENT) in each and any(key in each for key in secrets) for each in mistakes):
+        return [
+            "nuki-bridge: a secret that systemd hands to the service (LoadCredential) is there for root, and while the"
+            " service runs: put sudo in front; or name the broker with its account, by --broker URL,"
+            f" ${BROKER_VARIABLE} or {config.CLIENT_PATH}"
+        ]
+    return []
 
 
 def _hide_password(url: str) -> None:

@@ -50,7 +50,7 @@ def retire(arguments: argparse.Namespace) -> int:
 
     if not arguments.yes and not arguments.dry_run and not sys.stdin.isatty():
         raise RequestError("bad_arguments", "nobody can be asked here; say --yes, or --dry-run to see what there is")
-    settings = config.load(arguments.config)
+    settings = config.load(arguments.config, pins=False)
     logging.disable()  # what went wrong is said once
     store = Store(settings.state_dir)
     with as_owner(settings.state_dir, make=False):

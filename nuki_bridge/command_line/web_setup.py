@@ -169,7 +169,7 @@ def _broker_lines(config_file: Path) -> list[str]:
     from nuki_bridge import config
 
     try:
-        mqtt = config.load(config_file).mqtt if config_file.exists() else config.MqttSettings()
+        mqtt = config.load(config_file, secrets=False).mqtt if config_file.exists() else config.MqttSettings()
     except ConfigError:
         return []
     if (mqtt.host, mqtt.port, mqtt.tls, mqtt.base_topic) == ("localhost", 1883, None, "nuki"):

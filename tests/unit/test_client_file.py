@@ -113,3 +113,58 @@ def test_whoever_may_not_read_it_is_told_of_sudo_and_the_group(
     assert "put sudo in front" in said[1]
     assert 'sudo adduser "$USER" nuki-bridge' in said[1]
     assert str(client_file) in said[1]
+
+
+@pytest.fixture
+def running(client_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where systemd keeps the running service's credentials; the configuration names one, and a PIN."""
+    place = tmp_path / "run"
+    place.mkdir()
+    monkeypatch.setattr(config, "CREDENTIALS_OF_SERVICE", place)
+    config.DEFAULT_PATH.write_text(
+        "mqtt: {host: here, username: nuki, password_file: mqtt-password}\nlocks: [{name: door, pin_file: door-pin}]\n"
+    )
+    return place
+
+
+def test_what_only_the_running_service_has_is_found_there_by_root(running: Path) -> None:
+    write(running / "mqtt-password", "open-sesame\n", 0o400)
+    password = broker().password
+    assert password is not None
+    assert password.reveal() == "open-sesame"
+
+
+def test_while_the_service_is_stopped_it_is_said_how_to_name_the_broker(
+    running: Path, client_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["locks"]) == 2
+    mistake, advice = capsys.readouterr().err.splitlines()
+    assert "mqtt.password_file: cannot read this file: No such file or directory" in mistake
+    assert "pin_file" not in mistake
+    assert "--broker URL" in advice
+    assert str(client_file) in advice
+
+
+def test_of_another_configuration_they_are_no_secrets(running: Path, tmp_path: Path) -> None:
+    write(running / "mqtt-password", "open-sesame\n", 0o400)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text(config.DEFAULT_PATH.read_text())
+    with pytest.raises(ConfigError, match="No such file"):
+        broker("--config", str(tmp_path / "other" / "config.yaml"))
+
+
+def test_whoever_may_not_look_among_them_looks_beside_the_configuration(
+    running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.exists
+
+    def exists(path: Path) -> bool:
+        if path.parent == running:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    write(tmp_path / "mqtt-password", "beside\n")
+    password = broker().password
+    assert password is not None
+    assert password.reveal() == "beside"

@@ -107,6 +107,19 @@ def test_the_broker_is_that_of_the_bridge(tmp_path: Path) -> None:
     assert config.load(tmp_path / "config.yaml", {}).web.url == "https://x"  # somebody has chosen it
 
 
+def test_the_bridges_secrets_are_not_needed_to_set_the_page_up(tmp_path: Path) -> None:
+    """systemd may have them, and nobody else."""
+    make_ca(tmp_path / "ca.pem", tmp_path / "ca.key")
+    (tmp_path / "config.yaml").write_text(
+        "mqtt: {host: broker.lan, tls: {ca: ca.pem}, username: nuki, password_file: mqtt-password}\n"
+        "locks: [{name: door, pin_file: door-pin}]\n"
+    )
+    assert run(tmp_path, "--name", "door.lan", "--certificate", "own-ca", "--no-guests") == 0
+    found = settings.load(tmp_path / "web.yaml", {}).broker
+    assert (found.host, found.port, found.tls and found.tls.ca) == ("broker.lan", 8883, tmp_path / "ca.pem")
+    assert config.load(tmp_path / "config.yaml", {}, other_files=False).web.url == "https://door.lan"
+
+
 def test_the_hook_after_a_renewal_copies_both_files_at_once(tmp_path: Path) -> None:
     lineage = tmp_path / "live" / "door"
     lineage.mkdir(parents=True)

@@ -326,6 +326,10 @@ def test_secrets_come_as_credentials(machine: Machine) -> None:
     users = json.loads(machine.run(f"nuki-bridge --json users {LOCK} --broker mqtt://localhost:1883/nuki"))
     assert [user["self"] for user in users] == [True]
     turns(machine, "unlock --broker mqtt://localhost/nuki", "unlock: unlocking")
+    # Only the running service has them then, where root finds them.
+    machine.run("mkdir /root/kept; mv /etc/nuki-bridge/mqtt-password /etc/nuki-bridge/front_door-pin /root/kept")
+    assert LOCK in machine.run("sudo nuki-bridge status", user=OWNER)
+    machine.run("mv /root/kept/* /etc/nuki-bridge")
     for where in ("journalctl --no-pager", "cat /proc/[0-9]*/cmdline", "mosquitto_sub -t '#' -v -W 2"):
         assert "open-sesame" not in machine.attempt(where)[1]
     machine.run("rm /etc/mosquitto/conf.d/local.conf; mv /root/config.yaml /etc/nuki-bridge")
