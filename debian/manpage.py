@@ -24,11 +24,11 @@ END = r"""
 .SH FILES
 .TP
 .I /etc/nuki-bridge/config.yaml
-The configuration; every key is optional. See README.md in
+The configuration; every key is optional. See docs/configuration.md in
 .IR /usr/share/doc/nuki-bridge ,
 and
 .B nuki-bridge check-config
-for its mistakes. Only root and the service can read it.
+for its mistakes. Only root, the service and its group can read it.
 .TP
 .I /etc/nuki-bridge/web.yaml
 The configuration of the phone page, which
