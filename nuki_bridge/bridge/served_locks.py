@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from enum import IntEnum
-from functools import partial
 from typing import Any
 
 from nuki_bridge import logs
@@ -22,7 +21,7 @@ from nuki_bridge.errors import NukiError, RequestError, StoreError
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.nuki_mqtt.codes import spelled
 from nuki_bridge.nuki_mqtt.served_lock import ServedLock, every_topic
-from nuki_bridge.nuki_mqtt.served_needs import House, NewClient
+from nuki_bridge.nuki_mqtt.served_needs import NewClient
 from nuki_bridge.nuki_mqtt.served_record import ServedRecord
 from nuki_bridge.store import UNKNOWN_NUKI_ID
 from nuki_bridge.topics.topics import Publication
@@ -70,17 +69,9 @@ class ServedLocks:
             each.update()
 
     def _begin(self, nuki_id: int, new_client: NewClient) -> None:
-        house = House(
-            shown=partial(self._shown, nuki_id),
-            announced=partial(self._is_announced, nuki_id),
-            check=partial(self._check, nuki_id),
-            take=partial(self._pass_on, nuki_id),
-            clock=self._ports.clock,
-            now=self._ports.now,
-            settled=partial(self._note, nuki_id),
-            foreign=partial(self._is_foreign, nuki_id),
-        )
-        served = self._served[nuki_id] = ServedLock(nuki_id, house, new_client, is_ours=nuki_id in self._recorded())
+        house = _House(nuki_id, self._members, self._ports, self._take, settled=self._note, foreign=self._is_foreign)
+        is_ours = nuki_id in self._recorded()
+        served = self._served[nuki_id] = ServedLock(nuki_id, house, new_client, is_ours=is_ours)
         self._run(nuki_id, served)
 
     def _run(self, nuki_id: int, served: ServedLock) -> None:
@@ -206,36 +197,72 @@ class ServedLocks:
         member = self._member(nuki_id)
         return spelled(nuki_id) if member is None else member.name
 
-    def _shown(self, nuki_id: int) -> RunningLock | None:
-        member = self._member(nuki_id)
-        return None if member is None else member.running
-
     def _is_wanted(self, nuki_id: int) -> bool:
         member = self._member(nuki_id)
         return member is not None and _wanted(member) is not None
 
-    def _is_announced(self, nuki_id: int) -> bool:
-        member = self._member(nuki_id)
+
+class _House:
+    """The bridge as the served lock of that Nuki ID has it, whatever its name is, and whether or not it is in use."""
+
+    def __init__(
+        self,
+        nuki_id: int,
+        members: Members,
+        ports: Ports,
+        take: Take,
+        *,
+        settled: Callable[[int], None],
+        foreign: Callable[[int, str], None],
+    ) -> None:
+        self._nuki_id = nuki_id
+        self._members = members
+        self._take = take
+        self._settled = settled
+        self._foreign = foreign
+        self.clock = ports.clock
+        self.now = ports.now
+
+    def _member(self) -> Member | None:
+        return self._members.with_nuki_id(self._nuki_id)
+
+    def shown(self) -> RunningLock | None:
+        """Return the lock while it is in use."""
+        member = self._member()
+        return None if member is None else member.running
+
+    def announced(self) -> bool:
+        """Return whether it announces itself to Home Assistant."""
+        member = self._member()
         return member is not None and member.settings is not None and member.settings.official_discovery
 
-    def _check(self, nuki_id: int, action: int) -> None:
-        member = self._member(nuki_id)
+    def check(self, action: int) -> None:
+        """Raise `RequestError` for an action that the configuration does not allow."""
+        member = self._member()
         if member is not None:
             member.check_allowed(action)
 
-    def _pass_on(
+    def take(
         self,
-        nuki_id: int,
         message: Incoming,
         read: Callable[[], IntEnum],
         begun: Callable[[], None],
         ended: Callable[[NukiError | None], None],
     ) -> None:
-        member = self._member(nuki_id)
+        """Take a message as a command."""
+        member = self._member()
         if member is None:
             ended(RequestError("not_paired", "there is no such lock any more"))
         else:
             self._take(member.name, message, read, Asker(begun, ended))
+
+    def settled(self) -> None:
+        """Take note that nobody else is there."""
+        self._settled(self._nuki_id)
+
+    def foreign(self, why: str) -> None:
+        """Take note that somebody else is."""
+        self._foreign(self._nuki_id, why)
 
 
 def _wanted(member: Member) -> int | None:

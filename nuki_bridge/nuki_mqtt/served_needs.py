@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
@@ -73,21 +72,35 @@ class Shown(Protocol):
         """The actions that MQTT may ask for; None for all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """What a served lock needs of the bridge.
+class House(Protocol):
+    """What a served lock needs of the bridge."""
 
-    `shown` gives the lock while it is in use, `announced` whether it announces itself to Home Assistant, `check` raises
-    `RequestError` for an action that the configuration does not allow.  `take` passes a message on as a command: it is
-    given what reads the action, what to call when that has begun, and when it has ended.  `clock` gives seconds, `now`
-    is the wall clock.  `settled` is told that nobody else is there, `foreign` that somebody is, with a sentence.
-    """
+    def shown(self) -> Shown | None:
+        """Return the lock while it is in use."""
 
-    shown: Callable[[], Shown | None]
-    announced: Callable[[], bool]
-    check: Callable[[int], None]
-    take: Callable[[Incoming, Callable[[], IntEnum], Callable[[], None], Callable[[NukiError | None], None]], None]
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-    settled: Callable[[], None]
-    foreign: Callable[[str], None]
+    def announced(self) -> bool:
+        """Return whether it announces itself to Home Assistant."""
+
+    def check(self, action: int) -> None:
+        """Raise `RequestError` for an action that the configuration does not allow."""
+
+    def take(
+        self,
+        message: Incoming,
+        read: Callable[[], IntEnum],
+        begun: Callable[[], None],
+        ended: Callable[[NukiError | None], None],
+    ) -> None:
+        """Take a message as a command: `read` gives its action, the others are called when that begins and is over."""
+
+    def clock(self) -> float:
+        """Return seconds."""
+
+    def now(self) -> datetime:
+        """Return the time of the wall clock."""
+
+    def settled(self) -> None:
+        """Take note that nobody else is there."""
+
+    def foreign(self, why: str) -> None:
+        """Take note that somebody else is, with a sentence."""
