@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -69,7 +69,7 @@ class ServedLock:
         self._listens = False
         self._sent: dict[str, bytes] = {}  # on this connection
         self._cleared: set[str] = set()
-        self._stamps: deque[bytes] = deque(maxlen=50)
+        self._echoes: Counter[bytes] = Counter()  # moments that this connection may bring back
         self._repaired_at = -REPAIR_S
         self._rang_at: datetime | None = None
         self._events = ActionEvents(house.clock, house.now())
@@ -107,6 +107,7 @@ class ServedLock:
         self._is_connected = connected
         self._connected_at = self._house.clock()
         self._sent.clear()
+        self._echoes.clear()
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
@@ -162,26 +163,35 @@ class ServedLock:
             if self._is_settled:
                 _Command(self, name, message).begin()
         elif name == _CONNECTED:
-            self._heard_connected(message.payload)
+            self._heard_connected(message)
         elif name == _TIMESTAMP and message.payload and not self._is_own(message):
             self._house.foreign(
                 "somebody else publishes on its topics of Nuki's own MQTT API; is that switched on in it?"
             )
 
     def _is_own(self, message: Incoming) -> bool:
-        """Before MQTT 5 a client hears its own messages, and what was retained; with some brokers always."""
-        was_retained = message.retain and (
-            self.client.protocol != "5" or self._house.clock() - self._connected_at < SETTLE_S
-        )
-        return was_retained or message.payload in self._stamps
+        """Before MQTT 5 a client hears its own messages, each once, and what was retained."""
+        if self._was_retained(message):
+            return True
+        if self._echoes[message.payload] == 0:
+            return False
+        self._echoes -= Counter({message.payload: 1})
+        return True
 
-    def _heard_connected(self, payload: bytes) -> None:
-        if not self._is_settled:
-            if payload == boolean(True):
-                self._house.foreign("it is connected to the broker itself; the API is switched on in the lock")
+    def _was_retained(self, message: Incoming) -> bool:
+        """MQTT 5 leaves that out, but not every broker does; there what is published is flagged, too."""
+        is_new = self._house.clock() - self._connected_at < SETTLE_S
+        return message.retain and (is_new or self.client.protocol != "5")
+
+    def _heard_connected(self, message: Incoming) -> None:
+        is_up = message.payload == boolean(True)
+        is_told = self.client.protocol == "5" and not self._was_retained(message)
+        if is_up and (is_told or not self._is_settled):
+            self._house.foreign("it is connected to the broker itself; the API is switched on in the lock")
             return
         now = self._house.clock()
-        if payload != self._sent.get(_CONNECTED, payload) and now - self._repaired_at >= REPAIR_S:
+        was_changed = self._is_settled and message.payload != self._sent.get(_CONNECTED, message.payload)
+        if was_changed and now - self._repaired_at >= REPAIR_S:
             self._repaired_at = now  # the will of a connection that is over
             self._publish(_CONNECTED, self._sent[_CONNECTED])
 
@@ -212,7 +222,8 @@ class ServedLock:
             return
         connected = changed.pop(_CONNECTED, None)
         stamp = timestamp(self._house.now().astimezone(UTC))
-        self._stamps.append(stamp)
+        if self.client.protocol != "5":
+            self._echoes[stamp] += 1
         for name, payload in {**changed, _TIMESTAMP: stamp}.items():
             self._publish(name, payload)
         if connected is not None:

@@ -275,10 +275,10 @@ async def test_a_lock_that_speaks_for_itself_is_served_no_more(
         assert house.tree.values()["connected"] == "true", "what is the lock's own is left alone"
 
 
-async def test_a_broker_that_shows_us_our_own_messages_is_no_other_lock(
+async def test_a_broker_that_shows_what_was_retained_is_no_other_lock(
     house: ServedHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not every broker heeds what MQTT 5 lets a subscriber leave out: its own messages, and what is retained."""
+    """Not every broker heeds what MQTT 5 lets a subscriber leave out."""
     async with house.running():
         await house.at_home()
         connection = house.tree.connection()
@@ -288,12 +288,30 @@ async def test_a_broker_that_shows_us_our_own_messages_is_no_other_lock(
             connection.deliver(f"nuki/{ID}/{name}", house.tree.retained[f"nuki/{ID}/{name}"], True)
         connection.deliver(f"nuki/{ID}/timestamp", b"2026-12-01T07:00:00+00:00", True)  # of the run before
         await asyncio.sleep(30)
-        house.radio.control({"lock": CLASSIC, "turn": "unlocked"})
-        await asyncio.sleep(30)
-        connection.deliver(f"nuki/{ID}/timestamp", house.tree.retained[f"nuki/{ID}/timestamp"], True)
-        connection.deliver(f"nuki/{ID}/connected", b"true", True)
         assert warnings(caplog) == []
         assert house.tree.connections == [connection]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_lock_that_says_the_same_in_the_same_second_is_another_one(house: ServedHouse, protocol: str) -> None:
+    house.tree.protocol = protocol
+    async with house.running():
+        await house.at_home()
+        house.radio.control({"lock": CLASSIC, "turn": "unlocked"})
+        count = len(house.tree.on("timestamp"))
+        while len(house.tree.on("timestamp")) == count:
+            await asyncio.sleep(0.01)
+        house.tree.send(f"nuki/{ID}/timestamp", house.tree.on("timestamp")[-1], retain=True)
+        await asyncio.sleep(0.1)
+        assert house.tree.connections == []
+
+
+async def test_a_lock_that_connects_itself_is_another_one_at_once(house: ServedHouse) -> None:
+    async with house.running():
+        await house.at_home()
+        house.tree.send(f"nuki/{ID}/connected", "true", retain=True)
+        await asyncio.sleep(0.1)
+        assert house.tree.connections == []
 
 
 async def test_a_lock_that_says_that_it_is_connected_to_a_broker_is_not_served(
