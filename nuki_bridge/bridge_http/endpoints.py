@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 MAX_PARAMETERS = 16
 NOWAIT_S = 0.5
 """Seconds for which `nowait` waits all the same: a refusal is known by then."""
+ASKED_S = 8.0
+"""Longest time, in seconds, that a client waits for the state of a lock that is asked: Home Assistant gives up all its
+locks after ten."""
 FRESH_S = 3.0
 """Seconds for which a state that the lock was asked for is fresh enough for the next who asks."""
 HARDWARE = 1
@@ -159,6 +162,8 @@ class Endpoints:
     async def _lock_state(self, call: Call) -> Reply:
         device = self._device(call)
         lock = device.name
+        if device.away:  # the bridge looks for it by itself; whoever waited for that would have no time for the others
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device cannot be reached")
         # While an action is under way the lock tells its states by itself.
         asked = self._refreshed.get(lock)
         if not self._turns.acts(lock) and (asked is None or self._clock() - asked >= FRESH_S) and self._may_ask(device):
@@ -166,26 +171,21 @@ class Endpoints:
             if task is None:
                 task = self._refreshing[lock] = asyncio.create_task(self._refresh(lock), name=f"{lock}: refresh")
                 task.add_done_callback(lambda _: self._refreshing.pop(lock))
-            if not await _unless_gone(task, call):
+            if not await _unless_gone(task, call, ASKED_S):
                 return _json({})
+            if not task.done():
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device has not answered yet")
             _refuse_if_away(task.result())
         if device.state is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device has not told its state yet")
         return _json({**device.shown(self._clock()), "success": True})
 
     def _may_ask(self, device: Device) -> bool:
-        """Return whether the lock is to be asked: some programs do that all the time, which costs its battery.
-
-        Raises `Refused` if it is not, and cannot be reached either.
-        """
+        """Return whether the lock is to be asked: some programs do that all the time, which costs its battery."""
         allowance = self._asking.get(device.name)
         if allowance is None:
             allowance = self._asking[device.name] = Allowance(*ASKING, self._clock)
-        if device.name in self._refreshing or allowance.take():
-            return True
-        if device.away:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the device cannot be reached")
-        return False
+        return device.name in self._refreshing or allowance.take()
 
     async def _refresh(self, lock: str) -> Ended:
         outcome = await self._commands.refresh(lock)
