@@ -48,9 +48,9 @@ vm: deps ## only the virtual machines with a real bluetoothd
 faults: .venv/.complete ## random schedules of faults by the thousand, judged by the lock's own record; COUNT=..., SEED=... shows one, HOUSE=1 the whole bridge
 	@.venv/bin/python -m tests.faults $(if $(HOUSE),--house) $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
-.PHONY: test-system test-page test-debian test-home-assistant test-node-red test-nuki-sesami packages-node packages-browsers
-test-system: .venv/.complete packages-broker packages-browsers packages-deb packages-debian .cache/node-red/.complete .cache/page/.complete .venv-nuki-sesami/.complete $(NACL) ## with real programs of others
-	@.ci/test page debian node-red nuki-sesami home-assistant
+.PHONY: test-system test-page test-debian test-home-assistant test-node-red test-nuki-sesami test-bridge-clients packages-node packages-browsers
+test-system: .venv/.complete packages-broker packages-browsers packages-deb packages-debian .cache/node-red/.complete .cache/page/.complete .venv-nuki-sesami/.complete .venv-pynuki/.complete $(NACL) ## with real programs of others
+	@.ci/test page debian node-red nuki-sesami bridge-clients home-assistant
 
 test-page: .venv/.complete packages-broker packages-browsers .cache/page/.complete $(NACL) ## the phone page in real browsers, with a real broker
 	@.ci/test page
@@ -70,6 +70,9 @@ test-node-red: .venv/.complete packages-broker .cache/node-red/.complete ## the 
 
 test-nuki-sesami: .venv/.complete packages-broker .venv-nuki-sesami/.complete ## a real program that speaks Nuki's MQTT API drives a lock that the bridge serves
 	@.ci/test nuki-sesami
+
+test-bridge-clients: .venv/.complete .venv-pynuki/.complete packages-broker .cache/node-red/.complete $(NACL) ## programs that speak to a Nuki Bridge: pynuki, nuki-bridge-api, hb-nb-tools
+	@.ci/test bridge-clients
 
 bench: deps packages-browsers $(NACL) ## measure latency, processor time and memory in a virtual machine, and the phone page here
 	@.venv/bin/python -m tests.bench
@@ -113,7 +116,7 @@ uninstall: ## takes away what install has put there, but configuration and paire
 deps: .venv/.complete .venv-build/.complete .venv-debian13/.complete .venv-pynukibt/.complete packages-broker packages-systemd packages-vm packages-repo packages-lintian ## only what the other targets install
 
 clean: ## remove everything that make has made here
-	rm -rf .venv .venv-build .venv-debian13 .venv-pynukibt .venv-nuki-sesami .venv-fuzz .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-build .venv-debian13 .venv-pynukibt .venv-nuki-sesami .venv-pynuki .venv-fuzz .cache build bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
 # The folders are among them, because their time changes when a file is gone.
 $(DEB): .ci/deb CHANGELOG.md CONTRIBUTING.md LICENSE README.md pyproject.toml setup.cfg \
@@ -154,6 +157,10 @@ endef
 
 .venv-nuki-sesami/.complete: tests/requirements-nuki-sesami.txt | packages-python
 	$(call venv,.venv-nuki-sesami,$(PYTHON),-r tests/requirements-nuki-sesami.txt)
+	@touch $@
+
+.venv-pynuki/.complete: tests/requirements-pynuki.txt | packages-python
+	$(call venv,.venv-pynuki,$(PYTHON),-r tests/requirements-pynuki.txt)
 	@touch $@
 
 .venv-fuzz/.complete: setup.cfg pyproject.toml tests/requirements-fuzz.txt | packages-python

@@ -44,6 +44,7 @@ homeassistant:
   country: AT
   time_zone: Europe/Vienna
   unit_system: metric
+  internal_url: http://127.0.0.1:{port}
 http:
   server_host: 127.0.0.1
   server_port: {port}
@@ -191,6 +192,24 @@ class HomeAssistant:
         done = self.post(f"config/config_entries/flow/{flow['flow_id']}", entered)
         assert done["type"] == "create_entry", done
 
+    def begin_bridge(self) -> str:
+        """Open the form of the integration "Nuki Bridge"; returns the flow's ID."""
+        flow = self.post("config/config_entries/flow", {"handler": "nuki", "show_advanced_options": False})
+        assert flow["type"] == "form", flow
+        return str(flow["flow_id"])
+
+    def enter_bridge(self, flow: str, port: int, token: str) -> dict[str, Any]:
+        """What a person enters in that form, and what comes of it: a new entry, or the form with what was wrong."""
+        entered = {"host": "127.0.0.1", "port": port, "token": token}
+        done: dict[str, Any] = self.post(f"config/config_entries/flow/{flow}", entered)
+        return done
+
+    def entry(self, domain: str) -> dict[str, Any]:
+        """The one entry of an integration."""
+        [found] = [each for each in self.get("config/config_entries/entry") if each["domain"] == domain]
+        told: dict[str, Any] = found
+        return told
+
     # -- talking to it
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
@@ -235,9 +254,9 @@ class HomeAssistant:
         """Render a template that gives JSON."""
         return self.post("template", {"template": "{{ (" + text + ") | to_json }}"})
 
-    def entities(self) -> dict[str, dict[str, Any]]:
-        """Every entity of the MQTT integration with its state and attributes, by its ID."""
-        ours = set(self.template("integration_entities('mqtt')"))
+    def entities(self, integration: str = "mqtt") -> dict[str, dict[str, Any]]:
+        """Every entity of an integration with its state and attributes, by its ID."""
+        ours = set(self.template(f"integration_entities('{integration}')"))
         return {each["entity_id"]: each for each in self.get("states") if each["entity_id"] in ours}
 
     def state(self, entity: str) -> str | None:
