@@ -91,7 +91,8 @@ def load(directory: Path = PAGE) -> dict[str, File]:
     scripts[TWEETNACL] = tweetnacl_of_guests(nacl)
     if scripts[TWEETNACL] != lean_tweetnacl(nacl):
         scripts[TWEETNACL_WHOLE] = lean_tweetnacl(nacl)
-        scripts[WORKER] = _listed_later(scripts[WORKER], TWEETNACL_WHOLE)
+        if WORKER in scripts:
+            scripts[WORKER] = _listed_later(scripts[WORKER], TWEETNACL_WHOLE)
     content |= {path: each.encode() for path, each in scripts.items()}
     files = {path: made(each, Path(path).suffix) for path, each in content.items()}
     files["/"] = files["/index.html"]
