@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
 from nuki_bridge import config
 from nuki_bridge.daemon import daemon
+from nuki_bridge.mqtt import mqtt
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
@@ -102,6 +104,17 @@ class Hybrid(Home):
         """Wait until the motor rests."""
         await self.until(lambda: not self.lock.motor.active)
 
+    async def stop_bridge(self) -> None:
+        """Stop it as SIGTERM would, and wait until the observer has seen its end."""
+        await self.inside.end()
+        await self.until(lambda: self.last("bridge/state") == "offline")
+
+    async def start_bridge(self) -> None:
+        """Start it again, and wait until it takes commands and has the lock."""
+        await self.inside.start()
+        await self.online()
+        await self.until(lambda: self.last("front/availability") == "online")
+
     async def act(self, action: str | dict[str, Any] = "unlock") -> dict[str, Any]:
         """Send a command on our topic and return its outcome."""
         return await self.ask("front/set", action)
@@ -125,6 +138,33 @@ async def hybrid(
     lines of it; `behaviour` is that of the virtual lock.
     """
     (directory / "broker").mkdir()
+    with _one_clock():
+        async with _at_home(
+            directory, f"official_api: {official_api}{lock}", settings, protocol, log_level, behaviour
+        ) as home:
+            if own:
+                await home.own.start()
+                await home.until(lambda: home.last(f"{ID}/connected") == "true")
+            yield home
+
+
+@contextmanager
+def _one_clock() -> Iterator[None]:
+    """Let the daemon count by the seconds of this process's event loop, which a busy machine makes longer."""
+    defaults = mqtt.Client.__init__.__kwdefaults__
+    with mock.patch.object(mqtt, "boottime", patience.now), mock.patch.dict(defaults, clock=patience.now):
+        yield
+
+
+@asynccontextmanager
+async def _at_home(
+    directory: Path,
+    lock: str,
+    settings: str,
+    protocol: Literal["5", "3.1.1"],
+    log_level: str,
+    behaviour: dict[str, Any],
+) -> AsyncIterator[Hybrid]:
     virtual = VirtualLock(
         CLASSIC, NUKI_ID, pin=int(PIN), factory_new=True, behaviour=Behaviour(**{"motor_s": MOTOR_S, **behaviour})
     )
@@ -134,7 +174,7 @@ async def hybrid(
             f'mqtt: {{host: 127.0.0.1, port: {broker.port}, protocol: "{protocol}"}}\n'
             f"state_dir: {directory}/state\n"
             f"log_level: {log_level}\n"
-            f'locks: [{{name: front, address: "{CLASSIC}", pin: "{PIN}", official_api: {official_api}{lock}}}]\n'
+            f'locks: [{{name: front, address: "{CLASSIC}", pin: "{PIN}", {lock}}}]\n'
             f"{settings}"
         )
         inside = InProcess(directory, text, radio)
@@ -149,9 +189,6 @@ async def hybrid(
             answer = await home.ask("bridge/request/pair", {"address": CLASSIC, "name": "front"})
             assert answer["status"] == "ok", answer
             await home.until(lambda: home.last("front/availability") == "online" and home.last("front/state"))
-            if own:
-                await home.own.start()
-                await home.until(lambda: home.last(f"{ID}/connected") == "true")
             yield home
         finally:
             await inside.end()

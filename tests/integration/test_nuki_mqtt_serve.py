@@ -150,11 +150,12 @@ async def test_a_retained_command_is_never_carried_out(tmp_path: Path, protocol:
         send(home, "lockAction", "1")  # what is not retained is
         await home.until(lambda: home.turns == ["unlock: unlocking"])
         await nothing_more(home)
-        await home.inside.end()
+        await home.stop_bridge()
+        await home.until(lambda: home.last(f"{ID}/connected") == "false")
         send(home, "lockAction", "2", retain=True)
         send(home, "unlock", "true", retain=True)
         send(home, "lock", "true", retain=True)
-        await home.inside.start()
+        await home.start_bridge()
         await up(home)
         await nothing_more(home)
         assert home.turns == ["unlock: unlocking"]
