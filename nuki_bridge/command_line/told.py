@@ -144,6 +144,8 @@ def battery_days(days: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _last(action: Mapping[str, Any]) -> str:
+def _last(action: Mapping[str, Any]) -> str | None:
+    if action.get("action") == "none":  # a lock that did nothing since it started tells this
+        return None
     time = action.get("time")
     return _action(action) + (f", {printable(time)}" if time else "")

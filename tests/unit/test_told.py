@@ -110,6 +110,11 @@ def test_a_lock_in_eight_lines() -> None:
     ]
 
 
+def test_a_lock_that_has_done_nothing_yet_has_no_last_action() -> None:
+    none = {"action": "none", "completion": "success", "trigger": "system", "user": None, "time": None}
+    assert told.in_brief({"name": "front", "last_lock_action": none})["last action"] is None
+
+
 def test_why_a_lock_is_out_of_reach_is_in_brief_too() -> None:
     fault = {"code": "not_found", "message": "it was not seen"}
     brief = told.in_brief({"availability": "offline", "fault": fault, "nuki_state": "pairing_mode", "state": "locked"})
