@@ -53,6 +53,8 @@ SYNONYMS: Final = {
 
 _FIELD: Final = re.compile(r"^(\w+)(?= (?:must|of an? .* must|is missing)\b)")
 """The field of a request about which a sentence says what it must be."""
+_UNKNOWN: Final = re.compile(r"^'(\w+)' is not known here; allowed: ([\w, ]+)$")
+"""A field that no request of this kind has, and those that it has."""
 _PART: Final = re.compile(r"\b(?:part )?(time_from|time_until|(?:from|until|weekdays)(?= must)|(?<=later than )from)\b")
 """A part of `access` in a sentence about it."""
 
@@ -64,6 +66,10 @@ def in_options(sentence: str) -> str:
     if sentence.startswith("access "):
         rest = _PART.sub(lambda match: OPTIONS[match[1]], sentence.removeprefix("access "))
         return rest if rest.startswith("--") else f"this limit {rest}"
+    if (unknown := _UNKNOWN.match(sentence)) and len(known := unknown[2].split(", ")) > FEW:
+        meant = nearest(unknown[1], [each.replace("_", "-") for each in known])
+        hint = f"did you mean {meant.replace('-', '_')}?" if meant else "`nuki-bridge config` shows what there is"
+        return f"{unknown[1]!r} is not known; {hint}"
     return _FIELD.sub(lambda match: OPTIONS.get(match[1], match[1]), sentence, count=1)
 
 

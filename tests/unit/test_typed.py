@@ -76,6 +76,14 @@ class TestExpires:
 
 
 class TestUnknownWords:
+    def test_a_setting_is_not_answered_with_all_settings(self) -> None:
+        with pytest.raises(ValueError, match="allowed: name") as refusal:
+            REQUESTS.lock["config/set"].arguments.check({"auto_lock_timout": 120})
+        said = str(refusal.value)
+        assert words.in_options(said) == "'auto_lock_timout' is not known; did you mean auto_lock_timeout?"
+        odd = said.replace("auto_lock_timout", "xyzzy")
+        assert words.in_options(odd) == "'xyzzy' is not known; `nuki-bridge config` shows what there is"
+
     @pytest.mark.parametrize(
         ("line", "hint"),
         [
