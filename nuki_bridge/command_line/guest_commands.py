@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,11 @@ Broker = Callable[[str | None], "tuple[MqttSettings, str | None]"]
 ACTIONS = ("lock", "unlock", "unlatch", "lock-n-go", "open", "activate-rto", "deactivate-rto")
 """The actions that a guest can ask for; which of them there are depends on the device."""
 
+_LINE = 500
+"""Characters of a letter's line that are looked at."""
+_LINES = 40
+"""Lines of a letter that are read to find the code: more than `invite` prints before it."""
+
 T = TypeVar("T")
 
 
@@ -41,8 +47,9 @@ def _declare_redeem(parser: argparse.ArgumentParser) -> None:
         "code",
         metavar="CODE",
         nargs="?",
-        help="the invitation's code or link; better left out, it is asked for then (- or no terminal: read from "
-        "standard input): others on this machine can see a command line until the program has hidden the code",
+        help="the invitation's code or link; better left out, it is asked for then, or the whole letter (- or no "
+        "terminal: read from standard input): others on this machine can see a command line until the program has "
+        "hidden the code",
     )
     parser.add_argument(
         "--credential", type=Path, metavar="FILE", help="where to keep the credential; must not be there yet"
@@ -118,12 +125,29 @@ def _with_password(settings: MqttSettings, url: str | None) -> tuple[MqttSetting
 
 
 def _code(argument: str | None) -> str:
+    """Return the code as it was given; of a letter pasted or piped whole, the line that has it."""
     if argument not in (None, "-"):
         assert argument is not None
         return argument
-    if sys.stdin.isatty():
-        print("The invitation's code: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline(500)
+    from nuki_bridge.sharing.invitation_code import in_letter
+
+    asks = sys.stdin.isatty()
+    if asks:
+        print("The invitation's code, or the letter: ", end="", file=sys.stderr, flush=True)
+    first = sys.stdin.readline(_LINE)
+    line, lines = first, 1
+    while (code := in_letter(line)) is None and line and lines < _LINES and first.strip():
+        line, lines = sys.stdin.readline(_LINE), lines + 1
+    if asks:
+        _drop_typed()  # else the rest of a letter goes to the shell, as commands
+    return first if code is None else code
+
+
+def _drop_typed() -> None:
+    import termios
+
+    with suppress(termios.error, ValueError, OSError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 async def guest(arguments: argparse.Namespace, broker: Broker) -> None:

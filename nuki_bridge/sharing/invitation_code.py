@@ -25,6 +25,11 @@ LINK = "nuki-bridge:invite?code="
 PAGE_LINK = "/#code="
 """What stands between the page's URL and the code: behind # it never reaches a server."""
 
+_IN_LETTER = re.compile(
+    r"(?:nuki-bridge|https?):\S*[?&#]code=[^&#\s]*|(?<![\w-])\w{4}(?:-\w{4}){3}(?![\w-])", re.IGNORECASE
+)
+_LONGEST = CODE_SIZE + 4
+"""Letters and digits in a line that may be a mistyped code; a line with more of them is a sentence of the letter."""
 _DERIVATION = "nuki-bridge/invitation/1:"
 _READ_AS = {"O": "0", "I": "1", "L": "1"}
 
@@ -67,6 +72,18 @@ def read_code(text: str) -> str:
     if len(signs) != CODE_SIZE:
         raise ValueError(f"the code is mistyped: it has {len(signs)} characters, codes have {CODE_SIZE}")
     return "".join(signs)
+
+
+def in_letter(line: str) -> str | None:
+    """Return what of a line of somebody's letter is the code or the link, for `read_code`; None if it has neither.
+
+    A short line is taken for a code, mistyped or not: only `read_code` can say what is wrong with it.
+    """
+    if match := _IN_LETTER.search(line):
+        return match[0]
+    rest = line.strip().strip("│").strip()
+    signs = sum(sign.isalnum() for sign in rest)
+    return rest if 0 < signs <= _LONGEST else None
 
 
 def lookup(code: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nuki_bridge import HOMEPAGE
-from nuki_bridge.command_line import letter
+from nuki_bridge.command_line import guest_commands, letter
 from nuki_bridge.command_line.letter import LANGUAGES, Letter
+from nuki_bridge.sharing.invitation_code import read_code
 
 CODE = "7K3M-PQ4R-9TVW-XYZ1"
 ANNA = Letter(
@@ -129,3 +132,38 @@ def test_its_sentences_are_those_that_the_page_shares() -> None:
 )
 def test_the_language_is_that_of_the_terminal(environ: dict[str, str], language: str) -> None:
     assert letter.language(environ) == language
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("invitation", [ANNA, BY_CODE], ids=["with the page", "without it"])
+@pytest.mark.parametrize("before", ["", "Anna can redeem this invitation to front_door once, until Wed:\n\n", "> "])
+def test_the_whole_letter_can_be_pasted_where_the_code_is_asked_for(
+    language: str, invitation: Letter, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(before + invitation.text(language)))
+    assert read_code(guest_commands._code(None)) == read_code(CODE)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("\n", "0 characters"),
+        ("7K3M-PQ4R-9TVW\n7K3M-PQ4R-9TVW-XYZ1\n", "12 characters"),
+        ("7K3M-PQ4R-9TVW-XYZU\n", "character 16"),
+        ("7K3M-PQ4R-9TVW-XYZ1-00\n", "18 characters"),
+        ("a letter in which there is no code at all\n", "mistyped"),
+        ("", "0 characters"),
+    ],
+)
+def test_a_mistyped_code_is_told_at_once_and_not_waited_for(
+    typed: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    with pytest.raises(ValueError, match=told):
+        read_code(guest_commands._code(None))
+
+
+@pytest.mark.parametrize("typed", [CODE, CODE.lower(), f"  {CODE.replace('-', ' ')} ", BY_CODE.link, f"│  {CODE}  │"])
+def test_the_code_alone_is_taken_as_ever(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{typed}\nrest\n"))
+    assert read_code(guest_commands._code("-")) == read_code(CODE)
