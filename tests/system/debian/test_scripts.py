@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration.broker import free_port
 from tests.vm import debian
 
 BUILD = debian.PROJECT / "build"
@@ -260,6 +262,27 @@ def test_a_purge_without_a_broker_says_what_stays_there(system: Scratch, deb: Pa
     assert not system.exists(DROP_INS)
     removed = install(system, deb.name) + system.run("apt-get -qq --yes remove nuki-bridge; dpkg --purge nuki-bridge")
     assert "stays at the broker" not in removed, "nothing was published"
+
+
+def test_a_purge_clears_what_the_broker_keeps(system: Scratch, deb: Path) -> None:
+    """Of this bridge, and nothing else."""
+    install(system, deb.name)
+    make = (
+        f"import pathlib, nuki_bridge.store as s; s = s.Store(pathlib.Path('{STATE}')); s.open();"
+        "from nuki_bridge.bridge.info import installation_id; print(installation_id(s.app_id()))"
+    )
+    port = free_port()
+    kept = system.run(
+        f"install -d -m 700 -o nuki-bridge -g nuki-bridge {STATE}; echo 'mqtt: {{port: {port}}}' >{CONFIG};"
+        f'id=$(setpriv --reuid nuki-bridge --regid nuki-bridge --clear-groups python3 -c "{make}");'
+        f'mosquitto -p {port} >/dev/null 2>&1 & broker=$!; pub() {{ mosquitto_pub -p {port} -r -t $1 -m "$2"; }};'
+        "until pub nuki/bridge/state offline 2>/dev/null; do sleep 0.1; done;"
+        'pub nuki/bridge/info "{\\"id\\": \\"$id\\", \\"locks\\": [{\\"name\\": \\"door\\"}]}";'
+        "pub nuki/door/state locked; pub nuki/shed/state locked; apt-get -qq --yes purge nuki-bridge >&2;"
+        f"mosquitto_sub -p {port} -t '#' -F 'kept %t' -W 2 || true; kill $broker"
+    )
+    assert re.findall("^kept (.*)$", kept, re.MULTILINE) == ["nuki/shed/state"], kept
+    assert not system.exists(STATE)
 
 
 def test_purge_of_a_state_directory_that_is_a_link_takes_the_link(system: Scratch, deb: Path) -> None:
