@@ -125,6 +125,11 @@ class Sent:
         return self._taken_at is not None
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the lock has it, and stands unlocked for it before it locks."""
+        return self.is_taken and self._last in self._profile.waiting and self.action in self._profile.waits
+
+    @property
     def has_sign(self) -> bool:
         """Whether the lock has shown anything since."""
         return self.is_taken or self._last is not None or self._refusal is not None
@@ -278,7 +283,10 @@ class Sender:
             if left_s < 1 or not self.may_send:
                 raise TimedOut("the lock could not be reached within the deadline")
             rivals = self._rivals if self._lock.clock() < self._rival_at + RIVAL_S else None
-            sent = self._sent = Sent(self._lock, action, rivals, begun)
+            before, sent = self._sent, Sent(self._lock, action, rivals, begun)
+            self._sent = sent
+            if before is not None:
+                before.news.set()
             try:
                 if not self._publish(
                     Publication(
@@ -289,17 +297,33 @@ class Sender:
                     )
                 ):
                     raise TimedOut("the command could not be sent: the broker is away")
-                return await self._follow(sent)
-            finally:
-                self._sent, self._ended, self._ended_at = None, sent, self._lock.clock()
+                outcome = await self._follow(sent, give_way=True)
+            except BaseException:
+                self._over(sent)
+                raise
+        try:  # lock 'n' go stands unlocked for up to a minute, and others may command the lock meanwhile
+            outcome = outcome or await self._follow(sent)
+            assert outcome is not None
+            return outcome
+        finally:
+            self._over(sent)
 
-    async def _follow(self, sent: Sent) -> Outcome:
+    def _over(self, sent: Sent) -> None:
+        if self._sent is sent:
+            self._sent, self._ended, self._ended_at = None, sent, self._lock.clock()
+
+    async def _follow(self, sent: Sent, *, give_way: bool = False) -> Outcome | None:
+        """Return the outcome; with `give_way` None as soon as the lock only waits to lock again."""
         lock = self._lock
         longest_s = WAITS_S if sent.action in lock.profile.waits else ENDS_S
         while True:
             outcome = sent.verdict()
             if outcome is not None:
                 return outcome
+            if self._sent is not sent:
+                break  # another command came while it waited
+            if give_way and sent.is_waiting:
+                return None
             until = sent.at + (longest_s if sent.is_taken else ANSWER_S)
             if lock.clock() >= until:
                 break

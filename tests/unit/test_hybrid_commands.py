@@ -252,6 +252,19 @@ async def test_commands_go_one_at_a_time(tmp_path: Path) -> None:
         assert [json.loads(each)["status"] for each in lock.house.on("front/result")] == ["ok", "ok"]
 
 
+async def test_who_waits_to_lock_again_holds_up_nobody(tmp_path: Path) -> None:
+    async with without_adapter(tmp_path) as lock:
+        house = lock.house
+        house.send("front/set", {"action": "lock_n_go", "transaction": 1})
+        await asyncio.sleep(8)
+        assert lock.virtual.motor.state == LockState.UNLOCKED_LOCK_N_GO
+        house.send("front/set", {"action": "lock", "transaction": 2})
+        await asyncio.sleep(15)
+        found = {each["transaction"]: each for each in map(json.loads, house.on("front/result"))}
+        assert (found[1]["error"], found[2]["status"]) == ("outcome_unknown", "ok")
+        assert [each.payload for each in lock.commands] == [b"4", b"2"]
+
+
 # -- the outcome ------------------------------------------------------------------------------------------------------
 
 
