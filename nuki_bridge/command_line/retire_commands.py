@@ -203,5 +203,6 @@ def _sentence(settings: Settings, kept: Kept, verb: str) -> str:
     whose += f" ({', '.join(kept.locks)})" if kept.locks and kept.other is not None else ""
     parts = [f"{len(kept.topics)} topics of {whose} below {settings.mqtt.base_topic}/"] if kept.topics else []
     parts += [f"{len(kept.served)} topics of Nuki's own MQTT API"] if kept.served else []
-    parts += [f"{len(kept.discovery)} messages for Home Assistant"] if kept.discovery else []
+    messages = "message" if len(kept.discovery) == 1 else "messages"
+    parts += [f"{len(kept.discovery)} {messages} for Home Assistant"] if kept.discovery else []
     return f"{verb} {' and '.join(parts)} at {settings.mqtt.host}:{settings.mqtt.port}"
