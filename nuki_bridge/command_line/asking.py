@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.command_line import access_options
@@ -70,6 +71,22 @@ async def in_one_zone(
         for row, match in found:
             row[key] = f"{match[1]} {match[2]}"
     return [{heading[key]: row.get(key) for key in columns} for row in rows], tuple(heading.values())
+
+
+def in_local_time(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of a table about several locks with all moments in this computer's time, which the heading names.
+
+    Each lock tells its own zone's, and they could not be compared.
+    """
+    now = datetime.now().astimezone()
+    offset = now.isoformat()[-6:]
+    zone = "UTC" if offset == "+00:00" else f"UTC{offset}"
+    timed = {key for row in rows for key, value in row.items() if _moment(value)}
+
+    def local(value: Any) -> Any:
+        return f"{datetime.fromisoformat(value).astimezone(now.tzinfo):%Y-%m-%d %H:%M:%S}" if _moment(value) else value
+
+    return [{f"{key} ({zone})" if key in timed else key: local(value) for key, value in row.items()} for row in rows]
 
 
 def _moment(value: Any) -> re.Match[str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nuki_bridge.command_line.asking import show
+from nuki_bridge.command_line.asking import in_local_time, show
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
@@ -19,4 +19,7 @@ def declare(commands: Commands) -> None:
 
 async def health(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Show how the daemon, its radio and its locks are."""
-    show(arguments, await client.ask("bridge", "health", {}))
+    answer = await client.ask("bridge", "health", {})
+    if not arguments.json and isinstance(answer, dict) and isinstance(answer.get("locks"), list):
+        answer = {**answer, "locks": in_local_time(answer["locks"])}
+    show(arguments, answer)

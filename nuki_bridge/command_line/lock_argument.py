@@ -14,9 +14,9 @@ _INVITE_REVOKE_LOCK_WHO = 4
 """Number of the words of `invite revoke LOCK WHO`, in which LOCK stands behind what is done."""
 
 
-def add_last(parser: argparse.ArgumentParser) -> None:
-    """Add LOCK as the last argument."""
-    parser.add_argument("lock", nargs="?", metavar="LOCK", help=ONLY)
+def add_last(parser: argparse.ArgumentParser, without: str = ONLY) -> None:
+    """Add LOCK as the last argument; `without` says what there is without it."""
+    parser.add_argument("lock", nargs="?", metavar="LOCK", help=without)
 
 
 def add_first(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.command_line import lock_argument
-from nuki_bridge.command_line.asking import given, progress, show
+from nuki_bridge.command_line.asking import given, in_local_time, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
 from nuki_bridge.lock_name import is_nuki_id
@@ -31,9 +31,10 @@ OPENER_ACTIONS: Final = {
 def declare(commands: Commands) -> None:
     """Add the commands with their arguments."""
     shown = commands.add("status", "show what is known about a lock, or a line for each lock", status)
-    lock_argument.add_last(shown)
+    lock_argument.add_last(shown, "default: a line for each lock; the only one, if there is one")
     shown.add_argument("--all", action="store_true", help="all that is known of it, its settings too; so does --json")
-    lock_argument.add_last(commands.add("watch", "print states and events as they come, until Ctrl-C", watch))
+    watching = commands.add("watch", "print states and events as they come, until Ctrl-C", watch)
+    lock_argument.add_last(watching, "default: all locks")
     for name in ("lock", "unlock", "unlatch"):
         _declare_action(commands.add(name, f"{name} the door", act))
     lock_n_go = commands.add("lock-n-go", "unlock the door, and lock it again after a while", act)
@@ -75,7 +76,7 @@ async def status(client: BridgeClient, arguments: argparse.Namespace) -> None:
         brief = one and not arguments.json and not arguments.all
         show(arguments, told.in_brief(found[0]) if brief else found[0] if one else found)
     else:
-        show(arguments, [_overview(each) for each in found], nothing=NO_LOCK)
+        show(arguments, in_local_time([_overview(each) for each in found]), nothing=NO_LOCK)
 
 
 def _overview(known: dict[str, Any]) -> dict[str, Any]:

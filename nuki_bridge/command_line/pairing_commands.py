@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nuki_bridge.command_line.asking import progress, show
+from nuki_bridge.command_line.asking import in_local_time, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.command_line.secret_input import ask_pin, read_pin
 from nuki_bridge.errors import RequestError
@@ -130,4 +130,7 @@ async def unpair(client: BridgeClient, arguments: argparse.Namespace) -> None:
 
 async def locks(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """List the paired locks."""
-    show(arguments, await client.ask("bridge", "locks", {}), nothing="no lock is paired; see `nuki-bridge pair --help`")
+    answer = await client.ask("bridge", "locks", {})
+    if not arguments.json and isinstance(answer, list):
+        answer = in_local_time(answer)
+    show(arguments, answer, nothing="no lock is paired; see `nuki-bridge pair --help`")

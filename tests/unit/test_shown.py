@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -52,6 +54,33 @@ async def shown(line: str, answer: Any, capsys: pytest.CaptureFixture[str], zone
 
 PAIRED = {"name": "front", "nuki_id": "12345678", "address": "54:D2:72:AA:BB:CC", "authorization_id": 7}
 CODE = {"id": 1, "name": "Lisa", "enabled": True, "created": "2026-12-01T10:00:00+01:00", "lock_count": 0}
+
+
+@pytest.fixture
+def _in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This computer's time zone, which no lock here has and which knows no summer time."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "IST-05:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_india")
+@pytest.mark.parametrize("command", ["locks", "health"])
+async def test_a_table_of_several_locks_has_one_time_zone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"name": "front", "paired_at": "2026-07-01T21:00:00Z", "updated": "2026-12-01T10:00:00+01:00"},
+        {"name": "shed", "paired_at": None, "updated": "2026-12-01T09:00:00+00:00"},
+    ]
+    answer: Any = rows if command == "locks" else {"version": "0.1.0", "locks": rows}
+    lines = [" ".join(line.split()) for line in (await shown(command, answer, capsys)).splitlines()][-3:]
+    assert lines == [
+        "NAME PAIRED AT (UTC+05:30) UPDATED (UTC+05:30)",
+        "front 2026-07-02 02:30:00 2026-12-01 14:30:00",
+        "shed - 2026-12-01 14:30:00",
+    ]
+    assert json.loads(await shown(f"{command} --json", answer, capsys)) == answer
 
 
 async def test_pair_says_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
