@@ -66,6 +66,8 @@ POLL_S = 1.0
 POLL_GROWTH = 1.5
 """Factor by which the pause between readings grows, up to `QUIET_S`: an action takes seconds, a stuck lock is
 spared."""
+EARLY = 0.5
+"""Part of the fastest answer over a link within which no report can be on account of what has just been sent."""
 GIVE_WAY_S = 0.5
 """Seconds between checks, while lock 'n' go waits, whether anybody else wants the lock's turn."""
 
@@ -183,6 +185,8 @@ class ActionRun:
         now, traces = self._lock.clock(), self._traces
         if now > self._in_sight_until:
             traces.sight_lost()
+        if now - self._sent_at < self._lock.exchange.fastest_s * EARLY:
+            traces.came_early(states)
         traces.saw(states)
         if traces.is_ours:
             self.has_begun()

@@ -67,6 +67,7 @@ class Traces:
         self.action = action
         self._alias = alias
         self._crowded = crowded
+        self._foreign = False  # another one's movement was on its way when this was sent
         self.accepted = False
         """The lock has said that it carries it out, or was seen beginning as some firmware does that says nothing."""
         self.is_blind = False
@@ -91,6 +92,13 @@ class Traces:
         """The link over which the action was sent is gone."""
         self._name: int | None = None
 
+    def came_early(self, states: States) -> None:
+        """Note that `states` left the lock before it can have had the action.
+
+        A movement in them is another one's, and so is what follows until the lock says that it takes this one.
+        """
+        self._foreign |= self.profile.is_unsettled(states)
+
     def saw(self, states: States) -> None:
         """Take a report of the lock."""
         self.last = states
@@ -98,7 +106,8 @@ class Traces:
         profile, state = self.profile, states.lock_state
         self.restless |= state in profile.moving or state in profile.held
         if state in profile.passes_through(self.action) and states.trigger == Trigger.SYSTEM:
-            self.moved |= not self._crowded and not self.is_blind
+            foreign = self._crowded or (self._foreign and not self.accepted)
+            self.moved |= not foreign and not self.is_blind
             self._opened |= state in profile.held
         if self._name is None and self.is_ours and self.action in profile.waits:
             by_command = states.last_trigger == Trigger.SYSTEM and profile.reported_as(self.action, states.last_action)
@@ -210,7 +219,8 @@ class Traces:
         Some firmware says it while the latch is held or lock 'n' go waits.  Raises `LockError` if the action failed.
         """
         if not self.is_ours:
-            return Outcome(SUCCESS, states) if self.profile.leads_to(self.action, states) else None
+            leads = self.profile.leads_to(self.action, states) and not self._foreign
+            return Outcome(SUCCESS, states) if leads else None
         if self._failed is not None:
             raise failure(self._failed)
         named = self.names_it(states)

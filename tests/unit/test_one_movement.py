@@ -324,6 +324,35 @@ async def test_after_a_gap_that_holds_a_whole_lock_n_go_it_may_be_another() -> N
         assert await word(task) == "outcome_unknown"
 
 
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
+async def test_a_movement_that_is_told_before_ours_can_have_arrived_is_somebody_elses(action: Action) -> None:
+    """The link is slow, and lost before the lock has ours; what it told last was on its way already."""
+    rig = Rig(pushes_states_of_others=True)
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
+        await asyncio.sleep(10.0)
+        assert not lock.connected
+        rig.radio.latency_s = 1.0
+        writes = rig.writes()
+        task = perform(lock, action)
+        while rig.writes() == writes:
+            await asyncio.sleep(0.01)
+        by_phone(rig, action)
+        await asyncio.sleep(0.5)
+        rig.virtual.reboot()
+        assert await word(task) == "outcome_unknown"
+        assert starts(rig) == [action.name.lower()]
+
+
+@pytest.mark.parametrize("connection", [ConnectionMode.PERSISTENT, ConnectionMode.ON_DEMAND])
+async def test_a_movement_of_ours_over_a_slow_link_counts_as_ours(connection: ConnectionMode) -> None:
+    """Also of firmware that says nothing but its states."""
+    rig = Rig(accepted_times=0, complete_missing=True)
+    async with rig.running(connection) as lock:
+        rig.radio.latency_s = 1.0
+        await asyncio.sleep(40.0)
+        assert await word(perform(lock, Action.UNLATCH)) == "success"
+
+
 async def test_a_lock_n_go_that_had_locked_when_the_next_command_came_was_not_ended_by_it() -> None:
     """The wait was read with a second left, and was over when the lock got the other command."""
     rig = Rig(lock_n_go_s=5.0, motor_s=0.1, start_state=LockState.UNLOCKED, complete_missing=True)
