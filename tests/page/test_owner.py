@@ -702,10 +702,15 @@ def test_every_view_fits_and_can_be_used_by_everybody(
     stage: Stage, new_phone: NewPhone, language: str, width: int, dark: bool
 ) -> None:
     phone = new_phone(language=language, width=width, dark=dark)
+    pictures = Path("build/page") / f"owner-{language}-{width}"
+    pictures.mkdir(parents=True, exist_ok=True)
     log_in(phone)
     for view in VIEWS:
         go(phone, *view)
         phone.driver.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+        if view[:1] == ("battery",):
+            phone.until(lambda: phone.find("svg[role=img]"))
+        phone.driver.save_screenshot(str(pictures / f"{'-'.join(view[:1]) or 'home'}.png"))
         assert phone.overflow() == [], view
         assert phone.axe() == [], view
         assert phone.run("return document.activeElement.tagName") == "H1", view
