@@ -3,8 +3,10 @@
     python -m tests.bench [--actions N] [--on-demand-actions N] [--endurance N]
     python -m tests.bench page [--page-actions N] [--page-starts N]
     python -m tests.bench doorbell [--rings N]
+    python -m tests.bench neighbours [--neighbour-actions N]
 
-Phone page and doorbell are measured on this machine itself, and alone in a few minutes; bench.json keeps the rest then.
+Phone page, doorbell and Nuki's own interfaces are measured on this machine itself, and alone in a few minutes;
+bench.json keeps the rest then.
 
 Timings count only on a machine that does nothing else: the load it had is part of the result.
 """
@@ -24,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import doorbell, page
+from tests.bench import doorbell, neighbours, page
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
 from tests.vm import rig
@@ -39,7 +41,11 @@ def main() -> int:
         prog="python -m tests.bench", description="Measure the daemon in a virtual machine."
     )
     parser.add_argument(
-        "part", nargs="?", choices=("all", "page", "doorbell"), default="all", help="what to measure (%(default)s)"
+        "part",
+        nargs="?",
+        choices=("all", "page", "doorbell", "neighbours"),
+        default="all",
+        help="what to measure (%(default)s)",
     )
     parser.add_argument("--actions", type=int, default=200, help="for each contender that holds its link (%(default)s)")
     parser.add_argument("--on-demand-actions", type=int, default=200, help="for each that connects first (%(default)s)")
@@ -47,6 +53,7 @@ def main() -> int:
     parser.add_argument("--page-actions", type=int, default=20, help="on the phone page, of each kind (%(default)s)")
     parser.add_argument("--page-starts", type=int, default=5, help="of the phone page, of each kind (%(default)s)")
     parser.add_argument("--rings", type=int, default=10, help="of the doorbell, of each kind (%(default)s)")
+    parser.add_argument("--neighbour-actions", type=int, default=40, help="by each of Nuki's own ways (%(default)s)")
     parser.add_argument("--users", type=int, default=200, help="of the lock when they are listed (%(default)s)")
     parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
@@ -78,6 +85,11 @@ def main() -> int:
         others = Others()
         alone["doorbell"] = asyncio.run(doorbell.measure(options.rings))
         alone["doorbell"] |= {"time": _now(), "machine": _machine(others)}
+    if options.part in ("all", "neighbours"):
+        print("bench: Nuki's own interfaces on this machine itself", file=sys.stderr, flush=True)
+        others = Others()
+        alone["neighbours"] = asyncio.run(neighbours.measure(options.neighbour_actions))
+        alone["neighbours"] |= {"time": _now(), "machine": _machine(others)}
     if options.part != "all":
         kept = json.loads(options.json.read_text()) if options.json.exists() else {}
         options.json.write_text(json.dumps(kept | alone, indent=1) + "\n")
@@ -121,7 +133,7 @@ def main() -> int:
 
 def _render_alone(parts: dict[str, Any]) -> str:
     """What was measured on this machine itself, as text."""
-    renderers = {"page": page.render, "doorbell": doorbell.render}
+    renderers = {"page": page.render, "doorbell": doorbell.render, "neighbours": neighbours.render}
     return "\n\n".join(renderers[name](part) for name, part in parts.items())
 
 

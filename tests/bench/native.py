@@ -81,11 +81,11 @@ async def _at_home(home: Home, actions: int) -> tuple[list[float], list[float]]:
         await asyncio.sleep(CALM_S)
         start = time.time()
         await guest.act("UNLOCK", linked=True)
-        relay.append((_motor(await home.audit()) - start) * 1000)
+        relay.append((last_motor(await home.audit()) - start) * 1000)
         await asyncio.sleep(CALM_S)
         start = time.time()
         await home.ask("front/set", json.dumps({"action": "lock"}))
-        own.append((_motor(await home.audit()) - start) * 1000)
+        own.append((last_motor(await home.audit()) - start) * 1000)
     await guest.disconnect()
     return relay, own
 
@@ -101,11 +101,11 @@ async def _directly(actions: int) -> list[float]:
     for number in range(actions):
         start = time.time()
         await client.act("LOCK" if number % 2 else "UNLOCK", linked=True)
-        took.append((_motor([each.as_dict() for each in lock.audit]) - start) * 1000)
+        took.append((last_motor([each.as_dict() for each in lock.audit]) - start) * 1000)
     return took
 
 
-def _motor(audit: list[dict[str, Any]]) -> float:
+def last_motor(audit: list[dict[str, Any]]) -> float:
     """When the motor was started last, in Unix seconds."""
     last = next(each for each in reversed(audit) if each["what"] == "motor")
     return datetime.fromisoformat(last["time"]).timestamp()
