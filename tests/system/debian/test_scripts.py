@@ -222,7 +222,7 @@ def test_a_unit_that_hides_the_packages_is_told_of(system: Scratch, deb: Path) -
 
 
 def test_removal_keeps_configuration_and_keys(system: Scratch) -> None:
-    system.run("apt-get -qq --yes remove nuki-bridge")
+    assert "broker" not in system.run("apt-get -qq --yes remove nuki-bridge"), "what is there belongs to what stays"
     assert not system.exists("/usr/bin/nuki-bridge")
     assert not system.exists("/usr/lib/python3/dist-packages/nuki_bridge")
     assert system.exists(CONFIG)
