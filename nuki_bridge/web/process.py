@@ -89,6 +89,8 @@ async def run(
     if owns_process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
+        if not beside:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _no_button)
     log.info("nuki-bridge web %s serves on port %d", __version__, port)
     tasks = [
         asyncio.create_task(server.run(), name="server"),
@@ -123,6 +125,10 @@ def _stop(stop: asyncio.Event) -> None:
         guard.daemon = True
         guard.start()
     stop.set()
+
+
+def _no_button() -> None:
+    log.warning("SIGUSR1 stands for the button of a Nuki Bridge; without bridge_api in web.yaml there is none")
 
 
 def _names(settings: WebSettings) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -55,6 +56,7 @@ async def test_systemd_is_told_and_its_watchdog_is_fed(tmp_path: Path) -> None:
     try:
         await manager.until(lambda: "READY=1" in manager.lines)
         assert manager.status == f"serving on port {port}"
+        process.send_signal(signal.SIGUSR1)  # meant for the Bridge HTTP API, which is off: nobody is cut off
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         answer = await reader.read()
