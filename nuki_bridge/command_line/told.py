@@ -22,6 +22,7 @@ DID: Final = {
     "deactivate_rto": "ended ring to open",
     "activate_continuous_mode": "activated continuous mode",
     "deactivate_continuous_mode": "ended continuous mode",
+    "calibrate": "calibrated it",
 }
 """What somebody has done who has had a lock do this."""
 
@@ -44,6 +45,8 @@ def happened(kind: str, value: Any) -> str | None:
         return _event(value) if isinstance(value, Mapping) else printable(value)
     if kind == "result":
         return _failure(value) if isinstance(value, Mapping) and value.get("status") == "error" else None
+    if value == "":
+        return None  # what was retained is cleared, as of a lock that was unpaired
     words = _spaced(value)
     if kind == "door":
         return f"the door is {words}"
@@ -70,6 +73,8 @@ def _event(event: Mapping[str, Any]) -> str | None:
 def _action(event: Mapping[str, Any]) -> str:
     """Return who did what, by what means, with which end; what did not succeed is not told as done."""
     action, completion = event.get("action"), event.get("completion")
+    if event.get("type") == "calibration":
+        action = "calibrate"
     means = event.get("source") or event.get("trigger")
     through = f" ({_spaced(means)})" if means else ""
     end = f": {_spaced(completion)}" if completion else ""
