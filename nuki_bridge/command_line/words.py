@@ -53,6 +53,10 @@ SYNONYMS: Final = {
 
 _FIELD: Final = re.compile(r"^(\w+)(?= (?:must|of an? .* must|is missing)\b)")
 """The field of a request about which a sentence says what it must be."""
+_ACTIONS: Final = re.compile(r"^there is no such lock action; allowed are ([\w, ]+)$")
+"""All that a device can do, after an action that only another kind of device has."""
+_NO_COMMANDS: Final = ("fob_action_1", "fob_action_2", "fob_action_3", "full_lock", "lock_n_go_unlatch")
+"""Actions for which the command line has no command of their name."""
 _UNKNOWN: Final = re.compile(r"^'(\w+)' is not known here; allowed: ([\w, ]+)$")
 """A field that no request of this kind has, and those that it has."""
 _PART: Final = re.compile(r"\b(?:part )?(time_from|time_until|(?:from|until|weekdays)(?= must)|(?<=later than )from)\b")
@@ -66,6 +70,9 @@ def in_options(sentence: str) -> str:
     if sentence.startswith("access "):
         rest = _PART.sub(lambda match: OPTIONS[match[1]], sentence.removeprefix("access "))
         return rest if rest.startswith("--") else f"this limit {rest}"
+    if actions := _ACTIONS.match(sentence):
+        can = [each.replace("_", "-") for each in actions[1].split(", ") if each not in _NO_COMMANDS]
+        return f"this device cannot do that; what it can: {', '.join(can)}"
     if (unknown := _UNKNOWN.match(sentence)) and len(known := unknown[2].split(", ")) > FEW:
         meant = nearest(unknown[1], [each.replace("_", "-") for each in known])
         hint = f"did you mean {meant.replace('-', '_')}?" if meant else "`nuki-bridge config` shows what there is"

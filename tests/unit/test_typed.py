@@ -11,6 +11,7 @@ from nuki_bridge.bridge.requests import REQUESTS
 from nuki_bridge.command_line import access_options, cli, guest_commands, invite_commands, words
 from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.owner import access
+from nuki_bridge.protocol.action_names import LOCK_ACTIONS, OPENER_ACTIONS
 from nuki_bridge.sharing import invitations
 
 
@@ -76,6 +77,14 @@ class TestExpires:
 
 
 class TestUnknownWords:
+    def test_what_an_opener_cannot_do_is_answered_with_commands(self) -> None:
+        said = "there is no such lock action; allowed are activate_rto, open, fob_action_1"
+        assert words.in_options(said) == "this device cannot do that; what it can: activate-rto, open"
+        for names in (LOCK_ACTIONS, OPENER_ACTIONS):
+            said = f"there is no such lock action; allowed are {', '.join(names.by_name)}"
+            for command in words.in_options(said).rpartition(": ")[2].split(", "):
+                assert cli.parse([command]).command == command
+
     def test_a_setting_is_not_answered_with_all_settings(self) -> None:
         with pytest.raises(ValueError, match="allowed: name") as refusal:
             REQUESTS.lock["config/set"].arguments.check({"auto_lock_timout": 120})
