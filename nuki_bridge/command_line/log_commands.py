@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from nuki_bridge.command_line import lock_argument
-from nuki_bridge.command_line.asking import ask, given
+from nuki_bridge.command_line.asking import ask, given, progress, show
 from nuki_bridge.command_line.registration import Commands
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def declare(commands: Commands) -> None:
 async def log(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Show a lock's log, or switch it on or off."""
     if arguments.enabled is not None:
-        await ask(client, arguments, "log/set", {"enabled": arguments.enabled}, "switching its log")
+        lock = client.lock_name(arguments.lock or None)
+        with progress(arguments, f"{lock}: switching its log"):
+            now = await client.ask(lock, "log/set", {"enabled": arguments.enabled})
+        does = "writes its log" if arguments.enabled else "writes no log; what it has stays"
+        show(arguments, now if arguments.json else f"{lock}: it {does}")
         return
     request = given(arguments, "count", "before", "after")
     nothing = "nothing is in its log"

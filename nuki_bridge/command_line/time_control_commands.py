@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from nuki_bridge.command_line import access_options, lock_argument
-from nuki_bridge.command_line.asking import ask, given
+from nuki_bridge.command_line.asking import ask, given, progress, show
 from nuki_bridge.command_line.registration import Commands, add_switch
 from nuki_bridge.errors import RequestError
 
@@ -80,4 +80,7 @@ async def update_entry(client: BridgeClient, arguments: argparse.Namespace) -> N
 
 async def remove_entry(client: BridgeClient, arguments: argparse.Namespace) -> None:
     """Delete an entry."""
-    await ask(client, arguments, "timecontrol/remove", {"id": arguments.number}, "removing the entry")
+    lock = client.lock_name(arguments.lock or None)
+    with progress(arguments, f"{lock}: removing the entry"):
+        gone = await client.ask(lock, "timecontrol/remove", {"id": arguments.number})
+    show(arguments, gone if arguments.json else f"{lock}: entry {arguments.number} is removed")

@@ -186,3 +186,16 @@ async def test_a_zone_with_a_name_is_one_in_summer_and_winter(capsys: pytest.Cap
     assert "UTC" not in await shown("log", [unset], capsys)
     invited = {"id": 7, "user": "Anna", "expires": "2026-12-01T10:00:00+01:00", "remote": True, "access": None}
     assert "EXPIRES (UTC+01:00)" in await shown("invite list", [invited], capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("timecontrol front remove 3", "front: entry 3 is removed"),
+        ("log front --off", "front: it writes no log; what it has stays"),
+        ("log front --on", "front: it writes its log"),
+    ],
+)
+async def test_what_was_done_is_a_sentence(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await shown(line, {"id": 3}, capsys) == f"{sentence}\n"
+    assert json.loads(await shown(f"{line} --json", {"id": 3}, capsys)) == {"id": 3}
