@@ -75,10 +75,10 @@ const dayWords = (day) => new Intl.DateTimeFormat(language, { dateStyle: "full",
 
 /** A day from 0 to 24 with a mark for each entry, for the eye alone: the list below says the same. @param {any[]} entries */
 function timeline(entries) {
-  const svg = shape("svg", { viewBox: "0 0 480 44", class: "timeline", "aria-hidden": "true" });
+  const svg = shape("svg", { viewBox: "0 0 480 52", class: "timeline", "aria-hidden": "true" });
   svg.append(shape("line", { x1: 0, x2: 480, y1: 22, y2: 22, class: "axis" }));
   for (const hour of [0, 6, 12, 18, 24]) {
-    const label = shape("text", { x: Math.min(468, Math.max(8, hour * 20)), y: 42, "text-anchor": "middle" });
+    const label = shape("text", { x: Math.min(466, Math.max(8, hour * 20)), y: 49, "text-anchor": "middle" });
     label.textContent = number(hour);
     svg.append(shape("line", { x1: hour * 20, x2: hour * 20, y1: 17, y2: 27, class: "axis" }), label);
   }
