@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from nuki_bridge.arguments import Check, with_schema
 from nuki_bridge.lock.wall_clock import rfc3339
-from nuki_bridge.protocol.wire import TimeLimit
+from nuki_bridge.protocol.field_kinds import TimeLimit
 
 WEEKDAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 """Names of the weekdays; Monday is the highest of seven bits."""

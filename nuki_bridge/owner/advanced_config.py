@@ -16,6 +16,7 @@ from nuki_bridge.owner import access, opener_config
 from nuki_bridge.owner.setting import Setting, word, written
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.common import AnyAdvancedConfig
+from nuki_bridge.protocol.field_kinds import NOT_SUPPORTED
 from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.opener_advanced_config import (
     OpenerAdvancedConfigA,
@@ -24,7 +25,7 @@ from nuki_bridge.protocol.opener_advanced_config import (
     SetOpenerAdvancedConfigA,
     SetOpenerAdvancedConfigB,
 )
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, OwnerRequest
+from nuki_bridge.protocol.wire import OwnerRequest
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin

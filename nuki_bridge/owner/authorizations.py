@@ -18,8 +18,8 @@ from nuki_bridge.protocol.authorizations import (
     UpdateAuthorizationEntry,
 )
 from nuki_bridge.protocol.codes import IdType
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.messages import Status
-from nuki_bridge.protocol.wire import TimeLimit
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin

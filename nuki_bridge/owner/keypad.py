@@ -21,6 +21,7 @@ from nuki_bridge.owner.entry_selector import EntrySelector
 from nuki_bridge.owner.keypad_list import read, to_json
 from nuki_bridge.owner.setting import READ_BACK_S
 from nuki_bridge.owner.user_words import limit_of
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.keypad_codes import (
     CODE_NAME_SIZE,
     AddKeypadCode,
@@ -30,7 +31,6 @@ from nuki_bridge.protocol.keypad_codes import (
     UpdateKeypadCode,
 )
 from nuki_bridge.protocol.messages import Status
-from nuki_bridge.protocol.wire import TimeLimit
 
 if TYPE_CHECKING:
     from datetime import tzinfo

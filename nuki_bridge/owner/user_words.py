@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nuki_bridge.owner.access import Access
     from nuki_bridge.protocol.authorizations import AuthorizationEntry
-    from nuki_bridge.protocol.wire import TimeLimit
+    from nuki_bridge.protocol.field_kinds import TimeLimit
 
 _TYPES = {IdType.KEYPAD_2: "keypad"}
 

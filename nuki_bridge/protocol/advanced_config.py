@@ -11,19 +11,8 @@ from datetime import time
 
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.common import AnyAdvancedConfig
-from nuki_bridge.protocol.wire import (
-    ChallengedRequest,
-    NoTime,
-    OwnerRequest,
-    kept_flag,
-    message,
-    s16,
-    switch,
-    time_of_day,
-    u8,
-    u16,
-    wire,
-)
+from nuki_bridge.protocol.field_kinds import NoTime, kept_flag, s16, switch, time_of_day, u8, u16
+from nuki_bridge.protocol.wire import ChallengedRequest, OwnerRequest, message, wire
 
 _MODERN = (Family.CLASSIC, Family.ULTRA)
 
@@ -37,7 +26,7 @@ class RequestAdvancedConfig(ChallengedRequest):
 class AdvancedConfig(AnyAdvancedConfig):
     """SL: the advanced configuration (28 to 33 bytes); offsets in degrees, timeouts and durations in seconds.
 
-    A lock that has the field but not what it is about says `wire.NOT_SUPPORTED` in it.  `auto_lock_timeout` 0 switches
+    A lock that has the field but not what it is about says `NOT_SUPPORTED` in it.  `auto_lock_timeout` 0 switches
     auto lock off only where `auto_lock_enabled` is absent.
     """
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Command, IdType
-from nuki_bridge.protocol.messages import NAME_SIZE
-from nuki_bridge.protocol.wire import (
-    Message,
-    OwnerRequest,
+from nuki_bridge.protocol.field_kinds import (
     TimeLimit,
     date_time,
     enum8,
     flag,
     kept_flag,
-    message,
     raw,
     text,
     time_limit,
     u16,
     u32,
-    wire,
 )
+from nuki_bridge.protocol.messages import NAME_SIZE
+from nuki_bridge.protocol.wire import Message, OwnerRequest, message, wire
 
 
 @message(Command.REMOVE_AUTHORIZATION_ENTRY)

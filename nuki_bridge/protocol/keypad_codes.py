@@ -8,21 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Command
-from nuki_bridge.protocol.wire import (
-    KeptText,
-    Message,
-    OwnerRequest,
-    TimeLimit,
-    date_time,
-    flag,
-    kept_flag,
-    message,
-    text,
-    time_limit,
-    u16,
-    u32,
-    wire,
-)
+from nuki_bridge.protocol.field_kinds import KeptText, TimeLimit, date_time, flag, kept_flag, text, time_limit, u16, u32
+from nuki_bridge.protocol.wire import Message, OwnerRequest, message, wire
 
 CODE_NAME_SIZE = 20
 """Bytes of a code's name, UTF-8."""

@@ -5,20 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Command, LogType
+from nuki_bridge.protocol.field_kinds import date_time, enum8, flag, text, u8, u16, u32
 from nuki_bridge.protocol.messages import NAME_SIZE
-from nuki_bridge.protocol.wire import (
-    Message,
-    OwnerRequest,
-    date_time,
-    enum8,
-    flag,
-    message,
-    text,
-    u8,
-    u16,
-    u32,
-    wire,
-)
+from nuki_bridge.protocol.wire import Message, OwnerRequest, message, wire
 
 
 @message(Command.ENABLE_LOGGING)

@@ -23,12 +23,8 @@ from nuki_bridge.protocol.codes import (
     Trigger,
 )
 from nuki_bridge.protocol.common import BasicConfig, States
-from nuki_bridge.protocol.network import Network
-from nuki_bridge.protocol.wire import (
+from nuki_bridge.protocol.field_kinds import (
     NONCE_SIZE,
-    ChallengedRequest,
-    Message,
-    OwnerRequest,
     action8,
     date_time,
     enum8,
@@ -36,7 +32,6 @@ from nuki_bridge.protocol.wire import (
     f32,
     flag,
     kept_flag,
-    message,
     pin,
     raw,
     s8,
@@ -45,8 +40,9 @@ from nuki_bridge.protocol.wire import (
     u8,
     u16,
     u32,
-    wire,
 )
+from nuki_bridge.protocol.network import Network
+from nuki_bridge.protocol.wire import ChallengedRequest, Message, OwnerRequest, message, wire
 
 NAME_SIZE = 32
 """Bytes of an authorization's or lock's name, UTF-8."""

@@ -22,24 +22,10 @@ from nuki_bridge.protocol.codes import (
     open_enum,
 )
 from nuki_bridge.protocol.common import BasicConfig, States
+from nuki_bridge.protocol.field_kinds import date_time, enum8, f32, flag, kept_flag, raw, s16, text, u8, u16, u32
 from nuki_bridge.protocol.log_entries import LogEntry
 from nuki_bridge.protocol.messages import NAME_SIZE
-from nuki_bridge.protocol.wire import (
-    OwnerRequest,
-    date_time,
-    enum8,
-    f32,
-    flag,
-    kept_flag,
-    message,
-    raw,
-    s16,
-    text,
-    u8,
-    u16,
-    u32,
-    wire,
-)
+from nuki_bridge.protocol.wire import OwnerRequest, message, wire
 
 OPENER_DEVICE_TYPE: Final = 2
 """Device type of an Opener, in Config as in the vendor's other interfaces."""

@@ -11,7 +11,8 @@ from typing import Final
 
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.common import AnyAdvancedConfig
-from nuki_bridge.protocol.wire import OwnerRequest, fields, kept_flag, message, u8, u16, wire
+from nuki_bridge.protocol.field_kinds import kept_flag, u8, u16
+from nuki_bridge.protocol.wire import OwnerRequest, fields, message, wire
 
 LENGTH_A: Final = 25
 """Bytes of layout A; one more may be Auto update, or be layout B."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from nuki_bridge.errors import BadFrame, ProtocolError, UnexpectedMessage
 from nuki_bridge.protocol.codes import Command, Family, IdType, StatusCode
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, KEY_SIZE, equal, h1, kdf1_dh1, public_key
+from nuki_bridge.protocol.field_kinds import text
 from nuki_bridge.protocol.frames import PAIRING_AUTHORIZATION_ID, open_frame, open_plain, seal, seal_plain
 from nuki_bridge.protocol.messages import (
     NAME_SIZE,
@@ -31,7 +32,7 @@ from nuki_bridge.protocol.messages import (
     Status,
 )
 from nuki_bridge.protocol.session import Random, lock_error
-from nuki_bridge.protocol.wire import Message, decode, encode, text
+from nuki_bridge.protocol.wire import Message, decode, encode
 
 
 class Step(enum.Enum):

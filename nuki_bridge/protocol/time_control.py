@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import time
 
 from nuki_bridge.protocol.codes import Action, Command, OpenerAction
-from nuki_bridge.protocol.wire import Message, NoTime, OwnerRequest, action8, kept_flag, message, time_of_day, u8, wire
+from nuki_bridge.protocol.field_kinds import NoTime, action8, kept_flag, time_of_day, u8
+from nuki_bridge.protocol.wire import Message, OwnerRequest, message, wire
 
 
 @message(Command.REQUEST_TIME_CONTROL_ENTRIES)

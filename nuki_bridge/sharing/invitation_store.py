@@ -12,7 +12,7 @@ from typing import Any
 
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.wire import TimeLimit, time_limit
+from nuki_bridge.protocol.field_kinds import TimeLimit, time_limit
 from nuki_bridge.store import Store
 
 

@@ -42,8 +42,8 @@ from nuki_bridge.owner import authorizations
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.authorizations import AuthorizationEntry
 from nuki_bridge.protocol.crypto import KEY_SIZE
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.session import Random
-from nuki_bridge.protocol.wire import TimeLimit
 from nuki_bridge.sharing.invitation_cleanup import Cleanup, is_of, seconds
 from nuki_bridge.sharing.invitation_code import RANDOM_SIZE, key, lookup, make_code
 from nuki_bridge.sharing.invitation_store import Invitation, Records, Stage

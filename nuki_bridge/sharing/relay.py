@@ -39,8 +39,8 @@ from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import TAG_SIZE
+from nuki_bridge.protocol.field_kinds import NONCE_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, MAX_FRAME_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
-from nuki_bridge.protocol.wire import NONCE_SIZE
 from nuki_bridge.sharing.news import News
 from nuki_bridge.sharing.relay_sessions import RelaySession, RelaySessions
 from nuki_bridge.sharing.unreadable import Owed, Pauses, Unanswered

@@ -10,7 +10,7 @@ from datetime import time
 from typing import Any
 
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.wire import NoTime
+from nuki_bridge.protocol.field_kinds import NoTime
 from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Behaviour
 

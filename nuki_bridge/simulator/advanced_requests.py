@@ -7,7 +7,7 @@ from typing import Any
 
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import ErrorCode
-from nuki_bridge.protocol.wire import NONCE_SIZE, NOT_SUPPORTED, NoTime
+from nuki_bridge.protocol.field_kinds import NONCE_SIZE, NOT_SUPPORTED, NoTime
 from nuki_bridge.simulator import advanced_config
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import Handlers, LockRequest

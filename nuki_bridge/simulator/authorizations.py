@@ -13,7 +13,7 @@ from typing import Any
 
 from nuki_bridge.protocol.codes import ErrorCode, Family, IdType
 from nuki_bridge.protocol.crypto import equal
-from nuki_bridge.protocol.wire import TimeLimit, time_limit
+from nuki_bridge.protocol.field_kinds import TimeLimit, time_limit
 from nuki_bridge.simulator.behaviour import Behaviour, Refused
 
 

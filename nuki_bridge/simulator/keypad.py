@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from nuki_bridge.protocol.codes import ErrorCode, Family
-from nuki_bridge.protocol.wire import TimeLimit, time_limit
+from nuki_bridge.protocol.field_kinds import TimeLimit, time_limit
 from nuki_bridge.simulator.behaviour import Refused
 
 

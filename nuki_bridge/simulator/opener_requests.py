@@ -7,6 +7,7 @@ from typing import Any
 
 from nuki_bridge.protocol.advanced_config import RequestAdvancedConfig
 from nuki_bridge.protocol.codes import ErrorCode, OpenerAction
+from nuki_bridge.protocol.field_kinds import NONCE_SIZE
 from nuki_bridge.protocol.messages import LockAction, RequestCalibration, RequestConfig, SimpleLockAction
 from nuki_bridge.protocol.opener import ContinuousModeAction, OpenerConfig, SetOpenerConfig
 from nuki_bridge.protocol.opener_advanced_config import (
@@ -14,7 +15,6 @@ from nuki_bridge.protocol.opener_advanced_config import (
     OpenerAdvancedConfigB,
     SetOpenerAdvancedConfigA,
 )
-from nuki_bridge.protocol.wire import NONCE_SIZE
 from nuki_bridge.simulator.action_requests import act
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers

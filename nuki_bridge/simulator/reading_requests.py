@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nuki_bridge.protocol.codes import Command, ErrorCode
+from nuki_bridge.protocol.field_kinds import NONCE_SIZE
 from nuki_bridge.protocol.messages import (
     BatteryReport,
     Challenge,
     MostRecentCommand,
     RequestData,
 )
-from nuki_bridge.protocol.wire import NONCE_SIZE
 from nuki_bridge.simulator.behaviour import Refused
 from nuki_bridge.simulator.client_request import ClientRequest, Handlers
 

@@ -12,8 +12,8 @@ from datetime import time
 from typing import Any
 
 from nuki_bridge.protocol.codes import ErrorCode
+from nuki_bridge.protocol.field_kinds import NoTime
 from nuki_bridge.protocol.time_control import UpdateTimeControlEntry
-from nuki_bridge.protocol.wire import NoTime
 from nuki_bridge.simulator import timezones
 from nuki_bridge.simulator.behaviour import Refused
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.wire import NoTime, time_of_day
+from nuki_bridge.protocol.field_kinds import NoTime, time_of_day
 
 NONE = 0xFFFF
 """Timezone ID that stands for no time zone: then the offset and `dst_mode` of the settings count."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuki_bridge.owner import access
-from nuki_bridge.protocol.wire import TimeLimit
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from tests.unit.zones import zone
 
 SPRING = datetime(2026, 3, 1, tzinfo=UTC)

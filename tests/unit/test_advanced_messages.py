@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import Family
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, NoTime, decode, encode
+from nuki_bridge.protocol.field_kinds import NOT_SUPPORTED, NoTime
+from nuki_bridge.protocol.wire import decode, encode
 
 NONCE = bytes(range(32))
 MODERN = st.sampled_from([Family.CLASSIC, Family.ULTRA])

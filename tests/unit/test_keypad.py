@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from nuki_bridge.protocol.codes import Action, Family
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.keypad_codes import AddKeypadCode, KeypadCode, RemoveKeypadCode, UpdateKeypadCode
-from nuki_bridge.protocol.wire import TimeLimit, decode, encode
+from nuki_bridge.protocol.wire import decode, encode
 from tests.unit.house import PIN, House, ask, refusal
 
 

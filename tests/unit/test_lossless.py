@@ -13,10 +13,11 @@ import pytest
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.authorizations import AuthorizationEntry, UpdateAuthorizationEntry
 from nuki_bridge.protocol.codes import Command, Family
+from nuki_bridge.protocol.field_kinds import NoTime, kept_flag, switch, time_limit, time_of_day
 from nuki_bridge.protocol.keypad_codes import KeypadCode, UpdateKeypadCode
 from nuki_bridge.protocol.log_entries import LogEntry
 from nuki_bridge.protocol.time_control import TimeControlEntry
-from nuki_bridge.protocol.wire import NoTime, decode, encode, kept_flag, switch, time_limit, time_of_day
+from nuki_bridge.protocol.wire import decode, encode
 from tests.unit.house import PIN, ULTRA, House, ask
 
 NAMES = {

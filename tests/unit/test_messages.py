@@ -13,7 +13,8 @@ from nuki_bridge.protocol import authorizations as a
 from nuki_bridge.protocol import log_entries as e
 from nuki_bridge.protocol import messages as m
 from nuki_bridge.protocol.codes import Action, Command, Completion, DoorState, Family, LockState, Trigger, name_of
-from nuki_bridge.protocol.wire import Message, TimeLimit, UnknownMessage, decode, encode
+from nuki_bridge.protocol.field_kinds import TimeLimit
+from nuki_bridge.protocol.wire import Message, UnknownMessage, decode, encode
 from tests.unit.vectors import VECTORS, unhex
 
 NONCE = bytes(range(32))

@@ -11,8 +11,9 @@ import pytest
 
 from nuki_bridge.protocol.advanced_config import AdvancedConfig, RequestAdvancedConfig, SetAdvancedConfig
 from nuki_bridge.protocol.codes import Action, Command, DoorState, ErrorCode, Family, LockState, Trigger
+from nuki_bridge.protocol.field_kinds import NOT_SUPPORTED, NoTime
 from nuki_bridge.protocol.messages import KeyturnerStates, UpdateTime
-from nuki_bridge.protocol.wire import NOT_SUPPORTED, Message, NoTime, encode
+from nuki_bridge.protocol.wire import Message, encode
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.unit.virtual_client import COMPLETE, START, STATES, Client, HandClock, error_of, make_lock, state_of
 

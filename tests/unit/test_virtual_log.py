@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from nuki_bridge.protocol.codes import Action, Command, DoorState, ErrorCode, IdType, LockState, LogType
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.log_entries import EnableLogging, LogEntry, LogEntryCount, RequestLogEntries
 from nuki_bridge.protocol.messages import LockAction, RequestReboot, SimpleLockAction
-from nuki_bridge.protocol.wire import Message, TimeLimit
+from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.unit.virtual_client import (
     ACCEPTED,

@@ -17,6 +17,7 @@ from nuki_bridge.protocol.authorizations import (
     UpdateAuthorizationEntry,
 )
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode, Family, IdType, LockState
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.frames import authorization_id, open_frame
 from nuki_bridge.protocol.messages import (
     Challenge,
@@ -32,7 +33,7 @@ from nuki_bridge.protocol.messages import (
     UpdateTime,
     VerifySecurityPin,
 )
-from nuki_bridge.protocol.wire import Message, TimeLimit, decode
+from nuki_bridge.protocol.wire import Message, decode
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
 from tests.unit.virtual_client import (

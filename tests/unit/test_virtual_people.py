@@ -26,8 +26,9 @@ from nuki_bridge.protocol.codes import (
     LockState,
     Trigger,
 )
+from nuki_bridge.protocol.field_kinds import TimeLimit
 from nuki_bridge.protocol.messages import KeyturnerStates
-from nuki_bridge.protocol.wire import Message, TimeLimit
+from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.authorizations import allows
 from nuki_bridge.simulator.behaviour import seeded
 from nuki_bridge.simulator.lock import VirtualLock
