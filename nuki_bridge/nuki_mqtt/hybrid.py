@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 BLUETOOTH_S = 6.0
 """Seconds in which a command must have been sent over Bluetooth before it goes through the lock's own API."""
+LEAVE_S = 4.0
+"""Seconds of a command's time that are left for that, also if it waited long for its turn over Bluetooth."""
 READINGS: Final = (10, 0.2)
 """Readings over Bluetooth that the lock's topics may cause at once, and how many more each second."""
 VALUES: Final = (30, 5.0)
@@ -305,7 +307,7 @@ class Hybrid:
         if not self._can_send(action):
             return await lock.perform(action, left_s, suffix=suffix, only_if=only_if, begun=begun)
         if lock.reachable:
-            attempt = Attempt(BLUETOOTH_S)
+            attempt = Attempt(BLUETOOTH_S, LEAVE_S)
             try:
                 return await lock.perform(action, left_s, suffix=suffix, only_if=only_if, begun=begun, attempt=attempt)
             except LinkError as error:

@@ -106,6 +106,25 @@ async def test_a_lock_that_cannot_be_connected_gets_it_through_the_api_once(tmp_
         assert moves(lock) == ["unlock: unlocking"]
 
 
+@pytest.mark.parametrize("later_s", [0.001, 0.5, 1.0, 2.0, 4.0, 8.0, 9.0, 12.0])
+async def test_a_command_that_finds_the_bridge_connecting_in_vain_goes_through_the_api_in_time(
+    tmp_path: Path, later_s: float
+) -> None:
+    """It waits for its turn while the bridge tries for 8 s to connect, and has 15 s for everything."""
+    async with listening(tmp_path) as lock:
+        lock.house.radio.faults.connect_times_out = 1000
+        lock.virtual.drop_links()
+        await asyncio.sleep(later_s)
+        assert await act(lock, "unlock") == "success"
+        (command,) = lock.commands
+        assert command.payload == b"1"
+        assert command.expiry_s is not None
+        assert command.expiry_s >= 3, "the lock has hardly any time to get it"
+        lock.house.radio.faults.connect_times_out = 0
+        await asyncio.sleep(300)
+        assert moves(lock) == ["unlock: unlocking"]
+
+
 @pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST.keys())
 @pytest.mark.parametrize("action", ["unlock", "unlatch"])
