@@ -155,7 +155,10 @@ class Run:
                 continue
             if acted > 1 or got > 1:
                 self.broken("one start", f"{name} was sent {got} times, and the strike acted {acted} times")
-            if word == "ok" and not acted:
+            found_open = any(
+                each.detail == "nothing to do" and each.suffix == name for each in audit
+            )  # a ring was first
+            if word == "ok" and not acted and not found_open:
                 self.broken("success", f"{name} is called done, and the strike did not act")
             if word in NEVER and acted:
                 self.broken("refusal", f"{name} got {word}, and the strike acted")
