@@ -113,6 +113,7 @@ async (load, vectors, known) => {
   throws(() => new packets.Splitter().feed(unhex("30ffffffffff")), "a length of five bytes");
 
   const pairing = await load("pairing.js");
+  await pairing.ready();
   const refused = async (work, code, what) => {
     count++;
     const error = await work().then(() => null, (found) => found);
