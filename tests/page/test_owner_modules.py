@@ -156,3 +156,11 @@ def test_no_secret_is_kept() -> None:
         assert not re.search(r"sessionStorage|indexedDB|document\.cookie", text), path
         kept = re.findall(r"localStorage\.setItem\((\w+|\"\w+\")", text)
         assert kept == (["NAME", '"sweep"'] if path.name == "account.js" else []), path
+
+
+def test_a_span_is_told_in_the_unit_that_people_would_say_it_in() -> None:
+    told = node(
+        "const { span } = await load('owner/words.js');"
+        "console.log(JSON.stringify([59, 60, 3599, 3600, 172799, 172800, 31536000].map(span)));"
+    )
+    assert told == ["0 minutes", "1 minute", "59 minutes", "1 hour", "47 hours", "2 days", "365 days"]

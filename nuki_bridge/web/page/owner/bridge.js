@@ -3,7 +3,7 @@
 import { t } from "../texts.js";
 import { ask, el, head, note } from "../ui.js";
 import { button, errorWords, run, table, wordsPlace } from "./form.js";
-import { number, pretty, signalWords, when } from "./words.js";
+import { number, pretty, signalWords, span, when } from "./words.js";
 
 /** @param {import("./main.js").Context} context @returns {import("../app.js").Shown} */
 export function bridgeView({ house, key: base, back }) {
@@ -13,7 +13,7 @@ export function bridgeView({ house, key: base, back }) {
     if (!found) return;
     const [health, locks] = found;
     body.replaceChildren(
-      table([t("owner.bridge.version"), health.version], [t("owner.bridge.uptime"), t("owner.hours", { count: number(Math.floor(health.uptime_s / 3600)) })],
+      table([t("owner.bridge.version"), health.version], [t("owner.bridge.uptime"), span(health.uptime_s)],
         [t("owner.bridge.adapter"), health.adapter.available ? health.adapter.name : `${health.adapter.name ?? ""} ${health.adapter.reason ?? ""}`], ["MQTT", health.mqtt_version]),
       ...health.locks.map((/** @type {any} */ lock) => el("section", { class: "part box" }, el("h2", {}, pretty(lock.name)),
         table([t("owner.link"), t(lock.reachable ? (lock.connected ? "owner.link.held" : "owner.link.ready") : "owner.link.away")], [t("owner.signal"), signalWords(lock.rssi)],

@@ -321,8 +321,7 @@ export const TABLE = {
 
   "owner.bridge": ["The bridge", "Die Bridge"],
   "owner.bridge.version": ["Version", "Version"],
-  "owner.bridge.uptime": ["Running for", "Läuft seit"],
-  "owner.hours": ["{count} h", "{count} Std."],
+  "owner.bridge.uptime": ["Running for", "Laufzeit"],
   "owner.bridge.adapter": ["Bluetooth", "Bluetooth"],
   "owner.bridge.reconnects": ["Lost links", "Abgerissene Verbindungen"],
   "owner.bridge.paired-at": ["Paired", "Gekoppelt"],

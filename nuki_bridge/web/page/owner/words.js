@@ -73,3 +73,9 @@ export const nameOf = (lock, house) => (house.bridges.size > 1 ? `${pretty(lock.
 
 /** @param {string | null | undefined} moment RFC 3339 @returns {string} */
 export const when = (moment) => (moment ? timeText(Date.parse(moment)) : "");
+
+/** How long, in the one unit that people would say it in. @param {number} seconds */
+export function span(seconds) {
+  const [unit, size] = seconds < 3600 ? ["minute", 60] : seconds < 172800 ? ["hour", 3600] : ["day", 86400];
+  return number(Math.floor(seconds / Number(size)), { style: "unit", unit: String(unit), unitDisplay: "long" });
+}
