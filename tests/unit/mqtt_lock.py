@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from nuki_bridge.config import LockSettings
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, Completion, Trigger
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.topics.topics import Publication
-from tests.unit.house import House
+from tests.unit.house import PIN, House
 from tests.unit.rig import clock
+
+LISTEN = replace(PIN, official_api="listen")
+versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
 
 class MqttLock:
@@ -111,3 +119,18 @@ class MqttLock:
             self.virtual.motion.start(Action(number), Trigger.MQTT, over)
         if self.responds:
             self.say("commandResponse", str(69 if busy else self.answers))
+
+
+@asynccontextmanager
+async def listening(directory: Path, version: str = "5", settings: LockSettings = LISTEN) -> AsyncIterator[MqttLock]:
+    """A house with one lock that is paired, and is a client of the broker; it has not moved yet."""
+    house = House(directory, settings)
+    house.protocol = version
+    async with house.running():
+        await house.pair()
+        await asyncio.sleep(30)
+        lock = MqttLock(house, house.classic)
+        async with lock.connected():
+            await asyncio.sleep(5)
+            lock.virtual.audit.clear()
+            yield lock

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +15,8 @@ from nuki_bridge.config import LockSettings
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.protocol.codes import Action, DoorState, LockState, Trigger
 from tests.unit.house import PIN, House, add, events
-from tests.unit.mqtt_lock import MqttLock
+from tests.unit.mqtt_lock import LISTEN, MqttLock, listening, versions
 from tests.unit.rig import clock
-
-LISTEN = replace(PIN, official_api="listen")
-
-versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
-
-
-@asynccontextmanager
-async def listening(directory: Path, version: str = "5", settings: LockSettings = LISTEN) -> AsyncIterator[MqttLock]:
-    """A house with one lock that is paired, and is a client of the broker."""
-    house = House(directory, settings)
-    house.protocol = version
-    async with house.running():
-        await house.pair()
-        await asyncio.sleep(30)
-        lock = MqttLock(house, house.classic)
-        async with lock.connected():
-            await asyncio.sleep(5)
-            yield lock
 
 
 def told(house: House, kind: str = "lock_action_begun") -> list[dict[str, Any]]:

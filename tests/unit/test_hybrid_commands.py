@@ -12,34 +12,15 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.config import LockSettings
 from nuki_bridge.errors import TimedOut
 from nuki_bridge.lock.action import Attempt
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.protocol.codes import Action, Command, LockState, Trigger
 from nuki_bridge.protocol.wire import Message
-from tests.unit.house import PIN, House, events
-from tests.unit.mqtt_lock import MqttLock
+from tests.unit.house import events
+from tests.unit.mqtt_lock import LISTEN, MqttLock, listening, versions
 from tests.unit.rig import LOST, clock
-
-LISTEN = replace(PIN, official_api="listen")
-versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
-
-
-@asynccontextmanager
-async def listening(directory: Path, version: str = "5", settings: LockSettings = LISTEN) -> AsyncIterator[MqttLock]:
-    """A house with one lock that is paired, and is a client of the broker."""
-    house = House(directory, settings)
-    house.protocol = version
-    async with house.running():
-        await house.pair()
-        await asyncio.sleep(30)
-        lock = MqttLock(house, house.classic)
-        async with lock.connected():
-            await asyncio.sleep(5)
-            lock.virtual.audit.clear()
-            yield lock
 
 
 @asynccontextmanager
