@@ -283,6 +283,7 @@ def test_a_purge_clears_what_the_broker_keeps(system: Scratch, deb: Path) -> Non
     )
     assert re.findall("^kept (.*)$", kept, re.MULTILINE) == ["nuki/shed/state"], kept
     assert not system.exists(STATE)
+    assert not system.exists("/usr/lib/python3/dist-packages/nuki_bridge")  # nothing was compiled anew on the way
 
 
 def test_purge_of_a_state_directory_that_is_a_link_takes_the_link(system: Scratch, deb: Path) -> None:
