@@ -35,6 +35,12 @@ QEMU = (
     *("-nodefaults", "-display", "none", "-nic", "none", "-device", "virtio-rng-pci"),
 )
 """A machine without hardware acceleration, network or display."""
+_INSTRUCTIONS = {
+    "tcg,thread=multi,tb-size=512": "tcg,tb-size=512",
+    "2": "1",  # one processor: QEMU counts the instructions of one thread
+}
+_INSTRUCTION_CLOCK = ("-icount", "shift=3,sleep=on")
+"""Each instruction takes 2^3 ns; while the processor has nothing to do, time passes as it does here."""
 COMMAND_LINE = (
     "console=ttyS0 quiet panic=-1 rdinit=/init nokaslr mitigations=off random.trust_cpu=on VM_OUTPUT=/dev/ttyS1"
 )
@@ -62,6 +68,17 @@ def boot_files(kernel: Path | None = None, modules: Sequence[str] = MODULES) -> 
             unfinished.write_bytes(_initramfs(init, busybox, _modules(unpacked, modules)))
             unfinished.rename(initramfs)
         return next((unpacked / "boot").glob("vmlinuz-*")), initramfs
+
+
+def qemu(*, count_instructions: bool = False) -> tuple[str, ...]:
+    """The start of QEMU's command line.
+
+    With `count_instructions` the clock of the machine counts the instructions that its processor, then a single one,
+    has executed: how long something takes there hardly depends on what else keeps this machine busy.
+    """
+    if not count_instructions:
+        return QEMU
+    return (*(_INSTRUCTIONS.get(each, each) for each in QEMU), *_INSTRUCTION_CLOCK)
 
 
 def shared(path: Path, tag: str, *, writable: bool = False) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from typing import IO, Literal, get_args
 
 from tests import patience
 from tests.vm import uml
-from tests.vm.kernel import COMMAND_LINE, QEMU, RigError, boot_files, machine, shared
+from tests.vm.kernel import COMMAND_LINE, RigError, boot_files, machine, qemu, shared
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
@@ -54,13 +54,15 @@ def run(
     output: IO[bytes] | None = None,
     kind: Kind = "auto",
     skip_time: bool = True,
+    count_instructions: bool = False,
 ) -> int:
     """Run `command` as root in a fresh virtual machine, in the project's directory; returns its exit status.
 
     `python` is an interpreter whose directory comes first in `PATH`; `output` gets stdout and stderr of the command
     (default: our stdout).  After `timeout_s` seconds, as many as the host has to give (`tests/patience.py`), the
     machine is stopped and the status is 124.  With `skip_time` a machine that can (`uml`) has no time pass while nobody
-    does anything.  Raises `RigError` if the guest never gets as far as the command.
+    does anything.  With `count_instructions` the machine's clock counts instructions, which only QEMU can do
+    (`kernel.qemu`).  Raises `RigError` if the guest never gets as far as the command.
     """
     with contextlib.ExitStack() as stack:
         if results is None:
@@ -70,7 +72,10 @@ def run(
         shutil.copy(HERE / "guest.sh", results / "guest.sh")
         (results / "bluetoothd.options").write_text(bluetoothd_options)
         (results / "command.sh").write_text(_command_script(command, python, environment or {}))
-        command_line = _machine(kind, results, stack, skip_time)
+        if count_instructions:
+            command_line = _emulated(results, count_instructions=True)
+        else:
+            command_line = _machine(kind, results, stack, skip_time)
         ended = _run(command_line, results / "kernel.log", timeout_s, output or sys.stdout.buffer)
         if ended is None:
             return TIMED_OUT
@@ -111,20 +116,30 @@ def _machine(kind: Kind, results: Path, stack: contextlib.ExitStack, skip_time: 
         kind = os.environ.get("VM_MACHINE", "auto")  # type: ignore[assignment]
     if kind not in get_args(Kind):
         raise RigError(f"VM_MACHINE is {kind!r}, but must be one of {', '.join(get_args(Kind))}")
-    for program in (*NEEDED, *(("qemu-system-x86_64",) if kind == "qemu" else ())):
+    if kind == "qemu":
+        return _emulated(results)
+    _refuse_without(*NEEDED)
+    try:
+        return uml.arguments(uml.kernel(), results, stack, skip_time=skip_time)
+    except uml.Unavailable as error:
+        if kind == "uml":
+            raise
+        print(f"vm: {error}; QEMU takes its place, which takes longer", file=sys.stderr, flush=True)
+        return _emulated(results)
+
+
+def _refuse_without(*programs: str) -> None:
+    for program in programs:
         if shutil.which(program) is None:
             raise RigError(f"{program} is missing; `make deps` installs what the virtual machine needs")
-    if kind != "qemu":
-        try:
-            return uml.arguments(uml.kernel(), results, stack, skip_time=skip_time)
-        except uml.Unavailable as error:
-            if kind == "uml":
-                raise
-            print(f"vm: {error}; QEMU takes its place, which takes longer", file=sys.stderr, flush=True)
-            return _machine("qemu", results, stack, skip_time)
+
+
+def _emulated(results: Path, *, count_instructions: bool = False) -> list[str]:
+    """The command that boots a machine of QEMU."""
+    _refuse_without(*NEEDED, "qemu-system-x86_64")
     kernel, initramfs = boot_files()
     return [
-        *(*QEMU, "-m", "2048", "-no-reboot"),
+        *(*qemu(count_instructions=count_instructions), "-m", "2048", "-no-reboot"),
         *("-kernel", str(kernel), "-initrd", str(initramfs), "-append", COMMAND_LINE),
         *shared(Path("/"), "rootfs"),
         *shared(results, "results", writable=True),
