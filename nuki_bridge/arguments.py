@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Generic, TypeVar
+
+from nuki_bridge.records import frozen
 
 Value = TypeVar("Value")
 Handler = TypeVar("Handler")
 Schema = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check(Generic[Value]):
     """Checks one argument: `check(value)` gives the value to work with or raises `ValueError`.
 
@@ -210,7 +212,7 @@ _DURATION: Final = r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?
 # -- all arguments of a request ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arguments:
     """What a request takes; whatever is in neither is an error, with a sentence of its own if it is `read_only`.
 
@@ -247,7 +249,7 @@ class Arguments:
         return checked
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Declaration(Generic[Handler]):
     """A request: what it takes and what carries it out.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +21,7 @@ from nuki_bridge.kinds import TlsSettings as TlsSettings
 from nuki_bridge.kinds import fold_file, host, password, password_file, port, tls, topic
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.action_names import ACTION_WORDS, action_word
+from nuki_bridge.records import frozen
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, text
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ STATES_EVERY_S = (10, 86400)
 # -- what others read -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiscoverySettings:
     """Home Assistant's MQTT discovery."""
 
@@ -50,7 +51,7 @@ class DiscoverySettings:
     style: Literal["device", "legacy"] = "device"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MqttSettings:
     """The broker and our place in its topics.
 
@@ -68,7 +69,7 @@ class MqttSettings:
     public_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BluetoothSettings:
     """Which radio; `adapter` None is the first powered one."""
 
@@ -76,7 +77,7 @@ class BluetoothSettings:
     backend: Literal["bluez", "virtual"] = "bluez"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockSettings:
     """One lock; `address` is `AA:BB:CC:DD:EE:FF`, `connection` None is what suits its kind,
     `pin` 4 or 6 digits, `actions` None allows every one; the lock's kind tells what each of these words means.
@@ -98,14 +99,14 @@ class LockSettings:
     rings: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebSettings:
     """The phone page; `url` is where phones find it, with which invitation links begin."""
 
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """The whole configuration.
 

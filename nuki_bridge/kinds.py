@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nuki_bridge.records import frozen
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, is_a, is_mapping, line_of, string, text
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Secret:
         return hash(self._text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsSettings:
     """Files for TLS to the broker; without `ca` the system's certificate authorities are trusted."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +17,13 @@ from nuki_bridge.database import DAMAGED, Database
 from nuki_bridge.errors import UnusableState
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.protocol.codes import Family, IdType
+from nuki_bridge.records import frozen
 
 UNKNOWN_NUKI_ID = 0
 """Nuki ID of a paired lock that has neither advertised it nor sent its configuration yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairedLock:
     """A lock and our authorization on it.
 

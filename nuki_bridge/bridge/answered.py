@@ -7,9 +7,10 @@ A publisher that got no acknowledgement sends its command again, and its broker 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nuki_bridge.errors import RequestError
+from nuki_bridge.records import mutable
 from nuki_bridge.topics.topics import Publication, Request
 
 REMEMBERED_S = 60.0
@@ -23,7 +24,7 @@ AnswerMaker = Callable[[Request], list[Publication]]
 """Makes the answer for whoever asked."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Command:
     """One command: under way as long as there is no `answer`."""
 

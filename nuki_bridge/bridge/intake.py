@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 
@@ -26,6 +25,7 @@ from nuki_bridge.errors import NukiError, RequestError, TimedOut
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.action_names import Words
+from nuki_bridge.records import frozen
 from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.topics import topics
 from nuki_bridge.topics.topics import Publication, RefusedRequest, Request, Requests
@@ -41,7 +41,7 @@ LEAVE_S = 0.5
 """Seconds that commands given up at shutdown may take to answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subjects:
     """Who carries out what comes in, or keeps it out: `requests` have their handlers."""
 
@@ -51,7 +51,7 @@ class Subjects:
     floodgate: Floodgate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asker:
     """Whoever has passed on a command that came on no topic of the bridge.
 

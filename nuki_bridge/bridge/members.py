@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nuki_bridge.bridge.running_lock import RunningLock, allowed_of, connection_of
 from nuki_bridge.config import LockSettings
@@ -13,12 +13,13 @@ from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.profile import SMART_LOCK, Profile, profile_of
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.owner.refused_pins import RefusedPins
+from nuki_bridge.records import mutable
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@mutable
 class Member:
     """One lock under its name."""
 
@@ -89,7 +90,7 @@ class Member:
         return self.settings.address if self.settings is not None else None
 
 
-@dataclass(slots=True)
+@mutable
 class Reconfigured:
     """What another configuration did: locks that are gone, new ones, those that stay with their settings before."""
 

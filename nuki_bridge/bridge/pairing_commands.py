@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from nuki_bridge.arguments import Arguments, Declaration, bluetooth_address, number, one_of, security_pin, text
@@ -24,6 +24,7 @@ from nuki_bridge.lock_name import lock_name_mistake, slug
 from nuki_bridge.owner.call import Answer
 from nuki_bridge.owner.pin import pin_to_use, stored_pin
 from nuki_bridge.protocol.codes import Family, IdType
+from nuki_bridge.records import frozen
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 from nuki_bridge.topics.topics import Request
 
@@ -35,7 +36,7 @@ HANDSHAKE_S = 30.0
 """Seconds that connecting to a lock and pairing with it may take."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairingCommands:
     """Carries out the requests about which locks there are."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.nuki_mqtt.served_needs import NewClient
 from nuki_bridge.protocol.session import Random
+from nuki_bridge.records import frozen
 from nuki_bridge.topics.topics import Publication
 from nuki_bridge.watchdog import Watchdog
 
@@ -22,7 +23,7 @@ async def _unknown_time() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ports:
     """The ways to the broker, the clocks, the process.
 

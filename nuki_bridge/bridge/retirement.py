@@ -12,7 +12,6 @@ import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.bridge.publisher import locks_in
@@ -20,6 +19,7 @@ from nuki_bridge.errors import BrokerError, StateInUse
 from nuki_bridge.lock_name import lock_name_mistake
 from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Incoming, Subscription
+from nuki_bridge.records import frozen
 from nuki_bridge.topics import tree
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ INFO = "bridge/info"
 """Topic that tells which bridge has the base topic, below it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """What there is to clear: `topics` of bridge and locks, those that were `served`, both shown by the broker, and
     `discovery`, which it need not show to this account.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 from nuki_bridge import logs
@@ -37,6 +36,7 @@ from nuki_bridge.owner.refused_pins import Refusals, RefusedPins
 from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.common import States
+from nuki_bridge.records import frozen
 from nuki_bridge.sharing.invitation_store import Invitation
 from nuki_bridge.sharing.invitations import Invitations
 from nuki_bridge.sharing.invite_commands import InviteCommands, event
@@ -47,7 +47,7 @@ from nuki_bridge.store import PairedLock, Store
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Common:
     """What all locks of a bridge have in common."""
 
@@ -60,7 +60,7 @@ class Common:
     vendor_topics: VendorTopics
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Given:
     """What a lock is known by: `settings` gives what the configuration says of it now, `pins` are those it refused."""
 

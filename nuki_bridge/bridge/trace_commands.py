@@ -9,7 +9,6 @@ import asyncio
 import struct
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from nuki_bridge.owner.call import Answer
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Family
+from nuki_bridge.records import mutable
 from nuki_bridge.topics.topics import Request
 
 TRACE_S = 60
@@ -35,7 +35,7 @@ READ_S = 15.0
 """Seconds that each of the first questions may take."""
 
 
-@dataclass(slots=True)
+@mutable
 class TraceCommands:
     """Carries out the request `trace`; `trace_in_use` is the one that is being made."""
 

@@ -12,10 +12,11 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nuki_bridge.bridge_http.memory import Memory
 from nuki_bridge.bridge_http.post import BadUrl, Target, post, target_of
+from nuki_bridge.records import mutable
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ PAUSE_S = (1.0, 600.0)
 """Seconds from the first failure to the next attempt, and the longest pause."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Callback:
     target: Target
     waiting: deque[tuple[int, bytes | None]] = field(default_factory=deque)

@@ -11,11 +11,11 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nuki_bridge.mqtt.message import Incoming
 from nuki_bridge.mqtt.payload import dump, read_object
+from nuki_bridge.records import frozen
 
 EXPIRY_S = 10
 """Seconds within which an action has to be on its way to the lock: a client gives up after five, and a person soon."""
@@ -31,7 +31,7 @@ OFFLINE = frozenset({"timeout", "not_found", "adapter_unavailable", "disconnecte
 """Error codes after which nothing has reached the lock."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """What became of a command; `error` and `message` are those of the daemon's answer."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nuki_bridge.bridge_http import codes
+from nuki_bridge.records import mutable
 
 RING_S = 30.0
 """Seconds for which a ring is shown."""
@@ -15,7 +16,7 @@ MAX_NAME_SIZE = 64
 """Most characters of a name that are passed on."""
 
 
-@dataclass(slots=True)
+@mutable
 class Device:
     """What is known of one device; `name` is ours, `status` and `battery` are those topics' objects.
 

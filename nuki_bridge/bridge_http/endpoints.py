@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -25,6 +25,7 @@ from nuki_bridge.bridge_http.device import Device
 from nuki_bridge.bridge_http.house import House
 from nuki_bridge.bridge_http.turns import Busy, Steps, Turns
 from nuki_bridge.mqtt.payload import dump
+from nuki_bridge.records import frozen
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """An answer as JSON; `taken` or `lost` is called once it is known that the client has got it, or hung up before."""
 
@@ -61,7 +62,7 @@ class Reply:
     lost: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One call: its parameters, whose names are in lower case, the address that it comes from, and `gone`, which is set
     when the client hangs up."""

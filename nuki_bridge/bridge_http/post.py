@@ -9,11 +9,11 @@ import socket
 import struct
 import termios
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from nuki_bridge.errors import BrokerError
 from nuki_bridge.mqtt.tcp import open_socket
+from nuki_bridge.records import frozen
 
 MAX_URL_SIZE = 254
 """Most characters of a URL."""
@@ -28,7 +28,7 @@ class BadUrl(Exception):
     """A URL that is not taken; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """Where a callback goes; `where` is what a log may say of it."""
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nuki_bridge.bridge_http.commands import DONE, Commands, Ended
+from nuki_bridge.records import frozen
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Busy(Exception):
     """Another action is under way at this lock, and nothing was done; 503 to the client."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Kept:
     outcome: Ended
     until: float

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from nuki_bridge import HOMEPAGE
 from nuki_bridge.command_line.access_options import WEEKDAYS, runs_of
+from nuki_bridge.records import frozen
 
 LANGUAGES: Final = ("en", "de")
 """The languages that letters are written in."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Words:
     """One language's sentences, and how it writes dates."""
 
@@ -102,7 +102,7 @@ def language(environ: Mapping[str, str]) -> str:
     return next((each for each in LANGUAGES if re.match(rf"{each}\b|{each}_", wanted)), LANGUAGES[0])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Letter:
     """What an invitation's letter is made of; `broker` is the guests' URL of the broker, None if nobody knows it."""
 

@@ -10,19 +10,19 @@ import dataclasses
 import json
 import pwd
 import sys
-from dataclasses import dataclass
 
 from nuki_bridge.bluetooth.bluez import REFUSED, Bluez
 from nuki_bridge.doctor.bluez_faults import Fault, faults_of, version_in
 from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, unknown, warning
 from nuki_bridge.doctor.place import SUDO, Place
+from nuki_bridge.records import frozen
 
 RESTARTING = ("always", "on-failure", "on-abnormal", "on-abort")
 """Values of systemd's `Restart` with which a daemon that was killed by its own fault is started again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BluezFacts:
     """What BlueZ says to `user`; `monitors`: passive scanning is offered, `virtual`: no BlueZ is used at all."""
 
@@ -112,7 +112,7 @@ def judge_adapter(facts: BluezFacts) -> list[Finding]:
 # -- BlueZ's version --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VersionFacts:
     """The release of BlueZ that is installed, as it says, and its known faults here."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from nuki_bridge.records import frozen
 
 Version = tuple[int, int]
 
@@ -11,7 +12,7 @@ KERNELS_WITHOUT_EVENTS = ((5, 12), (5, 17))
 """First and last kernel that offers advertisement monitors without the events that BlueZ then waits for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """A fault in the releases from `first` to `last`; `monitors`: only of passive scanning (`bluetoothd -E`)."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.doctor.check import Check
@@ -20,6 +20,7 @@ from nuki_bridge.errors import BrokerError, ConfigError, NukiError
 from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.nuki_mqtt.codes import LOCK_ACTION, VENDOR_BASE
+from nuki_bridge.records import frozen
 from nuki_bridge.web import settings as web_settings
 
 PROBE = "doctor."
@@ -35,7 +36,7 @@ ANSWER_S = 8.0
 """Longest wait in seconds for a broker that is to let somebody in."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """One topic below the base topic, or below `base`: what it is for, and who needs it to publish (w) or to read (r).
 
@@ -96,7 +97,7 @@ class Visit(Conversation):
 # -- the daemon's login -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoginFacts:
     """`refused` is why nobody was let in, None if the account was; `who` is the account."""
 
@@ -141,7 +142,7 @@ def judge_login(facts: LoginFacts) -> list[Finding]:
 # -- the access list --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """What one account was seen to do, by the topic of the probe; what is in neither could not be told."""
 
@@ -150,7 +151,7 @@ class Access:
     may_not: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessFacts:
     """What the daemon's account, the guests and somebody without an account may do.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from nuki_bridge.doctor.finding import Finding
 from nuki_bridge.doctor.place import Place
+from nuki_bridge.records import frozen
 
 F = TypeVar("F")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check(Generic[F]):
     """One subject: `look` gathers its facts and may raise `CouldNotLook`, `judge` says what they mean."""
 

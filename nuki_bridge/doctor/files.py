@@ -10,7 +10,6 @@ import os
 import pwd
 import sqlite3
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from nuki_bridge.database import APPLICATION_ID, FILE_NAME
@@ -18,6 +17,7 @@ from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, warning
 from nuki_bridge.doctor.place import SUDO, Place, in_thread, may_read
 from nuki_bridge.errors import ConfigError
+from nuki_bridge.records import frozen
 from nuki_bridge.schema import MIGRATIONS
 from nuki_bridge.web import certificate
 from nuki_bridge.web import settings as web_settings
@@ -33,7 +33,7 @@ LOOKS = 3
 # -- configuration ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigFacts:
     """Its mistakes and warnings, line by line; `file` None where there is none and defaults count."""
 
@@ -84,7 +84,7 @@ def judge_configuration(facts: ConfigFacts) -> list[Finding]:
 # -- owners and modes -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ModeFacts:
     """Owner and mode of one file; `own` is whether it belongs to whom it should."""
 
@@ -156,7 +156,7 @@ def judge_modes(facts: list[ModeFacts]) -> list[Finding]:
 # -- the database -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DatabaseFacts:
     """What is wrong with it as the end of a sentence, None for nothing; `schema` 0 where there is no file."""
 
@@ -232,7 +232,7 @@ def judge_database(facts: DatabaseFacts) -> list[Finding]:
 # -- the disk ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiskFacts:
     """Free bytes for the service where its state is; `files` how many more files fit, None where nobody counts."""
 

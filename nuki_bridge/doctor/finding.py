@@ -6,7 +6,8 @@ No finding holds a secret, an address or a place: a bug report quotes them all.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from nuki_bridge.records import frozen
 
 
 class Verdict(enum.StrEnum):
@@ -21,7 +22,7 @@ class Verdict(enum.StrEnum):
     """Nobody could look."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One line of the report; `advice` says what to do, None where nothing is."""
 

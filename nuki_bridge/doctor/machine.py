@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
@@ -13,6 +12,7 @@ from nuki_bridge.doctor.bluetooth import unit
 from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, unknown, warning
 from nuki_bridge.doctor.place import Place
+from nuki_bridge.records import frozen
 
 LIBRARIES = ("bleak", "dbus-fast", "paho-mqtt", "PyNaCl")
 MANY_RESTARTS = 3
@@ -54,7 +54,7 @@ def judge_versions(said: list[str]) -> list[Finding]:
 # -- clock ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClockFacts:
     """The computer's time with its zone; `synchronized` None where nobody knows; `zone` a name, if there is one."""
 

@@ -20,6 +20,7 @@ from nuki_bridge import config
 from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
 from nuki_bridge.doctor.finding import CouldNotLook
 from nuki_bridge.errors import ConfigError
+from nuki_bridge.records import frozen
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ MAX_OUTPUT = 64 * 1024
 """Bytes of a program's output that are read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DaemonFacts:
     """What the broker and the running daemon tell.
 

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from nuki_bridge.lock.credential import VERSION
 from nuki_bridge.mqtt.message import is_topic_name
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.crypto import KEY_SIZE
+from nuki_bridge.records import frozen
 from nuki_bridge.store import PairedLock
 
 PROBE_SIZE = 4096
@@ -34,7 +35,7 @@ _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 """Errors of file systems that cannot make a directory durable."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """What a credential file holds; `data` is all of it, as it was made by the bridge."""
 

@@ -8,8 +8,10 @@ makes the entity's state unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
+
+from nuki_bridge.records import frozen
 
 SET: Final = "<lock>/set"
 STATE: Final = "<lock>/state"
@@ -23,7 +25,7 @@ REACHABLE: Final = ("bridge/state", "<lock>/availability")
 BRIDGE_ONLINE: Final = ("bridge/state",)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entity:
     """One entity: `key` is its part of the unique ID and never changes, nor does its `platform`.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from nuki_bridge import __version__
@@ -27,6 +26,7 @@ from nuki_bridge.lock_name import slug
 from nuki_bridge.mqtt.payload import dump
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.codes import Family
+from nuki_bridge.records import frozen
 
 Style = Literal["device", "legacy"]
 Messages = dict[str, bytes]
@@ -48,7 +48,7 @@ _MODELS: Final = {
 # -- what is known of a lock ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockFacts:
     """What a lock's messages are made of: `name` is that in topics, `label` one for people.
 

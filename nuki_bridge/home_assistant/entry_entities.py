@@ -7,16 +7,16 @@ entry is gone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from nuki_bridge.home_assistant.components import KEYPAD, USERS, Entity, if_json
+from nuki_bridge.records import frozen
 
 List = Literal["users", "keypad"]
 LISTS: Final[tuple[List, ...]] = ("users", "keypad")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One user or keypad code: its number in the lock's list, and its name."""
 
@@ -24,7 +24,7 @@ class Entry:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Kind:
     key: str
     name: str

@@ -24,7 +24,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from nuki_bridge.errors import LinkError, LockError, ProtocolError, RequestError, TimedOut
@@ -35,6 +35,7 @@ from nuki_bridge.protocol.codes import Completion, ErrorCode, LogType, Trigger, 
 from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.log_entries import LogEntry, LogEntryCount, RequestLogEntries
 from nuki_bridge.protocol.messages import NAME_SIZE, Status
+from nuki_bridge.records import frozen
 from nuki_bridge.store import PairedLock
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ REFUSALS = frozenset({Completion.TOO_RECENT, Completion.BUSY, Completion.REJECTE
 """Completion statuses of actions for which the motor did not start."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sent:
     """An action on its way: what is needed to know its entry again."""
 
@@ -67,7 +68,7 @@ class Sent:
     """How often the lock has refused the action before, in answers that were heard."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """What the log proves; `completion` is None if it proves that the lock did nothing."""
 

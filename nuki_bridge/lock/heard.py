@@ -12,8 +12,9 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nuki_bridge.records import mutable
 
 if TYPE_CHECKING:
     from nuki_bridge.protocol.common import States
@@ -41,7 +42,7 @@ class Verdict(enum.Enum):
     """It contradicts a reading that may be newer: another reading decides."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Value:
     """One of both, by the two ways; None for what neither has told."""
 

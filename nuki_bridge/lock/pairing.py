@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from nuki_bridge.bluetooth.link import Channel, Radio
@@ -31,6 +31,7 @@ from nuki_bridge.protocol.frames import Reassembler, open_plain
 from nuki_bridge.protocol.messages import RequestConfig, RequestData
 from nuki_bridge.protocol.pairing import Authorization, Pairing
 from nuki_bridge.protocol.session import Random, Session
+from nuki_bridge.records import frozen
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class NotKept(LinkError):
     """The lock gave an authorization and does not know it afterwards: whatever was stored of it is worthless."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PairOptions:
     """Who asks to be authorized: `name` (32 bytes) is shown in the maker's app, `pin` is the lock's security PIN."""
 

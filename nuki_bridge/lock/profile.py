@@ -8,7 +8,7 @@ it asks the profile of the device that it speaks of.  How wide a PIN is stays wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal
 
 from nuki_bridge.errors import RequestError
@@ -33,12 +33,13 @@ from nuki_bridge.protocol.codes import (
 from nuki_bridge.protocol.common import BasicConfig, States
 from nuki_bridge.protocol.messages import Config
 from nuki_bridge.protocol.opener import OpenerConfig
+from nuki_bridge.records import frozen_by_name
 
 Numbers = frozenset[int]
 """States or actions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_by_name
 class PlainLock:
     """The device as other programs have a lock: three commands, and the states that every lock has."""
 
@@ -51,7 +52,7 @@ class PlainLock:
     nothing of the bolt is none of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_by_name
 class Profile:
     """One kind of device; what is absent it does not have."""
 

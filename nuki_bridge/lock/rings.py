@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from nuki_bridge.protocol.codes import LogType, NukiState, Trigger
 from nuki_bridge.protocol.opener import Ring, ring_of
 from nuki_bridge.protocol.opener_advanced_config import OpenerAdvancedConfig
+from nuki_bridge.records import frozen
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.profile import Profile
@@ -84,7 +84,7 @@ class Hearing:
         return silent_s <= limit_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rang:
     """A ring that the reports tell of: by what it opened the door, None if it did not."""
 
@@ -171,7 +171,7 @@ def _rest(states: States) -> tuple[object, ...]:
     return states.nuki_state, states.config_update_count, states.battery_state, *last
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoggedRing:
     """A ring in the log; `at` is when it was, in UTC, None if that is not told."""
 

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from nuki_bridge.errors import BadFrame, RequestError
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.crypto import KEY_SIZE, kdf1_dh1, public_key
+from nuki_bridge.records import frozen
 
 ID_SIZE = 4
 """Bytes of an authorization ID, which the other programs keep as it stands on the wire: little-endian."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundPairing:
     """One device and another program's authorization on it.
 
@@ -40,7 +41,7 @@ class FoundPairing:
     pin_note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotTaken:
     """Fields of an export that are left out, by name, and why or what to do instead."""
 
@@ -48,7 +49,7 @@ class NotTaken:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Export:
     """All that was found in the export of `program`."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from nuki_bridge.config import LockSettings
@@ -16,6 +15,7 @@ from nuki_bridge.errors import RequestError
 from nuki_bridge.lock_name import lock_name_mistake, slug
 from nuki_bridge.migration.export import Export, FoundPairing
 from nuki_bridge.protocol.codes import Family
+from nuki_bridge.records import frozen
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock, Store
 
 UNKNOWN_UUID = bytes(16)
@@ -30,7 +30,7 @@ class Change(enum.StrEnum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taking:
     """One pairing of the export, and what is to be stored: nothing if it is there already."""
 

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from nuki_bridge.errors import BrokerError
@@ -23,6 +22,7 @@ from nuki_bridge.mqtt.in_flight import InFlight
 from nuki_bridge.mqtt.message import Incoming, Outgoing, Subscription
 from nuki_bridge.mqtt.paho_loop import PahoLoop, guarded
 from nuki_bridge.mqtt.size import SizeLimit
+from nuki_bridge.records import frozen
 
 if TYPE_CHECKING:  # paho costs 2 MiB and is loaded by the first connection
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
@@ -51,7 +51,7 @@ what it owes and answers pings, and nothing more would go out."""
 Version = Literal["5", "3.1.1"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setup:
     """What every connection of one client has in common."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from nuki_bridge.records import frozen
 
 
 def is_topic_name(topic: str) -> bool:
@@ -12,7 +14,7 @@ def is_topic_name(topic: str) -> bool:
     return 0 < len(topic.encode(errors="replace")) <= 0xFFFF and not set("+#\0") & set(topic)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Incoming:
     """One received PUBLISH.
 
@@ -32,7 +34,7 @@ class Incoming:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subscription:
     """A topic filter; `no_local` (MQTT 5 only) leaves out what this client published itself.
 
@@ -45,7 +47,7 @@ class Subscription:
     stored: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outgoing:
     """One PUBLISH to send; `properties` by paho's names, MQTT 5 only.
 

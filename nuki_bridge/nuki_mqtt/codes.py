@@ -8,12 +8,12 @@ it use this: a lock that is listened to, and one that the bridge plays.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from nuki_bridge.lock_name import is_nuki_id
 from nuki_bridge.protocol.codes import DoorState, KeypadSource, Trigger
+from nuki_bridge.records import frozen
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.profile import Profile
@@ -154,7 +154,7 @@ def knows_state(profile: Profile, state: int) -> bool:
 # -- lockActionEvent (document, 4.3) ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockActionEvent:
     """What the lock is about to do, and for whom.
 

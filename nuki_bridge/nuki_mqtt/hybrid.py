@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Final
 
 from nuki_bridge.allowance import Allowance
@@ -25,6 +24,7 @@ from nuki_bridge.nuki_mqtt.sending import UNANSWERED_S, Sender
 from nuki_bridge.nuki_mqtt.vendor_topics import VendorTopics
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.common import States
+from nuki_bridge.records import frozen, mutable
 from nuki_bridge.store import UNKNOWN_NUKI_ID
 from nuki_bridge.topics.topics import Publication
 
@@ -50,7 +50,7 @@ _BATTERY: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ways:
     """What listening needs of the bridge.
 
@@ -66,7 +66,7 @@ class Ways:
     doubles: Callable[[], bool]
 
 
-@dataclass(slots=True)
+@mutable
 class _Value:
     """What the lock said last of its state or its door."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, tzinfo
 from typing import Any, Final
 
 from nuki_bridge.arguments import Check, with_schema
 from nuki_bridge.lock.wall_clock import rfc3339
 from nuki_bridge.protocol.field_kinds import TimeLimit
+from nuki_bridge.records import frozen
 
 WEEKDAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 """Names of the weekdays; Monday is the highest of seven bits."""
@@ -28,7 +28,7 @@ _A_MOMENT = "must be a time such as 2026-12-01T10:00:00+01:00, or without offset
 # -- from JSON --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """What somebody asked for; `since` and `until` are the lock's local time if they have no zone."""
 

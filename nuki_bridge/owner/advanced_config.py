@@ -7,7 +7,7 @@ setting that the lock does not have is null.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from nuki_bridge.arguments import flag, whole, with_schema
@@ -26,6 +26,7 @@ from nuki_bridge.protocol.opener_advanced_config import (
     SetOpenerAdvancedConfigB,
 )
 from nuki_bridge.protocol.wire import OwnerRequest
+from nuki_bridge.records import frozen
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
@@ -87,7 +88,7 @@ READ_ONLY: Final[Mapping[str, Setting]] = {"total_degrees": Setting(whole(0, 0xF
 _MAY_LACK: Final = frozenset(name for name, _, optional in AdvancedConfig.layout if optional)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Layout:
     """What one layout of the message tells, and what writes it; None if nothing does."""
 

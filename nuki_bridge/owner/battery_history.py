@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from nuki_bridge.database import DAMAGED, Database
 from nuki_bridge.errors import StoreError, UnusableState
 from nuki_bridge.lock import wall_clock
+from nuki_bridge.records import frozen
 from nuki_bridge.store import UNKNOWN_NUKI_ID, PairedLock
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MOST_DAYS: Final = 400
 """How many days of a lock are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BatteryDay:
     """One day: `level` in percent and `voltage_mv` are the lowest that the lock told, None if it told none.
 

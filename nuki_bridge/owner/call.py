@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +12,13 @@ from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.turn import exclusive
 from nuki_bridge.owner.owned_lock import OwnedLock
 from nuki_bridge.protocol.session import Random
+from nuki_bridge.records import frozen
 
 Answer = dict[str, Any]
 """Fields of an answer beside its status."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A request with its checked `arguments`.
 

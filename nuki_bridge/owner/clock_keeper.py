@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from nuki_bridge.lock.lock import LOST_PAIRING, Lock
 from nuki_bridge.protocol.codes import ErrorCode
 from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.messages import Status, UpdateTime
+from nuki_bridge.records import frozen
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ STEADY_S: Final = 1.0
 _NOT_NOW: Final = LOST_PAIRING | {ErrorCode.BAD_PIN, ErrorCode.TOO_MANY_PIN_ATTEMPTS, ErrorCode.BUSY}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Look:
     """What a lock told of its time: `wrong_s` is how far it is ahead, None if it has none; `heard_at` on its clock."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from nuki_bridge.arguments import Arguments, Check, Declaration, flag, number, one_of, printable, whole, with_schema
@@ -22,6 +22,7 @@ from nuki_bridge.protocol.common import AnyAdvancedConfig, BasicConfig
 from nuki_bridge.protocol.messages import NAME_SIZE, Config, SetConfig, Status
 from nuki_bridge.protocol.opener import OpenerConfig, SetOpenerConfig
 from nuki_bridge.protocol.wire import OwnerRequest
+from nuki_bridge.records import frozen
 
 if TYPE_CHECKING:
     from nuki_bridge.lock.admin import Admin
@@ -83,7 +84,7 @@ _OPENER_SETTINGS: Final[Mapping[str, Setting]] = {
 READ_ONLY: Final = ("nuki_id", "firmware", "hardware", "device_type", "has_fob", "has_keypad", "has_keypad_2", "time")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Kind:
     """The settings of one kind of device, by the message in which it has each, and what writes the basic ones.
 

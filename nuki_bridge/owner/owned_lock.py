@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.lock import Lock
@@ -13,9 +13,10 @@ from nuki_bridge.owner.keypad_list import KeypadList
 from nuki_bridge.owner.lock_log import LogBook
 from nuki_bridge.owner.pin import PinKeeper
 from nuki_bridge.owner.users import Users
+from nuki_bridge.records import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnedLock:
     """A lock that is in use, with what its owner can do."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from nuki_bridge.lock.lock import Lock
+from nuki_bridge.records import mutable
 from nuki_bridge.store import PairedLock, Store
 
 REFUSED_FOR_S = 3600.0
@@ -30,7 +31,7 @@ class Attempt(enum.StrEnum):
     DOUBT_AGAIN = "doubt again"
 
 
-@dataclass(slots=True)
+@mutable
 class RefusedPins:
     """Those of one lock that are known in this run; `now` is on the bridge's clock, which nobody sets."""
 

@@ -6,17 +6,17 @@ Which settings there are is told in `lock_config.py` and `advanced_config.py`, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nuki_bridge.arguments import Check, member_of, place_of
 from nuki_bridge.protocol.wire import Message, OwnerRequest
+from nuki_bridge.records import frozen
 
 READ_BACK_S = 5.0
 """Seconds within which settings are read back after a change, also if the request was given less."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """One setting: the check gives the value on the wire, `to_json` makes a word of it.
 

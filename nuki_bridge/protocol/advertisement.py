@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from uuid import UUID
 
 from nuki_bridge.protocol.codes import (
@@ -15,6 +15,7 @@ from nuki_bridge.protocol.codes import (
     PAIRING_SERVICE_ULTRA,
     Family,
 )
+from nuki_bridge.records import frozen
 
 APPLE = 0x004C
 """Company identifier under which the beacon travels."""
@@ -31,7 +32,7 @@ _PAIRING_SERVICES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sighting:
     """One advertisement of one Nuki device.
 

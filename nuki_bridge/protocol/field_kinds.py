@@ -10,17 +10,17 @@ import enum
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
 
 from nuki_bridge.protocol.codes import Action, Family, OpenerAction, open_enum
+from nuki_bridge.records import frozen
 
 NONCE_SIZE = 32
 """Bytes of a challenge."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldKind:
     """How one field looks on the wire; `size` is in bytes, and only a security PIN's depends on the family.
 
@@ -189,7 +189,7 @@ date_time = _fixed(7, _pack_datetime, _unpack_datetime)
 """UTC to the second; an impossible date, such as all zeros, is None (smartlock.md 7)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoTime:
     """No time of day, such as 24:00, and the two bytes in which a lock sent it; it is false."""
 
@@ -218,7 +218,7 @@ pin = FieldKind(
 """The security PIN as a number, 2 or 4 bytes by family; always the last field of a request."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeLimit:
     """When an authorization may act (19 bytes): dates in UTC, times of day in the lock's local time.
 

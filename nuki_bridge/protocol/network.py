@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from nuki_bridge.records import frozen
 
 LINK_STATES: Final = ("disabled", "disconnected", "connecting", "connected")
 """Words for how the lock stands to a network or a broker, by their number."""
@@ -11,7 +12,7 @@ SERVER_STATES: Final = ("suspended", "unreachable", "connecting", "connected")
 """Words for how it stands to the maker's server over that network, likewise."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Network:
     """The six bytes; None is one that the lock's firmware does not send.
 

@@ -6,7 +6,6 @@ Set Calibrated is Request Calibration.  Advanced Config has its own module, `ope
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -26,6 +25,7 @@ from nuki_bridge.protocol.field_kinds import date_time, enum8, f32, flag, kept_f
 from nuki_bridge.protocol.log_entries import LogEntry
 from nuki_bridge.protocol.messages import NAME_SIZE
 from nuki_bridge.protocol.wire import OwnerRequest, message, wire
+from nuki_bridge.records import frozen_by_name
 
 OPENER_DEVICE_TYPE: Final = 2
 """Device type of an Opener, in Config as in the vendor's other interfaces."""
@@ -137,7 +137,7 @@ class SetOpenerConfig(OwnerRequest):
     timezone_id: int = wire(u16)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_by_name
 class Ring:
     """A ring of the doorbell as an Opener's log tells it (data of an entry of type 0x06, 8 bytes)."""
 

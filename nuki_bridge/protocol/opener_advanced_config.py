@@ -12,7 +12,8 @@ from typing import Final
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.common import AnyAdvancedConfig
 from nuki_bridge.protocol.field_kinds import kept_flag, u8, u16
-from nuki_bridge.protocol.wire import OwnerRequest, fields, message, wire
+from nuki_bridge.protocol.wire import OwnerRequest, message, wire
+from nuki_bridge.records import frozen_by_name
 
 LENGTH_A: Final = 25
 """Bytes of layout A; one more may be Auto update, or be layout B."""
@@ -85,7 +86,7 @@ class OpenerAdvancedConfig(AnyAdvancedConfig):
     auto_update: bool | None
 
 
-@fields
+@frozen_by_name
 class _Told(OpenerAdvancedConfig):
     """What every layout has at its head (12 bytes)."""
 
@@ -99,7 +100,7 @@ class _Told(OpenerAdvancedConfig):
     rto_timeout: int = wire(u8)
 
 
-@fields
+@frozen_by_name
 class _Written(OwnerRequest):
     """The same in a request."""
 

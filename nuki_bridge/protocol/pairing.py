@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from nuki_bridge.errors import BadFrame, ProtocolError, UnexpectedMessage
@@ -33,6 +33,7 @@ from nuki_bridge.protocol.messages import (
 )
 from nuki_bridge.protocol.session import Random, lock_error
 from nuki_bridge.protocol.wire import Message, decode, encode
+from nuki_bridge.records import frozen
 
 
 class Step(enum.Enum):
@@ -47,7 +48,7 @@ class Step(enum.Enum):
     DONE = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authorization:
     """What pairing yields: an ID (u32) and the shared key (32 bytes) behind it; `uuid` names the lock (16 bytes)."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from nuki_bridge.protocol.advertisement import APPLE, BEACON_SIZE, Sighting
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.wire import Message, class_of
+from nuki_bridge.records import frozen
 
 IDENTIFYING: Final = frozenset({"nuki_id", "uuid", "key", "app_id", "authenticator"})
 """Fields that are hidden beside secrets and texts."""
@@ -30,7 +30,7 @@ SHORTEST_KNOWN: Final = 3
 """Bytes of the shortest secret that is looked for anywhere; shorter ones are found by chance."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """One message; `payload` is in hex with `..` for each hidden byte, None where no byte is shown."""
 

@@ -10,81 +10,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 from nuki_bridge.errors import BadFrame
 from nuki_bridge.protocol.codes import Command, Family
 from nuki_bridge.protocol.field_kinds import NONCE_SIZE, FieldKind, pin, raw
+from nuki_bridge.records import frozen, frozen_by_name
 
 M = TypeVar("M", bound="Message")
 
 
+@frozen_by_name
 class Message:
-    """Base of every message class; `command` is its identifier, `layout` its fields in wire order.
+    """Base of every message class; `command` is its identifier, `layout` its fields in wire order."""
 
-    What a dataclass would generate for each class stands here once: there are so many that it takes a megabyte.
-    """
-
-    __slots__ = ()
     command: ClassVar[int]
     layout: ClassVar[tuple[tuple[str, FieldKind, bool], ...]]
-    _defaults: ClassVar[Mapping[str, Any]]
-    _required: ClassVar[Set[str]]
-
-    def __init__(self, **values: Any) -> None:
-        given = values.keys()
-        if not given >= self._required or not given <= self._defaults.keys():
-            missing, unknown = sorted(self._required - given), sorted(given - self._defaults.keys())
-            raise TypeError(f"{type(self).__name__} lacks {missing}, and has no {unknown}")
-        for name, value in {**self._defaults, **values}.items():
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> None:
-        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-
-    def _values(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in self._defaults)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash(self._values())
-
-    def __repr__(self) -> str:
-        shown = (field.name for field in dataclasses.fields(cast(Any, self)) if field.repr)
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _remade, (type(self), {name: getattr(self, name) for name in self._defaults})
 
 
-def _remade(cls: type[M], values: Mapping[str, Any]) -> M:
-    return cls(**values)
-
-
-_lean = dataclass(kw_only=True, slots=True, init=False, repr=False, eq=False)
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-def fields(cls: type[M]) -> type[M]:
-    """Make the class a dataclass with the methods of `Message`, as a base of messages that have its fields."""
-    made = cast(type[M], _lean(cls))
-    of_all = dataclasses.fields(cast(Any, made))
-    made._required = frozenset(each.name for each in of_all if each.default is dataclasses.MISSING)
-    made._defaults = {each.name: each.default for each in of_all}
-    return made
-
-
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownMessage(Message):
     """A message whose identifier this program does not know; the payload stays out of its repr."""
 
@@ -110,7 +56,7 @@ def wire(kind: FieldKind, *, default: Any = dataclasses.MISSING, secret: bool = 
 def message(
     command: Command, *families: Family, fits: Callable[[bytes], bool] = lambda payload: True
 ) -> Callable[[type[M]], type[M]]:
-    """Make the class a dataclass, frozen as `Message` is, and register it for `command`.
+    """Make the class one of frozen values, and register it for `command`.
 
     That is for all families unless some are named.
 
@@ -118,7 +64,7 @@ def message(
     """
 
     def register(cls: type[M]) -> type[M]:
-        made = fields(cls)
+        made = frozen_by_name(cls)
         made.command = command
         in_order = sorted(dataclasses.fields(cast(Any, made)), key=lambda field: bool(field.metadata["signed"]))
         made.layout = tuple((each.name, each.metadata["kind"], each.metadata["optional"]) for each in in_order)
@@ -129,7 +75,7 @@ def message(
     return register
 
 
-@fields
+@frozen_by_name
 class ChallengedRequest(Message):
     """Base of what is sent with the lock's last challenge (32 bytes), which stands behind the fields of its own.
 
@@ -144,7 +90,7 @@ class ChallengedRequest(Message):
         return self.nonce is not None
 
 
-@fields
+@frozen_by_name
 class OwnerRequest(ChallengedRequest):
     """Base of what is also sent with the lock's security PIN, its last field."""
 

@@ -7,12 +7,13 @@ derived from it, and that only as long as it is of use.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any
 
 from nuki_bridge.errors import StoreError
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.field_kinds import TimeLimit, time_limit
+from nuki_bridge.records import frozen
 from nuki_bridge.store import Store
 
 
@@ -29,7 +30,7 @@ class Stage(enum.StrEnum):
     """The lock's answer never came; the code was never told to anybody."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Invitation:
     """One row: `lookup` has 16 bytes, the keys 32; times are Unix seconds.
 

@@ -31,7 +31,6 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from nuki_bridge.errors import Disconnected, LinkError, LockError, NukiError, RequestError, TimedOut
 from nuki_bridge.lock.lock import LOST_PAIRING, Lock
@@ -41,6 +40,7 @@ from nuki_bridge.owner.users import Users
 from nuki_bridge.protocol.crypto import TAG_SIZE
 from nuki_bridge.protocol.field_kinds import NONCE_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, MAX_FRAME_SIZE, PLAIN_ERROR_SIZE, authorization_id, frame_size
+from nuki_bridge.records import mutable
 from nuki_bridge.sharing.news import News
 from nuki_bridge.sharing.relay_sessions import RelaySession, RelaySessions
 from nuki_bridge.sharing.unreadable import Owed, Pauses, Unanswered
@@ -67,7 +67,7 @@ _REQUEST_DATA_SIZE = _EMPTY_FRAME_SIZE + 2
 _ERROR_REPORT_SIZE = _EMPTY_FRAME_SIZE + 3
 
 
-@dataclass(slots=True)
+@mutable
 class _Turn:
     """A guest's turn at the lock: it ends at `quiet_at`, which each frame moves, or at `ends_at`."""
 

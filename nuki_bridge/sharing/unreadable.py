@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nuki_bridge.records import mutable
+
 OWED_S = 30.0
 """Seconds after a guest's frame in which a plain error may still be the lock's answer to it."""
 FREE = 20
@@ -70,7 +72,7 @@ class Unanswered:
         self._owed = [each for each in self._owed if self._clock() - each.at < OWED_S]
 
 
-@dataclass(slots=True)
+@mutable
 class _Account:
     frames: int = 0
     last_at: float = 0.0

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nuki_bridge.protocol.codes import Action, DoorState, ErrorCode, Family, LockState
+from nuki_bridge.records import frozen
 
 Random = Callable[[int], bytes]
 """Function that returns the given number of random bytes."""
@@ -236,7 +237,7 @@ class LockSettings(DeviceSettings):
     product_variant: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuditEntry:
     """One thing that happened at the lock; never holds a key, nonce or PIN.
 

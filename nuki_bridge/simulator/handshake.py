@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Protocol
 
 from nuki_bridge.errors import BadFrame
@@ -27,6 +27,7 @@ from nuki_bridge.protocol.messages import (
     Status,
 )
 from nuki_bridge.protocol.wire import Message, decode, encode
+from nuki_bridge.records import frozen
 from nuki_bridge.simulator.behaviour import Random, Refused
 
 
@@ -41,7 +42,7 @@ class KeyPair(Protocol):
         """Return the shared key s (32 bytes); raise `BadFrame` for a weak point."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretKey:
     """A key pair with its secret half."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from nuki_bridge.protocol.codes import Action, DoorState, LockState, name_of
+from nuki_bridge.records import frozen
 from nuki_bridge.simulator import control as common
 from nuki_bridge.simulator.auto_lock import AutoLockWatch
 from nuki_bridge.simulator.connections import Connections
@@ -16,7 +16,7 @@ from nuki_bridge.simulator.motion import Motion
 from nuki_bridge.simulator.surroundings import Surroundings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """The parts of one Smart Lock that a control reaches."""
 

@@ -7,10 +7,10 @@ it.  An Opener has no bolt: electric strike, ring to open and continuous mode wo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Action, Completion, LockState, Trigger
+from nuki_bridge.records import frozen
 from nuki_bridge.simulator.advanced_config import AdvancedSettings
 from nuki_bridge.simulator.behaviour import Behaviour, after
 from nuki_bridge.simulator.transport import Clock, Timer
@@ -19,7 +19,7 @@ Done = Callable[[Completion], None]
 """Called at the end of an action, with how it ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MotorTurn:
     """The motor turns: `moving` is reported at the start, `final` at the end."""
 
@@ -27,12 +27,12 @@ class MotorTurn:
     final: LockState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """The latch is held, then springs back."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
     """Lock 'n' go waits, unlocked, before it locks."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from nuki_bridge.protocol.codes import name_of
+from nuki_bridge.records import frozen
 from nuki_bridge.simulator import control as common
 from nuki_bridge.simulator.connections import Connections
 from nuki_bridge.simulator.control import Check, Do, duration, if_true, keypad, switch, whole_number
@@ -15,7 +15,7 @@ from nuki_bridge.simulator.opener_motion import OpenerMotion
 from nuki_bridge.simulator.opener_surroundings import OpenerSurroundings
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """The parts of one Opener that a control reaches."""
 

@@ -7,10 +7,10 @@ whoever started it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from nuki_bridge.protocol.codes import Completion, OpenerAction, OpenerState, Trigger
+from nuki_bridge.records import frozen
 from nuki_bridge.simulator.behaviour import Behaviour, after
 from nuki_bridge.simulator.opener_settings import OpenerAdvancedSettings
 from nuki_bridge.simulator.transport import Clock, Timer
@@ -19,7 +19,7 @@ Done = Callable[[Completion], None]
 """Called at the end of an opening, with how it ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arming:
     """What has switched a mode on: its number in the log of rings, and the ID of the keypad's code, 0 for none."""
 

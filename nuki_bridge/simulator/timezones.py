@@ -5,11 +5,11 @@ The rules are written out here instead of taken from the system, because a lock 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.protocol.field_kinds import NoTime, time_of_day
+from nuki_bridge.records import frozen
 
 NONE = 0xFFFF
 """Timezone ID that stands for no time zone: then the offset and `dst_mode` of the settings count."""
@@ -21,7 +21,7 @@ DAYLIGHT_MIN = 60
 _FRIDAY, _SUNDAY = 4, 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Edge:
     """The first `weekday` (0 is Monday) on or after a day of a month, at an hour of standard time or UTC."""
 
@@ -36,7 +36,7 @@ class _Edge:
         return datetime(found.year, found.month, found.day) + timedelta(hours=self.hour)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Summer:
     begin: _Edge
     end: _Edge

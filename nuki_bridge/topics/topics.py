@@ -17,13 +17,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.mqtt import payload
+from nuki_bridge.records import frozen
 from nuki_bridge.topics.set_arguments import SET, states_named
 from nuki_bridge.topics.tree import INBOX, INCOMING, RequestKind
 
@@ -47,7 +48,7 @@ RETAINED = "a retained command is never carried out; publish it without retain"
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What somebody asked: `lock` is None for the bridge itself, `command` names a request and is empty otherwise.
 
@@ -94,7 +95,7 @@ class Request:
         return self.received_at + min(COMMAND_DEADLINE_S, expiry_s)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requests:
     """What can be asked, by the rest of the topic: of the bridge itself, and of a lock."""
 
@@ -313,7 +314,7 @@ def _read_object(request: Request, text: str) -> tuple[dict[str, Any], Request]:
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Publication:
     """One message to publish; for `keep_s` seconds it waits for the broker if that is away.
 

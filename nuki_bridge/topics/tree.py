@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from nuki_bridge.records import frozen
 
 
 class RequestKind(enum.StrEnum):
@@ -18,7 +19,7 @@ class RequestKind(enum.StrEnum):
     REDEEM = "redeem"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Topic:
     """One topic below the base topic; `<lock>` stands for a lock's name, `<command>` for the rest of the topic."""
 

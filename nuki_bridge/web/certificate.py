@@ -9,11 +9,11 @@ import re
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nuki_bridge.errors import PageError
+from nuki_bridge.records import frozen
 from nuki_bridge.web import own_ca
 from nuki_bridge.web.settings import WebSettings
 
@@ -31,7 +31,7 @@ _NO_CHECK_TIME = 0x200000
 _DAY_S = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certificate:
     """What phones check of it; times in seconds since 1970."""
 

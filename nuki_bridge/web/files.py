@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
 from nuki_bridge.errors import PageError
+from nuki_bridge.records import frozen
 from nuki_bridge.web.bundle import WORKER, bundled
 from nuki_bridge.web.http import Head, answer
 from nuki_bridge.web.lean import lean, lean_tweetnacl, tweetnacl_of_guests
@@ -39,7 +39,7 @@ _TO_COMPRESS = 512
 """Smallest file in bytes that is compressed; less does not become smaller."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """One file as it is served; `packed` is None if it does not get smaller."""
 

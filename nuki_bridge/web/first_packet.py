@@ -8,7 +8,8 @@ without what would outlive the connection at the broker, a session or a will.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from nuki_bridge.records import frozen
 
 MAX_CONNECT_SIZE = 4096
 """Largest CONNECT in bytes."""
@@ -59,7 +60,7 @@ class Packets:
         return count
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connect:
     """A CONNECT: `whole` is the packet; `version` 4 (3.1.1) or 5."""
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
+
+from nuki_bridge.records import frozen
 
 MAX_HEAD_SIZE = 8192
 """Bytes of a request up to its empty line; browsers send less than 2 KiB."""
@@ -36,7 +38,7 @@ class BadRequest(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """A request without its body, which nobody needs; names of `fields` are in lower case."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nuki_bridge.allowance import Allowance
+from nuki_bridge.records import mutable
 
 MAX_CONNECTIONS = 256
 """Most connections in all; every one costs memory, and a tunnel a connection at the broker, too."""
@@ -32,7 +32,7 @@ LOGINS = (10, 1 / 30)
 """Logins from one address that the broker refuses: how many at once, and how many more in a second."""
 
 
-@dataclass(slots=True)
+@mutable
 class AddressUse:
     """One address and what it has used."""
 

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from nuki_bridge.kinds import (
     tls,
     topic,
 )
+from nuki_bridge.records import frozen
 from nuki_bridge.yamlpage import Kind, Page, Wrong, boolean, choice, is_a, is_mapping, line_of, string, text
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ GOOD_TOKEN_SIZE = 16
 MAX_NAMES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateFiles:
     """A certificate with its chain, and its key; read again when they change."""
 
@@ -54,7 +55,7 @@ class CertificateFiles:
     key: Path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BrokerSettings:
     """The broker's ordinary TCP port, and the base topic of the bridge, which the page is told."""
 
@@ -64,7 +65,7 @@ class BrokerSettings:
     base_topic: str = "nuki"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GuestSettings:
     """The broker account of whoever has none."""
 
@@ -72,7 +73,7 @@ class GuestSettings:
     password: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BridgeApiSettings:
     """Nuki's Bridge HTTP API for other programs: where it listens, its token, and its account at the broker."""
 
@@ -84,7 +85,7 @@ class BridgeApiSettings:
     password: Secret | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebSettings:
     """The whole of it.
 

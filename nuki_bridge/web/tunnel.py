@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
 
@@ -23,6 +22,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from nuki_bridge.errors import BrokerError
+from nuki_bridge.records import frozen
 from nuki_bridge.web.first_packet import (
     MAX_GUEST_PACKET_SIZE,
     BadPacket,
@@ -76,7 +76,7 @@ class _End(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Way:
     """What all tunnels share: `open_broker` connects to the broker, `refused` is told when it refuses the guests."""
 

@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[2] / "nuki_bridge"
 
 LAYERS = (
     "errors",
+    "records",
     "watchdog",
     "allowance",
     "logs",
@@ -54,18 +55,18 @@ LAYERS = (
 """Folders and single modules: each imports only what stands before it, also for its types alone."""
 
 MAY_IMPORT = {
-    "protocol": {"errors"},
-    "mqtt": {"errors", "watchdog"},
-    "bluetooth": {"errors", "watchdog", "protocol"},
-    "bluetooth/link": {"protocol"},
-    "simulator": {"errors", "protocol", "bluetooth/link"},
-    "migration": {"errors", "lock_name", "protocol", "config", "store"},
-    "lock": {"errors", "watchdog", "protocol", "bluetooth/link", "store"},
-    "web": {"allowance", "errors", "watchdog", "logs", "kinds", "yamlpage", "mqtt", "daemon/service"},
-    "bridge_http": {"allowance", "errors", "kinds", "config", "mqtt", "web"},
+    "protocol": {"errors", "records"},
+    "mqtt": {"errors", "records", "watchdog"},
+    "bluetooth": {"errors", "records", "watchdog", "protocol"},
+    "bluetooth/link": {"records", "protocol"},
+    "simulator": {"errors", "records", "protocol", "bluetooth/link"},
+    "migration": {"errors", "records", "lock_name", "protocol", "config", "store"},
+    "lock": {"errors", "records", "watchdog", "protocol", "bluetooth/link", "store"},
+    "web": {"allowance", "errors", "records", "watchdog", "logs", "kinds", "yamlpage", "mqtt", "daemon/service"},
+    "bridge_http": {"allowance", "errors", "records", "kinds", "config", "mqtt", "web"},
     "mqtt/payload": set(),
-    "arguments": set(),
-    "topics": {"errors", "arguments", "protocol", "mqtt"},
+    "arguments": {"records"},
+    "topics": {"errors", "records", "arguments", "protocol", "mqtt"},
 }
 """All that these may import, what is there for the types alone included (but the settings' types for MQTT)."""
 
