@@ -19,6 +19,7 @@ import pytest
 
 from tests import patience
 from tests.integration.broker import free_port
+from tests.integration.command import said
 
 pytestmark = pytest.mark.real_time
 
@@ -110,14 +111,14 @@ async def started(running: Demo) -> None:
 
 
 async def shell(command: str) -> tuple[int, str, str]:
-    """Paste a command into a shell in some other directory."""
+    """Paste a command into a shell in some other directory; its status, and what it has said on both outputs."""
     process = await asyncio.create_subprocess_shell(
         command, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     async with asyncio.timeout(patience.HANG_S):
         out, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return process.returncode, out.decode(), said(err.decode())
 
 
 def files_in(directory: Path, pattern: str = "*") -> list[Path]:

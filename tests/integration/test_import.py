@@ -45,7 +45,7 @@ async def test_a_pairing_is_taken_over_while_the_service_is_stopped(tmp_path: Pa
             assert await home.daemon.ended(10) == 0
             assert Store(tmp_path / "state").peek() == []
             taken = await call(*line)
-            assert (taken.status, taken.err) == (0, "")
+            assert (taken.status, taken.lines) == (0, [])
             assert known.shared_key.hex() not in taken.out + dry.out + running_still.err
 
             home.daemon.start()
