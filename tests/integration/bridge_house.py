@@ -220,9 +220,9 @@ async def house(directory: Path, extra: str = "", **more: object) -> AsyncIterat
             daemon.kill()
 
 
-async def status(caller: Caller, path: str) -> int:
+async def status(caller: Caller, path: str, **parameters: object) -> int:
     """The HTTP status of a call."""
-    return (await caller.get(path)).status
+    return (await caller.get(path, **parameters)).status
 
 
 async def another_process(home: House, how: int) -> None:

@@ -42,14 +42,14 @@ class Api(Web):
         """Call with a new encrypted token; return the status, and the JSON or the text."""
         return await self.raw(path, {**parameters, **encrypted()})
 
-    async def raw(self, path: str, parameters: dict[str, Any], timeout_s: float = patience.HANG_S) -> tuple[int, Any]:
-        """Call with these parameters; raises `TimeoutError`, and hangs up then, as clients do."""
+    async def raw(self, path: str, parameters: dict[str, Any]) -> tuple[int, Any]:
+        """Call with these parameters."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(
                 f"GET {path}?{urlencode(parameters)} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
             )
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(patience.HANG_S):
                 answer = await reader.read()
         finally:
             writer.close()

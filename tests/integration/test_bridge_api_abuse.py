@@ -72,7 +72,7 @@ async def test_a_call_that_somebody_recorded_moves_nothing(tmp_path: Path, way: 
 async def test_a_call_of_another_time_moves_nothing(tmp_path: Path, way: str) -> None:
     async with house(tmp_path) as home:
         caller = Caller(home.port, way=way)
-        for later_s in (-3600, -63, 63, 3600, 86400 * 365):
+        for later_s in (-3600, -63, 90, 3600, 86400 * 365):  # what is ahead comes nearer while the call is on its way
             url = caller.url("lockAction", later_s, nukiId=NUKI_ID, deviceType=0, action=UNLOCK)
             assert (await send(home.port, url)).status == 401, later_s
         await moved(home, 0)
@@ -398,7 +398,10 @@ async def test_different_commands_at_once_are_done_one_after_the_other_or_refuse
         assert {each.status for each in answers} <= {200, 503}
         done = [each for each in answers if each.status == 200 and each.json()["success"]]
         assert done
-        await moved(home, len(done))
+        # Which comes first is not said: to unlock, or to lock a locked door, there may have been nothing to do.
+        idle = [each for each in await home.home.audit() if each["detail"] == "nothing to do"]
+        assert len(idle) <= 1
+        await moved(home, len(done) - len(idle))
 
 
 # -- callers that give up ---------------------------------------------------------------------------------------------
@@ -419,10 +422,12 @@ async def test_a_caller_that_gives_up_and_asks_again_moves_the_door_once(tmp_pat
 
 async def test_a_caller_with_a_plain_token_that_gives_up_and_asks_again_moves_the_door_once(tmp_path: Path) -> None:
     async with house(tmp_path, plain_token=True) as home:
-        await home.home.ask("front/simulate", {"motor_s": 3.0})
+        await home.home.ask("front/simulate", {"motor_s": 5.0})
         url = Caller(home.port, way="plain").url("lockAction", nukiId=NUKI_ID, deviceType=0, action=UNLATCH)
-        for _ in range(3):
-            await begin_and_hang_up(home.port, url)
+        request = f"GET {url} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        for number in range(1, 4):
+            await home.web.hung_up_on(request, "unlatch (is|was) asked", number)
+        assert home.home.on("front/result") == []
         await home.home.until(lambda: home.home.on("front/result"))
         await moved(home, 1)
 
@@ -467,12 +472,13 @@ async def test_without_the_broker_nothing_is_promised_and_nothing_comes_later(tm
             assert "unavailable" not in answer.text.lower()  # FHEM would ask again each second, for ever
         (tmp_path / "broker" / "etc").rename(tmp_path / "broker" / "was")
         home.broker.start()
-        await patience_until(lambda: status(home.caller, "list"), 200)
-        await asyncio.sleep(2.0)
         peer = home.broker.peer("everybody")
         await peer.subscribe("nuki/#")
         watching = Home(home.broker, home.daemon, peer)
         try:
+            await watching.online()
+            await patience_until(lambda: status(home.caller, "lockState", nukiId=NUKI_ID), 200)
+            await asyncio.sleep(2.0)
             assert await watching.movements() == 0
         finally:
             watching.close()

@@ -78,6 +78,13 @@ class Web:
         finally:
             writer.close()
 
+    async def hung_up_on(self, request: bytes, pattern: str, times: int) -> None:
+        """Send this, and go as soon as its log has the pattern so often, without waiting for the answer."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        await patience.until(lambda: len(re.findall(pattern, self.log)) >= times, lambda: self.log)
+        writer.close()
+
 
 def make_page(directory: Path) -> Path:
     """A page of one line, in a directory of its own."""
