@@ -245,7 +245,11 @@ class Peer:
             await self._acknowledged.wait()
 
     def publish(self, topic: str, payload: bytes | str, *, retain: bool = False, **properties: Any) -> None:
-        """Publish at QoS 1 and block until the broker has it; `properties` by paho's names (`ResponseTopic=...`)."""
+        """Publish at QoS 1 and block until the broker has it; `properties` by paho's names (`ResponseTopic=...`).
+
+        After the broker was away it waits until this client is connected again.
+        """
+        patience.blocking_until(self._paho.is_connected)
         self.send(topic, payload, retain=retain, **properties).wait_for_publish(600)
 
     def send(self, topic: str, payload: bytes | str, *, retain: bool = False, **properties: Any) -> Any:

@@ -386,7 +386,7 @@ async def test_an_active_scan_pauses_while_connecting() -> None:
     async with rig() as r:
         await r.seen()
         r.bluez.hang("Connect")
-        connecting = asyncio.create_task(r.link.connect(0.3))
+        connecting = asyncio.create_task(r.link.connect(1.0))
         await until(lambda: r.bluez.calls["Connect"])
         assert not r.bluez.scanning()
         r.new_link(OTHER)
@@ -420,7 +420,7 @@ async def test_a_passive_scan_goes_on_while_connecting() -> None:
     async with rig(monitors=True) as r:
         await r.seen()
         r.bluez.hang("Connect")
-        connecting = asyncio.create_task(r.link.connect(0.2))
+        connecting = asyncio.create_task(r.link.connect(1.0))
         await until(lambda: r.bluez.calls["Connect"])
         assert r.bluez.scanning()
         with pytest.raises(TimedOut):

@@ -212,6 +212,7 @@ async def test_without_a_broker_it_stays_up_says_so_once_and_recovers(tmp_path: 
     daemon = Daemon(tmp_path, broker.port)
     daemon.start()
     try:
+        await patience.until(lambda: "WARNING" in daemon.log)
         await asyncio.sleep(5.0)
         assert daemon.process is not None
         assert daemon.process.poll() is None

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real_time
 FRAMES = 100_000
 
 
-COMMANDS_S = 8.0
+COMMANDS_S = 30.0
 """How long commands come, a thousand each second, if the test has not ended before."""
 
 

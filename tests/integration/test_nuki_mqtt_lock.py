@@ -164,8 +164,9 @@ async def test_what_people_do_is_told_with_who_did_it(broker: Broker) -> None:
         assert len(door.on("lockActionEvent")) == before
 
 
+@pytest.mark.slow
 async def test_the_broker_tells_of_a_lost_link_and_a_retained_command_is_carried_out_again(broker: Broker) -> None:
-    async with at_the_door(broker, habits=Habits(keepalive_s=1)) as door:
+    async with at_the_door(broker, habits=Habits(keepalive_s=4)) as door:
         await door.until("connected", "true")
         door.own.cut()
         await door.until("connected", "false")

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -429,12 +430,12 @@ async def test_a_flood_of_small_packets_is_slowed_down_to_what_the_bridge_bears(
 
         flooding = asyncio.create_task(send())
         got = 0
-        began = patience.now()
+        began = time.monotonic()  # as the server counts, which is another process
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(3.0):
                 while True:
                     got += (await listener.recv()).count(b"f\0x")  # type: ignore[arg-type]
-        took_s = patience.now() - began
+        took_s = time.monotonic() - began
         flooding.cancel()
         assert got < 2 * (2000 + 20 * took_s)
         await lives(page)
