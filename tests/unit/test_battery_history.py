@@ -19,12 +19,15 @@ from tests.unit.stored import LOCK
 DAY_S = 86400.0
 FIRST = "2026-12-01"
 SETTINGS = replace(PIN, connection="on-demand", states_every=3600)
-"""A lock that is asked so seldom that days pass quickly."""
+"""A lock that is asked so seldom, and heard so seldom, that days pass quickly."""
+BEACON_S = 20.0
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    return House(tmp_path / "state", SETTINGS)
+    house = House(tmp_path / "state", SETTINGS)
+    house.radio.interval_s = BEACON_S
+    return house
 
 
 @pytest.fixture

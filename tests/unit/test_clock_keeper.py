@@ -45,6 +45,7 @@ def _short_days(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     house = House(tmp_path / "state", PIN)
+    house.radio.interval_s = 20.0  # days pass quickly
     house.synchronized = True
     return house
 
