@@ -20,7 +20,8 @@ from typing import TypeVar
 from nuki_bridge.bluetooth.link import Radio
 from nuki_bridge.errors import LinkError, LockError, ProtocolError
 from nuki_bridge.lock import reading
-from nuki_bridge.lock.action import ActionRun, Attempt
+from nuki_bridge.lock.action import ActionRun
+from nuki_bridge.lock.attempt import Attempt
 from nuki_bridge.lock.evidence import Evidence
 from nuki_bridge.lock.heard import Heard
 from nuki_bridge.lock.in_use import InUse
@@ -29,6 +30,7 @@ from nuki_bridge.lock.line import Line
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.pause import Pause
 from nuki_bridge.lock.profile import Profile, profile_of
+from nuki_bridge.lock.progress import ActionProgress
 from nuki_bridge.lock.retry import SEEN_FOR_S
 from nuki_bridge.lock.rings import Hearing, Rang, Rings, echo_s
 from nuki_bridge.lock.short_link import ShortLinkRun
@@ -126,7 +128,7 @@ class Lock(Line):
         self._needed_until = -math.inf  # on `clock`
         self._pause = Pause()
         self._in_use = InUse()
-        self.runs: set[ActionRun] = set()
+        self.runs: set[ActionProgress] = set()
         """The actions that have been sent and are not over."""
         self.pin = KnownPin(None, lambda: self.paired.family) if pin is None else pin
         """What is known of its security PIN."""
@@ -498,22 +500,6 @@ class Lock(Line):
         lost.  `attempt` is for who has another way, if this one turns out not to lead anywhere.
         """
         self.profile.check_wiring(action, self.config)
-        deadline = self.clock() + timeout_s
         kind = ShortLinkRun if self.profile.deaf_after_action else ActionRun
-        run = kind(self, action, deadline, suffix, only_if, begun, attempt)
-        on_turn = None if attempt is None else attempt.begin
-        try:
-            async with self.linked(deadline, skip_gdio=self.fault is None, on_turn=on_turn):
-                try:
-                    outcome = await run.run()
-                finally:
-                    if run in self.runs:
-                        self.rings.acted(self.profile, action)
-                        if self.profile.deaf_after_action:
-                            await self.exchange.drop()
-                    self._due.schedule(self.clock())  # on the same link: asking for the states clears the beacon bit
-            return outcome or await run.watch()
-        finally:
-            if run in self.runs:
-                self.runs.discard(run)
-                self.evidence.over()
+        progress = ActionProgress(self, action, begun)
+        return await kind(self, progress, self.clock() + timeout_s, suffix, only_if, attempt).carry_out()

@@ -24,7 +24,7 @@ from nuki_bridge.protocol.messages import Status
 from nuki_bridge.protocol.opener import ContinuousModeAction
 
 if TYPE_CHECKING:
-    from nuki_bridge.lock.action import ActionContext
+    from nuki_bridge.lock.progress import ActionContext
     from nuki_bridge.protocol.common import States
     from nuki_bridge.protocol.wire import Message
 
@@ -65,26 +65,26 @@ class ShortLinkRun(ActionRun):
 
     def _took(self, answer: Message) -> Outcome | None:
         """COMPLETE is the end of the strike; any other is at its end when the device has taken it and is there."""
-        last = self._traces.last
+        last = self._progress.traces.last
         if isinstance(answer, Status):
-            self._is_accepted()
+            self._progress.accepted()
             if answer.status == StatusCode.COMPLETE and not self._only_leads:
                 if not (failed := self._failure()):
                     return Outcome(SUCCESS, last)
-                if self._traces.moved:
+                if self._progress.traces.moved:
                     raise failure(failed)
                 return None
-        return Outcome(SUCCESS, last) if self._only_leads and self._has_word and self._has_led(last) else None
+        return Outcome(SUCCESS, last) if self._only_leads and self._progress.has_word and self._has_led(last) else None
 
     def _failure(self) -> int:
         """Return how the strike failed by the last report, 0 if that does not say so.
 
         While the door opens, and before the device has taken the action, that is how the one before ended.
         """
-        last = self._traces.last
-        if last is None or last is self._before_word or last.lock_state in self._lock.profile.opening:
+        last = self._progress.traces.last
+        if last is None or last is self._progress.before_word or last.lock_state in self._lock.profile.opening:
             return 0
-        return (last.last_completion or 0) if self._traces.names_it(last) else 0
+        return (last.last_completion or 0) if self._progress.traces.names_it(last) else 0
 
     @property
     def _patience_s(self) -> float:
@@ -101,12 +101,12 @@ class ShortLinkRun(ActionRun):
 
     async def _ended_silently(self) -> Outcome:
         """The device has taken the action and says no more; raises `TimedOut` if it is not known how it ended."""
-        last = self._traces.last
+        last = self._progress.traces.last
         if self._only_leads:
             return await self._found(TimedOut("the lock took the action and did not tell its state"))
         if last is not None and not self._lock.profile.is_passing(self._action, last):
             with suppress(OutcomeUnknown):
-                return self._traces.ended(last)
+                return self._progress.traces.ended(last)
         raise TimedOut("the lock took the action and did not say how it ended")
 
     # -- over a new one -----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import math
 
-from nuki_bridge.lock.action import POLL_S
+from nuki_bridge.lock.inquiry import POLL_S
 from nuki_bridge.lock.profile import Profile
 from nuki_bridge.protocol.common import States
 

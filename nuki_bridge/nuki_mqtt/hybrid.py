@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from nuki_bridge.allowance import Allowance
 from nuki_bridge.errors import LinkError, RequestError
-from nuki_bridge.lock.action import Attempt
+from nuki_bridge.lock.attempt import Attempt
 from nuki_bridge.lock.condition import STATE_AGE_S
 from nuki_bridge.lock.heard import LAG_S, Verdict, What
 from nuki_bridge.lock.outcome import Outcome

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from nuki_bridge.arguments import Arguments, Declaration
 from nuki_bridge.errors import Disconnected, LinkError, LockError, ProtocolError, RequestError, TimedOut
-from nuki_bridge.lock.action import ACTION_TIMEOUT_S, QUIET_S
+from nuki_bridge.lock.inquiry import QUIET_S
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.progress import ACTION_TIMEOUT_S
 from nuki_bridge.owner.call import Answer, Call, Handler
 from nuki_bridge.protocol.codes import StatusCode
 from nuki_bridge.protocol.common import States

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.errors import TimedOut
-from nuki_bridge.lock.action import Attempt
+from nuki_bridge.lock.attempt import Attempt
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.protocol.codes import Action, Command, LockState, Trigger
