@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.protocol.codes import Action, IdType, LockState
 from tests.unit.rig import Rig, clock
 from tests.virtual_time import VirtualTimeLoop

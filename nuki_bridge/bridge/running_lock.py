@@ -20,7 +20,8 @@ from nuki_bridge.config import LockSettings
 from nuki_bridge.lock.admin import Admin
 from nuki_bridge.lock.battery_watch import BatteryWatch
 from nuki_bridge.lock.known_pin import KnownPin
-from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.link_plan import ConnectionMode
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import Outcome
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.rings import Rang

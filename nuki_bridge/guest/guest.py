@@ -27,7 +27,8 @@ from nuki_bridge.guest.credential_file import (
     write_new,
 )
 from nuki_bridge.guest.relay_link import UNREADABLE, GuestConnection, RelayRadio, read_error
-from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.link_plan import ConnectionMode
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.mqtt import mqtt
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.sharing.invitation_code import key, lookup, seal, unseal

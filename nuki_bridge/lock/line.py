@@ -1,6 +1,7 @@
 """The line to one lock: is it there, whose turn is it, and a link under which its owner can ask.
 
-`Line` knows no more of the lock than that it answers; what is asked, and when, is for `lock.py` to say.
+`Line` knows no more of the lock than that it answers; what is asked, and when, is for `lock.py` to say.  Its task has
+that done.
 """
 
 from __future__ import annotations
@@ -103,6 +104,18 @@ class Line:
         """React to a change that is worth publishing."""
         raise NotImplementedError
 
+    async def _tend(self) -> None:
+        """Do what is due now, one exchange at a time; the rest stays due as soon as somebody waits for the turn."""
+        raise NotImplementedError
+
+    def _next_due(self) -> float:
+        """Return when `_tend` has something to do next, on `clock`."""
+        raise NotImplementedError
+
+    def _put_off(self) -> None:
+        """React to a refusal of what was asked in `_tend`: leave some time before it is asked again."""
+        raise NotImplementedError
+
     # -- which lock it is ---------------------------------------------------------------------------------------------
 
     def use(self, paired: PairedLock) -> None:
@@ -155,6 +168,39 @@ class Line:
         self._retry.worked()
         self._unreached = None
         self._report_reachable()
+
+    # -- the task -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the link, and do on it what is due; until cancelled, which leaves the link."""
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._turn.acquire(Rank.BRIDGE)
+                    try:
+                        await self._tend()
+                    finally:
+                        self._turn.release()
+                except LockError as error:
+                    await self.exchange.drop()
+                    self._put_off()
+                    self._retry.failed(self.clock())
+                    self._note_fault(error)
+                except (LinkError, ProtocolError) as error:
+                    log.debug("%s: %s", self.name, error)
+                    self._retry.failed(self.clock())
+                self._report_reachable()
+                delay = max(self._next_due() - self.clock(), 0.0)
+                self.exchange.heartbeat.step(delay, "the pause until something is due")
+                try:
+                    async with asyncio.timeout(delay):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await self.exchange.drop()
+            self.exchange.heartbeat.rest()
 
     # -- the link -----------------------------------------------------------------------------------------------------
 

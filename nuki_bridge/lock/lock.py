@@ -2,15 +2,12 @@
 
 `Lock` knows `Link` and messages, never BlueZ or MQTT.  Everything it publishes is what the lock itself reported.
 One exchange runs at a time (`line.py`); a command waits for its turn no longer than its deadline.  `action.py` carries
-out lock actions.
+out lock actions, `link_plan.py` says when the link is held and when something is due.
 """
 
 from __future__ import annotations
 
-import asyncio
-import enum
 import logging
-import math
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import datetime
@@ -24,18 +21,16 @@ from nuki_bridge.lock.action import ActionRun
 from nuki_bridge.lock.attempt import Attempt
 from nuki_bridge.lock.evidence import Evidence
 from nuki_bridge.lock.heard import Heard
-from nuki_bridge.lock.in_use import InUse
 from nuki_bridge.lock.known_pin import KnownPin
 from nuki_bridge.lock.line import Line
+from nuki_bridge.lock.link_plan import ConnectionMode, LinkPlan
 from nuki_bridge.lock.outcome import Outcome
-from nuki_bridge.lock.pause import Pause
 from nuki_bridge.lock.profile import Profile, profile_of
 from nuki_bridge.lock.progress import ActionProgress
-from nuki_bridge.lock.retry import SEEN_FOR_S
 from nuki_bridge.lock.rings import Hearing, Rang, Rings, echo_s
 from nuki_bridge.lock.short_link import ShortLinkRun
 from nuki_bridge.lock.timetable import MAX_POLL_S, Timetable
-from nuki_bridge.lock.turn import Rank, with_challenge
+from nuki_bridge.lock.turn import Challenges
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Command, ErrorCode, IdType
 from nuki_bridge.protocol.common import AnyAdvancedConfig, BasicConfig, States
@@ -46,12 +41,6 @@ from nuki_bridge.watchdog import Heartbeat
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_S = 10.0
-"""Seconds after which something is asked over an idle link: the lock drops one that was idle for about 20 s."""
-LINGER_S = 2.0
-"""Seconds after the last message for which a link on demand is kept."""
-BEACONS_WHILE_LINKED_S = 10.0
-"""Seconds without a beacon on a held link that show that the lock does not advertise while connected."""
 DEAF_S = 4.0
 """Seconds that an answer may take of a device whose link goes deaf after an action; it answers well below one."""
 FAULT_RETRY_S = 45.0
@@ -60,16 +49,6 @@ LOST_PAIRING = frozenset({ErrorCode.NOT_AUTHORIZED, ErrorCode.DISABLED})
 """Errors after which no command can reach the lock until somebody acts."""
 
 T = TypeVar("T")
-Challenges = Callable[[], Awaitable[bytes]]
-"""Return a fresh challenge each time."""
-
-
-class ConnectionMode(enum.StrEnum):
-    """How a lock is kept in touch with."""
-
-    PERSISTENT = "persistent"
-    ON_DEMAND = "on-demand"
-    AUTO = "auto"
 
 
 class Lock(Line):
@@ -114,7 +93,6 @@ class Lock(Line):
             on_link=on_link,
             on_paired=on_paired,
         )
-        self.connection = connection
         self.states: States | None = None
         self.config: BasicConfig | None = None
         self.advanced_config: AnyAdvancedConfig | None = None
@@ -124,10 +102,6 @@ class Lock(Line):
         self._on_states = on_states
         self._tell = on_change
         self._on_ring = on_ring
-        self._advanced = reading.AdvancedReading(self.exchange, self.name, self.profile)
-        self._needed_until = -math.inf  # on `clock`
-        self._pause = Pause()
-        self._in_use = InUse()
         self.runs: set[ActionProgress] = set()
         """The actions that have been sent and are not over."""
         self.pin = KnownPin(None, lambda: self.paired.family) if pin is None else pin
@@ -143,9 +117,13 @@ class Lock(Line):
         self._asked_at: float | None = None  # while the states are being read
         self._hearing = Hearing()
         self._called_in_time = False  # the beacon's bit rose while it was heard all the time
-        self._beacon_at = -math.inf  # heard on the present link
-        self._challenged_at = -math.inf  # when the challenge in hand came
         self._due = Timetable(self.profile, clock(), clears_bit=paired.id_type is IdType.BRIDGE, every_s=states_every_s)
+        self._configuration = reading.ConfigReading(
+            self.exchange, self._due, self.name, self.profile, nuki_id=lambda: self.paired.nuki_id, clock=clock
+        )
+        self._plan = LinkPlan(
+            self.exchange, self._retry, self._due, connection=connection, rings=lambda: self.profile.rings, clock=clock
+        )
 
     @property
     def profile(self) -> Profile:
@@ -159,6 +137,16 @@ class Lock(Line):
         """Whether a command can reach the lock now, by whichever way."""
         return self.reachable or self.heard.takes_commands
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the link is held now, not only while there is work."""
+        return self._plan.is_held
+
+    @property
+    def connection(self) -> ConnectionMode:
+        """How the lock is kept in touch with."""
+        return self._plan.connection
+
     def sighted(self, sighting: Sighting) -> None:
         """Note an advertisement of this lock."""
         now = self.clock()
@@ -170,7 +158,7 @@ class Lock(Line):
             self._called_in_time = was_there and not self.is_paused  # the app sets the bit, too
             self._wake.set()
         if sighting.state_changed is not None:
-            self._beacon_at = now
+            self._plan.heard()
         self._report_reachable()
 
     def device_time(self) -> datetime | None:
@@ -183,7 +171,7 @@ class Lock(Line):
         self._tell(self)
 
     def _is_linked(self, was_doubtful: bool) -> None:
-        self._beacon_at = -math.inf
+        self._plan.linked()
         if self.is_held or was_doubtful:
             self._due.schedule(self.clock())
 
@@ -193,7 +181,7 @@ class Lock(Line):
         self.heard.reported(states, self.clock() if self._asked_at is None else self._asked_at, self.clock())
         if before is not None and before.config_update_count != states.config_update_count:
             self._due.config_changed(self.clock())
-        self._in_use.reported(before, states, self.clock())
+        self._plan.in_use.reported(before, states, self.clock())
         for run in self.runs:
             run.saw(states)
         self._on_states(self, before, states)
@@ -212,47 +200,15 @@ class Lock(Line):
             self._changed()
         self._report_reachable()
 
-    # -- the background: keep the link, keep up to date ---------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Connect, keep alive, refresh what is due; until cancelled, which leaves the link."""
-        try:
-            while True:
-                self._wake.clear()
-                try:
-                    await self._turn.acquire(Rank.BRIDGE)
-                    try:
-                        await self._tend()
-                    finally:
-                        self._turn.release()
-                except LockError as error:
-                    await self.exchange.drop()
-                    self._due.states_at = self.clock() + MAX_POLL_S
-                    self._retry.failed(self.clock())
-                    self._note_fault(error)
-                except (LinkError, ProtocolError) as error:
-                    log.debug("%s: %s", self.name, error)
-                    self._retry.failed(self.clock())
-                self._report_reachable()
-                delay = max(self._next_due() - self.clock(), 0.0)
-                self.exchange.heartbeat.step(delay, "the pause until something is due")
-                try:
-                    async with asyncio.timeout(delay):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
-        finally:
-            await self.exchange.drop()
-            self.exchange.heartbeat.rest()
+    # -- what is due by itself ----------------------------------------------------------------------------------------
 
     async def _tend(self) -> None:
-        """Do what is due now, one exchange at a time; the rest stays due as soon as somebody waits for the turn."""
         if not self._radio.status.available:
             return
-        if self._pause.ended(self.clock()):
+        if self._plan.pause.ended(self.clock()):
             self._changed()
         if self.is_paused:
-            if self.connected and self.clock() >= self._needed_until:
+            if self.connected and not self._plan.is_needed:
                 await self.exchange.drop()
             return
         if self._wants_link() and not self.connected and self.clock() >= self._retry.at:
@@ -264,7 +220,7 @@ class Lock(Line):
             await step()
 
     async def _tend_states(self) -> None:
-        if self.clock() >= self._states_at():
+        if self.clock() >= self._plan.states_at():
             await self.read_states()
 
     async def _tend_config(self) -> None:
@@ -288,71 +244,28 @@ class Lock(Line):
 
     async def _tend_link(self) -> None:
         """Drop a link that nobody needs, or keep it alive, with a fresh challenge at hand where it is held for good."""
-        if self.clock() < self._link_at():
+        if self.clock() < self._plan.link_at():
             return
-        if self._holds_link():
+        if self._plan.keeps_link:
             await self.exchange.ask_challenge()
-            self._challenged_at = self.clock()
+            self._plan.challenged()
             self._worked()
         else:
             await self.exchange.drop()
 
-    def _link_at(self) -> float:
-        """Return when the link is to be tended, on `clock`."""
-        if not self._holds_link():
-            return self.exchange.last_message_at + LINGER_S
-        if not self.is_held:
-            return self.exchange.last_message_at + KEEPALIVE_S
-        return -math.inf if self.exchange.challenge is None else self._challenged_at + KEEPALIVE_S
-
-    def _states_at(self) -> float:
-        """Return when the states are due, on `clock`: at each keep-alive of a held link if the beacon is no help."""
-        heard = self.clock() - self._beacon_at <= BEACONS_WHILE_LINKED_S
-        if not self._holds_link() or (heard and self._due.bit_tells):
-            return self._due.states_at
-        return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
-
-    @property
-    def is_held(self) -> bool:
-        """Whether the link is held now, not only while there is work.
-
-        With `AUTO` that is while somebody uses the lock or it is on external power; never with a device that rings,
-        because it tells of a ring only while nobody is connected.
-        """
-        if self.connection is ConnectionMode.AUTO:
-            return self.clock() < self._in_use.until and not self.profile.rings
-        return self.connection is ConnectionMode.PERSISTENT
-
-    def _was_used(self) -> None:
-        self._in_use.used(self.clock())
-
-    def _holds_link(self) -> bool:
-        return self.is_held or self.clock() < self._needed_until
+    def _put_off(self) -> None:
+        self._due.states_at = self.clock() + MAX_POLL_S
 
     def _wants_link(self) -> bool:
-        if self.is_paused:
-            return False
-        if self.is_held or self._retry.is_worth_it:
-            return True
-        return self.clock() >= self._due.states_at
+        return self._plan.wants_link
 
     def _next_due(self) -> float:
-        """Return when `_tend` has something to do next, on `clock`."""
         if not self._radio.status.available:
             return self.clock() + 3600.0
-        if self.is_paused:
-            due = [self._pause.until]
-            due += [self._needed_until] if self._needed_until > self.clock() else []
-        elif self.connected:
-            due = [self._states_at(), self._due.config_at, self._due.advanced_at, self._link_at()]
-            due += [each for each in (self._needed_until, self._in_use.until) if each > self.clock()]
-            if not self.exchange.link.gdio_subscribed:
-                due.append(self.clock())
-        else:
-            due = [self._retry.at if self._wants_link() else self._due.states_at]
-        if self._was_reachable and not self.connected:
-            due.append(self._retry.heard_at + SEEN_FOR_S + 0.1)
-        return min(due)
+        return self._plan.next_due(was_reachable=self._was_reachable)
+
+    def _was_used(self) -> None:
+        self._plan.in_use.used(self.clock())
 
     async def read_states(self) -> States:
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
@@ -375,24 +288,15 @@ class Lock(Line):
         return states
 
     async def _read_config(self, challenge: Challenges, deadline: float) -> BasicConfig:
-        self.config = await with_challenge(self._ask_config, challenge, self.clock, deadline)
-        self._due.config_read()
+        self.config = await self._configuration.basic(challenge, deadline)
         if self.paired.nuki_id == UNKNOWN_NUKI_ID:
             self.use(replace(self.paired, nuki_id=self.config.nuki_id))
         self._worked()
         self._changed()
         return self.config
 
-    async def _ask_config(self, nonce: bytes) -> BasicConfig:
-        return await reading.config(self.exchange, self.paired.nuki_id, nonce)
-
     async def _read_advanced(self, challenge: Challenges, deadline: float) -> AnyAdvancedConfig | None:
-        found = None
-        if not self._advanced.has_none(self.config):
-            send = partial(self._advanced.read, self.config)
-            found = await with_challenge(send, challenge, self.clock, deadline)
-        self.advanced_config = found
-        self._due.advanced_read()
+        self.advanced_config = await self._configuration.advanced(self.config, challenge, deadline)
         self._worked()
         self._changed()
         return self.advanced_config
@@ -401,11 +305,11 @@ class Lock(Line):
 
     def need_link_until(self, when: float) -> None:
         """Keep a link until then (on `clock`), also in on-demand mode: somebody needs it."""
-        self._needed_until = when
+        self._plan.needed_until = when
 
     def keep_in_touch(self, connection: ConnectionMode, states_every_s: float | None = None) -> None:
         """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""
-        self.connection = connection
+        self._plan.connection = connection
         if self._due.every_s != states_every_s:
             self._due.every_s = states_every_s
             self._due.schedule(self.clock())
@@ -417,19 +321,19 @@ class Lock(Line):
         Some devices let nobody else in while they are connected, such as the maker's app.  What people and guests ask
         for is carried out all the same, and the link is let go at once.
         """
-        self._pause.begin(self.clock(), self._now(), seconds)
+        self._plan.pause.begin(self.clock(), self._now(), seconds)
         self._changed()
         self._wake.set()
 
     @property
     def is_paused(self) -> bool:
         """Whether the lock is left to others."""
-        return self.clock() < self._pause.until
+        return self._plan.is_paused
 
     @property
     def paused_to(self) -> datetime | None:
         """When the pause ends; None while there is none."""
-        return self._pause.to if self.is_paused else None
+        return self._plan.pause.to if self.is_paused else None
 
     def ring_found(self) -> None:
         """Note that the log has told of a ring that is new."""

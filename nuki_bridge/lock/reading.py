@@ -6,11 +6,15 @@ Everything here goes over a link that is up, under this task's turn, and raises 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from nuki_bridge.errors import LockError, ProtocolError
 from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.profile import Profile
+from nuki_bridge.lock.timetable import Timetable
+from nuki_bridge.lock.turn import Challenges, with_challenge
 from nuki_bridge.protocol.advanced_config import RequestAdvancedConfig
 from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.protocol.common import AnyAdvancedConfig, BasicConfig
@@ -61,3 +65,42 @@ class AdvancedReading:
             log.info("%s has no advanced configuration to read: %s", self._name, error)
             self._refused_by = None if basic is None else basic.firmware_version
             return None
+
+
+class ConfigReading:
+    """Read both configurations with fresh challenges, and take note of it in the timetable (`due`)."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        due: Timetable,
+        name: str,
+        profile: Profile,
+        *,
+        nuki_id: Callable[[], int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._exchange = exchange
+        self._due = due
+        self._nuki_id = nuki_id
+        self._advanced = AdvancedReading(exchange, name, profile)
+        self._clock = clock
+
+    async def basic(self, challenge: Challenges, deadline: float) -> BasicConfig:
+        """Return the basic configuration; a command that the lock did not take is sent again until `deadline`."""
+        found = await with_challenge(self._ask_basic, challenge, self._clock, deadline)
+        self._due.config_read()
+        return found
+
+    async def _ask_basic(self, nonce: bytes) -> BasicConfig:
+        return await config(self._exchange, self._nuki_id(), nonce)
+
+    async def advanced(
+        self, basic: BasicConfig | None, challenge: Challenges, deadline: float
+    ) -> AnyAdvancedConfig | None:
+        """Return the advanced configuration, likewise; None if the lock has none."""
+        found = None
+        if not self._advanced.has_none(basic):
+            found = await with_challenge(partial(self._advanced.read, basic), challenge, self._clock, deadline)
+        self._due.advanced_read()
+        return found

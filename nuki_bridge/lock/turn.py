@@ -26,6 +26,8 @@ BUSY_PAUSE_S = 1.0
 """Seconds before a request is sent again to a lock that was busy."""
 
 T = TypeVar("T")
+Challenges = Callable[[], Awaitable[bytes]]
+"""Return a fresh challenge each time."""
 
 
 class Rank(enum.IntEnum):
@@ -164,7 +166,7 @@ async def exclusive(turn: asyncio.Lock, timeout_s: float, otherwise: str) -> Asy
 
 async def with_challenge(
     send: Callable[[bytes], Awaitable[T]],
-    challenge: Callable[[], Awaitable[bytes]],
+    challenge: Challenges,
     clock: Callable[[], float],
     deadline: float,
 ) -> T:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
 
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.lock.timetable import TOLD_POLL_S
 from nuki_bridge.protocol.codes import Action, Completion, DoorState, Family, IdType, LockState
 from nuki_bridge.simulator.behaviour import Behaviour

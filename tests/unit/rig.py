@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.link_plan import ConnectionMode
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.pairing import PairOptions, pair
 from nuki_bridge.protocol.codes import Family, IdType
 from nuki_bridge.protocol.common import States

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.lock.profile import SMART_LOCK
 from nuki_bridge.lock.timetable import ADVANCED_TRIES, CONFIG_RETRY_S, Timetable
 from nuki_bridge.protocol.advanced_config import AdvancedConfig

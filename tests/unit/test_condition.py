@@ -9,7 +9,8 @@ import pytest
 
 from nuki_bridge.errors import RequestError, TimedOut
 from nuki_bridge.lock.condition import STATE_AGE_S
-from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.link_plan import ConnectionMode
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.protocol.codes import Action, LockState
 from tests.unit.house import House
 from tests.unit.rig import Rig

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nuki_bridge.lock.in_use import POWERED_S, USED_S
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.lock.turn import Rank, acting_for
 from nuki_bridge.protocol.codes import Action, DoorState, Family, IdType, LockState
 from tests.link_seconds import LOCKS, cost

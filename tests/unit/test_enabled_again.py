@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nuki_bridge.errors import LockError
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.protocol.codes import Action, IdType
 from tests.unit.rig import MODES, Rig
 

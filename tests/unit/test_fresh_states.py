@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.errors import NukiError, TimedOut
-from nuki_bridge.lock.lock import KEEPALIVE_S, ConnectionMode
+from nuki_bridge.lock.link_plan import KEEPALIVE_S, ConnectionMode
 from nuki_bridge.lock.timetable import SAFETY_POLL_S, TOLD_POLL_S
 from nuki_bridge.protocol.codes import Action, DoorState, IdType, LockState
 from tests.unit.rig import MODES, Rig, clock

@@ -9,7 +9,7 @@ import pytest
 
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import AdapterUnavailable, LockError, TimedOut
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.lock.outcome import OutcomeUnknown
 from nuki_bridge.protocol.codes import Action, Command, DoorState, Family, IdType, LockState, Trigger, name_of
 from nuki_bridge.protocol.frames import seal

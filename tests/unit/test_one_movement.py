@@ -11,7 +11,8 @@ import pytest
 from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.errors import LockError
 from nuki_bridge.lock.admin import Admin
-from nuki_bridge.lock.lock import ConnectionMode, Lock
+from nuki_bridge.lock.link_plan import ConnectionMode
+from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import NotExecuted, OutcomeUnknown
 from nuki_bridge.owner import log_entries
 from nuki_bridge.protocol.codes import Action, Command, Completion, ErrorCode, IdType, LockState, LogType

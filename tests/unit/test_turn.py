@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from nuki_bridge.errors import LockError, TimedOut
-from nuki_bridge.lock.lock import ConnectionMode
+from nuki_bridge.lock.link_plan import ConnectionMode
 from nuki_bridge.lock.turn import BUSY_PAUSE_S, PATIENCE_S, Rank, Turn, acting_for, with_challenge
 from nuki_bridge.protocol.codes import Action, Command, ErrorCode
 from nuki_bridge.protocol.messages import ErrorReport
