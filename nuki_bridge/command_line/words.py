@@ -59,6 +59,8 @@ _NO_COMMANDS: Final = ("fob_action_1", "fob_action_2", "fob_action_3", "full_loc
 """Actions for which the command line has no command of their name."""
 _UNKNOWN: Final = re.compile(r"^'(\w+)' is not known here; allowed: ([\w, ]+)$")
 """A field that no request of this kind has, and those that it has."""
+_STATES: Final = re.compile(r"^only_if must be a list of states: ([\w, ]+); (.+) is none of them$", re.DOTALL)
+"""The states that a device can have, and a word that names none of them."""
 _PART: Final = re.compile(r"\b(?:part )?(time_from|time_until|(?:from|until|weekdays)(?= must)|(?<=later than )from)\b")
 """A part of `access` in a sentence about it."""
 
@@ -77,6 +79,11 @@ def in_options(sentence: str) -> str:
         meant = nearest(unknown[1], [each.replace("_", "-") for each in known])
         hint = f"did you mean {meant.replace('-', '_')}?" if meant else "`nuki-bridge config` shows what there is"
         return f"{unknown[1]!r} is not known; {hint}"
+    if states := _STATES.match(sentence):
+        known = states[1].split(", ")
+        meant = nearest(states[2].strip("'\""), [each.replace("_", "-") for each in known])
+        hint = f"; did you mean {meant.replace('-', '_')}?" if meant else ""
+        return f"{OPTIONS['only_if']}: {states[2]} is not a state of this device; it is one of {states[1]}{hint}"
     return _FIELD.sub(lambda match: OPTIONS.get(match[1], match[1]), sentence, count=1)
 
 

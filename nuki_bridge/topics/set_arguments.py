@@ -20,8 +20,8 @@ def states(value: Any) -> frozenset[str]:
 
 def states_named(names: frozenset[str], known: Mapping[str, int]) -> frozenset[int]:
     """Return the states of these names, of those that are `known`; raises `ValueError`."""
-    if not names <= known.keys():
-        raise ValueError(f"only_if must be a list of states: {', '.join(known)}")
+    for name in sorted(names - known.keys()):
+        raise ValueError(f"only_if must be a list of states: {', '.join(known)}; {name!r:.40} is none of them")
     return frozenset(known[each] for each in names)
 
 

@@ -12,7 +12,9 @@ from nuki_bridge.command_line import access_options, cli, guest_commands, invite
 from nuki_bridge.command_line.client import parse_broker_url
 from nuki_bridge.owner import access
 from nuki_bridge.protocol.action_names import LOCK_ACTIONS, OPENER_ACTIONS
+from nuki_bridge.protocol.codes import LockState, name_of
 from nuki_bridge.sharing import invitations
+from nuki_bridge.topics.set_arguments import states_named
 
 
 def refused(capsys: pytest.CaptureFixture[str], *line: str) -> str:
@@ -94,6 +96,21 @@ class TestUnknownWords:
         assert words.in_options(odd) == "'xyzzy' is not known; `nuki-bridge config` shows what there is"
 
     @pytest.mark.parametrize(
+        ("word", "hint"),
+        [
+            ("unlocekd", "; did you mean unlocked?"),
+            ("Unlocked-LockNGo", "; did you mean unlocked_lock_n_go?"),
+            ("xyzzy", ""),
+        ],
+    )
+    def test_a_state_that_there_is_not_is_answered_with_the_nearest(self, word: str, hint: str) -> None:
+        states = {name_of(each): int(each) for each in LockState}
+        with pytest.raises(ValueError, match="only_if") as refusal:
+            states_named(frozenset((word, "locked")), states)
+        what = f"--only-if: '{word}' is not a state of this device; it is one of {', '.join(states)}"
+        assert words.in_options(str(refusal.value)) == f"{what}{hint}"
+
+    @pytest.mark.parametrize(
         ("line", "hint"),
         [
             ("unlok", "there is no command 'unlok'; did you mean unlock?"),
@@ -102,6 +119,7 @@ class TestUnknownWords:
             ("qwertz", "there is no command 'qwertz'; see --help"),
             ("users front delete Anna", "'delete' is not known; it is one of list, update, remove, add; did you mean"),
             ("guest opne", "argument ACTION: 'opne' is not known; it is one of lock, unlock"),
+            ("guest opne", "activate-rto, deactivate-rto, status; did you mean open?"),
             ("pair --as fob", "argument --as: 'fob' is not known; it is one of bridge, app"),
             ("timecontrol add 8:00 unlcok", "argument ACTION: 'unlcok' is not known; did you mean unlock?"),
             ("pair --adress 54:D2:72:AA:BB:CC", "unrecognized arguments: --adress 54:D2:72:AA:BB:CC; did you mean"),
