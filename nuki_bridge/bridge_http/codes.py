@@ -9,9 +9,14 @@ LOCK = 0
 """Device type of a Smart Lock 1.0 or 2.0."""
 OPENER = 2
 """Device type of an Opener."""
+SMART_DOOR = 3
+"""Device type of a Smart Door."""
 LOCK_3 = 4
 """Device type of a Smart Lock 3.0 and of what came after it, of which the interface knows nothing."""
-_TYPES = (LOCK, OPENER, 3, LOCK_3)
+_TYPES = (LOCK, OPENER, SMART_DOOR, LOCK_3)
+
+BLUETOOTH_NAMES: Final[Mapping[int, str]] = {OPENER: "Nuki_Opener_", SMART_DOOR: "Nuki_Door_"}
+"""How the name begins under which a device advertises itself, by its type; of any other it is `Nuki_`."""
 
 State = tuple[int, str]
 """A state's number and text."""

@@ -133,12 +133,12 @@ class Device:
         return told
 
     def scanned(self) -> dict[str, Any]:
-        """Return the device's item of `/info`."""
+        """Return the device's item of `/info`, under the name that it has on Bluetooth."""
         rssi = self.status.get("rssi")
         return {
             "nukiId": self.nuki_id,
             "deviceType": self.device_type,
-            "name": f"Nuki_{self.nuki_id:08X}",
+            "name": f"{codes.BLUETOOTH_NAMES.get(self.device_type, 'Nuki_')}{self.nuki_id:08X}",
             "rssi": rssi if isinstance(rssi, int) else 0,
             "paired": True,
         }

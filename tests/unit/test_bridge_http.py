@@ -260,6 +260,10 @@ async def test_info_says_which_bridge_and_what_it_hears(tmp_path: Path) -> None:
         "rssi": -60,
         "paired": True,
     }
+    opener = info["scanResults"][1]
+    assert (opener["deviceType"], opener["name"]) == (2, f"Nuki_Opener_{GATE:08X}")
+    desk.hear("front/status", {**STATUS, "device_type": 3})
+    assert (await desk.get("/info"))["scanResults"][0]["name"] == "Nuki_Door_2BB28570"
 
 
 async def test_a_ring_is_shown_for_thirty_seconds_and_told_twice(tmp_path: Path) -> None:
