@@ -103,10 +103,8 @@ class _Place:
         return [] if self._command == "guest" else list(self._names())  # whose LOCK is a credential's
 
     def _options(self) -> dict[str, argparse.Action]:
-        found: dict[str, argparse.Action] = {}
-        for parser in self._parsers:
-            found |= {option: action for action in parser._actions for option in action.option_strings}
-        return found
+        """Return the options that can stand here: behind a command only its own, which most of the common ones are."""
+        return {option: action for action in self._parsers[-1]._actions for option in action.option_strings}
 
 
 def _positionals(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,28 @@ def test_options_are_those_of_the_command_and_of_all() -> None:
     assert offered("pair", "--name", "") == []
     assert offered("--broker", "mqtt://x/y", "unlo") == ["unlock"]
     assert offered("--json", "status", "") == NAMES
+
+
+def commands_below(parser: argparse.ArgumentParser, *words: str) -> Iterator[tuple[str, ...]]:
+    yield words
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from commands_below(below, *words, name)
+
+
+def test_no_option_is_offered_that_would_be_refused() -> None:
+    assert "--broker" not in offered("retire", "--")
+    for command in commands_below(cli._parser()):
+        parser = cli._parser()
+        for word in command:
+            [parser] = [
+                each.choices[word]
+                for each in parser._actions
+                if isinstance(each, argparse._SubParsersAction) and word in each.choices
+            ]
+        for option in offered(*command, "--"):
+            assert option in parser._option_string_actions, command
 
 
 def test_a_file_is_the_shells_to_offer() -> None:
