@@ -193,12 +193,20 @@ class Page:
             data, mode = _read_file(file, limit)
         except OSError as error:
             # Without the name: who mixes up `password` and `password_file` has written the password here.
+            elsewhere = self._hidden_credentials if private and "/" not in name else ""
             raise Wrong(
-                f"cannot read this file: {error.strerror}; a relative path starts at {self.directory}"
+                f"cannot read this file: {error.strerror}; a relative path starts at {self.directory}{elsewhere}"
             ) from None
         if private and mode & stat.S_IROTH:
             self.warn(line_of(node), path, f"every user can read {file}; chmod o-r {file}")
         return file, data
+
+    @property
+    def _hidden_credentials(self) -> str:
+        """The end of a sentence about a file that is not there: it may be a credential that cannot be seen now."""
+        if self._credentials is None or os.access(self._credentials, os.R_OK | os.X_OK):
+            return ""
+        return "; one that systemd hands to the service (LoadCredential) is found by root, and while that runs"
 
     def pin_file(self, node: Node, path: str) -> str:
         """The one line in the file of a PIN."""

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nuki_bridge.yamlpage import Node
 
 DEFAULT_PATH = Path("/etc/nuki-bridge/web.yaml")
+CREDENTIALS_OF_SERVICE = Path("/run/credentials/nuki-bridge-web.service")
+"""Where systemd keeps the service's credentials while it runs; root may read them there."""
 DEFAULT_STATE_DIR = Path("/var/lib/nuki-bridge-web")
 TLS_PORT = 443
 PLAIN_PORT = 8080
@@ -115,9 +117,13 @@ class WebSettings:
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> WebSettings:
-    """Read the file at `path`, or the default one; raises `ConfigError` with every mistake."""
+    """Read the file at `path`, or the default one; raises `ConfigError` with every mistake.
+
+    The service's credentials are there only while it runs; who checks its configuration as root finds them there, too.
+    """
     credentials = environ.get("CREDENTIALS_DIRECTORY")
-    page = Page(path or DEFAULT_PATH, Path(credentials) if credentials else None)
+    place = Path(credentials) if credentials else CREDENTIALS_OF_SERVICE if path in (None, DEFAULT_PATH) else None
+    page = Page(path or DEFAULT_PATH, place)
     try:
         root = page.compose()
     except FileNotFoundError:

@@ -145,6 +145,23 @@ def test_while_the_service_is_stopped_it_is_said_how_to_name_the_broker(
     assert str(client_file) in advice
 
 
+def test_check_config_says_that_a_stopped_service_has_no_secrets(
+    running: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are missing now, and may be there when it counts."""
+    hidden = "that systemd hands to the service (LoadCredential) is found by root, and while that runs"
+    running.rmdir()
+    assert cli.main(["check-config"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    for each, key in zip(told, ("mqtt.password_file", "locks[0].pin_file"), strict=True):
+        assert f"{key}: cannot read this file: No such file or directory; a relative path starts at " in each
+        assert each.endswith(f"; one {hidden}")
+    running.mkdir()
+    assert cli.main(["check-config"]) == 2
+    assert "LoadCredential" not in capsys.readouterr().err
+
+
 def test_of_another_configuration_they_are_no_secrets(running: Path, tmp_path: Path) -> None:
     write(running / "mqtt-password", "open-sesame\n", 0o400)
     (tmp_path / "other").mkdir()

@@ -79,6 +79,18 @@ def test_a_secret_may_come_from_systemd(files: Path) -> None:
     assert found.state_dir == Path("/var/lib/page")
 
 
+def test_who_checks_it_finds_the_running_services_secrets(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = files / "run"
+    monkeypatch.setattr(web_settings, "CREDENTIALS_OF_SERVICE", running)
+    monkeypatch.setattr(web_settings, "DEFAULT_PATH", files / "web.yaml")
+    text = "guest: {username: guest, password_file: of-systemd}"
+    with pytest.raises(ConfigError, match="LoadCredential"):
+        loaded(files, text)
+    running.mkdir()
+    (running / "of-systemd").write_text("from systemd\n")
+    assert loaded(files, text).guest == GuestSettings("guest", Secret("from systemd"))
+
+
 KEYS = "listen, port, tls, own_ca, insecure, names, broker, guest, bridge_api, state_dir, log_level"
 
 
