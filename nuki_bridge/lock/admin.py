@@ -17,6 +17,7 @@ from nuki_bridge.errors import LinkError, LockError, NukiError, ProtocolError, T
 from nuki_bridge.lock.exchange import REPLY_TIMEOUT_S
 from nuki_bridge.lock.lock import Lock
 from nuki_bridge.lock.outcome import OutcomeUnknown
+from nuki_bridge.lock.page_size import PageSize
 from nuki_bridge.lock.turn import with_challenge
 from nuki_bridge.protocol.authorizations import AuthorizationEntryCount
 from nuki_bridge.protocol.codes import ErrorCode
@@ -28,12 +29,6 @@ from nuki_bridge.protocol.wire import Message, OwnerRequest
 
 log = logging.getLogger(__name__)
 
-PAGE_S = 2.0
-"""Seconds that one page of a list should take; between pages others get their turn."""
-PAGES = (3, 10)
-"""Fewest and most entries of a page."""
-FIRST_PAGE = 6
-"""Entries of the first page, while it is not known how fast they come."""
 PROGRESS_S = 15.0
 """A list that is read past its deadline may go on for so long after each page that brought something new."""
 LIST_S = 300.0
@@ -73,7 +68,7 @@ class Admin:
         """Grows whenever we may have changed the lock's authorizations."""
         self.log_is_off = False
         """The lock has said, with its log, that it writes none."""
-        self._entry_s: float | None = None  # what an entry of the last list took
+        self._pages = PageSize()
 
     @property
     def has_pin(self) -> bool:
@@ -197,30 +192,38 @@ class Admin:
 
         `request(offset, count)` asks for a page.  Each begins with the last entry of the one before: an
         answer that is empty because there are no more could not be told from one that got lost, with firmware that
-        tells neither how many there are nor where they end.  A list that grows goes on beyond `deadline`, by
-        `PROGRESS_S` and `LIST_S`.  Raises as `listing`.
+        tells neither how many there are nor where they end.  A page that ends before its time is the last one if the
+        lock has sent as many at a time before; if not a short one is asked for behind it.  A list that grows goes on
+        beyond `deadline`, by `PROGRESS_S` and `LIST_S`.  Raises as `listing`.
         """
-        lock = self._lock
+        lock, sizes = self._lock, self._pages
         latest = max(deadline, lock.clock() + LIST_S)
         found: dict[int, M] = {}
-        offset = 0
+        offset, size = 0, sizes.short
+        cut = 0  # entries of a page that has ended before its time
         while True:
-            size = self.page_size
             page = await self.listing(request(offset, size), entry, count, deadline)
             news = {number(each): each for each in page if number(each) not in found}
             found.update(news)
-            if len(page) < size or not news:
+            if cut:
+                (sizes.limit if news else sizes.prove)(cut)
+            if not news:
                 return found
-            offset += size - 1
+            cut = len(page) if len(page) < size else 0
+            if cut and cut <= sizes.proven:
+                return found
+            offset += len(page) - 1
+            if cut:
+                size = sizes.short
+            else:
+                sizes.prove(size)
+                size = sizes.longer(size)
             deadline = min(max(deadline, lock.clock() + PROGRESS_S), latest)
 
     @property
     def page_size(self) -> int:
-        """Number of entries of a list to ask for at a time."""
-        if self._entry_s is None:
-            return FIRST_PAGE
-        least, most = PAGES
-        return most if self._entry_s * most <= PAGE_S else max(least, int(PAGE_S / self._entry_s))
+        """Number of entries of a list to ask for at a time, where it is not read by `pages`."""
+        return self._pages.short
 
     async def listing(
         self,
@@ -262,16 +265,16 @@ class Admin:
         The link is dropped then: a late Status would pass for the end of the next command.  Raises `TimedOut` if the
         lock has told how many there are and falls silent before that.
         """
-        lock, exchange = self._lock, self._lock.exchange
+        lock, exchange, sizes = self._lock, self._lock.exchange, self._pages
         await exchange.send(request)
         begun: float | None = None  # when the count came, or else the first entry
         uncounted = 0
-        found: list[M] = []
+        found: dict[M, None] = {}
         wanted: int | None = getattr(request, "count", None)
         fewest: int | None = None
         while True:
             whole = wanted is not None and len(found) >= wanted
-            pause_s = 3 * self._entry_s if found and self._entry_s else 0.0
+            pause_s = 3 * sizes.entry_s if found and sizes.entry_s else 0.0
             quiet_s = max(END_QUIET_S, pause_s) if whole else LIST_QUIET_S if found else REPLY_TIMEOUT_S
             try:
                 answer = await exchange.receive(quiet_s)
@@ -283,19 +286,19 @@ class Admin:
                 await exchange.drop()
                 if fewest is not None and len(found) < fewest:
                     raise TimedOut("the lock's list broke off") from None
-                return found
+                return list(found)
             if isinstance(answer, Status | entry | count):
                 self.pin.accepted(request.security_pin)
             if isinstance(answer, Status):
-                return found
+                return list(found)
             if isinstance(answer, entry):
                 if answer in found:
                     continue  # an indication may come twice
-                found.append(answer)
+                found[answer] = None
                 if begun is None:
                     begun, uncounted = lock.clock(), 1
                 else:
-                    self._entry_s = (lock.clock() - begun) / (len(found) - uncounted)
+                    sizes.entry_s = (lock.clock() - begun) / (len(found) - uncounted)
             elif isinstance(answer, count):
                 begun = lock.clock()
                 if isinstance(answer, LogEntryCount):
