@@ -342,6 +342,20 @@ def forget_bleak_cache() -> None:
             manager._bus.disconnect()
 
 
+def known_to_bleak(path: str) -> dict[str, Any] | None:
+    """Return the properties of a device as bleak believes them, None if it knows none at `path`.
+
+    bleak keeps them current by signals and acts upon them, so what they say need not be asked of BlueZ before.
+    """
+    from bleak.backends.bluezdbus import manager as bleak_manager
+
+    manager = bleak_manager._global_instances.get(asyncio.get_running_loop())
+    if manager is None or manager._bus is None or not manager._bus.connected:
+        return None
+    properties: dict[str, Any] | None = manager._properties.get(path, {}).get(DEVICE)
+    return properties
+
+
 async def stop_bleak_discovery(adapter: str) -> None:
     """End the discovery that BlueZ holds for bleak's bus connection, whether bleak knows of it or not."""
     from bleak.backends.bluezdbus import manager as bleak_manager

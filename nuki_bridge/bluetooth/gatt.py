@@ -59,6 +59,9 @@ class LinkRadio(Protocol):
     async def settled(self, address: str, given_up_at: float, patience_s: float) -> None:
         """Wait until an attempt to connect that was given up then (loop time) is over for the kernel, too."""
 
+    def known(self, address: str) -> BLEDevice | None:
+        """Return the device if it can be connected to without asking BlueZ for it."""
+
     async def find(self, address: str) -> BLEDevice:
         """Return the device once BlueZ knows it; raises `AdapterUnavailable`, `LinkError`."""
 
@@ -151,9 +154,10 @@ class BluezLink:
         self._stage = "waiting"
         if self._given_up_at is not None:
             await self._radio.settled(self.address, self._given_up_at, timeout_s / 2)
+        known = self._radio.known(self.address)
         while True:
             self._stage = "looking"
-            device = await self._radio.find(self.address)
+            device = known or await self._radio.find(self.address)
             self._stage = "connecting"
             # At our timeout bleak asks BlueZ to disconnect and waits for ever; its own ends that.
             limit_s = timeout_s + DISCONNECT_S
@@ -163,8 +167,9 @@ class BluezLink:
                     await client.connect()
             except NotFound:
                 # Some time after an attempt has failed BlueZ drops the device, even in the middle of the next one.
-                if await self._radio.bluez.device(self.address) is not None:
+                if known is None and await self._radio.bluez.device(self.address) is not None:
                     raise
+                known = None
             else:
                 return client
 

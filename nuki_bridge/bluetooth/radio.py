@@ -10,11 +10,12 @@ import contextlib
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 
-from nuki_bridge.bluetooth.bluez import CALL_S, Bluez, forget_bleak_cache, keep_bleak_quiet
+from nuki_bridge.bluetooth.bluez import CALL_S, Bluez, forget_bleak_cache, keep_bleak_quiet, known_to_bleak
 from nuki_bridge.bluetooth.gatt import DISCONNECT_S, BluezLink
 from nuki_bridge.bluetooth.link import OnData, RadioStatus
 from nuki_bridge.bluetooth.revival import Revival
@@ -152,6 +153,11 @@ class BluezRadio:
                 async with asyncio.timeout(patience_s):
                     await reported.wait()
 
+    def known(self, address: str) -> BLEDevice | None:
+        """Return the device as bleak wants it if bleak knows it, without a connection; None if BlueZ is to be asked."""
+        properties = known_to_bleak(self.bluez.device_path(address)) if self.status.available else None
+        return None if properties is None or properties.get("Connected") else self._device(address, properties)
+
     async def find(self, address: str) -> BLEDevice:
         """Return the device as bleak wants it, as soon as BlueZ knows it; waits until the scan has seen it.
 
@@ -172,6 +178,9 @@ class BluezRadio:
             if properties is None or properties.get("Connected"):
                 await self.bluez.remove(address)
                 raise LinkError(f"{address}: BlueZ held a dead connection; it has been made to forget the device")
+        return self._device(address, properties)
+
+    def _device(self, address: str, properties: dict[str, Any]) -> BLEDevice:
         # By its path: given an address, bleak would start a second scan.
         details = {"path": self.bluez.device_path(address), "props": properties}
         return BLEDevice(address, None, details, **({"rssi": -127} if OLD_BLEAK else {}))

@@ -366,6 +366,33 @@ async def test_connect_waits_for_the_lock_to_be_seen() -> None:
         await r.works()
 
 
+async def test_bluez_is_not_asked_for_a_device_that_it_has_told_of() -> None:
+    async with rig() as r:
+        await r.connected()
+        assert r.bluez.calls["GetAll"] == 0
+        await r.link.disconnect()
+        await r.works()
+        assert r.bluez.calls["GetAll"] == 0
+
+
+async def test_a_device_that_bluez_has_dropped_before_it_said_so_is_looked_for() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.fail("Connect", "org.freedesktop.DBus.Error.UnknownObject", "no such object")
+        await r.link.connect(2.0)
+        assert (r.bluez.calls["GetAll"], r.bluez.calls["Connect"]) == (1, 2)
+        await r.works()
+
+
+async def test_a_device_that_cannot_be_found_is_given_up_after_one_more_attempt() -> None:
+    async with rig() as r:
+        await r.seen()
+        r.bluez.fail("Connect", "org.freedesktop.DBus.Error.UnknownObject", "no such object", times=9)
+        with pytest.raises(NotFound):
+            await r.link.connect(2.0)
+        assert r.bluez.calls["Connect"] == 2
+
+
 async def test_a_device_that_bluez_drops_while_connecting_is_looked_for_again() -> None:
     """BlueZ drops a device when an earlier attempt has failed at last, though the next one is under way."""
     async with rig() as r:
@@ -587,6 +614,7 @@ async def test_a_connection_left_behind_in_bluez_is_dropped_and_made_anew() -> N
     async with rig() as r:
         await r.seen()
         r.bluez.set(r.bluez.device_path(ADDRESS), DEVICE, Connected=True)
+        await until(lambda: r.radio.known(ADDRESS) is None)  # a signal on its way
         await r.works()
         assert r.bluez.calls["Disconnect"] == 1
         assert r.bluez.calls["Connect"] == 1
@@ -596,6 +624,7 @@ async def test_a_connection_that_bluez_does_not_let_go_of_costs_the_device_its_p
     async with rig() as r:
         await r.seen()
         r.bluez.set(r.bluez.device_path(ADDRESS), DEVICE, Connected=True)
+        await until(lambda: r.radio.known(ADDRESS) is None)
         r.bluez.stubborn = True
         with pytest.raises(LinkError, match="dead connection"):
             await r.link.connect(2.0)
