@@ -103,6 +103,16 @@ class Bluez:
         lost, self.lost = self.lost, False
         return lost
 
+    async def answers(self) -> bool:
+        """Return whether bluetoothd answers and the adapter in use is on; if not, `refresh` tells why."""
+        try:
+            async with asyncio.timeout(CALL_S):
+                path = f"/org/bluez/{self.status.adapter}"
+                reply = await self._call(path, PROPERTIES, "Get", "ss", [ADAPTER, "Powered"])
+        except (TimeoutError, *_BUS_ERRORS):
+            return False
+        return bool(reply.body[0].value)
+
     async def start_daemon(self) -> None:
         """Have D-Bus, which leaves it to systemd, start bluetoothd; raises `LinkError`."""
         try:

@@ -46,12 +46,14 @@ class BluezRadio:
         keep_bleak_quiet()
         self._heartbeat = heartbeat or Heartbeat()
         self._wake = asyncio.Event()
-        self.bluez = Bluez(adapter, self._wake.set)
+        self._news = True  # of BlueZ, since it was last read
+        self._look_at = 0.0
+        self.bluez = Bluez(adapter, self._has_changed)
         self.links: dict[str, BluezLink] = {}
         """The links that are up or being connected, by address."""
         self._revival = Revival(self.bluez)
         self._on_sighting: Callable[[Sighting], None] = lambda _: None
-        self.scanner = Scanner(self.bluez, self._wake.set, self.links, self._sighted)
+        self.scanner = Scanner(self.bluez, self._has_changed, self.links, self._sighted, on_due=self._wake.set)
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -84,9 +86,7 @@ class BluezRadio:
         try:
             while True:
                 self._wake.clear()
-                self._heartbeat.step(CALL_S, "asking BlueZ for its adapters")
-                if await self.bluez.refresh():
-                    self._forget()
+                await self._refresh()
                 coming_up = not self.status.available and (reported is None or not reported.available)
                 if self.status != reported and coming_up and await self._woken(SETTLE_S):
                     continue  # it takes bluetoothd a few steps to come up; only where it stops is worth telling
@@ -99,7 +99,8 @@ class BluezRadio:
                     4 * SCAN_S, "starting the scan"
                 )  # to stop, to start, to stop what timed out, to queue
                 pause_s = await self.scanner.adjust()
-                pause_s = min(each for each in (LOOK_S, pause_s, revive_s) if each is not None)
+                look_s = max(self._look_at - asyncio.get_running_loop().time(), 0.0)
+                pause_s = min(each for each in (look_s, pause_s, revive_s) if each is not None)
                 pause_s = pause_s if self.bluez.signalled else REOPEN_S
                 self._heartbeat.step(pause_s, "the pause until something is due")
                 await self._woken(pause_s)
@@ -111,6 +112,24 @@ class BluezRadio:
             self.bluez.close()
             if self._closing:
                 await asyncio.wait(self._closing)
+
+    def _has_changed(self) -> None:
+        self._news = True
+        self._wake.set()
+
+    async def _refresh(self) -> None:
+        """Read the state of BlueZ anew if it may be another one; from time to time ask at least whether it answers.
+
+        The whole of it is long where many devices are in range, and it was read for every scan that goes on.
+        """
+        now = asyncio.get_running_loop().time()
+        has_news = self._news or self.scanner.fails or not self.bluez.signalled or not self.status.available
+        if not has_news and now < self._look_at:
+            return
+        self._news, self._look_at = False, now + LOOK_S
+        self._heartbeat.step(2 * CALL_S, "asking BlueZ for its adapters")
+        if (has_news or not await self.bluez.answers()) and await self.bluez.refresh():
+            self._forget()
 
     def _sighted(self, sighting: Sighting) -> None:
         self._on_sighting(sighting)

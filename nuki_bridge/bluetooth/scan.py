@@ -80,8 +80,8 @@ class Scanner:
     Passive scanning costs the locks no energy, but BlueZ offers it only with its experimental interfaces switched on
     (`bluetoothd -E`).  Otherwise the scan is active and limited to what the known addresses have in common, so that the
     neighbours' devices wake nobody.  Either way a lock in range is reported at least once a minute, unless it is one of
-    `linked`.  `on_change` is called when `adjust` has something to do,
-    `on_sighting` is told each advertisement.
+    `linked`.  `on_change` is called when another scan is wanted, before which the adapter's state is to be read anew,
+    `on_due` when `adjust` has something to do; `on_sighting` is told each advertisement.
     """
 
     def __init__(
@@ -90,9 +90,12 @@ class Scanner:
         on_change: Callable[[], None],
         linked: Collection[str],
         on_sighting: Callable[[Sighting], None],
+        *,
+        on_due: Callable[[], None] | None = None,
     ) -> None:
         self._bluez = bluez
         self._on_change = on_change
+        self._on_due = on_due or on_change
         self._linked = linked
         self._on_sighting = on_sighting
         self._addresses: set[str] = set()
@@ -115,6 +118,11 @@ class Scanner:
     def passive(self) -> bool:
         """The scan that runs is a passive one."""
         return self._way is not None and self._way.passive
+
+    @property
+    def fails(self) -> bool:
+        """The last scan did not start."""
+        return self._failures > 0
 
     def add(self, address: str) -> None:
         """Look for the device at `address` from now on."""
@@ -167,7 +175,7 @@ class Scanner:
                 self._rests_until = asyncio.get_running_loop().time() + REST_S
         finally:
             self._paused -= 1
-            asyncio.get_running_loop().call_at(self._rests_until, self._on_change)
+            asyncio.get_running_loop().call_at(self._rests_until, self._on_due)
 
     async def _pause(self) -> None:
         async with self._changing:
@@ -297,7 +305,7 @@ class Scanner:
         if known:
             self._seen_at[address] = self._heard_at
             if self._heard_at < self._call_until:
-                self._on_change()
+                self._on_due()
         if not new_service_data:
             service = {}
         if sighting := parse_advertisement(address, name, rssi, manufacturer, service, uuids):

@@ -232,6 +232,41 @@ async def test_only_known_locks_are_looked_for_but_when_looking_around() -> None
         await until(lambda: r.bluez.filters[-1].get("Pattern") == "54:D2:72:")
 
 
+async def test_a_scan_goes_on_without_a_new_look_at_all_that_bluez_knows() -> None:
+    async with rig() as r:
+        await r.seen()
+        before = r.bluez.calls["GetManagedObjects"]
+        await r.link.connect(2.0)
+        await until(r.bluez.scanning)
+        await r.link.disconnect()
+        assert r.bluez.calls["GetManagedObjects"] == before
+        with r.radio.look_around():  # what BlueZ remembers of pairing modes by now must not pass for one
+            await until(lambda: r.bluez.calls["GetManagedObjects"] > before)
+
+
+async def test_while_nothing_changes_bluez_is_asked_only_whether_the_adapter_is_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(radio, "LOOK_S", 0.05)
+    async with rig() as r:
+        await r.seen()
+        before = r.bluez.calls["GetManagedObjects"]
+        asked = r.bluez.calls["Get"]
+        await until(lambda: r.bluez.calls["Get"] >= asked + 3)
+        assert r.bluez.calls["GetManagedObjects"] == before
+        r.bluez.fail("Get", "org.freedesktop.DBus.Error.UnknownObject", "no such object")
+        await until(lambda: r.bluez.calls["GetManagedObjects"] == before + 1)
+        assert r.statuses == [RadioStatus(True, "hci0")]
+
+
+async def test_an_adapter_that_went_away_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(radio, "LOOK_S", 0.05)
+    async with rig() as r:
+        await r.seen()
+        r.bluez._objects["/org/bluez/hci0"]["org.bluez.Adapter1"]["Powered"] = False
+        await until(lambda: not r.statuses[-1].available)
+
+
 async def test_scans_passively_where_bluez_offers_it() -> None:
     async with rig(monitors=True) as r:
         await r.connected()

@@ -300,6 +300,10 @@ class StandInBluez:
         properties = self._objects[path].get(message.body[0], {})
         return Message.new_method_return(message, "a{sv}", [_marshalled({"": properties})[""]])
 
+    def _Get(self, path: str, message: Message) -> Message:
+        interface, name = message.body
+        return Message.new_method_return(message, "v", [_variant(name, self._objects[path][interface][name])])
+
     def _SetDiscoveryFilter(self, path: str, message: Message) -> None:
         self.filters.append(unpack_variants(message.body[0]))
 
