@@ -30,6 +30,8 @@ INTERVAL_S = 0.1
 """Between two advertisements: short, because connecting waits for one, half of this on average."""
 PAUSE_S = 0.1
 """Before everything that is measured, for everybody alike: people do not act within 0.1 s of their last action."""
+GOLDEN = 0.618
+"""Of an advertising interval that each action comes later in it than the one before: its parts have equal shares."""
 POLL_S = 0.005
 CALM_S = 1.0
 """A silence on the link after which everybody has done what an action brings with it."""
@@ -60,6 +62,7 @@ class Stage:
         self.peripheral: Peripheral
         self.packets: list[tuple[int, int]] = []
         self.last_packet_ns = 0
+        self._turns = 0
 
     async def start(self) -> None:
         """Plug everything in."""
@@ -117,7 +120,9 @@ class Stage:
     async def ready(self, wait: str) -> str:
         """Wait, then note everything from now on; gives the action that will turn the motor."""
         await self.wait(wait)
-        await asyncio.sleep(PAUSE_S)
+        # Who connects waits for an advertisement; at always the same time after the last one chance would decide.
+        self._turns += 1
+        await asyncio.sleep(PAUSE_S + self._turns * GOLDEN % 1 * INTERVAL_S)
         await self.wait(wait)
         self.lock.moments.clear()
         self.packets.clear()

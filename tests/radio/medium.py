@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import random
 from typing import Any, Literal
 
 from bumble import controller, core, hci, link, ll
@@ -20,6 +21,8 @@ _INTERVAL_S = 0.05
 """Between two exchanges of a link; the kernel asks for 30 to 50 ms."""
 _ESTABLISHMENT_S = 6 * _INTERVAL_S
 """After which a connection request without an answer has failed."""
+_ADVERTISING_DELAY_S = 0.01
+"""Longest of the random delays that the specification puts between two advertisements, beside the interval."""
 
 DuplicateFilter = Literal["address", "data", "off"]
 """What an adapter takes for a repeated advertisement while it is told to leave those out: one of the same device (what
@@ -99,9 +102,18 @@ class _Controller(controller.Controller):  # type: ignore[misc,unused-ignore]
     le_acl_data_packet_length = 251
 
 
+class _Advertiser(controller.LegacyAdvertiser):  # type: ignore[misc,unused-ignore]
+    def _on_timer_fired(self) -> None:
+        # bumble's are as regular as a clock, so that who connects always after the same time always waits as long.
+        self.send_advertising_data()
+        wait_s = self.advertising_interval_min / 1000 + random.uniform(0, _ADVERTISING_DELAY_S)
+        self.timer_handle = asyncio.get_running_loop().call_later(wait_s, self._on_timer_fired)
+
+
 class LockController(_Controller):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
+        self.le_legacy_advertiser = _Advertiser(self)
         self.traffic: collections.Counter[int] = collections.Counter()
         self.ignored_connects = 0
         self.rssi = -60
