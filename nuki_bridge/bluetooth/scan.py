@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os.path
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -210,7 +211,7 @@ class Scanner:
             return self._rests_until - now
         until = (self._heard_at if wanted.restart_s == QUIET_S else self._started_at) + wanted.restart_s
         if wanted == self._way and now < until:
-            return min(until - now, ABSENT_S)
+            return min(until - now, _review_s(wanted))
         await self._stop()
         scanner = _new_scanner(wanted, self._on_detection)
         try:
@@ -221,7 +222,7 @@ class Scanner:
         log.debug("scanning: %s", wanted)
         self._scanner, self._way, self._failures = scanner, wanted, 0
         self._started_at = self._heard_at = now
-        return min(wanted.restart_s, ABSENT_S)
+        return min(wanted.restart_s, _review_s(wanted))
 
     async def _stop(self) -> None:
         scanner, self._scanner, self._way = self._scanner, None, None
@@ -310,6 +311,11 @@ class Scanner:
             service = {}
         if sighting := parse_advertisement(address, name, rssi, manufacturer, service, uuids):
             self._on_sighting(sighting)
+
+
+def _review_s(way: _Way) -> float:
+    """Return the seconds after which another way may be wanted by the mere course of time."""
+    return ABSENT_S if way.passive else math.inf
 
 
 def _new_scanner(way: _Way, on_detection: Callable[[BLEDevice, Any], None]) -> BleakScanner:

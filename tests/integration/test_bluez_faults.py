@@ -299,6 +299,15 @@ async def test_a_passive_scan_calls_the_roll_of_locks_that_are_quiet(monkeypatch
         await until(lambda: r.radio.scanner.passive, "the end of the roll call without an answer")
 
 
+@pytest.mark.parametrize("monitors", [False, True])
+async def test_only_a_passive_scan_becomes_due_while_locks_are_heard(monitors: bool) -> None:
+    async with rig(monitors=monitors) as r:
+        await r.seen()
+        pause_s = await r.radio.scanner.adjust()
+        assert pause_s is not None
+        assert (pause_s <= scan.ABSENT_S) is monitors
+
+
 async def test_nobody_calls_a_lock_that_holds_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "ABSENT_S", 0.1)
     async with rig(monitors=True) as r:
