@@ -43,6 +43,8 @@ class BackgroundRead:
         self._not_before = -math.inf
         self._pause_s = RETRY_S[0]
         self._wake = asyncio.Event()
+        self._looks_at = -math.inf
+        """When it looks again by itself, on the lock's clock: infinite while the lock is not there."""
 
     def schedule(self, delay_s: float = 0.0) -> None:
         """Make it due `delay_s` from now, if it is not due earlier."""
@@ -50,9 +52,14 @@ class BackgroundRead:
         self.wake()
 
     def wake(self) -> None:
-        """Look again: the lock may be there now, or the PIN known."""
-        if self.possible:
+        """Look again: the lock may be there now, or the PIN known.  Nothing is woken for what is not due yet."""
+        starts_at = self._starts_at
+        if (starts_at < self._looks_at or starts_at <= self._lock.clock()) and self.possible:
             self._wake.set()
+
+    @property
+    def _starts_at(self) -> float:
+        return max(self._due_at, self._not_before)
 
     @property
     def possible(self) -> bool:
@@ -88,11 +95,15 @@ class BackgroundRead:
     async def _until_due(self) -> None:
         while True:
             self._wake.clear()
-            delay = max(self._due_at, self._not_before) - self._lock.clock()
-            if self.possible and delay <= 0:
-                return
+            now = self._lock.clock()
+            if self.possible:
+                self._looks_at = self._starts_at
+                if self._looks_at <= now:
+                    return
+            else:
+                self._looks_at = math.inf
             try:
-                async with asyncio.timeout(delay if self.possible and delay < math.inf else None):
+                async with asyncio.timeout(None if self._looks_at == math.inf else self._looks_at - now):
                     await self._wake.wait()
             except TimeoutError:
                 pass
