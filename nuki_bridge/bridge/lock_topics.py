@@ -121,11 +121,14 @@ class LockTopics:
             self._put(kind, payload)
         if lock.states is None:
             return
+        self._status_soon(whole=whole)
+        self._sweep(self.name)
+
+    def _status_soon(self, *, whole: bool = False) -> None:
         if whole or self._content is None:
             self._status(whole=whole)
         elif self._status_due is None and not self._left:
             self._status_due = asyncio.get_running_loop().call_later(STATUS_DELAY_S, self._status)
-        self._sweep(self.name)
 
     def _status(self, *, whole: bool = False) -> None:
         """Publish everything that is known; with nothing but a new time only now and then, or if `whole`."""
@@ -146,7 +149,8 @@ class LockTopics:
     def note_action(self, event: dict[str, Any]) -> None:
         """Have the status tell of this action as the lock's last one."""
         self.last_action = event
-        self.update()
+        if self._shown is not None and self._shown.owned.lock.states is not None:
+            self._status_soon()  # no other topic tells of it
 
     def invitations(self, told: list[dict[str, Any]]) -> None:
         """Publish the open invitations if they changed."""
