@@ -283,11 +283,14 @@ class Exchange:
         """
         timeout_s = self.reply_timeout_s if timeout_s is None else timeout_s
         self.heartbeat.step(timeout_s, "awaiting the lock's answer")
-        try:
-            async with asyncio.timeout(timeout_s):
-                message = await self._inbox.get()
-        except TimeoutError:
-            raise TimedOut(f"the lock did not answer within {timeout_s:g} s") from None
+        if self._inbox.empty():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    message = await self._inbox.get()
+            except TimeoutError:
+                raise TimedOut(f"the lock did not answer within {timeout_s:g} s") from None
+        else:
+            message = self._inbox.get_nowait()
         if isinstance(message, NukiError):
             raise message
         if isinstance(message, ErrorReport):

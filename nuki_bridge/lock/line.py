@@ -303,16 +303,20 @@ class Line:
                 reason = error
                 await asyncio.sleep(min(pause, max(deadline - self.clock(), 0.0)))
                 pause = min(pause * 2, 2.0)
-                try:
-                    await self._turn.step_aside(deadline - self.clock())
-                except TimeoutError:
-                    raise self._too_late() from None
+                await self._step_aside(deadline)
+
+    async def _step_aside(self, deadline: float) -> None:
+        try:
+            await self._turn.step_aside(deadline - self.clock())
+        except TimeoutError:
+            raise self._too_late() from None
 
     async def fresh_nonce(self, deadline: float) -> bytes:
         """Return a challenge to send a command with, over a link that is up, under this task's turn.
 
         Nothing has been sent yet, so a broken link is tried again until `deadline`; raises `TimedOut` then.  Without an
-        answer with `skip_gdio` the lock may have refused us in plain, which the next link hears.
+        answer with `skip_gdio` the lock may have refused us in plain, which the next link hears.  What the bridge reads
+        by itself leaves the challenge to who comes first and waits already, and gets another one afterwards.
         """
         skip_gdio = True
         while True:
@@ -326,4 +330,7 @@ class Line:
                 continue
             if self.clock() >= deadline:
                 raise TimedOut("the command could not be sent to the lock within its deadline")
-            return nonce
+            if self._turn.holder is not Rank.BRIDGE or not self._turn.is_wanted:
+                return nonce
+            self.exchange.challenge = nonce
+            await self._step_aside(deadline)

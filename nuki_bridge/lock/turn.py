@@ -65,6 +65,7 @@ class Turn:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._holder: Rank | None = None
+        self._place: int = Rank.PERSON  # the rank that counts, at which the holder has got it
         self._task: asyncio.Task[Any] | None = None
         self._line: list[_Waiting] = []
 
@@ -75,8 +76,8 @@ class Turn:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits who comes before the holder."""
-        return self._holder is not None and any(each.rank < self._holder for each in self._line)
+        """Whether somebody waits who comes before the holder, unless that has waited for so long itself."""
+        return self._holder is not None and any(each.rank < self._place for each in self._line)
 
     @property
     def is_wanted_by_people(self) -> bool:
@@ -86,7 +87,7 @@ class Turn:
     async def acquire(self, rank: Rank, timeout_s: float | None = None) -> None:
         """Wait for the turn; raises `TimeoutError`."""
         if self._holder is None:
-            self._holder, self._task = rank, asyncio.current_task()
+            self._holder, self._place, self._task = rank, rank, asyncio.current_task()
             return
         called = asyncio.get_running_loop().create_future()
         waiting = _Waiting(asyncio.current_task(), rank, self._clock(), called)
@@ -113,7 +114,7 @@ class Turn:
         )
         if first is not None:
             self._line.remove(first)
-            self._holder, self._task = first.rank, first.task
+            self._holder, self._place, self._task = first.rank, first.place(now), first.task
             first.called.set_result(None)
 
     async def step_aside(self, timeout_s: float) -> None:

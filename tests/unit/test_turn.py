@@ -138,6 +138,17 @@ async def test_a_turn_that_does_not_come_back_is_not_given_away_twice() -> None:
     assert turn.holder is None
 
 
+async def test_who_has_waited_for_long_does_not_give_way_again() -> None:
+    line = Line()
+    await line.join("p1", Rank.PERSON, hold_s=2 * PATIENCE_S)
+    await line.join("bridge", Rank.BRIDGE, hold_s=5.0)
+    await asyncio.sleep(2 * PATIENCE_S + 1.0)
+    await line.join("p2", Rank.PERSON)
+    assert line.order == ["p1", "bridge"]
+    assert not line.turn.is_wanted
+    assert await line.end() == ["p1", "bridge", "p2"]
+
+
 # -- sending again ----------------------------------------------------------------------------------------------------
 
 
@@ -243,3 +254,27 @@ async def test_a_slow_lock_is_asked_one_thing_before_somebodys_command() -> None
         assert rig.lock.config is None
         await asyncio.sleep(20.0)
         assert rig.lock.config is not None
+
+
+async def test_what_the_bridge_reads_leaves_its_challenge_to_a_command_that_waits() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        rig.radio.latency_s = 1.0
+        lock.exchange.challenge = None
+
+        async def errand() -> None:
+            acting_for.set(Rank.BRIDGE)
+            await lock.read_config(15.0)
+
+        before = rig.writes()
+        task = asyncio.create_task(errand())
+        await asyncio.sleep(0.5)
+        begun = clock()
+        outcome = asyncio.create_task(lock.perform(Action.UNLOCK, 15.0))
+        while not rig.movements():
+            await asyncio.sleep(0.01)
+        assert clock() - begun < 1.0
+        assert rig.writes() - before == 2  # for the challenge, and the command
+        assert not task.done()
+        assert (await outcome).completion == "success"
+        await task
