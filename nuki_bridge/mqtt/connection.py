@@ -266,7 +266,7 @@ class Connection:
             self._end(f"the broker at {self._setup.where} accepts connections but does not answer")
         self._notice_stall()
         try:
-            self._paho.loop_misc()  # pings, and ends the connection when they stay unanswered
+            self._on_socket.tend()
             self._probe()
             self._await_acknowledgements()
             self._promise()

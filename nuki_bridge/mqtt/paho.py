@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
 
 _UNSPECIFIED = 0x80
+READ_AHEAD = 512
+"""Bytes that are read at once at least, if they are there: paho asks for a packet in three pieces or more."""
 
 
 class PahoOnSocket(Client):
@@ -37,11 +39,22 @@ class PahoOnSocket(Client):
             reconnect_on_failure=False,
         )
         self._connected_socket = sock
+        self._ahead = b""
         self.reason = 0
         """Reason code of the last PUBACK."""
 
     def _create_socket(self) -> Any:
         return self._connected_socket
+
+    @property
+    def has_read_ahead(self) -> bool:
+        """Whether something has been read that paho has not asked for yet: the socket tells nothing of it."""
+        return bool(self._ahead)
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        data = self._ahead or super()._sock_recv(max(bufsize, READ_AHEAD))
+        self._ahead = data[bufsize:]
+        return data[:bufsize]
 
     def _handle_pubackcomp(self, cmd: Any) -> Any:
         """Pass on a PUBACK whose reason MQTT 5 has not foreseen for one as an unspecified error, keeping the reason.

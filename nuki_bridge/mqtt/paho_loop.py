@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nuki_bridge.mqtt.tcp import acknowledge
@@ -42,11 +43,13 @@ class PahoLoop:
         self._heard = heard
         self._broken = broken
         self._loop = asyncio.get_running_loop()
+        self._in_paho = False  # what paho calls then must not have it write: it would wait for itself
+        self._waits_to_write = False
         self.closed = asyncio.Event()
         """Set as soon as paho has let go of the socket."""
 
     def start(self) -> None:
-        """Read from now on, and write when paho wants to."""
+        """Read from now on, and write as soon as paho wants to."""
         self._paho.on_socket_close = guarded(self._on_socket_close)
         self._paho.on_socket_register_write = guarded(self._on_want_write)
         self._paho.on_socket_unregister_write = guarded(self._on_written)
@@ -62,18 +65,33 @@ class PahoLoop:
     def write(self) -> None:
         """Have paho write what waits."""
         try:
-            self._paho.loop_write()
+            with self._entered():
+                self._paho.loop_write()
         except Exception:
             _LOGGER.debug("MQTT: writing failed", exc_info=True)
             self._broken("the connection broke while writing")
 
+    def tend(self) -> None:
+        """Have paho do what it does by time: pings, and ending a connection on which they stay unanswered."""
+        with self._entered():
+            self._paho.loop_misc()
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        self._in_paho = True
+        try:
+            yield
+        finally:
+            self._in_paho = False
+
     def _readable(self) -> None:
         self._heard()
         try:
-            self._paho.loop_read()
-            # What TLS has decrypted already does not make the socket readable again.
-            while not self.closed.is_set() and getattr(self._sock, "pending", int)() > 0:
+            with self._entered():
                 self._paho.loop_read()
+                # What was read ahead, or decrypted by TLS already, does not make the socket readable again.
+                while not self.closed.is_set() and (self._paho.has_read_ahead or getattr(self._sock, "pending", int)()):
+                    self._paho.loop_read()
             if not self.closed.is_set():
                 acknowledge(self._sock)
         except Exception:
@@ -87,7 +105,14 @@ class PahoLoop:
             self._loop.remove_writer(self._sock)
 
     def _on_want_write(self, _sock: object) -> None:
-        self._loop.add_writer(self._sock, self.write)
+        """Write at once what was published, as sockets mostly take it; what they do not take has to wait."""
+        if not self._in_paho:
+            self.write()
+        if not self.closed.is_set() and self._paho.want_write():
+            self._waits_to_write = True
+            self._loop.add_writer(self._sock, self.write)
 
     def _on_written(self, _sock: object) -> None:
-        self._loop.remove_writer(self._sock)
+        if self._waits_to_write:
+            self._waits_to_write = False
+            self._loop.remove_writer(self._sock)
