@@ -1,12 +1,13 @@
 """`make bench`: boots the virtual machine, has everything measured there, prints one table and writes bench.json.
 
     python -m tests.bench [--actions N] [--on-demand-actions N] [--endurance N]
+    python -m tests.bench causes [--cause-actions N]
     python -m tests.bench page [--page-actions N] [--page-starts N]
     python -m tests.bench doorbell [--rings N]
     python -m tests.bench neighbours [--neighbour-actions N]
 
-Phone page, doorbell and Nuki's own interfaces are measured on this machine itself, and alone in a few minutes;
-bench.json keeps the rest then.
+`causes` is the processor time by cause alone, in the virtual machine.  Phone page, doorbell and Nuki's own interfaces
+are measured on this machine itself, and alone in a few minutes; bench.json keeps the rest then.
 
 Timings count only on a machine that does nothing else: the load it had is part of the result.  With
 `--count-instructions` the virtual machine's clock counts instructions instead, which depends far less on that.
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import doorbell, neighbours, page
+from tests.bench.causes import render as render_causes
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
 from tests.vm import rig
@@ -44,7 +46,7 @@ def main() -> int:
     parser.add_argument(
         "part",
         nargs="?",
-        choices=("all", "page", "doorbell", "neighbours"),
+        choices=("all", "causes", "page", "doorbell", "neighbours"),
         default="all",
         help="what to measure (%(default)s)",
     )
@@ -58,6 +60,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=200, help="of the lock when they are listed (%(default)s)")
     parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
+    parser.add_argument("--cause-actions", type=int, default=100, help="under observation (%(default)s)")
     parser.add_argument("--rounds", type=int, default=4, help="in which the contenders take turns (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
     parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
@@ -80,6 +83,8 @@ def main() -> int:
         *("--users", str(options.users), "--invitations", str(options.invitations)),
         *("--endurance", str(max(options.endurance, options.actions))),
         *("--rounds", str(options.rounds), "--idle", str(options.idle)),
+        *("--cause-actions", str(options.cause_actions)),
+        *(("--only-causes",) if options.part == "causes" else ()),
         *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),
     ]
     alone = {}
@@ -98,52 +103,65 @@ def main() -> int:
         others = Others()
         alone["neighbours"] = asyncio.run(neighbours.measure(options.neighbour_actions))
         alone["neighbours"] |= {"time": _now(), "machine": _machine(others)}
-    if options.part != "all":
-        kept = json.loads(options.json.read_text()) if options.json.exists() else {}
-        options.json.write_text(json.dumps(kept | alone, indent=1) + "\n")
+    if options.part in ("page", "doorbell", "neighbours"):
+        _keep(options.json, alone)
         print(_render_alone(alone))
         return 0
     others = Others()
-    print("bench: the relay on this machine itself", file=sys.stderr, flush=True)
-    native = asyncio.run(measure_natively(options.guest_actions))
+    if options.part == "all":
+        print("bench: the relay on this machine itself", file=sys.stderr, flush=True)
+        alone["native"] = asyncio.run(measure_natively(options.guest_actions))
+    try:
+        measured = _in_the_machine(command, options)
+    except RigError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    machine = _machine(others) | {"clock": "instructions" if options.count_instructions else "time"}
+    if options.part == "causes":
+        _keep(options.json, {"causes": measured["causes"] | {"time": _now(), "machine": machine}})
+        print(render_causes(measured["causes"]))
+        return 0
+    measured |= alone | {"time": _now(), "machine": machine}
+    options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    print(render(measured), render_causes(measured.get("causes", {})), _render_alone(alone), sep="\n\n")
+    return 0
+
+
+def _in_the_machine(command: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """What the guest's side has measured; raises `RigError` with the ends of its logs."""
     with tempfile.TemporaryDirectory(prefix="nuki-bridge-bench-") as temporary:
         results = options.results or Path(temporary)
-        try:
-            status = rig.run(
-                command,
-                python=Path(sys.executable),
-                timeout_s=options.timeout,
-                results=results,
-                output=sys.stderr.buffer,
-                kind=options.machine,
-                skip_time=False,
-                count_instructions=options.count_instructions,
-            )
-        except RigError as error:
-            print(f"bench: {error}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            return 130
+        status = rig.run(
+            command,
+            python=Path(sys.executable),
+            timeout_s=options.timeout,
+            results=results,
+            output=sys.stderr.buffer,
+            kind=options.machine,
+            skip_time=False,
+            count_instructions=options.count_instructions,
+        )
         if status != 0:
-            for log in sorted(results.glob("*.log")):
-                print(f"-- {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
-            return 1
+            logs = [
+                f"-- {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in sorted(results.glob("*.log"))
+            ]
+            raise RigError("\n".join([f"the machine ended with status {status}", *logs]))
         measured: dict[str, Any] = json.loads((results / "bench.json").read_text())
-    measured |= {
-        "native": native,
-        **alone,
-        "time": _now(),
-        "machine": _machine(others) | {"clock": "instructions" if options.count_instructions else "time"},
-    }
-    options.json.write_text(json.dumps(measured, indent=1) + "\n")
-    print(render(measured), _render_alone(alone), sep="\n\n")
-    return 0
+        return measured
+
+
+def _keep(file: Path, part: dict[str, Any]) -> None:
+    """Replace a part of the result, and leave the rest of it."""
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(kept | part, indent=1) + "\n")
 
 
 def _render_alone(parts: dict[str, Any]) -> str:
     """What was measured on this machine itself, as text."""
     renderers = {"page": page.render, "doorbell": doorbell.render, "neighbours": neighbours.render}
-    return "\n\n".join(renderers[name](part) for name, part in parts.items())
+    return "\n\n".join(renderers[name](part) for name, part in parts.items() if name in renderers)
 
 
 def _now() -> str:

@@ -25,7 +25,7 @@ from paho.mqtt.client import Client as Paho
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.bench import sharing
+from tests.bench import by_cause, sharing
 from tests.bench.air import ADDRESS, ECHO_ADDRESS
 from tests.bench.child import Child, Process
 from tests.bench.table import spread
@@ -89,6 +89,7 @@ class Daemon:
         self.wait_for = "challenge" if connection == "persistent" else "scan"
         self.online: list[float] = []
         self.process: Process
+        self.command: tuple[str, ...] = (str(PROGRAM),)
         self._watcher = watcher
         self._config = DIRECTORY / f"{connection}{'' if pin is None else '-with-pin'}.yaml"
         self._config.write_text(
@@ -100,7 +101,7 @@ class Daemon:
         """Start it and wait until it knows its locks."""
         self._watcher.heard.clear()
         start = time.monotonic_ns()
-        self.process = Process([str(PROGRAM), "run", "--config", str(self._config)], RESULTS / "nuki-bridge.log")
+        self.process = Process([*self.command, "run", "--config", str(self._config)], RESULTS / "nuki-bridge.log")
         self.online.append((self._watcher.wait("bridge/state", "online") - start) / 1e6)
 
     def until_reachable(self) -> None:
@@ -326,6 +327,19 @@ def measure(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str
     }
 
 
+def measure_causes(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str, Any]:
+    """Where the daemon's processor time goes, for each kind of connection."""
+    watcher = Watcher(broker.port)
+    found: dict[str, Any] = {}
+    for connection in ("persistent", "on-demand"):
+        daemon = Daemon(watcher, broker.port, connection)
+        if options.only_causes and not found:
+            daemon.pair(air)
+        progress(f"{connection}: by cause")
+        found[connection] = by_cause.measure(air, daemon, DIRECTORY, options.cause_actions, options.idle)
+    return {"causes": found}
+
+
 def versions() -> dict[str, str]:
     """Of everything that takes part."""
     names = ("nuki-bridge", "bleak", "dbus-fast", "paho-mqtt", "PyNaCl", "bumble")
@@ -344,6 +358,8 @@ def main() -> None:
     counts = ("--actions", "--on-demand-actions", "--guest-actions", "--endurance", "--users", "--invitations")
     for name in (*counts, "--rounds"):
         parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--cause-actions", type=int, default=0)
+    parser.add_argument("--only-causes", action="store_true", help="of a daemon that is paired for it")
     parser.add_argument("--idle", type=float, required=True)
     parser.add_argument("--pynukibt", default="")
     options = parser.parse_args()
@@ -356,7 +372,9 @@ def main() -> None:
         Broker(DIRECTORY, options=("log_type none",)) as broker,
     ):
         asyncio.run(stack.wait_powered())
-        results = measure(air, broker, options)
+        results = {} if options.only_causes else measure(air, broker, options)
+        if options.cause_actions:
+            results |= measure_causes(air, broker, options)
     (RESULTS / "bench.json").write_text(json.dumps({**results, "versions": versions()}))
 
 
