@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import signal
 import tempfile
 import time
 from datetime import datetime
@@ -21,6 +22,7 @@ from nuki_bridge.protocol.wire import Message
 from nuki_bridge.simulator.behaviour import Behaviour
 from nuki_bridge.simulator.lock import VirtualLock
 from nuki_bridge.simulator.radio import VirtualRadio
+from tests import patience
 from tests.bench.bare import Bare
 from tests.bench.relayed import Relayed
 from tests.bench.table import spread
@@ -29,6 +31,8 @@ from tests.integration.daemon import CLASSIC, Daemon, Home
 
 CALM_S = 1.5
 """Between two actions: the daemon reads the lock's states and its log after each."""
+STARTS = 5
+"""Of the daemon, to see how long it takes."""
 
 
 class InMemory(Bare):
@@ -47,7 +51,7 @@ class InMemory(Bare):
 
 
 async def measure(actions: int) -> dict[str, Any]:
-    """Milliseconds until the motor starts: of a guest through the relay, of the bridge's own action, and directly."""
+    """Milliseconds until the motor starts (through the relay, by the bridge, directly), and of the daemon's start."""
     with tempfile.TemporaryDirectory(prefix="nuki-bridge-bench-") as temporary:
         directory = Path(temporary)
         (directory / "broker").mkdir()
@@ -64,7 +68,23 @@ async def measure(actions: int) -> dict[str, Any]:
                 finally:
                     home.close()
                     daemon.kill()
-    return {"relay_ms": spread(relay), "own_ms": spread(own), "direct_ms": spread(await _directly(actions))}
+            online = [await _start(Daemon(directory, broker.port, lock), broker) for _ in range(STARTS)]
+    times = {"relay_ms": relay, "own_ms": own, "direct_ms": await _directly(actions), "online_ms": online}
+    return {name: spread(values) for name, values in times.items()}
+
+
+async def _start(daemon: Daemon, broker: Broker) -> float:
+    """Milliseconds from the start of the daemon, which knows a lock, until it says that it is online; ends it again."""
+    async with Peer(broker) as peer:
+        start = time.monotonic()
+        daemon.start()
+        await peer.subscribe("nuki/bridge/state")
+        while (await peer.next()).payload != b"online":  # the last one's will is there first
+            pass
+        took = (time.monotonic() - start) * 1000
+        daemon.signal(signal.SIGTERM)
+        await daemon.ended(patience.HANG_S)
+        return took
 
 
 async def _at_home(home: Home, actions: int) -> tuple[list[float], list[float]]:
