@@ -9,6 +9,9 @@
 `causes` is the processor time by cause alone, in the virtual machine.  Phone page, doorbell and Nuki's own interfaces
 are measured on this machine itself, and alone in a few minutes; bench.json keeps the rest then.
 
+The result is printed beside the last one that was kept (`--keep`, `--compare FILE`), with what moved by more than its
+own noise.
+
 Timings count only on a machine that does nothing else: the load it had is part of the result.  With
 `--count-instructions` the virtual machine's clock counts instructions instead, which depends far less on that.
 """
@@ -28,13 +31,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import doorbell, neighbours, page
+from tests.bench import compare, doorbell, neighbours, page
 from tests.bench.causes import render as render_causes
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
 from tests.vm import rig
 from tests.vm.kernel import RigError
 
+KEPT = Path(__file__).resolve().parent / "kept.json"
+"""The result of the last release, with which others are compared."""
 PYNUKIBT = rig.PROJECT / ".venv-pynukibt" / "bin" / "python"
 
 
@@ -57,13 +62,15 @@ def main() -> int:
     parser.add_argument("--page-starts", type=int, default=5, help="of the phone page, of each kind (%(default)s)")
     parser.add_argument("--rings", type=int, default=10, help="of the doorbell, of each kind (%(default)s)")
     parser.add_argument("--neighbour-actions", type=int, default=40, help="by each of Nuki's own ways (%(default)s)")
-    parser.add_argument("--users", type=int, default=200, help="of the lock when they are listed (%(default)s)")
+    parser.add_argument("--users", type=int, default=100, help="of the lock when they are listed (%(default)s)")
     parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
     parser.add_argument("--cause-actions", type=int, default=100, help="under observation (%(default)s)")
     parser.add_argument("--rounds", type=int, default=4, help="in which the contenders take turns (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
     parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
+    parser.add_argument("--compare", type=Path, default=KEPT, help="with this result (the last one kept)")
+    parser.add_argument("--keep", action="store_true", help=f"keep this result, as {KEPT.relative_to(rig.PROJECT)}")
     parser.add_argument("--results", type=Path, help="keep the logs there")
     parser.add_argument("--machine", choices=("qemu", "uml"), default="qemu", help="kind of machine (%(default)s)")
     parser.add_argument(
@@ -118,7 +125,8 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    machine = _machine(others) | {"clock": "instructions" if options.count_instructions else "time"}
+    clock = "instructions" if options.count_instructions else "time"
+    machine = _machine(others) | {"kind": options.machine, "clock": clock}
     if options.part == "causes":
         _keep(options.json, {"causes": measured["causes"] | {"time": _now(), "machine": machine}})
         print(render_causes(measured["causes"]))
@@ -126,6 +134,10 @@ def main() -> int:
     measured |= alone | {"time": _now(), "machine": machine}
     options.json.write_text(json.dumps(measured, indent=1) + "\n")
     print(render(measured), render_causes(measured.get("causes", {})), _render_alone(alone), sep="\n\n")
+    if options.compare.exists():
+        print("", compare.render(json.loads(options.compare.read_text()), measured), sep="\n")
+    if options.keep:
+        KEPT.write_text(json.dumps(measured, indent=1) + "\n")
     return 0
 
 

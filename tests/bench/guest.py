@@ -184,8 +184,7 @@ class Measured:
         self._air = air
         self._times: dict[str, list[float]] = {"accepted_ms": [], "complete_ms": [], "end_ms": []}
         self._counts: dict[str, list[float]] = {"writes_before_motor": [], "att_until_end": []}
-        self._transactions = 0
-        self._cpu_s = 0.0
+        self._turns: list[tuple[int, int, float]] = []
         self._rss_mib = 0.0
         self.first_rss_mib = 0.0
 
@@ -200,8 +199,7 @@ class Measured:
             if not number:
                 self.first_rss_mib = contender.process.rss_mib()
         air.ask("wait", what=contender.wait_for)
-        self._transactions += air.ask("transactions") - transactions
-        self._cpu_s += contender.process.cpu_s() - cpu_s
+        self._turns.append((count, air.ask("transactions") - transactions, contender.process.cpu_s() - cpu_s))
         self._rss_mib = max(self._rss_mib, contender.process.rss_mib())
 
     def _add(self, start: int, end: int) -> None:
@@ -223,8 +221,10 @@ class Measured:
         return {
             "actions": count,
             **{name: spread(values) for name, values in (self._times | self._counts).items()},
-            "att_per_action": self._transactions / count,
-            "cpu_s_per_action": self._cpu_s / count,
+            "att_per_action": sum(trips for _, trips, _ in self._turns) / count,
+            "att_rounds": spread([trips / actions for actions, trips, _ in self._turns]),
+            "cpu_s_per_action": sum(took for *_, took in self._turns) / count,
+            "cpu_s_rounds": spread([took / actions for actions, _, took in self._turns]),
             "rss_mib": self._rss_mib,
         }
 
