@@ -36,6 +36,9 @@ def _port(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the daemon until it is told to stop."""
+    from nuki_bridge.daemon import no_openssl
+
+    no_openssl.load()
     import asyncio
 
     from nuki_bridge import config

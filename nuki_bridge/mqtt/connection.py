@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nuki_bridge.errors import BrokerError
-from nuki_bridge.mqtt import paho_without_proxy, reasons
+from nuki_bridge.mqtt import paho_loader, reasons
 from nuki_bridge.mqtt.echo import Echo
 from nuki_bridge.mqtt.freshness import Freshness
 from nuki_bridge.mqtt.in_flight import InFlight
@@ -79,7 +79,7 @@ class Connection:
     """One socket with its paho client; `run` owns it, everything else may be called at any time."""
 
     def __init__(self, setup: Setup, version: Version, *, keepalive_s: int, probe: bool) -> None:
-        paho_without_proxy.load()
+        paho_loader.load(tls=setup.settings.tls is not None)
         from nuki_bridge.mqtt import paho
 
         self._packing = paho

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,11 @@ async def open_socket(
             async with asyncio.timeout(TIMEOUT_S):
                 await asyncio.get_running_loop().sock_connect(sock, address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return await _start_tls(sock, host, port, tls) if tls is not None else sock
+            if tls is None:
+                return sock
+            from nuki_bridge.mqtt.tls import secured
+
+            return await secured(sock, host, port, tls, TIMEOUT_S)
         except OSError as error:
             sock.close()
             failure = error
@@ -93,66 +96,3 @@ def acknowledge(sock: socket.socket) -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # it is gone, or this is no Linux
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-async def _start_tls(sock: socket.socket, host: str, port: int, tls: TlsSettings) -> ssl.SSLSocket:
-    context = tls_context(tls)
-    try:
-        secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-    except ValueError as error:
-        raise BrokerError(f"TLS: {host!r} is no host name") from error
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            await _handshake(secured)
-    except BaseException as error:
-        secured.close()
-        if isinstance(error, ssl.SSLCertVerificationError):
-            raise BrokerError(f"TLS: certificate of {host}:{port} is not trusted: {error.verify_message}") from error
-        if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
-            raise BrokerError(f"TLS: {host}:{port} does not speak TLS") from error
-        if isinstance(error, TimeoutError):
-            raise BrokerError(f"TLS: {host}:{port} does not answer the handshake") from error
-        if isinstance(error, OSError):  # SSLError is one too
-            why = getattr(error, "reason", None) or error.strerror or type(error).__name__
-            raise BrokerError(f"TLS: handshake with {host}:{port} failed: {why}") from error
-        raise
-    return secured
-
-
-def tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Read anew for every connection, so that renewed files count at once."""
-    reading = tls.ca
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-        if tls.ca is not None:
-            # Python 3.13 became strict about extensions that home-made CAs often lack; the operator chose this one.
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if tls.cert is not None:
-            reading = tls.cert
-            # An empty password: for an encrypted key OpenSSL would else ask on the terminal, and wait.
-            context.load_cert_chain(tls.cert, tls.key, password="")
-    except OSError as error:
-        why = getattr(error, "reason", None) or error.strerror
-        raise BrokerError(f"TLS: {reading} cannot be used: {why}") from error
-    return context
-
-
-async def _handshake(sock: ssl.SSLSocket) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            return sock.do_handshake()
-        except ssl.SSLWantReadError:
-            await _ready(sock, loop.add_reader, loop.remove_reader)
-        except ssl.SSLWantWriteError:
-            await _ready(sock, loop.add_writer, loop.remove_writer)
-
-
-async def _ready(sock: socket.socket, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
-    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    number = sock.fileno()
-    add(number, ready.set_result, None)
-    try:
-        await ready
-    finally:
-        remove(number)

@@ -11,7 +11,8 @@ import time
 from contextlib import suppress
 
 from nuki_bridge.errors import BrokerError
-from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket, tls_context
+from nuki_bridge.mqtt import tls
+from nuki_bridge.mqtt.tcp import TIMEOUT_S, open_socket
 from nuki_bridge.web.first_packet import Connect, is_accepted
 from nuki_bridge.web.settings import BrokerSettings, GuestSettings
 
@@ -76,7 +77,7 @@ class Broker:
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
             assert self._settings.tls is not None
-            self._context = tls_context(self._settings.tls)
+            self._context = tls.context(self._settings.tls)
             self._context_until = time.monotonic() + CONTEXT_S
         return self._context
 

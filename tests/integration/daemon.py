@@ -48,6 +48,11 @@ class Daemon:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0])
 
+    def mapped(self) -> str:
+        """What files it has in memory, libraries among them."""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/maps").read_text()
+
     def start(self, **environment: str) -> None:
         with (self.directory / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
