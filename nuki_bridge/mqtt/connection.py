@@ -167,7 +167,8 @@ class Connection:
         info = self._paho.publish(topic, message.payload, message.qos, message.retain, packed)
         if info.rc != 0:
             return False
-        self._in_flight.add(info.mid, message)
+        if not info.is_published():  # at QoS 0 it is as soon as the socket has it
+            self._in_flight.add(info.mid, message)
         return True
 
     def unacknowledged(self) -> list[Outgoing]:

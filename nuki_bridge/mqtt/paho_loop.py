@@ -44,6 +44,7 @@ class PahoLoop:
         self._broken = broken
         self._loop = asyncio.get_running_loop()
         self._in_paho = False  # what paho calls then must not have it write: it would wait for itself
+        self._has_read = False
         self._waits_to_write = False
         self.closed = asyncio.Event()
         """Set as soon as paho has let go of the socket."""
@@ -86,6 +87,7 @@ class PahoLoop:
 
     def _readable(self) -> None:
         self._heard()
+        self._has_read = True
         try:
             with self._entered():
                 self._paho.loop_read()
@@ -105,8 +107,12 @@ class PahoLoop:
             self._loop.remove_writer(self._sock)
 
     def _on_want_write(self, _sock: object) -> None:
-        """Write at once what was published, as sockets mostly take it; what they do not take has to wait."""
-        if not self._in_paho:
+        """Write at once what was published, as sockets mostly take it; what they do not take has to wait.
+
+        So has what comes first: a broker that hangs up after the handshake of TLS says why, and that has to be read
+        before something is written to nobody.
+        """
+        if self._has_read and not self._in_paho:
             self.write()
         if not self.closed.is_set() and self._paho.want_write():
             self._waits_to_write = True

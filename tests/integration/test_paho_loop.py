@@ -30,11 +30,12 @@ class End:
         self.paho.on_message = guarded(self.heard.append)
         self.loop = PahoLoop(self.paho, sock, lambda: None, self.broken.append)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self.loop.start()
         self.paho.connect("localhost", 1883)
-        assert self.broker.recv(1000)[:1] == b"\x10"
+        assert (await asyncio.get_running_loop().sock_recv(self.broker, 1000))[:1] == b"\x10"
         self.broker.send(CONNACK)
+        await asyncio.sleep(0.01)
 
     def say(self, payload: bytes) -> None:
         self.paho.publish("b", payload, 0)
@@ -49,8 +50,7 @@ class End:
 @asynccontextmanager
 async def connected() -> AsyncIterator[End]:
     made = End()
-    made.start()
-    await asyncio.sleep(0.01)
+    await made.start()
     try:
         yield made
     finally:
