@@ -11,8 +11,6 @@ import asyncio
 import hashlib
 import json
 import secrets
-import subprocess
-import sys
 import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,10 +22,11 @@ from typing import Any
 from nacl.secret import SecretBox
 
 from tests import patience
+from tests.integration import web
 from tests.integration.broker import free_port
 from tests.integration.daemon import CLASSIC, Daemon, Home
 from tests.integration.guarded import GuardedBroker, password
-from tests.integration.web import ROOT, Web
+from tests.integration.web import Web
 
 TOKEN = "Sesame4711"
 ACCOUNT = "bridge_api"
@@ -154,43 +153,15 @@ def settings(broker: GuardedBroker, port: int, state: Path, **more: object) -> s
     )
 
 
-def fetch_nacl() -> None:
-    """What `make` does before it runs the tests."""
-    subprocess.run([ROOT / ".ci" / "nacl", ROOT / "nuki_bridge/web/page/vendor/nacl-fast.js"], check=True)
-
-
-async def begin(directory: Path) -> asyncio.subprocess.Process:
-    """Start `nuki-bridge web` with the web.yaml there."""
-    fetch_nacl()
-    with (directory / "web.log").open("ab") as output:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nuki_bridge", "web", "--config", str(directory / "web.yaml")),
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-        )
-
-
 @asynccontextmanager
 async def serving(directory: Path, broker: GuardedBroker, port: int, **more: object) -> AsyncIterator[Web]:
     """The page's process with the Bridge HTTP API, until the block ends; it has to stop then."""
-    state, file = directory / "web-state", directory / "web.yaml"
+    state = directory / "web-state"
     state.mkdir(exist_ok=True, mode=0o700)
-    file.write_text(settings(broker, port, state, **more))
-    file.chmod(0o600)
-    server = Web(await begin(directory), directory / "web.log", port)
-    try:
+    async with web.serving(directory, settings(broker, port, state, **more), Web) as server:
         await server.says("Bridge HTTP API")
+        server.port = port
         yield server
-        if server.process.returncode is None:
-            server.process.terminate()
-        async with asyncio.timeout(patience.HANG_S):
-            assert await server.process.wait() == 0, server.log
-        assert "Traceback" not in server.log, server.log
-    finally:
-        if server.process.returncode is None:
-            server.process.kill()
-            await server.process.wait()
 
 
 @asynccontextmanager
@@ -229,7 +200,7 @@ async def another_process(home: House, how: int) -> None:
     """End the page's process in this way, and start it anew with the same settings and state."""
     home.web.process.send_signal(how)
     await home.web.process.wait()
-    home.web._process = await begin(home.daemon.directory)
+    home.web._process = await web.begin(home.daemon.directory)
     await patience_until(lambda: answers(home), True)
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -18,10 +15,9 @@ from urllib.parse import urlencode
 
 from nacl.secret import SecretBox
 
-from nuki_bridge.web import files
 from tests import patience
 from tests.integration.broker import free_port
-from tests.integration.web import ROOT, Web
+from tests.integration.web import Web, serving
 
 TOKEN = "0123456789abcdefghij"
 
@@ -63,42 +59,15 @@ def read(answer: bytes) -> tuple[int, Any]:
     return status, json.loads(body) if b"application/json" in head else body.decode()
 
 
-def _fetch_nacl() -> None:
-    """What `make` does before it runs the tests."""
-    subprocess.run([ROOT / ".ci" / "nacl", files.PAGE / "vendor" / "nacl-fast.js"], check=True)
-
-
 @asynccontextmanager
 async def api(directory: Path, broker: str, *, more: str = "", log_level: str = "debug") -> AsyncIterator[Api]:
     """Run it until the block ends; `broker` is what web.yaml says of the broker, `more` of the Bridge HTTP API."""
-    _fetch_nacl()
-    file, log = directory / "web.yaml", directory / "web.log"
-    file.write_text(
+    settings = (
         f"listen: 127.0.0.1\nport: {free_port()}\nstate_dir: {directory}/web-state\nlog_level: {log_level}\n"
         f"broker: {broker}\nbridge_api:\n  token: {TOKEN}\n  listen: 127.0.0.1\n  port: {free_port()}\n{more}"
     )
-    file.chmod(0o600)
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nuki_bridge", "web", "--config", str(file)),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=output,
-        )
-    running = Api(process, log)
-    try:
-        await running.says(r"serves on port (\d+)")
+    async with serving(directory, settings, Api) as running:
         running.port = int((await running.says(r"Bridge HTTP API is on port (\d+)"))[1])
         yield running
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(patience.HANG_S):
-            assert await process.wait() == 0, running.log
-        assert "Traceback" not in running.log, running.log
-        assert TOKEN not in running.log
-        assert "ctoken" not in running.log
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    assert TOKEN not in running.log
+    assert "ctoken" not in running.log

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,14 +14,9 @@ from nuki_bridge.web import files
 from tests import patience
 from tests.integration.broker import free_port
 from tests.integration.manager import Manager
-from tests.integration.web import ROOT
+from tests.integration.web import ROOT, fetch_nacl
 
 pytestmark = pytest.mark.real_time
-
-
-def _fetch_nacl() -> None:
-    """What `make` does before it runs the tests."""
-    subprocess.run([ROOT / ".ci" / "nacl", ROOT / "nuki_bridge/web/page/vendor/nacl-fast.js"], check=True)
 
 
 async def ends(directory: Path, settings: str, *more: str) -> tuple[int, str]:
@@ -44,7 +38,7 @@ async def ends(directory: Path, settings: str, *more: str) -> tuple[int, str]:
 
 async def test_systemd_is_told_and_its_watchdog_is_fed(tmp_path: Path) -> None:
     pytest.importorskip("systemd.daemon")
-    _fetch_nacl()
+    fetch_nacl()
     manager = Manager(tmp_path)
     port = free_port()
     (tmp_path / "web.yaml").write_text(f"listen: 127.0.0.1\nport: {port}\nbroker: {{host: 127.0.0.1, port: 1}}\n")
@@ -76,7 +70,7 @@ async def test_systemd_is_told_and_its_watchdog_is_fed(tmp_path: Path) -> None:
 
 
 async def test_a_port_that_is_taken_is_told_in_one_sentence(tmp_path: Path) -> None:
-    _fetch_nacl()
+    fetch_nacl()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         status, said = await ends(tmp_path, f"listen: 127.0.0.1\nport: {port}\n")
@@ -88,7 +82,7 @@ async def test_a_port_that_is_taken_is_told_in_one_sentence(tmp_path: Path) -> N
 
 
 async def test_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
-    _fetch_nacl()
+    fetch_nacl()
     status, said = await ends(tmp_path, "insecure: true\nlisten: 192.0.2.77\nport: 8080\n")
     assert status == 1
     assert "192.0.2.77" in said
@@ -106,7 +100,7 @@ async def test_a_wrong_configuration_ends_it_for_good(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_that_cannot_be_used_is_told_in_one_sentence(tmp_path: Path) -> None:
-    _fetch_nacl()
+    fetch_nacl()
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("nothing")
         (tmp_path / name).chmod(0o600)

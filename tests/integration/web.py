@@ -1,4 +1,4 @@
-"""`nuki-bridge web` as a process with a page of one line, and a phone's WebSocket that speaks MQTT by hand."""
+"""`nuki-bridge web` as a process, and a phone's WebSocket that speaks MQTT by hand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import ssl
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from nuki_bridge.web import files
 from tests import patience
 
 ROOT = Path(__file__).parents[2]
@@ -86,42 +87,70 @@ class Web:
         writer.close()
 
 
+W = TypeVar("W", bound=Web)
+
+
 def make_page(directory: Path) -> Path:
     """A page of one line, in a directory of its own."""
     page = directory / "page"
     page.mkdir(exist_ok=True)
     (page / "index.html").write_text("<!doctype html><title>page</title>")
-    subprocess.run([ROOT / ".ci" / "nacl", page / "vendor" / "nacl-fast.js"], check=True, capture_output=True)
+    fetch_nacl(page)
     return page
 
 
-@asynccontextmanager
-async def web(directory: Path, settings: str) -> AsyncIterator[Web]:
-    """Run it with this configuration until the block ends; it has to stop in 3 s."""
-    page, file, log = make_page(directory), directory / "web.yaml", directory / "web.log"
-    file.write_text(settings)
-    file.chmod(0o600)
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", RUN, str(file), str(page)),
+async def begin(directory: Path, page: Path | None = None) -> asyncio.subprocess.Process:
+    """Start it with the `web.yaml` of a directory, and its own page or this one; it goes on writing `web.log` there."""
+    file = directory / "web.yaml"
+    if page is None:
+        fetch_nacl()
+        program = ["-m", "nuki_bridge", "web", "--config", str(file)]
+    else:
+        program = ["-c", RUN, str(file), str(page)]
+    with (directory / "web.log").open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, *program),
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=output,
             stderr=output,
         )
-    running = Web(process, log)
+
+
+def fetch_nacl(page: Path = files.PAGE) -> None:
+    """What `make` does before it runs the tests."""
+    subprocess.run([ROOT / ".ci" / "nacl", page / "vendor" / "nacl-fast.js"], check=True, capture_output=True)
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, settings: str, kind: Callable[[asyncio.subprocess.Process, Path], W], page: Path | None = None
+) -> AsyncIterator[W]:
+    """Run it with this configuration until the block ends; it has to stop then, without a traceback in its log."""
+    file, log = directory / "web.yaml", directory / "web.log"
+    file.write_text(settings)
+    file.chmod(0o600)
+    log.write_bytes(b"")
+    running = kind(await begin(directory, page), log)
     try:
         running.port = int((await running.says(r"serves on port (\d+)"))[1])
         yield running
-        if process.returncode is None:
-            process.terminate()
+        if running.process.returncode is None:
+            running.process.terminate()
         async with asyncio.timeout(patience.HANG_S):
-            assert await process.wait() == 0, running.log
+            assert await running.process.wait() == 0, running.log
         assert "Traceback" not in running.log, running.log
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        if running.process.returncode is None:
+            running.process.kill()
+            await running.process.wait()
+
+
+@asynccontextmanager
+async def web(directory: Path, settings: str) -> AsyncIterator[Web]:
+    """Run it with this configuration and a page of one line until the block ends."""
+    async with serving(directory, settings, Web, make_page(directory)) as running:
+        yield running
 
 
 # -- MQTT by hand -----------------------------------------------------------------------------------------------------

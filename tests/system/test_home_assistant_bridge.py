@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.bridge_house import NUKI_ID, TOKEN, fetch_nacl, settings
+from tests.integration.bridge_house import NUKI_ID, TOKEN, settings
 from tests.integration.broker import free_port
 from tests.integration.daemon import CLASSIC, OPENER, Daemon, Home
 from tests.integration.guarded import GuardedBroker, password
-from tests.integration.web import ROOT
+from tests.integration.web import ROOT, fetch_nacl
 from tests.system.home_assistant import HomeAssistant, running, until
 
 pytestmark = pytest.mark.real_time
