@@ -171,8 +171,10 @@ def lock_messages(
     entities = ENTITIES_OF[facts.profile.kind]
     there = [each for each in entities if facts.traits.issuperset(each.needs)]
     there = there if "no_lock" in facts.traits else [the_lock, *there]
+    if split or settings.style == "legacy":
+        return _of_entities(device, there, settings, base, facts.name)
     absent = [each for each in (the_lock, *entities) if each not in there]
-    return _messages(device, there, absent, settings, base, facts.name, split=split)
+    return _of_device(device, there, absent, settings, base, facts.name)
 
 
 def list_id(device: str, of: List) -> str:
@@ -190,7 +192,7 @@ def list_messages(
     """
     there = [entry_entity(of, each) for each in listed]
     node = f"{lock_id(facts.nuki_id)}_{of}"
-    return _messages(_device(facts, installation), there, (), settings, base, facts.name, split=True, node=node)
+    return _of_entities(_device(facts, installation), there, settings, base, facts.name, node=node)
 
 
 def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -> Messages:
@@ -202,40 +204,59 @@ def bridge_messages(settings: DiscoverySettings, base: str, installation: str) -
         "model": "nuki-bridge",
         "sw_version": __version__,
     }
-    return _messages(device, BRIDGE_ENTITIES, (), settings, base, "bridge")
+    if settings.style == "legacy":
+        return _of_entities(device, BRIDGE_ENTITIES, settings, base, "bridge")
+    return _of_device(device, BRIDGE_ENTITIES, (), settings, base, "bridge")
 
 
-def _messages(
+def _of_entities(
+    device: Mapping[str, Any],
+    there: Iterable[Entity],
+    settings: DiscoverySettings,
+    base: str,
+    name: str,
+    *,
+    node: str | None = None,
+) -> Messages:
+    """Return a message for each entity of a device; `node` stands for the device in their topics, by default its ID."""
+    object_id = device["identifiers"][0]
+    return {
+        f"{settings.prefix}/{each.platform}/{node or object_id}/{each.key}/config": dump(
+            {
+                **_component(each, object_id, base, name),
+                **_availability(each.available, base, name),
+                **_about(device),
+            }
+        )
+        for each in there
+    }
+
+
+def _of_device(
     device: Mapping[str, Any],
     there: Iterable[Entity],
     absent: Iterable[Entity],
     settings: DiscoverySettings,
     base: str,
     name: str,
-    *,
-    split: bool = False,
-    node: str | None = None,
 ) -> Messages:
-    """Return the messages of a device; `node` stands for it in the topics of single entities, by default its ID.
+    """Return the message for a whole device.
 
-    A message for the whole device names `absent` entities, too: Home Assistant removes only those named without more.
+    It names `absent` entities, too: Home Assistant removes only those named without more.
     """
-    about = {"device": device, "origin": {"name": "nuki-bridge", "sw_version": __version__}}
     object_id = device["identifiers"][0]
-    if split or settings.style == "legacy":
-        return {
-            f"{settings.prefix}/{each.platform}/{node or object_id}/{each.key}/config": dump(
-                {**_component(each, object_id, base, name), **_availability(each.available, base, name), **about}
-            )
-            for each in there
-        }
     components: dict[str, Any] = {}
     for each in there:
         own = {} if each.available == REACHABLE else _availability(each.available, base, name)
         components[each.key] = {"platform": each.platform, **_component(each, object_id, base, name), **own}
     components |= {each.key: {"platform": each.platform} for each in absent}
     shared = _availability(REACHABLE, base, name) if name != "bridge" else {}
-    return {f"{settings.prefix}/device/{object_id}/config": dump({**about, **shared, "components": components})}
+    message = {**_about(device), **shared, "components": components}
+    return {f"{settings.prefix}/device/{object_id}/config": dump(message)}
+
+
+def _about(device: Mapping[str, Any]) -> dict[str, Any]:
+    return {"device": device, "origin": {"name": "nuki-bridge", "sw_version": __version__}}
 
 
 def _component(entity: Entity, object_id: str, base: str, name: str) -> dict[str, Any]:
