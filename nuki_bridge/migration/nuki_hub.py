@@ -58,6 +58,10 @@ _LEFT_OUT = (
 )
 
 
+_IDS = {"Lock": ("deviceId", "nukiId"), "Opener": ("deviceIdOp", "nukidOp")}
+"""The fields of our App-ID and of the device's Nuki ID, by its kind."""
+
+
 def is_export(data: object) -> bool:
     """Return whether this looks like settings of nuki_hub, with or without pairings."""
     return isinstance(data, Mapping) and not {*_KEYS.values(), "confVersion", "nukihubId"}.isdisjoint(data)
@@ -88,27 +92,20 @@ def _lock(fields: Fields) -> FoundPairing:
         number = (_number(fields, "geminiPin") if gemini else 0) or _number(fields, "ultraPinCodeLock")
     pin, note = pin_of(number, family, _REFUSED if fields.text("lockpin") == _INVALID else None)
     as_app = family is Family.ULTRA or fields.text("regAsApp") == "1"  # there every client is an App
-    return _pairing(fields, "Lock", family, as_app, pin, note, app_id="deviceId", nuki_id="nukiId")
+    return _pairing(fields, "Lock", family, as_app, pin, note)
 
 
 def _opener(fields: Fields) -> FoundPairing:
     number = _number(fields, "securityPinCodeOpener")
     pin, note = pin_of(number, Family.OPENER, _REFUSED if fields.text("openerpin") == _INVALID else None)
     as_app = fields.text("regOpnAsApp") == "1"
-    return _pairing(fields, "Opener", Family.OPENER, as_app, pin, note, app_id="deviceIdOp", nuki_id="nukidOp")
+    return _pairing(fields, "Opener", Family.OPENER, as_app, pin, note)
 
 
 def _pairing(
-    fields: Fields,
-    kind: str,
-    family: Family,
-    as_app: bool,
-    pin: str | None,
-    pin_note: str | None,
-    *,
-    app_id: str,
-    nuki_id: str,
+    fields: Fields, kind: str, family: Family, as_app: bool, pin: str | None, pin_note: str | None
 ) -> FoundPairing:
+    app_id, nuki_id = _IDS[kind]
     return FoundPairing(
         address=fields.address(f"bleAddress{kind}"),
         authorization_id=fields.authorization_id(f"authorizationId{kind}"),
