@@ -106,17 +106,17 @@ class Authorizations:
         return self._entries.get(authorization_id)
 
     def add(
-        self, *, key: bytes, id_type: int, app_id: int, name: str, now: datetime, max_users: int, full: ErrorCode
-    ) -> tuple[StoredEntry, list[StoredEntry]]:
-        """Add an entry; return it and the entries that it replaces.
+        self, *, key: bytes, id_type: int, app_id: int, name: str, now: datetime, max_users: int
+    ) -> tuple[StoredEntry, list[StoredEntry]] | None:
+        """Add an entry; return it and the entries that it replaces, None if the table is full.
 
         It replaces the entry with the same App-ID (unless that is 0), whose authorization ID it gets, and as a Bridge
-        any other Bridge.  Raise `Refused(full)` if the table is full.
+        any other Bridge.
         """
         same = next((e for e in self if app_id and e.app_id == app_id), None)
         replaced = [e for e in self if e is same or id_type == e.id_type == IdType.BRIDGE]
         if len(self) - len(replaced) >= max_users:
-            raise Refused(full)
+            return None
         for entry in replaced:
             del self._entries[entry.authorization_id]
         if same is None:

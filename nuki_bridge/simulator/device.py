@@ -27,7 +27,7 @@ from nuki_bridge.protocol.codes import (
 )
 from nuki_bridge.protocol.crypto import KEY_SIZE
 from nuki_bridge.simulator.authorizations import Authorizations, StoredEntry
-from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, DeviceSettings, PinGuard, Random
+from nuki_bridge.simulator.behaviour import AuditEntry, Behaviour, DeviceSettings, PinGuard, Random, Refused
 from nuki_bridge.simulator.clock import LockClock
 from nuki_bridge.simulator.handshake import KeyPair, SecretKey
 from nuki_bridge.simulator.keypad import Codes
@@ -190,15 +190,13 @@ class Device:
 
     def add_user(self, key: bytes, id_type: int, app_id: int, name: str, *, full: ErrorCode) -> StoredEntry:
         """Add an entry to the user table and return it; raise `Refused(full)` when there is no room."""
-        entry, replaced = self.authorizations.add(
-            key=key,
-            id_type=id_type,
-            app_id=app_id,
-            name=name,
-            now=self.now(),
-            max_users=self.behaviour.max_users,
-            full=full,
+        most = self.behaviour.max_users
+        added = self.authorizations.add(
+            key=key, id_type=id_type, app_id=app_id, name=name, now=self.now(), max_users=most
         )
+        if added is None:
+            raise Refused(full)
+        entry, replaced = added
         for old in replaced:
             self.note("replaced", old)
         self.on_memory_changed()

@@ -30,10 +30,9 @@ ADAPTER = "virtual0"
 class VirtualRadio:
     """An adapter in memory and the locks in its range.  Implements `Radio`.
 
-    `clock` gives the time of day the locks live in, `mtu` the size at which indications are cut (3 bytes less),
-    `interval_s` the time between two advertisements of a lock.  `latency_s` (each indication), `indication_s` (each one
-    after the one before: the next is sent once that is confirmed), `write_s` (each write and its confirmation) and
-    `connect_s` slow things down; they, `mtu`, `rssi` and `faults` may be changed at any time.
+    `clock` gives the time of day the locks live in, `mtu` the size at which indications are cut (3 bytes less).
+    `latency_s` (each indication) and `write_s` (each write and its confirmation) slow things down; they, `mtu` and all
+    other public attributes may be changed at any time.
     """
 
     def __init__(
@@ -43,20 +42,20 @@ class VirtualRadio:
         state_file: Path | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         mtu: int = 247,
-        interval_s: float = 1.0,
         latency_s: float = 0.0,
-        indication_s: float = 0.0,
         write_s: float = 0.0,
-        connect_s: float = 0.0,
     ) -> None:
         self.locks = list(locks)
         self.clock = clock
         self.mtu = mtu
-        self.interval_s = interval_s
         self.latency_s = latency_s
-        self.indication_s = indication_s
         self.write_s = write_s
-        self.connect_s = connect_s
+        self.interval_s = 1.0
+        """Seconds between two advertisements of a lock."""
+        self.indication_s = 0.0
+        """Seconds from one indication to the next, which is sent once that is confirmed."""
+        self.connect_s = 0.0
+        """Seconds that connecting takes."""
         self.rssi: int = -58
         self.faults = Faults()
         self._state_file = state_file

@@ -200,17 +200,10 @@ def lose_after_handshake(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
 def add(house: House, name: str, id_type: IdType = IdType.APP) -> StoredEntry:
     """A user that somebody else has made."""
     lock = house.classic
-    entry, _ = lock.authorizations.add(
-        key=bytes(32),
-        id_type=id_type,
-        app_id=0,
-        name=name,
-        now=now(),
-        max_users=500,
-        full=None,  # type: ignore[arg-type]
-    )
+    added = lock.authorizations.add(key=bytes(32), id_type=id_type, app_id=0, name=name, now=now(), max_users=500)
+    assert added is not None
     lock.users_changed()
-    return entry
+    return added[0]
 
 
 def published(house: House) -> list[dict[str, Any]]:
