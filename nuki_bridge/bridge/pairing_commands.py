@@ -142,18 +142,12 @@ class PairingCommands:
         )
 
         name = arguments.get("name") or (known.name if known is not None else None)
-        configured = self.members.get(name) if name is not None else None
-        pin = arguments.get("pin")
-        if pin is None and configured is not None and configured_pin(configured.settings) is not None:
-            pin = pin_to_use(configured_pin(configured.settings), configured.paired, self.common.store)
         before = known.paired if known is not None else None
-        if pin is None and known is not None:
-            pin = stored_pin(known.paired, known.pins, heard.pairing, self.common.ports.clock())
         options = PairOptions(
             id_type=IdType.APP if arguments.get("as") == "app" else IdType.BRIDGE,
             name=f"nuki-bridge {self.common.ports.hostname}",
             app_id=self.common.store.app_id(),
-            pin=pin,
+            pin=self._pin(arguments.get("pin"), name, heard, known),
         )
         nuki_id = heard.nuki_id or (before.nuki_id if before is not None else UNKNOWN_NUKI_ID)
         kept = before.name if before is not None else name or self.members.free_name(slug("", nuki_id))
@@ -190,6 +184,16 @@ class PairingCommands:
             self.common.store.forget_former(kept)
             name = name or self.members.free_name(slug(config.name, config.nuki_id))
         return self._take(kept, replace(paired, name=name or kept), known)
+
+    def _pin(self, given: str | None, name: str | None, heard: Heard, known: Member | None) -> str | None:
+        """Return the PIN to pair with: the `given` one, else that configured for `name`, else the stored one."""
+        configured = self.members.get(name) if name is not None else None
+        pin = given
+        if pin is None and configured is not None and configured_pin(configured.settings) is not None:
+            pin = pin_to_use(configured_pin(configured.settings), configured.paired, self.common.store)
+        if pin is None and known is not None:
+            pin = stored_pin(known.paired, known.pins, heard.pairing, self.common.ports.clock())
+        return pin
 
     def _rename(self, moves: dict[str, PairedLock], wanted: str, known: Member | None) -> None:
         """Have the store keep the locks of `moves` under their new names, by the old ones, and make room for `wanted`.
