@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nuki_bridge import __version__, logs
 from nuki_bridge.daemon.service import feed_watchdog, notifier, watchdog_interval_s
@@ -78,19 +78,13 @@ async def run(
     guests, broker = _Guests(settings), Broker(settings.broker)
     way = Way(settings.guest, broker.connect, Limits(time.monotonic), guests.refused)
     certificates = Certificates(settings)
-    content = files.load(page) | files.settings(settings.broker.base_topic)
-    certificates.load()
-    if certificates.authority is not None:
-        content |= authority_page.files(certificates.authority, settings.own_ca)
+    content = _content(settings, page, certificates)
     server = Server(content, way, secure=settings.secure, names=_names(settings), tls=certificates.context)
     port = server.open(settings.listen, settings.port)
     for each in beside:
         each.open()
     if owns_process:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _stop, stop)
-        if not beside:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _no_button)
+        _heed_signals(stop, alone=not beside)
     log.info("nuki-bridge web %s serves on port %d", __version__, port)
     tasks = [
         asyncio.create_task(server.run(), name="server"),
@@ -106,17 +100,39 @@ async def run(
         notify(f"READY=1\nSTATUS=serving on port {port}")
         if ready is not None:
             ready.set_result(port)
-        serving = tasks[: 1 + len(beside)]
-        await asyncio.wait((*serving, tasks[-1]), return_when=asyncio.FIRST_COMPLETED)
-        for task in serving:
-            if task.done():
-                task.result()
+        await _first_to_end(tasks[: 1 + len(beside)], tasks[-1])
     finally:
         notify("STOPPING=1\nSTATUS=stopping")
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
     return 0
+
+
+def _content(settings: WebSettings, page: Path, certificates: Certificates) -> dict[str, files.File]:
+    """Return what is served: the page's files, and the authority's own page if there is one; loads the certificates."""
+    content = files.load(page) | files.settings(settings.broker.base_topic)
+    certificates.load()
+    if certificates.authority is not None:
+        content |= authority_page.files(certificates.authority, settings.own_ca)
+    return content
+
+
+def _heed_signals(stop: asyncio.Event, *, alone: bool) -> None:
+    """Have SIGTERM and SIGINT set `stop`; `alone`: nothing is served beside the page that a signal could be for."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, stop)
+    if alone:
+        loop.add_signal_handler(signal.SIGUSR1, _no_button)
+
+
+async def _first_to_end(serving: Sequence[asyncio.Task[Any]], stop: asyncio.Task[Any]) -> None:
+    """Wait until one of `serving` ends, whose error is raised, or `stop` does."""
+    await asyncio.wait((*serving, stop), return_when=asyncio.FIRST_COMPLETED)
+    for task in serving:
+        if task.done():
+            task.result()
 
 
 def _stop(stop: asyncio.Event) -> None:
