@@ -15,9 +15,9 @@ from nuki_bridge.owner.owned_lock import OwnedLock
 
 STATUS_S = 60.0
 """Shortest interval in seconds between two `<lock>/status` that differ only in time and signal strength."""
-STATUS_DELAY_S = 0.1
+STATUS_DELAY_S = 0.25
 """Seconds that `<lock>/status` waits for more to tell: the reports of one movement come in a row, and the state and the
-result of an action need not wait for a long text."""
+result of an action need not wait for a long text, also on a slow computer."""
 
 
 class Shown(Protocol):

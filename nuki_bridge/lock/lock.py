@@ -213,11 +213,24 @@ class Lock(Line):
             return
         if self._wants_link() and not self.connected and self.clock() >= self._retry.at:
             await self._connect()
-        steps = self.exchange.subscribe_gdio, self._tend_states, self._tend_config, self._tend_advanced, self._tend_link
+        steps = (
+            *(self.exchange.subscribe_gdio, self._tend_challenge, self._tend_states),
+            *(self._tend_config, self._tend_advanced, self._tend_link),
+        )
         for step in steps:
             if not self.connected or self._turn.is_wanted:
                 return
             await step()
+
+    async def _tend_challenge(self) -> None:
+        """Have a challenge at hand before anything else is read: a command may come right behind an action."""
+        if self._plan.is_held and self.exchange.challenge is None and self.states is not None:
+            await self._ask_challenge()
+
+    async def _ask_challenge(self) -> None:
+        await self.exchange.ask_challenge()
+        self._plan.challenged()
+        self._worked()
 
     async def _tend_states(self) -> None:
         if self.clock() >= self._plan.states_at():
@@ -247,9 +260,7 @@ class Lock(Line):
         if self.clock() < self._plan.link_at():
             return
         if self._plan.keeps_link:
-            await self.exchange.ask_challenge()
-            self._plan.challenged()
-            self._worked()
+            await self._ask_challenge()
         else:
             await self.exchange.drop()
 

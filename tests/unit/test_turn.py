@@ -278,3 +278,22 @@ async def test_what_the_bridge_reads_leaves_its_challenge_to_a_command_that_wait
         assert not task.done()
         assert (await outcome).completion == "success"
         await task
+
+
+async def test_a_command_right_behind_another_waits_for_its_challenge_alone() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        rig.radio.latency_s = 1.0
+        await lock.perform(Action.UNLOCK, 15.0)
+        before, begun = rig.writes(), clock()
+        await asyncio.sleep(0.1)
+        task = asyncio.create_task(lock.perform(Action.LOCK, 15.0))
+        while len(rig.movements()) < 2:
+            await asyncio.sleep(0.01)
+        assert clock() - begun < 1.1
+        assert rig.writes() - before == 2
+        await task
+        states = len(rig.states)
+        await asyncio.sleep(5.0)
+        assert len(rig.states) == states + 1  # one reading for both
+        assert lock.exchange.challenge is not None
