@@ -30,6 +30,8 @@ ID = f"{NUKI_ID:08X}"
 PIN = "1234"
 MOTOR_S = 0.3
 """Seconds that the motor takes: long enough to do something meanwhile."""
+KEEPALIVE_S = 3600
+"""So long nobody is given up by the broker because he is slow."""
 
 
 class _Log(logging.Handler):
@@ -150,9 +152,12 @@ async def hybrid(
 
 @contextmanager
 def _one_clock() -> Iterator[None]:
-    """Let the daemon count by the seconds of this process's event loop, which a busy machine makes longer."""
-    defaults = mqtt.Client.__init__.__kwdefaults__
-    with mock.patch.object(mqtt, "boottime", patience.now), mock.patch.dict(defaults, clock=patience.now):
+    """Let the daemon count by the seconds of this process's event loop, which a busy machine makes longer.
+
+    The broker's stay as they are: it would give a client up that it hears of less often than was agreed.
+    """
+    ours = mock.patch.dict(mqtt.Client.__init__.__kwdefaults__, clock=patience.now, keepalive_s=KEEPALIVE_S)
+    with mock.patch.object(mqtt, "boottime", patience.now), ours:
         yield
 
 

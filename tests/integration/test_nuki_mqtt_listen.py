@@ -16,7 +16,7 @@ import pytest
 
 from nuki_bridge.protocol.codes import Action, DoorState, LockState
 from tests import patience
-from tests.integration.hybrid import ID, Hybrid, hybrid, true_states, was_never_so
+from tests.integration.hybrid import ID, KEEPALIVE_S, Hybrid, hybrid, true_states, was_never_so
 from tests.unit.rig import LOST
 
 pytestmark = pytest.mark.real_time
@@ -279,7 +279,10 @@ async def test_whatever_the_lock_answers_the_outcome_is_true(tmp_path: Path, res
 @pytest.mark.slow
 async def test_a_lock_that_has_gone_without_a_word_gets_nothing_late(tmp_path: Path) -> None:
     """The broker still says connected, Bluetooth comes back meanwhile: what was sent once is not sent again."""
-    async with hybrid(tmp_path) as home:
+    async with hybrid(tmp_path, own=False) as home:
+        home.own.habits.keepalive_s = KEEPALIVE_S
+        await home.own.start()
+        await home.until(lambda: home.last(f"{ID}/connected") == "true")
         await unreachable(home)
         home.own.fall_silent()
         home.peer.send("nuki/front/set", "unlock")
