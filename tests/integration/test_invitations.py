@@ -121,7 +121,7 @@ async def test_killed_after_the_answer_the_outcome_stands(tmp_path: Path, broker
 async def test_it_expires_and_leaves_the_lock(tmp_path: Path, broker: Broker) -> None:
     async with at_home(tmp_path, broker) as home:
         await home.pair(pin="1234")
-        data = await invite(home, expires_in="2s")
+        data = await invite(home, expires_in="6s")
         assert "Anna" in await on_lock(home)
         await home.until(lambda: home.last("front/invitations") == "[]")
         assert await Stranger(data["code"]).redeem(home) == "expired"

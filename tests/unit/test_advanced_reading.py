@@ -87,7 +87,7 @@ def test_it_is_asked_for_in_vain_a_few_times() -> None:
 
 
 @pytest.mark.parametrize("connection", MODES)
-@pytest.mark.parametrize("family", [Family.CLASSIC, Family.ULTRA])
+@pytest.mark.parametrize("family", [Family.CLASSIC, pytest.param(Family.ULTRA, marks=pytest.mark.long)])
 async def test_it_is_read_after_connecting_and_not_again(
     connection: ConnectionMode, family: Family, asked: Asked
 ) -> None:

@@ -185,6 +185,7 @@ def test_memory_has_an_end() -> None:
 TEXT = st.text(max_size=70) | st.text("0123456789abcdef", max_size=90)
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.sampled_from(["token", "ts", "rnr", "hash", "ctoken", "nonce", "nounce"]), TEXT))
 def test_any_parameters_are_judged(query: dict[str, str]) -> None:
     with pytest.raises(NoToken):

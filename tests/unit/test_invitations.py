@@ -753,6 +753,7 @@ async def test_what_a_lost_answer_left_on_the_lock_is_found_and_removed(house: H
         assert left == open_ones(house)[0]["id"]
 
 
+@pytest.mark.long
 async def test_a_user_of_the_same_name_is_not_taken_for_a_lost_one(house: House) -> None:
     """Whoever was there before, has acted already, or is another kind of user stays."""
     async with house.running():

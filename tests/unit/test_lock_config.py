@@ -397,6 +397,7 @@ async def test_guessing_a_pin_never_has_the_lock_ban_its_owner(house: House) -> 
         await ask(house, "pin/verify", pin="4711")
 
 
+@pytest.mark.long
 async def test_no_restart_lets_somebody_guess_on(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
@@ -460,6 +461,7 @@ async def test_a_pin_that_never_reached_the_lock_is_not_counted(house: House) ->
         assert house.store.refused_pins(house.store.locks()[0]) == {}
 
 
+@pytest.mark.long
 async def test_a_wrong_pin_of_the_configuration_is_tried_once_an_hour_however_often_the_daemon_starts(
     house: House,
 ) -> None:
