@@ -2,7 +2,7 @@
 
 import sys
 
-from nuki_bridge.command_line.cli import main
+from nuki_bridge.command_line.start import main
 
 if __name__ == "__main__":
     sys.exit(main())

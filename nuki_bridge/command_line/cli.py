@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -53,8 +53,18 @@ the program has hidden it. Exit status: 0 done, 1 refused or failed, 2 wrong usa
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); return the exit status; argparse may exit by itself."""
+    return _quiet(lambda: _guarded(argv))
+
+
+def ended(run: Callable[[], int]) -> int:
+    """Return the exit status of what runs, and say what has gone wrong as of any command."""
+    return _quiet(lambda: _carried_out(run, as_json=False))
+
+
+def _quiet(run: Callable[[], int]) -> int:
+    """Return the exit status, also if whoever sits there has interrupted it or read enough."""
     try:
-        status = _guarded(argv)
+        status = run()
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -69,9 +79,12 @@ def _guarded(argv: Sequence[str] | None) -> int:
     if list(given[:1]) == [COMPLETE]:
         return _complete(given[1:])
     arguments = parse(argv)
+    return _carried_out(lambda: arguments.run(arguments), as_json=getattr(arguments, "json", False))
+
+
+def _carried_out(run: Callable[[], int], *, as_json: bool) -> int:
     try:
-        status: int = arguments.run(arguments)
-        return status
+        return run()
     except ConfigError as error:
         print("\n".join(error.mistakes), file=sys.stderr)
         return WRONG_USAGE
@@ -79,7 +92,7 @@ def _guarded(argv: Sequence[str] | None) -> int:
         sentence = words.in_options(str(error))
         if error.code in _USAGE_CODES or isinstance(error, UnusableState):  # systemd does not try again after that
             return _complain(sentence, WRONG_USAGE)
-        if getattr(arguments, "json", False):
+        if as_json:
             from nuki_bridge.command_line import console
 
             console.show({"status": "error", "error": error.code, "message": sentence}, as_json=True)
@@ -258,7 +271,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments with their defaults; exit with status 2 if they are wrong."""
     # Defaults of the common options come from here: argparse would set them again at each of their two places.
     argv = sys.argv[1:] if argv is None else argv
-    parser = _parser(whole=not _starts_service(argv))
+    parser = _parser()
     if any(_EMPTY.fullmatch(argument) for argument in argv):
         parser.error("an argument is empty; give its value, or leave it out")  # it must not mean the only lock
     argv = lock_argument.in_place(argv, parser)
@@ -270,14 +283,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _starts_service(argv: Sequence[str]) -> bool:
-    """Return whether this starts a service, as its unit does: that keeps in memory for years what is imported here."""
-    return list(argv[:1]) in (["run"], ["web"]) and (len(argv) == 1 or (len(argv) == 3 and argv[1] == "--config"))
-
-
 @functools.cache
-def _parser(*, whole: bool = True) -> argparse.ArgumentParser:
-    """Return the parser of all commands, or without `whole` only of those that a service runs."""
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    from nuki_bridge.command_line import all_commands, doctor_commands, guest_commands
+
     file, common = _common_options()
     parser = _Parser(
         prog="nuki-bridge",
@@ -290,14 +300,11 @@ def _parser(*, whole: bool = True) -> argparse.ArgumentParser:
     parsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     daemon_commands.declare(Commands(parsers, _run_here, file))
     web_commands.declare(Commands(parsers, _run_here, _config_option("/etc/nuki-bridge/web.yaml")))
-    if whole:
-        from nuki_bridge.command_line import all_commands, doctor_commands, guest_commands
-
-        daemon_commands.declare_demo(Commands(parsers, _run_here, None))
-        all_commands.declare_here(Commands(parsers, _run_here, file))
-        all_commands.declare_talking(Commands(parsers, _talk, common))
-        doctor_commands.declare(Commands(parsers, _examine, common))
-        guest_commands.declare(Commands(parsers, _visit, common))
+    daemon_commands.declare_demo(Commands(parsers, _run_here, None))
+    all_commands.declare_here(Commands(parsers, _run_here, file))
+    all_commands.declare_talking(Commands(parsers, _talk, common))
+    doctor_commands.declare(Commands(parsers, _examine, common))
+    guest_commands.declare(Commands(parsers, _visit, common))
     return parser
 
 

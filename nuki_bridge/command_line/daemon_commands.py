@@ -5,13 +5,17 @@ Each returns the exit status.  Whatever is heavy is imported by the command that
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import ConfigError, UnusableState
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nuki_bridge.command_line.registration import Commands
 
 
 def declare(commands: Commands) -> None:
@@ -29,6 +33,8 @@ def declare_demo(commands: Commands) -> None:
 
 
 def _port(text: str) -> int:
+    import argparse
+
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise argparse.ArgumentTypeError("must be a port number from 1 to 65535")
     return int(text)
@@ -36,6 +42,11 @@ def _port(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the daemon until it is told to stop."""
+    return run_daemon(arguments.config)
+
+
+def run_daemon(file: Path | None) -> int:
+    """Run the daemon with the configuration in `file` (None: in the usual place) until it is told to stop."""
     from nuki_bridge.daemon import no_openssl
 
     no_openssl.load()
@@ -44,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nuki_bridge import config
     from nuki_bridge.daemon import daemon
 
-    return asyncio.run(daemon.run(config.load(arguments.config), read=lambda: config.load(arguments.config)))
+    return asyncio.run(daemon.run(config.load(file), read=lambda: config.load(file)))
 
 
 def check_config(arguments: argparse.Namespace) -> int:

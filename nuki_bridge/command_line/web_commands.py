@@ -5,13 +5,13 @@ It needs no running daemon and knows nothing of the locks; `web setup` is `web_s
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nuki_bridge.command_line.registration import Commands
-
 if TYPE_CHECKING:
+    import argparse
+
+    from nuki_bridge.command_line.registration import Commands
     from nuki_bridge.web.process import Part
     from nuki_bridge.web.settings import WebSettings
 
@@ -51,11 +51,16 @@ def _setup(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; raises `ConfigError`, or `PageError` if the page cannot be served."""
+    return serve_page(arguments.config)
+
+
+def serve_page(file: Path | None) -> int:
+    """Serve with the configuration in `file` (None: in the usual place); raises as `serve` does."""
     import asyncio
 
     from nuki_bridge.web import process, settings
 
-    found = settings.load(arguments.config)
+    found = settings.load(file)
     return asyncio.run(process.run(found, beside=_beside(found)))
 
 

@@ -29,7 +29,7 @@ pytestmark = [
 
 RUN = """
 import pathlib, sys
-from nuki_bridge.command_line.cli import main
+from nuki_bridge.command_line.start import main
 status = main(["run", "--config", sys.argv[1]])
 pathlib.Path(sys.argv[2]).write_text(" ".join(sys.modules))
 sys.exit(status)
@@ -42,7 +42,7 @@ OURS = {
     *("store", "watchdog", "yamlpage"),
 }
 """Folders and modules of this program."""
-OF_THE_COMMAND_LINE = {"cli", "daemon_commands", "lock_argument", "registration", "web_commands", "words"}
+OF_THE_COMMAND_LINE = {"daemon_commands", "start"}
 PACKAGES = {"bleak", "dbus_fast", "nacl", "paho", "typing_extensions", "yaml"}
 """Those of others; `typing_extensions` is bleak's on Python 3.11."""
 LIBRARY = {

@@ -23,10 +23,11 @@ from nuki_bridge.command_line import (
     daemon_commands,
     invite_commands,
     secret_input,
+    start,
 )
 from nuki_bridge.command_line.asking import by_id_or_name
 from nuki_bridge.command_line.client import parse_broker_url
-from nuki_bridge.errors import RequestError
+from nuki_bridge.errors import BrokerError, ConfigError, RequestError, UnusableState
 from nuki_bridge.owner import lock_config
 from nuki_bridge.store import Store
 
@@ -525,24 +526,56 @@ class TestConsole:
         assert terminal.getvalue() == "\r\x1b[Kwaiting ...\r\x1b[Kunlocking? ...\r\x1b[K"
 
 
-@pytest.mark.parametrize("service", ["run", "web"])
+@pytest.mark.parametrize(("service", "module"), [("run", "daemon_commands"), ("web", "web_commands")])
 @pytest.mark.parametrize("options", [[], ["--config", "/etc/here.yaml"]])
-def test_a_service_does_not_load_what_people_type(service: str, options: list[str]) -> None:
+def test_a_service_does_not_load_what_people_type(service: str, module: str, options: list[str]) -> None:
     """The daemon has 40 MiB for everything."""
     code = (
-        f"import sys; from nuki_bridge.command_line import cli; cli.parse({[service, *options]}); print(*sys.modules)"
+        "import sys; from nuki_bridge.command_line import start\n"
+        f"assert start.service({[service, *options]}) is not None; print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     modules = {each.rpartition(".")[2] for each in loaded if each.startswith("nuki_bridge.command_line.")}
-    assert modules == {"cli", "daemon_commands", "lock_argument", "registration", "web_commands", "words"}
-    assert "asyncio" not in loaded
+    assert modules == {"start", module}
+    assert {"asyncio", "argparse"} & set(loaded) == set()
 
 
 @pytest.mark.parametrize(
-    "line", ["run --konfig x", "run --help", "run --config", "web setup --show", "web --config x y"]
+    "line",
+    [
+        *("", "run --konfig x", "run --help", "run --config", "run --config -x", "run --config=x", "run x"),
+        *("web setup --show", "web --config x y", "status", "--config x run"),
+    ],
 )
 def test_what_does_not_just_start_a_service_has_every_command(line: str) -> None:
-    assert not cli._starts_service(line.split())
+    assert start.service(line.split()) is None
+
+
+def test_a_service_without_a_name_for_its_file_is_a_mistake() -> None:
+    assert start.service(["run", "--config", ""]) is None
+    assert start.service(["run", "--config", " "]) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ConfigError(["config.yaml:1: wrong"]), 2, "config.yaml:1: wrong\n"),
+        (UnusableState("no room"), 2, "nuki-bridge: no room\n"),
+        (BrokerError("gone"), 1, "nuki-bridge: gone (broker_error)\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (ValueError("odd"), 1, "nuki-bridge: internal error: ValueError: odd (NUKI_BRIDGE_TRACEBACK=1 shows where)\n"),
+    ],
+)
+def test_a_service_says_what_has_ended_it_as_any_command_does(
+    error: BaseException, status: int, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(file: Path | None) -> int:
+        assert file == Path("here")
+        raise error
+
+    monkeypatch.setattr(daemon_commands, "run_daemon", fail)
+    assert start.main(["run", "--config", "here"]) == status
+    assert capsys.readouterr().err == told
 
 
 def test_check_config_tells_of_a_state_directory_that_cannot_be_one(
