@@ -814,4 +814,4 @@ def test_the_lock_shares_no_behaviour_with_the_client() -> None:
     for file in folder.glob("*.py"):
         imported = set(re.findall(r"^\s*(?:from|import) nuki_bridge\.?([\w.]*)", file.read_text(), re.MULTILINE))
         ours = {name for name in imported if not name.startswith("simulator")}
-        assert ours <= {"errors", "bluetooth.link"} | {f"protocol.{name}" for name in shared}, file.name
+        assert ours <= {"errors", "records", "bluetooth.link"} | {f"protocol.{name}" for name in shared}, file.name
