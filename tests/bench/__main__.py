@@ -1,13 +1,14 @@
 """`make bench`: boots the virtual machine, has everything measured there, prints one table and writes bench.json.
 
     python -m tests.bench [--actions N] [--on-demand-actions N] [--endurance N]
-    python -m tests.bench causes [--cause-actions N]
+    python -m tests.bench causes [--cause-actions N] [--here]
     python -m tests.bench page [--page-actions N] [--page-starts N]
     python -m tests.bench doorbell [--rings N]
     python -m tests.bench neighbours [--neighbour-actions N]
 
-`causes` is the processor time by cause alone, in the virtual machine.  Phone page, doorbell and Nuki's own interfaces
-are measured on this machine itself, and alone in a few minutes; bench.json keeps the rest then.
+`causes` is the processor time by cause alone, in the virtual machine, or in some minutes on this one (`--here`).  Phone
+page, doorbell and Nuki's own interfaces are measured on this machine itself, and alone in a few minutes; bench.json
+keeps the rest then.
 
 The result is printed beside the last one that was kept (`--keep`, `--compare FILE`), with what moved by more than its
 own noise.
@@ -31,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import compare, doorbell, neighbours, page
+from tests.bench import compare, doorbell, here, neighbours, page
 from tests.bench.causes import render as render_causes
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
@@ -66,6 +67,7 @@ def main() -> int:
     parser.add_argument("--invitations", type=int, default=100, help="made and redeemed (%(default)s)")
     parser.add_argument("--endurance", type=int, default=1000, help="actions between two looks at memory (%(default)s)")
     parser.add_argument("--cause-actions", type=int, default=100, help="under observation (%(default)s)")
+    parser.add_argument("--here", action="store_true", help="with `causes`: not in the virtual machine")
     parser.add_argument("--rounds", type=int, default=4, help="in which the contenders take turns (%(default)s)")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of doing nothing (%(default)g)")
     parser.add_argument("--json", type=Path, default=rig.PROJECT / "bench.json", help="where to write the result")
@@ -94,6 +96,9 @@ def main() -> int:
         *(("--only-causes",) if options.part == "causes" else ()),
         *(("--pynukibt", str(PYNUKIBT)) if PYNUKIBT.exists() else ()),
     ]
+    if options.part == "causes" and options.here:
+        print(render_causes(asyncio.run(here.measure(options.cause_actions, options.idle))))
+        return 0
     alone = {}
     if options.part in ("all", "page"):
         print("bench: the phone page on this machine itself", file=sys.stderr, flush=True)

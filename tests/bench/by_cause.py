@@ -35,13 +35,13 @@ def measure(air: Child, daemon: Daemon, directory: Path, actions: int, idle_s: f
         for _ in range(WARM):
             daemon.act(air.ask("ready", wait=daemon.wait_for))
         air.ask("ready", wait=daemon.wait_for)
-        trips, before = air.ask("transactions"), look(daemon, file)
+        trips, before = air.ask("transactions"), look(daemon.process.pid, file)
         for _ in range(actions):
             daemon.act(air.ask("ready", wait=daemon.wait_for))
         air.ask("ready", wait=daemon.wait_for)
-        trips, after = air.ask("transactions") - trips, look(daemon, file)
+        trips, after = air.ask("transactions") - trips, look(daemon.process.pid, file)
         time.sleep(idle_s)
-        later = look(daemon, file)
+        later = look(daemon.process.pid, file)
         daemon.stop()
         action, idle = between(before, after, 1 / actions), between(after, later, 60 / idle_s)
         if mode == "count":
@@ -51,10 +51,10 @@ def measure(air: Child, daemon: Daemon, directory: Path, actions: int, idle_s: f
     return {"actions": actions, "idle_s": idle_s, **found}
 
 
-def look(daemon: Daemon, file: Path) -> dict[str, Any]:
+def look(pid: int, file: Path) -> dict[str, Any]:
     """What the daemon under observation has found since its start."""
     file.unlink(missing_ok=True)
-    os.kill(daemon.process.pid, signal.SIGUSR2)
+    os.kill(pid, signal.SIGUSR2)
     deadline = time.monotonic() + ANSWER_S
     while not file.exists():
         if time.monotonic() > deadline:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dis
+import functools
 import json
 import logging
 import os
@@ -80,6 +81,8 @@ def stack_of(frame: FrameType | None) -> list[Frame]:
         module = frame.f_globals.get("__name__", "?")
         if not stack and module == "asyncio.events" and frame.f_code.co_name == "_run":
             callback = getattr(frame.f_locals.get("self"), "_callback", None)
+            while isinstance(callback, functools.partial):
+                callback = callback.func
             where = getattr(callback, "__module__", None) or ""
             if where.startswith("dbus_fast."):
                 stack.append((where, getattr(callback, "__qualname__", "?")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbus_fast.aio.message_reader import build_message_reader
 
 from tests.bench import causes
 from tests.bench.by_cause import between
@@ -95,15 +97,19 @@ def test_what_c_code_does_is_not_the_time_of_the_function_that_it_calls_next() -
 
 
 def test_a_compiled_callback_of_dbus_fast_is_named_though_it_has_no_frame() -> None:
-    class Handle:
-        _callback = type("Reader", (), {"__module__": "dbus_fast.aio.message_reader", "__qualname__": "read"})
+    here, there = socket.socketpair()
+    with here, there:
 
-    namespace: dict[str, Any] = {"__name__": "asyncio.events", "getframe": sys._getframe}
-    exec("def _run(self):\n    return getframe()\n", namespace)
+        class Handle:
+            _callback = staticmethod(build_message_reader(here, lambda _: None, lambda _: None, False))
 
-    stack = stack_of(namespace["_run"](Handle()))
+        namespace: dict[str, Any] = {"__name__": "asyncio.events", "getframe": sys._getframe}
+        exec("def _run(self):\n    return getframe()\n", namespace)
 
-    assert stack[:2] == [("dbus_fast.aio.message_reader", "read"), ("asyncio.events", "_run")]
+        stack = stack_of(namespace["_run"](Handle()))
+
+    assert stack[0][0] == "dbus_fast.aio.message_reader"
+    assert stack[1] == ("asyncio.events", "_run")
     assert cause_of(stack) == causes.RECEIVED
 
 
