@@ -9,11 +9,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Family
+from nuki_bridge.records import frozen
 
 
 class Channel(enum.Enum):
@@ -81,7 +81,7 @@ class Link(Protocol):
         """Drop the link; never raises, does nothing when it is down."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RadioStatus:
     """Whether Bluetooth can be used now; `reason` is a sentence for people when it cannot."""
 

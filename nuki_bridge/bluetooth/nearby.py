@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from nuki_bridge.errors import RequestError
 from nuki_bridge.protocol.advertisement import Sighting
 from nuki_bridge.protocol.codes import Family
+from nuki_bridge.records import mutable
 
 FRESH_S = 3.0
 """Seconds for which pairing mode counts after it was heard: the button may have been held before the request came."""
@@ -22,7 +22,7 @@ HOW_TO_PAIR = (
 )
 
 
-@dataclass(slots=True)
+@mutable
 class Heard:
     """What one device has said in its advertisements; times are on the clock."""
 

@@ -173,6 +173,12 @@ def test_a_member_is_no_bag() -> None:
     assert len(dataclasses.fields(Member)) <= 5
 
 
+def test_frozen_classes_compile_nothing_when_they_are_loaded() -> None:
+    """`records.frozen` is a dataclass whose methods are there already: a tenth of the time, a third of the memory."""
+    found = [str(file) for file in PACKAGE.rglob("*.py") if "@dataclass(frozen=True, slots=True" in file.read_text()]
+    assert found == []
+
+
 def joins(tree: ast.AST) -> Iterator[ast.Assign]:
     """Assignments that give an object to another one which is there already."""
     for node in ast.walk(tree):
