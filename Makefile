@@ -23,7 +23,7 @@ help: ## list the targets
 run: .venv/.program $(NACL) packages-broker ## the demo: a private broker, a virtual lock, the daemon and the phone page, until Ctrl-C
 	@.venv/bin/nuki-bridge demo
 
-check: .venv/.complete $(NACL) ## lint and unit tests side by side: under a minute on two cores, no root, no broker
+check: .venv/.complete $(NACL) ## lint and unit tests side by side: a minute or two on two cores, no root, no broker
 	@$(MAKE) -j 2 lint unit
 
 # What Python and pytest have compiled is kept, also where the environment says otherwise: else each process of each run

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from nuki_bridge.command_line.cli import main
+from nuki_bridge.command_line.start import main
 from nuki_bridge.simulator import backend
 
 if __name__ == "__main__":
