@@ -42,6 +42,9 @@ class PahoOnSocket(Client):
         self._ahead = b""
         self.reason = 0
         """Reason code of the last PUBACK."""
+        self.is_unwritable = False
+        """Writing has failed, which is taken for a full socket until `is_given_up`."""
+        self.is_given_up = False
 
     def _create_socket(self) -> Any:
         return self._connected_socket
@@ -55,6 +58,18 @@ class PahoOnSocket(Client):
         data = self._ahead or super()._sock_recv(max(bufsize, READ_AHEAD))
         self._ahead = data[bufsize:]
         return data[:bufsize]
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        """Take a failure for a full socket at first: what the broker said before it hung up may not have been read."""
+        try:
+            return super()._sock_send(buf)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if self.is_given_up:
+                raise
+            self.is_unwritable = True
+            raise BlockingIOError from error
 
     def _handle_pubackcomp(self, cmd: Any) -> Any:
         """Pass on a PUBACK whose reason MQTT 5 has not foreseen for one as an unspecified error, keeping the reason.

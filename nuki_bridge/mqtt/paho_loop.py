@@ -46,6 +46,7 @@ class PahoLoop:
         self._in_paho = False  # what paho calls then must not have it write: it would wait for itself
         self._has_read = False
         self._waits_to_write = False
+        self._last_words: asyncio.Handle | None = None
         self.closed = asyncio.Event()
         """Set as soon as paho has let go of the socket."""
 
@@ -71,6 +72,15 @@ class PahoLoop:
         except Exception:
             _LOGGER.debug("MQTT: writing failed", exc_info=True)
             self._broken("the connection broke while writing")
+        if self._paho.is_unwritable and self._last_words is None and not self.closed.is_set():
+            self._last_words = self._loop.call_soon(self._hear_last_words)
+
+    def _hear_last_words(self) -> None:
+        """Read why a broker has hung up that cannot be written to any more, then have writing fail."""
+        self._readable()
+        if not self.closed.is_set():
+            self._paho.is_given_up = True
+            self.write()
 
     def tend(self) -> None:
         """Have paho do what it does by time: pings, and ending a connection on which they stay unanswered."""
@@ -105,6 +115,8 @@ class PahoLoop:
             self.closed.set()
             self._loop.remove_reader(self._sock)
             self._loop.remove_writer(self._sock)
+            if self._last_words is not None:
+                self._last_words.cancel()
 
     def _on_want_write(self, _sock: object) -> None:
         """Write at once what was published, as sockets mostly take it; what they do not take has to wait.

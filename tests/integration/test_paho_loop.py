@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.mqtt import paho
 from nuki_bridge.mqtt.paho_loop import PahoLoop, guarded
+from tests.patience import HANG_S
 
 CONNACK = bytes((0x20, 3, 0, 0, 0))
 PUBLISH = b"\x30\x05\x00\x01a\x00x"
@@ -21,14 +24,14 @@ class End:
     """paho at one end of a pair of sockets; `broker` is the other one, `loop` runs it."""
 
     def __init__(self) -> None:
-        sock, self.broker = socket.socketpair()
-        for each in (sock, self.broker):
+        self.sock, self.broker = socket.socketpair()
+        for each in (self.sock, self.broker):
             each.setblocking(False)
         self.broken: list[str] = []
         self.heard: list[Any] = []
-        self.paho = paho.new(sock, MqttSettings(), "test", None, five=True)
+        self.paho = paho.new(self.sock, MqttSettings(), "test", None, five=True)
         self.paho.on_message = guarded(self.heard.append)
-        self.loop = PahoLoop(self.paho, sock, lambda: None, self.broken.append)
+        self.loop = PahoLoop(self.paho, self.sock, lambda: None, self.broken.append)
 
     async def start(self) -> None:
         self.loop.start()
@@ -100,3 +103,26 @@ async def test_all_that_has_come_is_heard_though_it_came_at_once_or_in_pieces() 
         await asyncio.sleep(0.05)
         assert [len(each.payload) for each in end.heard] == [1] * 100 + [992] + [1]
         assert end.broken == []
+
+
+@pytest.mark.parametrize("last_words", [b"", b"\xe0\x02\x95\x00"], ids=["nothing", "packet too large"])
+async def test_what_the_broker_said_before_it_hung_up_is_heard_though_writing_fails_first(last_words: bytes) -> None:
+    async with connected() as end:
+        reasons: list[int] = []
+        end.paho.on_disconnect = lambda client, data, flags, reason, properties: reasons.append(reason.value)
+        if last_words:
+            end.broker.send(last_words)
+        end.broker.close()
+        for _ in range(3):
+            end.say(b"hello")
+        async with asyncio.timeout(HANG_S):
+            await end.loop.closed.wait()
+        assert reasons == [0x95 if last_words else 0x80]
+
+
+async def test_a_socket_that_cannot_be_written_and_shows_no_end_is_given_up() -> None:
+    async with connected() as end:
+        end.sock.shutdown(socket.SHUT_WR)
+        end.say(b"hello")
+        async with asyncio.timeout(HANG_S):
+            await end.loop.closed.wait()
