@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from nuki_bridge.config import MqttSettings
 
 _UNSPECIFIED = 0x80
-READ_AHEAD = 512
-"""Bytes that are read at once at least, if they are there: paho asks for a packet in three pieces or more."""
 
 
 class PahoOnSocket(Client):
@@ -39,7 +37,6 @@ class PahoOnSocket(Client):
             reconnect_on_failure=False,
         )
         self._connected_socket = sock
-        self._ahead = b""
         self.reason = 0
         """Reason code of the last PUBACK."""
         self.is_unwritable = False
@@ -48,16 +45,6 @@ class PahoOnSocket(Client):
 
     def _create_socket(self) -> Any:
         return self._connected_socket
-
-    @property
-    def has_read_ahead(self) -> bool:
-        """Whether something has been read that paho has not asked for yet: the socket tells nothing of it."""
-        return bool(self._ahead)
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        data = self._ahead or super()._sock_recv(max(bufsize, READ_AHEAD))
-        self._ahead = data[bufsize:]
-        return data[:bufsize]
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         """Take a failure for a full socket at first: what the broker said before it hung up may not have been read."""

@@ -101,8 +101,8 @@ class PahoLoop:
         try:
             with self._entered():
                 self._paho.loop_read()
-                # What was read ahead, or decrypted by TLS already, does not make the socket readable again.
-                while not self.closed.is_set() and (self._paho.has_read_ahead or getattr(self._sock, "pending", int)()):
+                # What TLS has decrypted already does not make the socket readable again.
+                while not self.closed.is_set() and getattr(self._sock, "pending", int)() > 0:
                     self._paho.loop_read()
             if not self.closed.is_set():
                 acknowledge(self._sock)

@@ -1,4 +1,4 @@
-"""paho on a socket: when it writes, and what it reads at once."""
+"""paho on a socket: when it writes, and what it reads."""
 
 from __future__ import annotations
 
