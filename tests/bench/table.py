@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from tests.bench.causes import columns
+
 NAMES = {
     "persistent": "nuki-bridge, persistent",
     "back_to_back": "  back to back",
@@ -61,12 +63,7 @@ def _table(results: dict[str, Any]) -> list[str]:
                 f"{one['rss_mib']:.1f}",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *cells in rows:
-        right = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *right]).rstrip())
-    return lines
+    return columns(rows)
 
 
 def _ms(value: dict[str, float], floor: dict[str, float]) -> str:
