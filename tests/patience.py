@@ -83,5 +83,5 @@ def blocking_until(what: Callable[[], Any], or_say: Callable[[], object] = str, 
     ends = now() + limit_s
     while not (found := what()):
         assert now() < ends, or_say()
-        time.sleep(0.01)
+        time.sleep(0.02)
     return found

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -23,6 +22,7 @@ from typing import Any
 
 from websockets.sync.client import connect
 
+from tests import patience
 from tests.integration.broker import free_port
 from tests.vm import debian
 
@@ -99,11 +99,7 @@ def _inside(home: Path, *command: str, binds: dict[Path, str] | None = None) -> 
 
 def until(what: Callable[[], Any], timeout_s: float = PATIENCE_S, *, or_say: Callable[[], object] = str) -> Any:
     """What `what` gives as soon as it is true."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := what()):
-        assert time.monotonic() < deadline, or_say()
-        time.sleep(0.05)
-    return found
+    return patience.blocking_until(what, or_say, timeout_s)
 
 
 class HomeAssistant:

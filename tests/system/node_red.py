@@ -10,10 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.documented import mistakes
 from tests.integration.broker import free_port
+from tests.patience import blocking_until as until
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "etc" / "node-red" / "flows.json"
@@ -43,15 +42,6 @@ module.exports = {
     logging: {console: {level: "info", metrics: false, audit: false}},
 };
 """
-
-
-def until(what: Callable[[], Any], timeout_s: float = 20.0, *, or_say: Callable[[], object] = str) -> Any:
-    """What `what` gives as soon as it is true."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := what()):
-        assert time.monotonic() < deadline, or_say()
-        time.sleep(0.05)
-    return found
 
 
 class Demo:
@@ -173,7 +163,7 @@ class NodeRed:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: "Started flows" in self.log, 120, or_say=lambda: self.log)
+        until(lambda: "Started flows" in self.log, lambda: self.log)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -200,7 +190,7 @@ class NodeRed:
         before = self.log.count("Started flows")
         status, _, text = self.request("POST", "/flows", flow, {"Node-RED-Deployment-Type": "full"})
         assert status == 204, text
-        until(lambda: self.log.count("Started flows") > before, or_say=lambda: self.log)
+        until(lambda: self.log.count("Started flows") > before, lambda: self.log)
 
     def press(self, name: str) -> None:
         """Press the button of an inject node."""

@@ -22,7 +22,8 @@ from tests.integration.broker import free_port
 from tests.integration.daemon import OPENER
 from tests.integration.guarded import password
 from tests.integration.relayed import party
-from tests.system.node_red import LOCK, Demo, NodeRed, until
+from tests.patience import blocking_until as until
+from tests.system.node_red import LOCK, Demo, NodeRed
 
 NIGHT = "23:00"
 
@@ -56,7 +57,7 @@ def home(demo: Demo, node_red: NodeRed) -> NodeRed:
     deploy(demo, node_red, NUKI_PAGE="on", NUKI_BUTTONS="on")
     demo.bring_to("locked")
     node_red.open_page()
-    until(lambda: (node_red.state()["away"], node_red.state()["state"]) == (None, "locked"), or_say=node_red.state)
+    until(lambda: (node_red.state()["away"], node_red.state()["state"]) == (None, "locked"), node_red.state)
     until(lambda: node_red.state()["door"] == "closed")
     return node_red
 
@@ -67,7 +68,7 @@ def deploy(demo: Demo, node_red: NodeRed, **variables: object) -> None:
 
 def done(node_red: NodeRed) -> dict[str, Any]:
     """The outcome of the flow's command, as the page shows it."""
-    result: dict[str, Any] = until(lambda: (node_red.state()["command"] or {}).get("result"), or_say=node_red.state)
+    result: dict[str, Any] = until(lambda: (node_red.state()["command"] or {}).get("result"), node_red.state)
     return result
 
 
@@ -91,10 +92,10 @@ def test_the_page_shows_lock_door_and_battery(demo: Demo, home: NodeRed) -> None
 
 def test_the_page_follows_a_turn_by_hand(demo: Demo, home: NodeRed) -> None:
     demo.simulate(turn="unlocked")
-    until(lambda: home.state()["state"] == "unlocked", 30)
+    until(lambda: home.state()["state"] == "unlocked")
     until(lambda: (home.state()["last"] or {}).get("source") == "manual")
     demo.simulate(door="open")
-    until(lambda: home.state()["door"] == "open", 30)
+    until(lambda: home.state()["door"] == "open")
 
 
 def test_a_locked_lock_is_not_shown_as_such_when_nobody_knows(tmp_path: Path, node_red: NodeRed) -> None:
@@ -116,7 +117,7 @@ def test_a_locked_lock_is_not_shown_as_such_when_nobody_knows(tmp_path: Path, no
         "Not locked for the night: there is no connection to the MQTT broker."
     ]
     with Demo(tmp_path / "second", port) as demo:
-        until(lambda: node_red.state()["state"] == "locked", 60)
+        until(lambda: node_red.state()["state"] == "locked")
         assert demo.received() == []
 
 
@@ -353,24 +354,24 @@ def test_a_notice_when_the_doorbell_rings(demo: Demo, home: NodeRed, opened: str
     """One for each, from the flow's own device or from another; they are published in the bridge's place."""
     deploy(demo, home, NUKI_PAGE="on", NUKI_DOORBELL="intercom")
     home.open_page()
-    until(lambda: home.state()["away"] is None, or_say=home.state)
+    until(lambda: home.state()["away"] is None, home.state)
     for device in (LOCK, "intercom"):
         expected = [text, *home.notices()]
         demo.publish("event", {**RING, "opened": opened}, of=device)
-        until(partial(lambda expected: home.notices() == expected, expected), or_say=home.notices)
+        until(partial(lambda expected: home.notices() == expected, expected), home.notices)
 
 
 def test_a_notice_when_somebody_rings_at_an_opener(demo: Demo, home: NodeRed) -> None:
     deploy(demo, home, NUKI_PAGE="on", NUKI_DOORBELL="intercom")
     home.open_page()
-    until(lambda: home.state()["away"] is None, or_say=home.state)
+    until(lambda: home.state()["away"] is None, home.state)
     demo.publish("simulate", {"hold_button": True}, of="3E4F5061")
     demo.publish("request/pair", {"address": OPENER, "name": "intercom"}, of="bridge")
-    until(lambda: any(topic == "intercom/status" for topic, _ in demo.heard), 60)
+    until(lambda: any(topic == "intercom/status" for topic, _ in demo.heard))
     expected = ["The doorbell rings.", *home.notices()]
     time.sleep(6.0)  # what the beacon says right after the pairing is on account of that
     demo.publish("simulate", {"ring": True}, of="intercom")
-    until(lambda: home.notices() == expected, 60, or_say=home.state)
+    until(lambda: home.notices() == expected, home.state)
 
 
 def test_one_notice_when_a_battery_becomes_critical(demo: Demo, home: NodeRed) -> None:

@@ -132,6 +132,6 @@ async def test_it_unlocks_when_it_closes_a_door_that_was_held_open(tmp_path: Pat
         await sesami.until_said("-> locked", 2)
         sesami.ask(CLOSE)
         await sesami.next("relay/openhold", "0")
-        await home.until(lambda: home.last("front/state") == "unlocked")
+        await home.until(lambda: home.last("front/state") == "unlocked" and len(home.on("front/result")) == 3)
         assert [json.loads(each)["action"] for each in home.on("front/result")] == ["unlatch", "lock", "unlock"]
         assert await home.movements() == 3
