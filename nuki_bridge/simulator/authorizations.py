@@ -35,15 +35,22 @@ class StoredEntry:
     idle_limit: TimeLimit | None = None
     challenge: bytes | None = field(default=None, repr=False)
     challenge_link: int | None = None
+    challenge_time: datetime | None = None
+    """When it was sent, on the clock that nobody sets."""
 
     def set_limit(self, limit: TimeLimit, counts: bool) -> None:
         """Keep the limit that was written; one that does not count is only told."""
         self.limit, self.idle_limit = (limit, None) if counts else (None, limit)
 
-    def take_challenge(self, nonce: bytes) -> None:
-        """Compare `nonce` with the last challenge, which is used up by that; raise `Refused` if it differs."""
+    def take_challenge(self, nonce: bytes, now: datetime, valid_s: float | None) -> None:
+        """Compare `nonce` with the last challenge, which is used up by that; raise `Refused` if it differs.
+
+        So if it is older than `valid_s` at `now`; with None it does not grow too old.
+        """
         challenge, self.challenge = self.challenge, None
         if challenge is None or not equal(challenge, nonce):
+            raise Refused(ErrorCode.BAD_NONCE)
+        if valid_s is not None and self.challenge_time and now - self.challenge_time > timedelta(seconds=valid_s):
             raise Refused(ErrorCode.BAD_NONCE)
 
     def may_act(self, now: datetime, timezone_offset_min: int) -> bool:

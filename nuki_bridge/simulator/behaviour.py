@@ -139,6 +139,8 @@ class Behaviour:
     """A message that the lock cannot decrypt is not answered at all."""
     challenges_outlive_link: bool = False
     """A challenge stays valid when the link ends (not documented)."""
+    challenge_s: float | None = None
+    """Seconds for which a challenge is valid; if None, until it is used or replaced (not documented)."""
 
     pairing_mode_s: float = 60.0
     """Seconds that pairing mode lasts."""

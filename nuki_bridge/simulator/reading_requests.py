@@ -31,6 +31,7 @@ def _send_challenge(request: ClientRequest) -> None:
     authorization = request.authorization
     authorization.challenge = request.device.random(NONCE_SIZE)
     authorization.challenge_link = request.connection_id
+    authorization.challenge_time = request.device.transport.now()
     request.reply(Challenge(nonce=authorization.challenge))
 
 

@@ -85,7 +85,7 @@ def handle(request: ClientRequest, payload: bytes) -> None:
     if not authorization.enabled:
         raise Refused(ErrorCode.DISABLED)
     if hasattr(message, "nonce"):
-        authorization.take_challenge(message.nonce)
+        authorization.take_challenge(message.nonce, device.transport.now(), device.behaviour.challenge_s)
     if hasattr(message, "security_pin"):
         device.check_pin(message.security_pin)
     handler(request, message)

@@ -221,6 +221,34 @@ def test_a_challenge_ends_with_its_link_unless_told_otherwise(outlives: bool) ->
     assert (client.act(Action.UNLOCK, nonce=nonce)[0] == ACCEPTED) is outlives
 
 
+@pytest.mark.parametrize("challenge_s", [None, 30.0])
+def test_a_challenge_does_not_grow_old_unless_told_otherwise(challenge_s: float | None) -> None:
+    lock, clock = make_lock(challenge_s=challenge_s)
+    client = Client(lock, clock)
+    nonce = client.challenge()
+    clock.advance(29.0)
+    assert client.act(Action.UNLOCK, nonce=nonce)[0] == ACCEPTED
+    client.after(5)
+    nonce = client.challenge()
+    clock.advance(31.0)
+    answers = client.act(Action.LOCK, nonce=nonce)
+    if challenge_s is None:
+        assert answers[0] == ACCEPTED
+    else:
+        assert error_of(answers) == ErrorCode.BAD_NONCE
+        assert error_of(client.act(Action.LOCK, nonce=nonce)) == ErrorCode.BAD_NONCE
+        assert client.act(Action.LOCK)[0] == ACCEPTED
+    assert len(lock.movements()) == 2
+
+
+def test_a_clock_that_is_set_makes_no_challenge_older() -> None:
+    lock, clock = make_lock(challenge_s=30.0)
+    client = Client(lock, clock)
+    nonce = client.challenge()
+    lock.set_clock(START + timedelta(days=1))
+    assert client.act(Action.UNLOCK, nonce=nonce)[0] == ACCEPTED
+
+
 def test_forgotten_challenges_are_refused() -> None:
     lock, clock = make_lock()
     client = Client(lock, clock)
