@@ -205,7 +205,7 @@ class Evidence:
         They are not if logging is switched off or a message got lost.
         """
         exchange = self._lock.exchange
-        nonce = await exchange.take_challenge()
+        nonce = await exchange.take_challenge(fresh=True)  # the refusal of an old one would leave the question open
         request = RequestLogEntries(
             start=0, count=PAGE, descending=True, total_count=True, nonce=nonce, security_pin=self._pin.to_send()
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +22,7 @@ from typing import Protocol, TypeVar
 
 from nuki_bridge.bluetooth.link import Channel, Radio
 from nuki_bridge.errors import Disconnected, LinkError, LockError, NukiError, ProtocolError, TimedOut
-from nuki_bridge.protocol.codes import Command
+from nuki_bridge.protocol.codes import Command, ErrorCode
 from nuki_bridge.protocol.common import States
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE
 from nuki_bridge.protocol.frames import HEADER_SIZE, PLAIN_ERROR_SIZE, Reassembler, authorization_id
@@ -91,6 +92,13 @@ class Exchange:
         self.session = session
         self.challenge: bytes | None = None
         """A nonce that the lock issued on this connection and that nothing has used yet."""
+        self.challenged_at = -math.inf
+        """When the lock issued the last one to us on this connection, on `clock`; that may be used up."""
+        self.outdated_s = 0.0
+        """Age in seconds of the oldest nonce that the lock has refused although it was the last one on its connection.
+
+        0 if it never did.
+        """
         self.last_message_at = clock()
         """When the lock and we last exchanged anything, on `clock`."""
         self.fastest_s = 0.0
@@ -108,6 +116,8 @@ class Exchange:
         """Our last request got no answer, but a plain error came that may have been it: the next link will tell."""
         self._answered = True  # our last request, with anything that our key opens
         self._shared = False  # a guest has written over this link
+        self._issued: bytes | None = None  # the last nonce that the lock issued to us on this connection
+        self._asked: tuple[int, float] = (0, 0.0)  # the last command, and how old that nonce was, if it used it
         self._clock = clock
         self._on_states = on_states
         self._disconnected = on_disconnect
@@ -170,6 +180,7 @@ class Exchange:
 
     def _forget(self) -> None:
         self.challenge, self.fastest_s = None, 0.0
+        self._issued, self.challenged_at = None, -math.inf
         self._encrypted.clear()
         self._plain.clear()
 
@@ -248,6 +259,8 @@ class Exchange:
         while not self._inbox.empty():
             self._inbox.get_nowait()
         self._answered = False
+        is_last = self._issued is not None and self._issued == getattr(message, "nonce", None)
+        self._asked = message.command, self._clock() - self.challenged_at if is_last else 0.0
         frame = self.session.send(message)
         log.debug("send %r", message)
         await self._write(frame)
@@ -294,8 +307,16 @@ class Exchange:
         if isinstance(message, NukiError):
             raise message
         if isinstance(message, ErrorReport):
+            self._note_refusal(message)
             raise lock_error(message, self.session.family)
         return message
+
+    def _note_refusal(self, report: ErrorReport) -> None:
+        """Take note if the lock has refused a challenge that nothing but its age speaks against."""
+        command, age_s = self._asked
+        if report.error == ErrorCode.BAD_NONCE and report.failed_command in (command, 0):
+            log.debug("a challenge was refused that was %.1f s old", age_s)
+            self.outdated_s = max(self.outdated_s, age_s)
 
     async def ask(self, message: Message, wanted: type[M]) -> M:
         """Send `message` and return the answer of class `wanted`; other messages in between are passed over.
@@ -321,14 +342,15 @@ class Exchange:
         """Return a fresh nonce (32 bytes) from the lock, kept in `challenge` until it is taken."""
         asked_at = self._clock()
         answer = await self.ask(RequestData(wanted=Command.CHALLENGE), Challenge)
-        self.challenge = answer.nonce
-        took_s = self._clock() - asked_at
+        self.challenge = self._issued = answer.nonce
+        self.challenged_at = self._clock()
+        took_s = self.challenged_at - asked_at
         if self.reply_timeout_s <= REPLY_TIMEOUT_S:
             self.fastest_s = min(self.fastest_s, took_s) or took_s
         return answer.nonce
 
-    async def take_challenge(self) -> bytes:
-        """Return the nonce in hand, or else a fresh one; it is not in hand any more."""
-        nonce = self.challenge or await self.ask_challenge()
+    async def take_challenge(self, *, fresh: bool = False) -> bytes:
+        """Return the nonce in hand, or else a fresh one, with `fresh` always that; it is not in hand any more."""
+        nonce = (None if fresh else self.challenge) or await self.ask_challenge()
         self.challenge = None
         return nonce

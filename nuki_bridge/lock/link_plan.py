@@ -12,11 +12,17 @@ from collections.abc import Callable
 from nuki_bridge.lock.exchange import Exchange
 from nuki_bridge.lock.in_use import InUse
 from nuki_bridge.lock.pause import Pause
+from nuki_bridge.lock.profile import Profile
 from nuki_bridge.lock.retry import SEEN_FOR_S, Retry
 from nuki_bridge.lock.timetable import Timetable
 
 KEEPALIVE_S = 10.0
 """Seconds after which something is asked over an idle link: the lock drops one that was idle for about 20 s."""
+CHALLENGE_S = 60.0
+"""Age in seconds at which the challenge in hand on a held link is asked for anew.
+
+No lock is known to refuse one for its age.  One that does so shows by refusing a command, which is sent again; from
+then on, and for a device with actions that are not sent again, the age is `KEEPALIVE_S`."""
 LINGER_S = 2.0
 """Seconds after the last message for which a link on demand is kept."""
 BEACONS_WHILE_LINKED_S = 10.0
@@ -32,7 +38,7 @@ class ConnectionMode(enum.StrEnum):
 
 
 class LinkPlan:
-    """When to hold the link of one lock; `rings` says whether it has a doorbell.
+    """When to hold the link of one lock; `profile` gives what its kind can do.
 
     Every moment is on `clock`.  It looks at what the link is like (`exchange`), when to connect again (`retry`) and
     when readings are due (`due`).
@@ -45,7 +51,7 @@ class LinkPlan:
         due: Timetable,
         *,
         connection: ConnectionMode,
-        rings: Callable[[], bool],
+        profile: Callable[[], Profile],
         clock: Callable[[], float],
     ) -> None:
         self.connection = connection
@@ -56,10 +62,9 @@ class LinkPlan:
         self._exchange = exchange
         self._retry = retry
         self._due = due
-        self._rings = rings
+        self._profile = profile
         self._clock = clock
         self._beacon_at = -math.inf  # heard on the present link
-        self._challenged_at = -math.inf  # when the challenge in hand came
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -70,10 +75,6 @@ class LinkPlan:
     def heard(self) -> None:
         """Note that a beacon with the bit "state changed" was heard."""
         self._beacon_at = self._clock()
-
-    def challenged(self) -> None:
-        """Note that a challenge is at hand."""
-        self._challenged_at = self._clock()
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
@@ -90,7 +91,7 @@ class LinkPlan:
         because it tells of a ring only while nobody is connected.
         """
         if self.connection is ConnectionMode.AUTO:
-            return self._clock() < self.in_use.until and not self._rings()
+            return self._clock() < self.in_use.until and not self._profile().rings
         return self.connection is ConnectionMode.PERSISTENT
 
     @property
@@ -115,19 +116,34 @@ class LinkPlan:
     # -- when something is due ----------------------------------------------------------------------------------------
 
     def link_at(self) -> float:
-        """Return when the link is to be dropped or kept alive."""
+        """Return when the link is to be dropped, or a challenge asked for on it.
+
+        That keeps it alive where the states do not: one request for each keep-alive is enough.
+        """
+        exchange = self._exchange
         if not self.keeps_link:
-            return self._exchange.last_message_at + LINGER_S
+            return exchange.last_message_at + LINGER_S
+        idle_at = exchange.last_message_at + KEEPALIVE_S if self._beacon_helps else math.inf
         if not self.is_held:
-            return self._exchange.last_message_at + KEEPALIVE_S
-        return -math.inf if self._exchange.challenge is None else self._challenged_at + KEEPALIVE_S
+            return idle_at
+        return -math.inf if exchange.challenge is None else min(idle_at, exchange.challenged_at + self._challenge_s)
+
+    @property
+    def _challenge_s(self) -> float:
+        """Seconds after which the challenge in hand is asked for anew."""
+        grows_old = self._exchange.outdated_s > KEEPALIVE_S
+        return KEEPALIVE_S if grows_old or self._profile().sent_once else CHALLENGE_S
 
     def states_at(self) -> float:
         """Return when the states are due: at each keep-alive of a held link if the beacon is no help."""
-        heard = self._clock() - self._beacon_at <= BEACONS_WHILE_LINKED_S
-        if not self.keeps_link or (heard and self._due.bit_tells):
+        if not self.keeps_link or self._beacon_helps:
             return self._due.states_at
         return min(self._due.states_at, self._due.read_at + KEEPALIVE_S)
+
+    @property
+    def _beacon_helps(self) -> bool:
+        """Whether the lock is heard beside the link, and its beacon tells of each change."""
+        return self._clock() - self._beacon_at <= BEACONS_WHILE_LINKED_S and self._due.bit_tells
 
     def next_due(self, *, was_reachable: bool) -> float:
         """Return when there is something to do next; `was_reachable` says that the lock is published as reachable."""

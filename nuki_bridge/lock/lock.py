@@ -122,7 +122,7 @@ class Lock(Line):
             self.exchange, self._due, self.name, self.profile, nuki_id=lambda: self.paired.nuki_id, clock=clock
         )
         self._plan = LinkPlan(
-            self.exchange, self._retry, self._due, connection=connection, rings=lambda: self.profile.rings, clock=clock
+            self.exchange, self._retry, self._due, connection=connection, profile=lambda: self.profile, clock=clock
         )
 
     @property
@@ -229,7 +229,6 @@ class Lock(Line):
 
     async def _ask_challenge(self) -> None:
         await self.exchange.ask_challenge()
-        self._plan.challenged()
         self._worked()
 
     async def _tend_states(self) -> None:
@@ -256,7 +255,7 @@ class Lock(Line):
             self._changed()
 
     async def _tend_link(self) -> None:
-        """Drop a link that nobody needs, or keep it alive, with a fresh challenge at hand where it is held for good."""
+        """Drop a link that nobody needs, or ask for a challenge, to keep it alive or because the one in hand is old."""
         if self.clock() < self._plan.link_at():
             return
         if self._plan.keeps_link:
