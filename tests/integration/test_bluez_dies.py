@@ -93,7 +93,7 @@ async def test_a_silent_lock_kills_bluetoothd_and_it_is_started_again(bus: Activ
         r.lock.resolves = False
         await r.seen()
         with pytest.raises(LinkError):
-            await r.link.connect(0.3)
+            await r.link.connect(1.0)
         await until(lambda: not r.radio.status.available)
         assert r.statuses[-1] == RadioStatus(False, None, DIED)
         await until(lambda: r.radio.status.available)

@@ -24,7 +24,7 @@ import pytest
 
 from tests import patience
 from tests.integration.broker import Broker, Peer, free_port
-from tests.integration.command import call, start
+from tests.integration.command import call, said, start
 
 pytestmark = pytest.mark.real_time
 
@@ -513,7 +513,7 @@ async def test_watch_ends_when_its_reader_goes_away(broker: Broker) -> None:
         stop.set()
         await moving
         assert out.decode().count("\n") == 1
-        assert err == b""
+        assert said(err.decode()) == ""
 
 
 async def test_an_action_can_depend_on_the_state_and_name_who_asked(broker: Broker) -> None:

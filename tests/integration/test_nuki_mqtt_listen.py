@@ -60,11 +60,14 @@ async def test_nothing_of_the_past_comes_back_however_the_two_ways_race(tmp_path
     async with hybrid(tmp_path) as home:
         dice = random.Random(1)
         home.radio.latency_s = 0.05
+        asked = 0
         for number in range(40):
             home.lock.turn_by_hand(LockState.LOCKED if number % 2 else LockState.UNLOCKED)
             if dice.random() < 0.5:
                 home.peer.send("nuki/front/request/refresh", "")
+                asked += 1
             await asyncio.sleep(dice.random() * 0.2)
+        await home.until(lambda: len(home.on("front/response/refresh")) == asked)
         await home.until_state("locked")
         await home.ask("front/request/refresh")
         is_true(home)
@@ -175,7 +178,7 @@ def events(home: Hybrid, kind: str) -> list[dict[str, Any]]:
 
 
 async def test_who_does_it_is_told_before_it_is_done_and_once_when_it_is(tmp_path: Path) -> None:
-    async with hybrid(tmp_path, motor_s=1.0) as home:
+    async with hybrid(tmp_path, motor_s=3.0) as home:
         home.lock.behaviour.log_late_s = 0.2
         home.lock.settings.has_keypad = True
         home.lock.config_changed()

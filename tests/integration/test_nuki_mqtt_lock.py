@@ -106,13 +106,14 @@ async def test_states_are_retained_at_qos_0_and_events_are_not_at_qos_2(broker: 
 
 async def test_simple_actions_go_by_the_door(broker: Broker) -> None:
     async with at_the_door(broker) as door:
-        for knob, expected in ((False, "unlock"), (True, "unlatch")):
+        for number, knob, expected in ((1, False, "unlock"), (3, True, "unlatch")):
             door.lock.settings.auto_unlatch = knob
             door.send("lock", "true")
-            await door.until("commandResponse", "0")
+            await door.until("commandResponse", *["0"] * number)
             await door.until("state", "1")
             door.send("unlock", "true")
             await patience.until(lambda: not door.lock.motor.active and door.lock.motor.state != LockState.LOCKED)
+            await door.until("commandResponse", *["0"] * (number + 1))
             assert door.turns[-1] == expected
         before = len(door.turns)
         for topic, payload in (("lock", "false"), ("unlock", ""), ("lockAction", "7"), ("lockAction", "lock")):

@@ -106,7 +106,7 @@ async def test_daemon_owner_and_guest_get_on_with_it(habit: Habit, tmp_path: Pat
         assert json.loads(home.last("bridge/info") or "")["mqtt_version"] == "3.1.1"
         done = await ask("unlock", "front", "--broker", url, home=tmp_path)
         assert done.status == 0, done
-        assert home.last("front/state") == "unlocked"
+        await home.until(lambda: home.last("front/state") == "unlocked")
         code = (await home.ask("front/request/invite/create", {"name": "Anna", "remote": True}))["data"]["code"]
         redeemed = await ask("redeem", code, "--broker", url, home=tmp_path)
         assert redeemed.status == 0, redeemed

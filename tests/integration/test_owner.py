@@ -80,6 +80,7 @@ async def test_an_evening_of_an_owner(tmp_path: Path) -> None:
         assert (changed["name"], changed["enabled"], changed["access"]) == ("Old", False, None)
         table = await owner.type("users", "front", "list")
         assert [line.split()[1] for line in table.out.splitlines()] == ["NAME", "nuki-bridge", "Old"]
+        await owner.home.until(lambda: '"Old"' in (owner.home.last("front/users") or ""))
         assert json.loads(owner.home.last("front/users") or "")[1]["name"] == "Old"
         assert (await owner.type("users", "front", "remove", "Old")).status == 0
         assert len(await owner.get("users", "front")) == 1
@@ -155,6 +156,9 @@ async def test_a_killed_daemon_repeats_and_loses_no_event(tmp_path: Path) -> Non
         for action in ("unlock", "lock", "unlock"):
             assert (await owner.type(action, "front")).status == 0
             await home.until(lambda: home.on("front/event"))
+            # Killed between telling of it and noting that it was told, it could only tell again: it has done both when
+            # it answers.
+            await home.ask("front/request/refresh")
             told = len(home.on("front/event"))
             home.daemon.signal(signal.SIGKILL)
             await home.daemon.ended(5)

@@ -20,7 +20,7 @@ class Publisher:
     """An MQTT 5 client whose packets the test makes itself, to lose acknowledgements."""
 
     def __init__(self, port: int) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), 10)
+        self._sock = socket.create_connection(("127.0.0.1", port), 600)
         self._send(0x10, b"\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03pub")
         assert self.next()[0] == 0x20
 

@@ -171,8 +171,13 @@ async def test_guest_and_bridge_act_at_the_same_time(tmp_path: Path) -> None:
         answer = await house.ask("front/set", "lock")
         assert answer["status"] == "ok"
         assert (await guest).status == 0
-        assert await house.movements() == before + 2
-        assert not [each for each in await house.audit() if each["what"] == "action_refused"]
+        audit = await house.audit()
+        # The turn is kept for a guest half a second between two frames: one who is slower comes second, and until then
+        # there is nothing to lock.
+        idle = [each for each in audit if each["detail"] == "nothing to do"]
+        assert len(idle) <= 1
+        assert await house.movements() == before + 2 - len(idle)
+        assert not [each for each in audit if each["what"] == "action_refused"]
 
 
 @pytest.mark.slow
@@ -213,7 +218,7 @@ async def test_what_a_guest_leaves_retained_is_refused_and_removed(tmp_path: Pat
             guest.publish(topic, payload, retain=True)
         house.daemon.start()
         await house.online()
-        told = [json.loads((await guest.next(15)).payload)["error"] for _ in range(2)]
+        told = [json.loads((await guest.next()).payload)["error"] for _ in range(2)]
         assert told == ["retained_command"] * 2
         assert [each["user"] for each in (await house.ask("front/request/invite/list"))["data"]] == ["Anna"]
         async with house.broker.peer("nuki") as later:
@@ -271,7 +276,7 @@ async def owner_invites(broker: GuardedBroker) -> str:
         inbox = f"nuki/bridge/response/owner/{'cd' * 16}"
         await owner.subscribe(inbox)
         owner.publish("nuki/front/request/invite/create", json.dumps({"name": "Ben"}), ResponseTopic=inbox)
-        answer = json.loads((await owner.next(15)).payload)
+        answer = json.loads((await owner.next()).payload)
         code: str = answer["data"]["code"]
         return code
 

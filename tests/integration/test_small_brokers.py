@@ -88,10 +88,10 @@ async def test_a_lock_is_announced_in_pieces_and_the_bridge_stays_online(
     option: str, protocol: str, losses: int, tmp_path: Path
 ) -> None:
     async with small_home(tmp_path, option, protocol) as (home, entities):
-        await home.until(lambda: "homeassistant/lock/" in str(entities.messages), 30.0)
+        await home.until(lambda: "homeassistant/lock/" in str(entities.messages))
         whole = json.loads(home.last("front/status") or "")
         assert whole["name"] == "front"
-        await home.until(lambda: len(entities.of_lock()) > 20, 10.0)
+        await home.until(lambda: len(entities.of_lock()) > 20)
         assert any(each.endswith("_lock") for each in entities.of_lock())
         assert home.on("bridge/state").count("offline") <= losses
         assert (await home.ask("front/set", "unlock"))["status"] == "ok"
