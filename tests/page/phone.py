@@ -24,6 +24,18 @@ from tests.page.known import NPM
 
 T = TypeVar("T")
 CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+_RING = """
+const [button] = arguments;
+let isHeld = false;
+window.ringHasEnded = new Promise((resolve) => new MutationObserver((_, observer) => {
+  const was = isHeld;
+  isHeld = button.classList.contains("holding");
+  if (!was || isHeld) return;
+  observer.disconnect();
+  resolve();
+}).observe(button, { attributeFilter: ["class"] }));
+"""
+"""Has the page tell when a button that is held lets go of its ring: it was full, or was given up."""
 USER_AGENT = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
 )
@@ -31,6 +43,9 @@ USER_AGENT = (
 
 class Phone:
     """One browser with a profile of its own in `profile`; `quit` ends it, and another may go on with the profile."""
+
+    scrolls_to = "nearest"
+    """Where an element stands before it is touched."""
 
     def __init__(self, driver: WebDriver, url: str, profile: Path) -> None:
         self.driver, self.url, self.profile = driver, url, profile
@@ -81,6 +96,23 @@ class Phone:
     def says(self, word: str, timeout_s: float = 30.0) -> None:
         """Wait until that is so."""
         self.until(lambda: self.word() == word, timeout_s)
+
+    def fresh(self, timeout_s: float = 30.0) -> None:
+        """Wait until there is a connection, and nothing that keeps the lock's state from being read."""
+        self.until(lambda: "stale" not in str(self.find(".state").get_attribute("class")), timeout_s)
+
+    def idle(self) -> None:
+        """Wait until the last action has ended: its end is told later than the state that it leads to."""
+        self.until(lambda: self.find(".hold").get_attribute("aria-disabled") == "false")
+
+    def still(self) -> None:
+        """Wait until nothing in the view has been replaced for half a second: a touch of what is replaced is lost."""
+        self.run(
+            "await new Promise((resolve) => {"
+            " let timer; const observer = new MutationObserver(() => wait());"
+            " const wait = () => { clearTimeout(timer); timer = setTimeout(resolve, 500); };"
+            " observer.observe(document.getElementById('view'), {childList: true, subtree: true}); wait(); })"
+        )
 
     def find(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -143,7 +175,15 @@ class Phone:
 
     def tap(self, target: str | WebElement, ms: int = 90) -> None:
         """Touch a button, given by its words, for as long as a finger does."""
-        self.touch(self.button(target) if isinstance(target, str) else target, ms)
+
+        def tapped() -> bool:
+            self.touch(self.button(target) if isinstance(target, str) else target, ms)
+            return True
+
+        if isinstance(target, str):
+            self.until(tapped)  # which finds it again if the page has replaced it before the finger was there
+        else:
+            tapped()
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
@@ -151,11 +191,20 @@ class Phone:
         ticks = "return (window.ticks ??= (setInterval(() => window.ticks++, 50), 1))"
         self.driver.execute_script(ticks)
         self.cdp("Page.setWebLifecycleState", state="frozen")
+
+        def ticked() -> int:
+            return int(self.cdp("Runtime.evaluate", expression="window.ticks")["result"]["value"])
+
+        def is_asleep() -> bool:
+            before = ticked()
+            time.sleep(0.2)
+            return ticked() == before
+
         try:
-            before = int(self.cdp("Runtime.evaluate", expression="window.ticks")["result"]["value"])
+            patience.blocking_until(is_asleep)
+            before = ticked()
             yield
-            after = int(self.cdp("Runtime.evaluate", expression="window.ticks")["result"]["value"])
-            assert after - before <= 1, "it was not asleep"
+            assert ticked() - before <= 1, "it was not asleep"
         finally:
             self.cdp("Page.setWebLifecycleState", state="active")
             page = self.driver.current_window_handle
@@ -163,27 +212,42 @@ class Phone:
             self.driver.close()
             self.driver.switch_to.window(page)
 
+    def pointer(self) -> PointerInput:
+        """What touches for a given time."""
+        return PointerInput(interaction.POINTER_TOUCH, "finger")
+
     def finger(self, element: WebElement, *, down: bool) -> None:
         """Put a finger on the middle of an element, or take it away."""
-        box = element.rect
-        points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
-        kind = "touchStart" if down else "touchEnd"
-        self.cdp("Input.dispatchTouchEvent", type=kind, touchPoints=points if down else [])
+        if down:
+            box = self.driver.execute_script("return arguments[0].getBoundingClientRect()", element)
+            point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+            self.cdp("Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+        else:
+            self.cdp("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
-    def touch(self, element: WebElement, ms: int) -> None:
-        """Hold a finger on an element."""
-        self.until(lambda: element.get_attribute("aria-disabled") != "true")
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", element)
-        finger = PointerInput(interaction.POINTER_TOUCH, "finger")
-        actions = ActionBuilder(self.driver, mouse=finger, duration=0)
-        actions.pointer_action.move_to(element)
-        actions.pointer_action.pointer_down()
-        actions.pointer_action.pause(ms / 1000)
-        actions.pointer_action.pointer_up()
+    def touch(self, element: WebElement, ms: int | None = None) -> None:
+        """Hold a finger on an element for so long, or else until the element's ring is full."""
+
+        def is_free() -> bool:
+            try:
+                return str(element.get_attribute("aria-disabled")) != "true"
+            except StaleElementReferenceException:
+                return True  # whoever touches it is told
+
+        self.until(is_free)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: arguments[1]})", element, self.scrolls_to)
+        if ms is None:
+            self.driver.execute_script(_RING, element)
+            self.finger(element, down=True)
+            self.driver.execute_async_script("window.ringHasEnded.then(arguments[0])")
+            self.finger(element, down=False)
+            return
+        actions = ActionBuilder(self.driver, mouse=self.pointer(), duration=0)
+        actions.pointer_action.move_to(element).pointer_down().pause(ms / 1000).pointer_up()
         actions.perform()
 
-    def hold(self, kind: str, ms: int) -> None:
-        """Hold the button `unlock` or `unlatch`."""
+    def hold(self, kind: str, ms: int | None = None) -> None:
+        """Hold the button `unlock` or `unlatch` until its ring is full, or only for so long."""
         self.touch(self.find(f".hold.{kind}"), ms)
 
     def enter(self, code: str) -> None:

@@ -15,6 +15,7 @@ import threading
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import wait
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -24,6 +25,7 @@ from nuki_bridge.bluetooth.link import Channel
 from nuki_bridge.protocol.codes import Family
 from nuki_bridge.simulator.transport import Timer
 from nuki_bridge.simulator.virtual_device import VirtualDevice
+from tests import patience
 from tests.page.phone import Phone
 
 T = TypeVar("T")
@@ -103,7 +105,11 @@ class Radio:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Have it done on the radio's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        ends = patience.now() + patience.HANG_S
+        while not wait([future], 1).done:
+            assert patience.now() < ends
+        return future.result()
 
     def call(self, work: Callable[[], T]) -> T:
         """Call something there: the lock is to be touched nowhere else."""
@@ -197,7 +203,7 @@ class Radio:
     def _browser(self) -> str:
         """Return the address of the browser itself, where alone Bluetooth is emulated."""
         address = self.phone.driver.capabilities["goog:chromeOptions"]["debuggerAddress"]
-        with urllib.request.urlopen(f"http://{address}/json/version", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}/json/version", timeout=60) as answer:
             return str(json.load(answer)["webSocketDebuggerUrl"])
 
     async def _enable(self) -> None:

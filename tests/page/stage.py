@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,7 +86,7 @@ class Stage:
         self.directory = directory
         self.port = free_port()
         self.url = f"http://localhost:{self.port}/"
-        self._loop = asyncio.new_event_loop()
+        self._loop = patience.PatientLoop()
         self._ready, self._over = threading.Event(), asyncio.Event()
         self._failure: BaseException | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -93,7 +94,7 @@ class Stage:
         self.cable: Cable
         self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
         self._thread.start()
-        self._ready.wait(60)
+        patience.blocking_until(self._ready.is_set, limit_s=5 * patience.HANG_S)  # each step has a limit of its own
         if self._failure is not None:
             raise self._failure
 
@@ -127,7 +128,11 @@ class Stage:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Have it done on the stage's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        ends = patience.now() + 2 * patience.HANG_S
+        while not wait([future], 1).done:
+            assert patience.now() < ends
+        return future.result()
 
     def call(self, work: Callable[[], T]) -> T:
         """Call something there."""
@@ -139,7 +144,7 @@ class Stage:
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(30)
+        patience.blocking_until(lambda: not self._thread.is_alive())
         if self._failure is not None:
             raise self._failure
 
@@ -177,7 +182,7 @@ class Stage:
         """End it."""
         if self._server is not None and self._server.poll() is None:
             self._server.send_signal(signal.SIGTERM)
-            self._server.wait(10)
+            patience.blocking_until(lambda: self._server is None or self._server.poll() is not None, limit_s=10)
 
     @property
     def log(self) -> str:
@@ -206,6 +211,11 @@ class Stage:
         """An invitation: `id`, `code`, …"""
         found: dict[str, Any] = self.request("invite/create", name=name, **more)
         return found
+
+    def frames(self, name: str = "front") -> int:
+        """How many frames a lock has sent to guests."""
+        topics = [topic for topic, *_ in self.house.heard]
+        return sum(topic.startswith(f"{name}/relay/") and topic.endswith("/indicate") for topic in topics)
 
     def state(self) -> str:
         """What the bridge says of the lock."""

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from tests import patience
 from tests.page.known import CHECKS, known, vectors
 from tests.page.modules import guest_paths, imported, top_names
 from tests.page.phone import NewPhone, Phone, chromium, credential_of, secrets_on_disk
 from tests.page.stage import Stage
 
-HOLD_MS, LONG_MS, SHORT_MS = 750, 1400, 250
+SHORT_MS, MEDIUM_MS = 150, 700
+"""Too short for `unlock`, and long enough for that but too short for `unlatch`."""
 _numbers = itertools.count(1)
 
 
@@ -29,6 +31,7 @@ def phone(stage: Stage, new_phone: NewPhone) -> Phone:
     if started.word() != "Locked":
         started.tap("Lock")
         started.says("Locked")
+    started.idle()
     return started
 
 
@@ -52,13 +55,13 @@ def test_anna_opens_the_link_and_then_the_door(stage: Stage, new_phone: NewPhone
     anna.hold("unlock", SHORT_MS)
     anna.shows("until the ring is full")
     assert stage.movements() == before
-    anna.hold("unlock", HOLD_MS)
+    anna.hold("unlock")
     anna.says("Unlocked")
     anna.tap("Lock")
     anna.says("Locked")
-    anna.hold("unlatch", HOLD_MS)
+    anna.hold("unlatch", MEDIUM_MS)
     anna.shows("until the ring is full")
-    anna.hold("unlatch", LONG_MS)
+    anna.hold("unlatch")
     anna.until(lambda: stage.movements() >= before + 3)
     anna.until(lambda: anna.word() in ("Latch pulled", "Unlocked"))
     assert stage.movements() == before + 3
@@ -98,9 +101,13 @@ def test_two_doors_on_one_phone_and_one_of_them_forgotten(stage: Stage, phone: P
     phone.open(f"#code={answer['data']['code']}")
     phone.tap("Get the key")
     phone.shows("You have the key: Shed")
+    phone.says("Locked")
+    before = {name: stage.frames(name) for name in ("front", "shed")}
     phone.open()
     phone.shows("Your doors")
     phone.until(lambda: phone.text.count("as of") == 2)
+    phone.until(lambda: all(stage.frames(name) > before[name] for name in before))
+    phone.still()
     phone.tap("Shed")
     phone.tap(phone.until(lambda: phone.find("[aria-label=Details]")))
     phone.tap("Forget this door")
@@ -109,7 +116,7 @@ def test_two_doors_on_one_phone_and_one_of_them_forgotten(stage: Stage, phone: P
     phone.says("Locked")
     phone.open()
     phone.says("Locked")
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.says("Unlocked")
 
 
@@ -201,29 +208,30 @@ def test_a_bridge_that_does_not_answer_is_told_while_it_is_asked_again(stage: St
 def test_refusals_are_told_in_words_and_nothing_moves(stage: Stage, phone: Phone) -> None:
     number = credential_of(phone)["authorization_id"]
     before = stage.movements()
-    today = ("mo", "tu", "we", "th", "fr", "sa", "su")[time.localtime().tm_wday]
-    others = [day for day in ("mo", "tu", "we", "th", "fr", "sa", "su") if day != today][2:4]
+    days, today = ("mo", "tu", "we", "th", "fr", "sa", "su"), time.localtime().tm_wday
+    others = [days[(today + later) % 7] for later in (3, 4)]  # nowhere in the world is it one of these
     stage.request("users/update", id=number, access={"weekdays": others})
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.shows("Not on this day")
     stage.request("users/update", id=number, access=None, enabled=False)
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.shows("switched your key off")
     stage.request("users/update", id=number, enabled=True, remote=False)
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.shows("works only near the door")
     stage.request("users/update", id=number, remote=True)
-    stage.simulate(busy=5)
-    phone.hold("unlock", HOLD_MS)
+    stage.simulate(busy=60)
+    phone.hold("unlock")
     phone.shows("busy with another action")
     time.sleep(5)
     assert stage.movements() == before
+    stage.simulate(busy=0)
     stage.simulate(block_motor=True)
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.shows("met resistance")
     stage.simulate(block_motor=False)
     stage.request("users/remove", id=number)
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.shows("not valid any more")
 
 
@@ -256,12 +264,12 @@ def test_the_page_starts_without_a_network_and_connects_by_itself(
         again.open()
         again.says("Locked")
         again.shows("No connection")
-        again.hold("unlock", HOLD_MS)
+        again.hold("unlock")
         again.shows("did not work")
     finally:
         stage.serve()
-    again.until(lambda: "No connection" not in again.text, 60)
-    again.hold("unlock", HOLD_MS)
+    again.fresh(60)
+    again.hold("unlock")
     again.says("Unlocked")
 
 
@@ -284,7 +292,7 @@ def test_broker_gone_and_back(tmp_path: Path) -> None:
 
 def _acts(phone: Phone, kind: str, word: str) -> bool:
     """Try once; the bridge may need some seconds to be at the broker again, and says so."""
-    phone.hold(kind, HOLD_MS)
+    phone.hold(kind)
     phone.until(lambda: phone.word() == word or "did not work" in phone.text)
     return phone.word() == word
 
@@ -300,7 +308,7 @@ def test_bridge_gone(tmp_path: Path) -> None:
             stage.house.peer.close
         )  # it listens to everything, so that somebody would get what the bridge does not
         stage.call(stage.house.daemon.kill)
-        phone.hold("unlock", HOLD_MS)
+        phone.hold("unlock")
         phone.shows("The bridge is not running", 5)
         phone.driver.refresh()
         phone.shows("The bridge is not running", 10)
@@ -315,7 +323,7 @@ def test_bridge_gone(tmp_path: Path) -> None:
 def test_a_lost_answer_is_told_and_nothing_is_repeated(stage: Stage, phone: Phone) -> None:
     before = stage.movements()
     stage.cable.mutes = lambda data: b"/write" in data and len(data) > 140
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.shows("It is not known what happened", 40)
     phone.shows("It now says: Unlocked")
     assert "Look at the door before you try again" in phone.text
@@ -328,7 +336,7 @@ def test_a_command_is_not_carried_out_late(stage: Stage, phone: Phone) -> None:
     """The network stands still while the challenge is asked for, and comes back when nobody expects anything."""
     before = stage.movements()
     stage.cable.held = True
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     time.sleep(20)
     stage.cable.held = False
     phone.shows("did not work", 30)
@@ -347,11 +355,13 @@ def test_a_page_that_sleeps_before_the_challenge_comes_does_nothing_when_it_wake
     time.sleep(1)
     before = stage.movements()
     stage.cable.held = True
-    phone.touch(phone.find(f".{action}"), HOLD_MS if action == "unlock" else 90)
+    frames = stage.frames()
+    phone.touch(phone.find(f".{action}"), None if action == "unlock" else 90)
     phone.shows("Asking the lock")
     with phone.asleep():
         stage.cable.held = False
-        time.sleep(4)
+        patience.blocking_until(lambda: stage.frames() > frames)  # the challenge
+        time.sleep(2)
     phone.shows("The page was asleep meanwhile, so nothing was sent to the lock")
     time.sleep(2)
     assert stage.movements() == before
@@ -365,18 +375,18 @@ def test_a_page_that_sleeps_while_a_finger_holds_does_nothing_when_it_wakes(stag
     before = stage.movements()
     button = phone.find(".hold.unlatch")
     phone.finger(button, down=True)
-    time.sleep(0.4)
+    phone.until(lambda: "holding" in str(button.get_attribute("class")))
     with phone.asleep():
         time.sleep(3)
     phone.shows("The page was asleep meanwhile, so nothing was sent to the lock")
     phone.finger(button, down=False)
     time.sleep(2)
     assert stage.movements() == before
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     again = "nothing was sent to it. Try again"
     phone.until(lambda: phone.word() == "Unlocked" or again in phone.text)
     if again in phone.text:
-        phone.hold("unlock", HOLD_MS)  # the page was just connecting anew, and said so
+        phone.hold("unlock")  # the page was just connecting anew, and said so
         phone.says("Unlocked")
     assert stage.movements() == before + 1
 
@@ -387,11 +397,14 @@ def test_a_ring_that_was_full_because_the_clock_went_on_without_the_page_opens_n
     """The phone slept while a finger held, and told the page nothing of it."""
     before = stage.movements()
     button = phone.find(".hold.unlatch")
+    phone.driver.execute_script(
+        "const real = Date.now.bind(Date), sleep = () => { Date.now = () => real() + 30000; };"
+        "document.addEventListener('pointerdown', sleep, { once: true });"  # after the button has heard of it
+    )
     phone.finger(button, down=True)
-    phone.driver.execute_script("const real = Date.now.bind(Date); Date.now = () => real() + 30000")
     phone.shows("The page was asleep meanwhile, so nothing was sent to the lock")
     phone.finger(button, down=False)
-    phone.hold("unlock", HOLD_MS)
+    phone.hold("unlock")
     phone.says("Unlocked")
     assert stage.movements() == before + 1
 
@@ -405,6 +418,7 @@ def test_a_page_that_was_hidden_is_awake_again_at_once(stage: Stage, phone: Phon
     time.sleep(2)
     phone.driver.switch_to.window(page)
     phone.cdp("Page.bringToFront")
+    phone.fresh(10)
     phone.says("Unlocked", 10)
     assert "No connection" not in phone.text
     phone.driver.switch_to.window(other)
@@ -452,6 +466,10 @@ def test_keyboard_alone_asks_before_it_turns(stage: Stage, phone: Phone) -> None
 
 def test_the_ring_of_a_button_shows_nothing_before_it_is_held(phone: Phone) -> None:
     """Not even a hairline where it begins; while a finger holds it fills."""
+    lasts = "return document.querySelector(arguments[0]).style.getPropertyValue('--hold')"
+    kinds = (".hold.unlock", ".hold.unlatch")
+    assert [phone.driver.execute_script(lasts, kind) for kind in kinds] == ["600ms", "1200ms"]
+    phone.still()
     button = phone.find(".hold.unlock")
     phone.driver.execute_script("document.querySelector('.hold.unlock').blur()")
     at_rest = button.screenshot_as_png
@@ -462,9 +480,9 @@ def test_the_ring_of_a_button_shows_nothing_before_it_is_held(phone: Phone) -> N
     other = phone.find(".hold.unlatch")
     phone.finger(other, down=True)
     style = "return getComputedStyle(document.querySelector('.hold.unlatch .fill')).visibility"
-    assert phone.driver.execute_script(style) == "visible"
+    phone.until(lambda: phone.driver.execute_script(style) == "visible")
     phone.finger(other, down=False)
-    assert phone.driver.execute_script(style) == "hidden"
+    phone.until(lambda: phone.driver.execute_script(style) == "hidden")
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -511,7 +529,7 @@ def test_every_view_fits_and_is_accessible(
     ] in guest.find(".state").text
     guest.hold("unlock", SHORT_MS)
     look("hint")
-    guest.hold("unlock", HOLD_MS)
+    guest.hold("unlock")
     wait_for(".words .note.failed, .words .note.warning, .state.unlocked")
     look("after")
     stage.cable.mutes = lambda data: b"/write" in data and len(data) > 140
@@ -522,6 +540,7 @@ def test_every_view_fits_and_is_accessible(
     wait_for("dialog")
     look("question")
     guest.tap(wait_for("dialog .plain"))
+    guest.until(lambda: not guest.driver.find_elements("css selector", "dialog"))
     guest.tap(wait_for("header button.icon"))
     wait_for("dl")
     look("details")
@@ -541,7 +560,7 @@ def test_without_a_secure_context_redeem_unlock_and_lock_work(stage: Stage, new_
     assert plain.run("return isSecureContext") is False
     plain.tap("Lock")
     plain.says("Locked")
-    plain.hold("unlock", HOLD_MS)
+    plain.hold("unlock")
     plain.says("Unlocked")
 
 

@@ -27,15 +27,20 @@ DRIVER = "/usr/bin/WebKitWebDriver"
 class WebKitPhone(Phone):
     """The same hands and eyes; a finger is a mouse."""
 
+    scrolls_to = "center"
+
     def console(self) -> list[str]:
         return []
 
-    def touch(self, element: WebElement, ms: int) -> None:
-        self.until(lambda: element.get_attribute("aria-disabled") != "true")
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        mouse = PointerInput(interaction.POINTER_MOUSE, "mouse")
-        actions = ActionBuilder(self.driver, mouse=mouse, duration=0)
-        actions.pointer_action.move_to(element).pointer_down().pause(ms / 1000).pointer_up()
+    def pointer(self) -> PointerInput:
+        return PointerInput(interaction.POINTER_MOUSE, "mouse")
+
+    def finger(self, element: WebElement, *, down: bool) -> None:
+        actions = ActionBuilder(self.driver, mouse=self.pointer(), duration=0)
+        if down:
+            actions.pointer_action.move_to(element).pointer_down()
+        else:
+            actions.pointer_action.pointer_up()
         actions.perform()
 
 

@@ -178,7 +178,7 @@ def test_opening_the_door_takes_a_confirmation_that_serves_once(demo: Demo, home
 
 def test_a_confirmation_that_comes_too_late_does_nothing(demo: Demo, home: NodeRed) -> None:
     received = demo.received()
-    deploy(demo, home, NUKI_PAGE="on", NUKI_CONFIRM_S=1)
+    deploy(demo, home, NUKI_PAGE="on", NUKI_CONFIRM_S=5)
     home.open_page()
     until(lambda: home.state()["away"] is None)
     _, question = home.ask(do="unlatch")
@@ -278,11 +278,13 @@ def test_other_web_sites_cannot_read_the_page_even_without_a_password(
     status, _, text = unguarded.request("GET", "/nuki", headers=elsewhere, user=False)
     assert (status, "token" in text) == (403, False)
     unguarded.open_page()
+    until(lambda: unguarded.state()["away"] is None, unguarded.state)
     own = {"X-Nuki-Page": unguarded.token}
     for origin in ("http://elsewhere.example", "null", f"http://localhost:{unguarded.port}"):
         assert unguarded.request("POST", "/nuki", {"do": "unlock"}, {**own, "Origin": origin})[0] == 403
     assert only_after(demo, received) == []
     assert unguarded.request("POST", "/nuki", {"do": "lock"}, {**own, "Origin": unguarded.url})[0] == 202
+    until(lambda: demo.received()[len(received) :] == ["lock"])
 
 
 def test_nonsense_is_refused(demo: Demo, home: NodeRed) -> None:
@@ -447,8 +449,12 @@ def test_an_invitation_is_told_once_and_can_be_redeemed_once(demo: Demo, home: N
     code = made["code"]
     assert len(code) == 19
     secret = code.replace("-", "")
-    told = [payload for topic, payload in demo.heard if secret in payload.replace("-", "")]
-    assert len(told) == 1  # the answer to this flow's own inbox
+
+    def told() -> list[str]:
+        return [topic for topic, payload in demo.heard if secret in payload.replace("-", "")]
+
+    until(told)
+    assert len(told()) == 1  # the answer to this flow's own inbox
     until(lambda: any("context" in each.parts and b'"Anna"' in kept for each, kept in home.files().items()))
     assert [each for each, kept in home.files().items() if code.encode() in kept] == []
     assert code not in json.dumps(home.state())
