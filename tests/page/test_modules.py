@@ -267,6 +267,48 @@ def test_an_action_is_sent_over_another_link_only_if_nothing_was_sent(
     assert sessions is None or found[1] >= sessions
 
 
+def test_pings_that_are_under_way_together_each_get_their_answer() -> None:
+    """Several events say at once that somebody looks at the page again; only a ping without an answer ends it."""
+    found = node(
+        """
+        const sockets = [];
+        globalThis.WebSocket = class {
+          static OPEN = 1;
+          readyState = 1;
+          constructor() { sockets.push(this); setTimeout(() => this.onopen()); }
+          send(bytes) { this[bytes[0] >> 4]?.(); }
+          1() { setTimeout(() => this.answer(0x20, 3, 0, 0, 0)); }
+          12() { if (this.answers-- > 0) setTimeout(() => this.answer(0xd0, 0)); }
+          answer(...bytes) { this.onmessage?.({ data: Uint8Array.from(bytes).buffer }); }
+          close() {}
+        };
+        const { Mqtt } = await load('mqtt.js');
+        const told = async (answers, work) => {
+          const mqtt = new Mqtt();
+          await mqtt.open('ws://localhost/mqtt');
+          sockets.at(-1).answers = answers;
+          const ends = await Promise.allSettled(await work(mqtt));
+          const code = mqtt.closed?.code ?? '';
+          mqtt.close();
+          return [...ends.map((each) => each.reason?.code ?? 'answered'), code];
+        };
+        const pings = (count) => (mqtt) => Array.from({ length: count }, () => mqtt.ping(200));
+        console.log(JSON.stringify({
+          one: await told(1, pings(1)), three: await told(3, pings(3)), short: await told(2, pings(3)),
+          after: await told(2, async (mqtt) => { await mqtt.ping(200); return pings(1)(mqtt); }),
+          none: await told(0, pings(1)),
+        }));
+        """
+    )
+    assert found == {
+        "one": ["answered", ""],
+        "three": ["answered", "answered", "answered", ""],
+        "short": ["answered", "answered", "offline", "offline"],
+        "after": ["answered", ""],
+        "none": ["offline", "offline"],
+    }
+
+
 def test_when_a_guest_may_is_told_in_one_sentence() -> None:
     told = node(
         """

@@ -44,8 +44,8 @@ export class Mqtt {
   #nextId = 1;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pinging;
-  /** @type {(() => void) | null} */
-  #ponged = null;
+  /** Whoever waits for the answer to a ping, in the order of the pings: so the broker answers. @type {(() => void)[]} */
+  #pongs = [];
   #keepAliveS = KEEP_ALIVE_S;
   /** Called once, with the reason, when the connection has ended. @type {(problem: Problem) => void} */
   onclose = () => {};
@@ -157,9 +157,9 @@ export class Mqtt {
 
   /** Find out whether the broker still hears us; ends the connection if not. @param {number} [timeoutMs] */
   async ping(timeoutMs = REPLY_MS) {
-    const answered = /** @type {Promise<void>} */ (new Promise((resolve) => (this.#ponged = resolve)));
     try {
       this.#send(packets.pingreq());
+      const answered = /** @type {Promise<void>} */ (new Promise((resolve) => this.#pongs.push(resolve)));
       await within(Promise.race([answered, this.over]), timeoutMs, "offline");
     } catch (error) {
       this.close(/** @type {Problem} */ (error));
@@ -210,7 +210,7 @@ export class Mqtt {
       if (id) this.#send(packets.puback(id));
       for (const [filter, reader] of this.#readers) if (matches(filter, topic)) reader({ topic, payload, retain, properties });
     } else if (type === packets.TYPE.pingresp) {
-      this.#ponged?.();
+      this.#pongs.shift()?.();
     } else if (type === packets.TYPE.disconnect) {
       this.close(refusal(packet.code ?? 0, "offline"));
     } else {
