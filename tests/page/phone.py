@@ -315,7 +315,10 @@ def secrets_on_disk(profile: Path, *secrets: bytes) -> list[str]:
     found = []
     for path in profile.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            content = path.read_bytes()
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue  # a browser that runs removes what it needs no more
             found += [str(path.relative_to(profile)) for each in secrets if each in content]
     return found
 

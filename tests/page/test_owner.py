@@ -247,15 +247,35 @@ def test_an_account_that_is_kept_comes_back_and_leaves_nothing_on_the_disk(stage
     log_in(phone, keeps=True)
     phone.open()
     phone.shows("Front")
+    secret = password("owner")
+    phone.until(lambda: secrets_on_disk(phone.profile, secret.encode()))  # else there is nothing to forget
     phone.tap("Log out")
     phone.shows("I am the owner")
     phone.until(lambda: phone.run("return localStorage.getItem('sweep')") is None)
     phone.quit()
-    assert secrets_on_disk(phone.profile, password("owner").encode()) == []
+    assert secrets_on_disk(phone.profile, secret.encode(), secret.encode("utf-16-le")) == []
+
+
+def test_an_account_that_an_earlier_version_kept_is_moved(stage: Stage, new_phone: NewPhone) -> None:
+    """Also where a door was forgotten without a network, and the rest of that comes first."""
+    phone = new_phone()
+    phone.open()
+    phone.shows("I am the owner")
+    account = json.dumps({"username": "owner", "password": password("owner")})
+    phone.run("localStorage.setItem('owner', args[0]); localStorage.setItem('sweep', '1')", account)
+    for _ in range(2):
+        phone.open()
+        phone.shows("Your locks")
+        phone.shows("Front")
+        assert phone.run("return [localStorage.owner, localStorage.sweep]") == [None, None]
+    phone.tap("Log out")
+    phone.shows("I am the owner")
+    phone.open()
+    phone.shows("Enter your code")
 
 
 def test_an_account_that_is_not_kept_is_asked_for_again(stage: Stage, owner: Phone) -> None:
-    assert password("owner") not in owner.run("return JSON.stringify({...localStorage})")
+    assert secrets_on_disk(owner.profile, password("owner").encode()) == []
     owner.open()
     owner.shows("Enter your code")
 

@@ -59,6 +59,7 @@ export class Page {
     document.documentElement.lang = language;
     document.title = t("app.title");
     try {
+      await this.store.account().catch(() => null); // before the sweep: an earlier version had it where that clears
       await this.store.sweep();
       for (const record of await this.store.doors()) this.add(record);
     } catch {
@@ -71,7 +72,7 @@ export class Page {
 
   /** The first view: the only door, or the list of them, or where a code is entered. @returns {Place} */
   home() {
-    if (localStorage.getItem("owner")) return { view: "owner" };
+    if (this.store.isOwners) return { view: "owner" };
     if (this.doors.size === 0) return { view: "redeem" };
     return this.doors.size === 1 ? { view: "door", id: [...this.doors.keys()][0] } : { view: "doors" };
   }

@@ -1,8 +1,10 @@
 /**
- * What this phone keeps, in IndexedDB: its doors with their credentials, and the client numbers of open redemptions.
+ * What this phone keeps, in IndexedDB: its doors with their credentials, and notes: the client numbers of open redemptions,
+ * and an owner's account if that is wanted.
  *
  * Emptying a database leaves its bytes on the disk. Only the answer to `POST forget`, which clears the whole origin by
- * its header `Clear-Site-Data`, removes them, so what shall stay is written again after it.
+ * its header `Clear-Site-Data`, removes them, so what shall stay is written again after it. Nothing secret goes into
+ * localStorage: Chromium keeps that in one file for all pages, which no header clears.
  */
 
 import { idOf } from "./credential.js";
@@ -12,6 +14,8 @@ const NAME = "nuki-bridge";
 const VERSION = 1;
 /** A client number is kept so long if it got no credential, in ms: the bridge remembers the invitation a day less. */
 const NOTE_KEPT_MS = 8 * 24 * 3600 * 1000;
+/** The name of the note that holds an owner's account. */
+const OWNER = "owner";
 
 /**
  * @typedef {object} DoorRecord
@@ -31,6 +35,8 @@ const done = (request) =>
 export class Store {
   /** @type {IDBDatabase | null} */
   #database = null;
+  /** Whether an owner's account is kept, as far as it was looked for. */
+  isOwners = false;
 
   /** Throws `Problem("no_storage")`, also later when the browser keeps nothing. */
   async open() {
@@ -115,22 +121,49 @@ export class Store {
     await this.#with("notes", "readwrite", (store) => store.delete(name));
   }
 
+  /** The owner's account, if it is kept. @returns {Promise<import("./owner/house.js").Account | null>} */
+  async account() {
+    const old = localStorage.getItem(OWNER);
+    if (old) await this.keepAccount(JSON.parse(old)); // where an earlier version had it
+    const account = (await this.#with("notes", "readonly", (store) => store.get(OWNER)))?.account ?? null;
+    this.isOwners = account !== null;
+    return account;
+  }
+
+  /** @param {import("./owner/house.js").Account} account */
+  async keepAccount(account) {
+    await this.#with("notes", "readwrite", (store) => store.put({ name: OWNER, account, at: Infinity }));
+    localStorage.removeItem(OWNER);
+    this.isOwners = true;
+  }
+
+  /** Forget the owner's account as a door is forgotten. */
+  forgetAccount() {
+    this.isOwners = false;
+    return this.#forget("notes", OWNER, { name: OWNER, at: 0 });
+  }
+
   /**
    * Forget a door, so that nothing of its key is left on the disk.
    * @param {string} id @returns {Promise<boolean>} false if the server could not be asked to have the disk cleared; the
    *   key is gone from the database then, and `sweep` does the rest
    */
-  async forget(id) {
-    await this.#with("doors", "readwrite", (store) => store.put({ id, credential: null })); // its bytes, where it lies
-    await this.#with("doors", "readwrite", (store) => store.delete(id));
-    localStorage.setItem("sweep", "1");
+  forget(id) {
+    return this.#forget("doors", id, { id, credential: null });
+  }
+
+  /** @param {"doors" | "notes"} name @param {string} key @param {object} empty */
+  async #forget(name, key, empty) {
+    localStorage.setItem("sweep", "1"); // at first: a page that ends in the midst does the rest when it starts again
+    await this.#with(name, "readwrite", (store) => store.put(empty)); // its bytes, where it lies
+    await this.#with(name, "readwrite", (store) => store.delete(key));
     return this.sweep();
   }
 
   /** Do what a `forget` without a network has left undone. @returns {Promise<boolean>} nothing is left undone */
   async sweep() {
     if (!localStorage.getItem("sweep")) return true;
-    const doors = await this.doors(), kept = ["language", "owner"].map((name) => [name, localStorage.getItem(name)]);
+    const doors = await this.doors(), language = localStorage.getItem("language");
     const notes = await this.#with("notes", "readonly", (store) => store.getAll());
     this.close();
     const answer = await fetch("forget", { method: "POST", cache: "no-store" }).catch(() => null);
@@ -138,7 +171,7 @@ export class Store {
     // Written again whatever came of it: the browser may have cleared the origin although the answer got lost.
     for (const door of doors) await this.#with("doors", "readwrite", (store) => store.put(door));
     for (const note of notes) await this.#with("notes", "readwrite", (store) => store.put(note));
-    for (const [name, value] of kept) if (name && value) localStorage.setItem(name, value);
+    if (language) localStorage.setItem("language", language);
     if (!answer?.ok) localStorage.setItem("sweep", "1");
     else localStorage.removeItem("sweep");
     return answer?.ok === true;

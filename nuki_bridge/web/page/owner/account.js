@@ -3,47 +3,42 @@
 import { baseTopic } from "../connection.js";
 import { House } from "./house.js";
 
-const NAME = "owner";
+/** @typedef {import("../store.js").Store} Store */
 
 /** The owner's house while the page is open. @type {House | null} */
 let house = null;
 
-/** The account that is kept. @returns {import("./house.js").Account | null} */
-export function kept() {
-  try {
-    return JSON.parse(localStorage.getItem(NAME) ?? "null");
-  } catch {
-    return null;
-  }
-}
+/** The account that is kept. @param {Store} store @returns {Promise<import("./house.js").Account | null>} */
+export const kept = (store) => store.account().catch(() => null);
 
-/** The house that is open, or is opened by the account that is kept. @returns {Promise<House | null>} null if somebody has to log in */
-export async function open() {
-  const account = kept();
+/**
+ * The house that is open, or is opened by the account that is kept.
+ * @param {Store} store @returns {Promise<House | null>} null if somebody has to log in
+ */
+export async function open(store) {
+  const account = house ? null : await kept(store);
+  const base = account ? await baseTopic() : "";
   if (!house && account) {
-    house = new House(account, await baseTopic());
+    house = new House(account, base);
     house.open().catch(() => house?.connection.start());
   }
   return house;
 }
 
-/** Log in; throws `Problem`. @param {import("./house.js").Account} account @param {boolean} keeps */
-export async function login(account, keeps) {
+/** Log in; throws `Problem`. @param {Store} store @param {import("./house.js").Account} account @param {boolean} keeps */
+export async function login(store, account, keeps) {
   const opened = new House(account, await baseTopic());
   await opened.open();
   house?.close();
   house = opened;
-  if (keeps) localStorage.setItem(NAME, JSON.stringify(account));
+  if (keeps) await store.keepAccount(account);
 }
 
-/** Log out; the account is forgotten, on the disk too. @param {import("../store.js").Store} store */
+/** Log out; the account is forgotten, on the disk too. @param {Store} store */
 export async function logout(store) {
   house?.close();
   house = null;
-  if (localStorage.getItem(NAME) === null) return;
-  localStorage.removeItem(NAME);
-  localStorage.setItem("sweep", "1");
-  await store.sweep().catch(() => false);
+  if (await kept(store)) await store.forgetAccount().catch(() => false);
 }
 
 /** The broker has refused the account: it is asked for again. */

@@ -6,10 +6,10 @@ import { el, head, say } from "../ui.js";
 import * as account from "./account.js";
 import { errorWords, field, input, toggle } from "./form.js";
 
-/** @param {import("../app.js").Page} page @param {string} problem code that is shown at first @returns {import("../app.js").Shown} */
-export function loginView(page, problem) {
+/** @param {import("../app.js").Page} page @param {string} problem code that is shown at first @returns {Promise<import("../app.js").Shown>} */
+export async function loginView(page, problem) {
   const wrong = el("p", { class: "wrong", role: "alert" }, problem && errorWords(problem));
-  const username = input({ autocomplete: "username", autocapitalize: "none", value: account.kept()?.username ?? "owner", required: true });
+  const username = input({ autocomplete: "username", autocapitalize: "none", value: (await account.kept(page.store))?.username ?? "owner", required: true });
   const password = input({ type: "password", autocomplete: "current-password", required: true });
   const keeps = toggle(t("owner.login.keep"), false, t("owner.login.keep.hint"));
   const enter = el("button", { type: "submit", class: "primary wide" }, t("owner.login.enter"));
@@ -20,7 +20,7 @@ export function loginView(page, problem) {
     wrong.textContent = "";
     say(t("status.connecting"));
     try {
-      await account.login({ username: username.value.trim(), password: password.value }, keeps.box.checked);
+      await account.login(page.store, { username: username.value.trim(), password: password.value }, keeps.box.checked);
       password.value = "";
       await page.show(page.place);
     } catch (error) {

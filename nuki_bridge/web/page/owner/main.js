@@ -59,10 +59,10 @@ function style() {
 /** @param {import("../app.js").Page} page @param {import("../app.js").Place} place @returns {Promise<import("../app.js").Shown>} */
 export async function ownerView(page, place) {
   await style();
-  const house = await account.open();
+  const house = await account.open(page.store);
   if (!house || house.refused) {
     if (house?.refused) account.drop();
-    return owned(loginView(page, house?.refused ? "bad_login" : ""));
+    return owned(await loginView(page, house?.refused ? "bad_login" : ""));
   }
   const [name = "home", key = ""] = place.path ?? [];
   if (key && !house.locks.has(key) && name in OF_LOCK) await house.heard(() => house.locks.has(key));
