@@ -120,6 +120,26 @@ def test_two_doors_on_one_phone_and_one_of_them_forgotten(stage: Stage, phone: P
     phone.says("Unlocked")
 
 
+def test_what_a_lock_says_while_its_door_is_forgotten_is_not_kept(stage: Stage, phone: Phone) -> None:
+    """Nor is a door that the page was just forgetting when it was closed."""
+    left = phone.run(
+        """
+        const { Store } = await import('/store.js'), store = new Store(), [{ id, states, at }] = await store.doors();
+        await Promise.all([store.forget(id), store.remember(id, states, at)]);
+        const doors = (await store.open()).transaction('doors', 'readwrite').objectStore('doors');
+        const found = doors.getAll();
+        await new Promise((resolve) => (found.onsuccess = resolve));
+        doors.put({ id, credential: null });
+        await new Promise((resolve) => (doors.transaction.oncomplete = resolve));
+        localStorage.setItem('sweep', '1');
+        return found.result;
+        """
+    )
+    assert left == []
+    phone.open()
+    phone.shows("Enter your code")
+
+
 # -- codes ------------------------------------------------------------------------------------------------------------
 
 

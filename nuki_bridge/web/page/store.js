@@ -82,8 +82,8 @@ export class Store {
   }
 
   /** @returns {Promise<DoorRecord[]>} in the order of their IDs */
-  doors() {
-    return this.#with("doors", "readonly", (store) => store.getAll());
+  async doors() {
+    return (await this.#with("doors", "readonly", (store) => store.getAll())).filter((door) => door.credential);
   }
 
   /** Keep a door; one that is there already is replaced. @param {import("./credential.js").Credential} credential */
@@ -97,8 +97,11 @@ export class Store {
 
   /** Remember what a lock said of itself, if the door is still kept. @param {string} id @param {import("./messages.js").States} states @param {number} at */
   async remember(id, states, at) {
-    const record = await this.#with("doors", "readonly", (store) => store.get(id));
-    if (record) await this.#with("doors", "readwrite", (store) => store.put({ ...record, states, at }));
+    await this.#with("doors", "readwrite", (store) => {
+      const found = store.get(id);
+      found.addEventListener("success", () => found.result?.credential && store.put({ ...found.result, states, at }));
+      return found;
+    });
   }
 
   /**
