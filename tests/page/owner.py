@@ -23,10 +23,15 @@ def log_in(phone: Phone, account: str = "owner", *, keeps: bool = False) -> None
     phone.until(lambda: phone.find(".card"))
 
 
-def go(phone: Phone, *path: str) -> None:
-    """Go to a view, as by its button, and wait until it has been filled."""
+def set_out(phone: Phone, *path: str) -> None:
+    """Go to a view, as by its button."""
     state = json.dumps({"view": "owner", "path": list(path)})
     before = phone.driver.find_elements(By.CSS_SELECTOR, ".view.owner")
     phone.run(f"history.pushState({state}, ''); dispatchEvent(new PopStateEvent('popstate', {{state: {state}}}))")
     phone.until(lambda: phone.driver.find_elements(By.CSS_SELECTOR, ".view.owner") != before)
+
+
+def go(phone: Phone, *path: str) -> None:
+    """Go to a view, and wait until it has been filled."""
+    set_out(phone, *path)
     phone.until(lambda: not phone.driver.find_elements(By.CSS_SELECTOR, ".words progress"))

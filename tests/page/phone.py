@@ -16,6 +16,7 @@ from selenium.webdriver.common.actions import interaction
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -39,6 +40,9 @@ window.ringHasEnded = new Promise((resolve) => new MutationObserver((_, observer
 USER_AGENT = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36"
 )
+
+
+HANDS = ("finger", "mouse", "key")
 
 
 class Phone:
@@ -106,7 +110,7 @@ class Phone:
         self.until(lambda: self.find(".hold").get_attribute("aria-disabled") == "false")
 
     def still(self) -> None:
-        """Wait until nothing in the view has been replaced for half a second: a touch of what is replaced is lost."""
+        """Wait until nothing in the view has been replaced for half a second: what moves is not where it was found."""
         self.run(
             "await new Promise((resolve) => {"
             " let timer; const observer = new MutationObserver(() => wait());"
@@ -245,6 +249,18 @@ class Phone:
         actions = ActionBuilder(self.driver, mouse=self.pointer(), duration=0)
         actions.pointer_action.move_to(element).pointer_down().pause(ms / 1000).pointer_up()
         actions.perform()
+
+    def press(self, element: WebElement, hand: str) -> None:
+        """Press a button for a moment, with one of the hands that there are."""
+        if hand == "key":
+            element.send_keys(Keys.SPACE)
+        elif hand == "finger":
+            self.touch(element, 90)
+        else:
+            mouse = PointerInput(interaction.POINTER_MOUSE, "mouse")
+            actions = ActionBuilder(self.driver, mouse=mouse, duration=0)
+            actions.pointer_action.move_to(element).pointer_down().pause(0.09).pointer_up()
+            actions.perform()
 
     def hold(self, kind: str, ms: int | None = None) -> None:
         """Hold the button `unlock` or `unlatch` until its ring is full, or only for so long."""

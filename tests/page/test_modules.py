@@ -309,6 +309,74 @@ def test_pings_that_are_under_way_together_each_get_their_answer() -> None:
     }
 
 
+def test_nothing_is_drawn_anew_while_a_hand_is_on_a_control() -> None:
+    """It is drawn once, right after the click, and before long also if none comes."""
+    found = node(
+        """
+        globalThis.document = new EventTarget();
+        const timers = new Map();
+        let now = 0, count = 0;
+        globalThis.setTimeout = (work, ms) => (timers.set(++count, [now + ms, work]), count);
+        globalThis.clearTimeout = (id) => timers.delete(id);
+        const { calm, calmed } = await load('calm.js');
+        const fire = (type, more = {}, control = {}) => {
+          const event = Object.assign(new Event(type), more);
+          Object.defineProperty(event, 'target', { value: { closest: () => control } });
+          document.dispatchEvent(event);
+        };
+        const pass = async (ms) => {
+          now += ms;
+          for (const [id, [at, work]] of timers) if (at <= now) timers.delete(id), work();
+          await new Promise(setImmediate);
+        };
+        // What has been drawn after each step: a number is time that passes, in ms, and "draw" is what views ask for.
+        const after = async (...steps) => {
+          let drawn = 0, isCalm = false;
+          const draw = calm(() => drawn++), told = [];
+          for (const step of steps) {
+            if (typeof step === 'number') await pass(step);
+            else if (step === 'draw') draw();
+            else fire(...[step].flat());
+            told.push(drawn);
+          }
+          calmed().then(() => (isCalm = true));
+          await pass(10000);
+          return [...told.slice(-3), isCalm];
+        };
+        const [enter, again] = [false, true].map((repeat) => ['keydown', { key: 'Enter', repeat }]);
+        const draws = ['draw', 'draw', 'draw'];
+        console.log(JSON.stringify({
+          free: await after(...draws),
+          click: await after('pointerdown', ...draws, 100, 'pointerup', 'click', 0),
+          late: await after('pointerdown', 'draw', 'pointerup', 300, 'click', 0),
+          none: await after('pointerdown', 'draw', 'pointerup', 499, 1),
+          scrolls: await after('pointerdown', 'draw', 'pointercancel', 0),
+          stays: await after('pointerdown', 'draw', 1499, 1),
+          next: await after('pointerdown', 'draw', 'pointerup', 300, 'pointerdown', 400, 'click', 0),
+          enter: await after(enter, 'draw', 'click', 0),
+          space: await after(['keydown', { key: ' ' }], 'draw', 'keyup', 'click', 0),
+          key_stays: await after(enter, 'draw', 1000, again, 499, 1),
+          typing: await after(['keydown', { key: 'a' }], 'draw', 0),
+          beside: await after(['pointerdown', {}, null], 'draw', 0),
+        }));
+        """
+    )
+    assert found == {
+        "free": [1, 2, 3, True],
+        "click": [0, 0, 1, True],
+        "late": [0, 0, 1, True],
+        "none": [0, 0, 1, True],
+        "scrolls": [0, 0, 1, True],
+        "stays": [0, 0, 1, True],
+        "next": [0, 0, 1, True],
+        "enter": [0, 0, 1, True],
+        "space": [0, 0, 1, True],
+        "key_stays": [0, 0, 1, True],
+        "typing": [0, 1, 1, True],
+        "beside": [0, 1, 1, True],
+    }
+
+
 def test_when_a_guest_may_is_told_in_one_sentence() -> None:
     told = node(
         """

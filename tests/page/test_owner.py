@@ -23,8 +23,8 @@ from nuki_bridge.store import Store
 from tests.integration.daemon import PIN as ULTRA_PIN
 from tests.integration.daemon import ULTRA
 from tests.integration.guarded import password
-from tests.page.owner import go, log_in
-from tests.page.phone import NewPhone, Phone, secrets_on_disk
+from tests.page.owner import go, log_in, set_out
+from tests.page.phone import HANDS, NewPhone, Phone, secrets_on_disk
 from tests.page.stage import Stage
 
 
@@ -278,6 +278,75 @@ def test_an_account_that_is_not_kept_is_asked_for_again(stage: Stage, owner: Pho
     assert secrets_on_disk(owner.profile, password("owner").encode()) == []
     owner.open()
     owner.shows("Enter your code")
+
+
+# -- lists ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize(
+    ("view", "title", "change"),
+    [
+        ((), "Front", "house.bridges.get('nuki').state = 'offline'"),
+        (
+            ("users", FRONT),
+            "nuki-bridge",
+            "lock.invitations = [{ id: 7, user: 'Gina', expires: new Date().toISOString(), access: null }]",
+        ),
+    ],
+    ids=["home", "users"],
+)
+def test_a_tap_counts_though_the_list_changes_under_the_hand(
+    stage: Stage, owner: Phone, hand: str, view: tuple[str, ...], title: str, change: str
+) -> None:
+    """What comes stands above the list, so that all of it moves, too."""
+    go(owner, *view)
+    owner.still()
+    owner.run(
+        "const house = await (await import('/owner/account.js')).open(), lock = house.locks.get('nuki/front');"
+        f"const tell = () => {{ {change}; house.dispatchEvent(new Event('change')); }};"
+        "for (const name of ['pointerdown', 'keydown']) document.addEventListener(name, tell, { once: true })"
+    )
+    owner.press(owner.find(".doors .card"), hand)
+    owner.until(lambda: title in owner.find("h1").text)
+
+
+def test_a_tap_and_a_hold_count_though_the_lock_says_something_under_the_finger(stage: Stage, owner: Phone) -> None:
+    """What it says moves the buttons, but for one that is held: that goes on as it was."""
+    at_the_lock(stage, owner)
+    before = stage.movements()
+    for word in ("Unlocked", "Locked"):
+        owner.run(
+            "const house = await (await import('/owner/account.js')).open(), lock = house.locks.get('nuki/front');"
+            "const tell = (availability, ring) => {"
+            " Object.assign(lock, { availability, ring }); house.dispatchEvent(new Event('change')); };"
+            "tell('online');"
+            "const news = () => tell('offline', { at: Date.now(), opened: null });"
+            "document.addEventListener('pointerdown', news, { once: true })"
+        )
+        owner.idle()
+        if word == "Unlocked":
+            owner.hold("unlock")
+        else:
+            owner.touch(owner.button("Lock"), 90)
+        owner.says(word)
+    assert stage.movements() == before + 2
+
+
+def test_a_tap_counts_though_an_answer_comes_under_the_finger(stage: Stage, owner: Phone) -> None:
+    owner.run(
+        "const house = await (await import('/owner/account.js')).open(), ask = house.request.bind(house);"
+        "const down = new Promise((resolve) => document.addEventListener('pointerdown', resolve, { once: true }));"
+        "house.request = async (...asked) => {"
+        " const found = await ask(...asked); window.answered = true; await down;"
+        " return found.map((each) => ({ ...each, lock_count: 99 })); }"
+    )
+    card = owner.find(".doors .card")
+    set_out(owner, "users", FRONT)
+    owner.until(lambda: owner.driver.execute_script("return window.answered") and owner.find(".doors .card") != card)
+    owner.still()
+    owner.touch(owner.find(".doors .card"), 90)
+    owner.until(lambda: "nuki-bridge" in owner.find("h1").text)
 
 
 # -- the lock ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ const worker = /** @type {any} */ (self);
 const FILES = [
   "./", "first.js", "app.js", "style.css", "manifest.webmanifest", "icons/icon.svg", "icons/icon-180.png", "icons/icon-192.png",
   "icons/icon-512.png", "vendor/nacl-fast.js",
-  "bytes.js", "connection.js", "credential.js", "crypto.js", "door.js", "frames.js", "hold.js", "invitation.js", "lock.js",
+  "bytes.js", "calm.js", "connection.js", "credential.js", "crypto.js", "door.js", "frames.js", "hold.js", "invitation.js", "lock.js",
   "messages.js", "mqtt.js", "packets.js", "patience.js", "problem.js", "redeem.js", "relay.js", "store.js", "texts.js", "ui.js",
   "views/details.js", "views/door.js", "views/doors.js", "views/invitation.js", "views/redeem.js",
 ];

@@ -1,5 +1,6 @@
 /** "Add a device": what to press, which lock is heard, its PIN if it wants one, and how it goes. */
 
+import { calmed } from "../calm.js";
 import { codeOf } from "../problem.js";
 import { t } from "../texts.js";
 import { el, head, note, say } from "../ui.js";
@@ -53,7 +54,7 @@ export function addView({ house, key: base, go, back }) {
       const asked = { address: heard.address, name: name.value, as: as.value, timeout: PAIR_S };
       if (pin.value) asked.pin = pin.value;
       try {
-        const made = await house.request(`${base}/bridge`, "pair", asked, (PAIR_S + 30) * 1000);
+        const made = await house.request(`${base}/bridge`, "pair", asked, (PAIR_S + 30) * 1000).finally(calmed);
         done(made);
       } catch (error) {
         const wantsPin = codeOf(error) === "pin_required";

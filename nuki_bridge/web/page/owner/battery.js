@@ -1,5 +1,6 @@
 /** The lock's battery: what it tells of itself, what it measured during its last turn, and how it was on the days before. */
 
+import { calmed } from "../calm.js";
 import { t } from "../texts.js";
 import { el, head, note } from "../ui.js";
 import { batteryDays } from "./battery_days.js";
@@ -35,7 +36,7 @@ export function batteryView({ house, lock, key, back }) {
   const remember = async () => {
     const heading = el("h2", {}, t("owner.battery.over-time"));
     try {
-      past.replaceChildren(heading, batteryDays(await house.request(key, "battery/history", { days: DAYS })));
+      past.replaceChildren(heading, batteryDays(await house.request(key, "battery/history", { days: DAYS }).finally(calmed)));
     } catch (error) {
       past.replaceChildren(heading, problemNote(error));
     }

@@ -1,5 +1,6 @@
 /** What forms of the owner's views are made of: fields, switches, choices, and buttons that wait for the lock's word. */
 
+import { calmed } from "../calm.js";
 import { Problem, codeOf } from "../problem.js";
 import { has, t } from "../texts.js";
 import { el, note, say, symbol } from "../ui.js";
@@ -70,7 +71,7 @@ export async function run(button, words, work, told = {}) {
   words.replaceChildren(el("p", { class: "doing" }, busy), el("progress", { "aria-label": busy }));
   say(busy);
   try {
-    const value = await work();
+    const value = await work().finally(calmed);
     const done = typeof told.done === "function" ? told.done(value) : told.done;
     words.replaceChildren(...(done ? [note("done", el("p", {}, done))] : []));
     say(done ?? "");

@@ -1,5 +1,6 @@
 /** All locks that the owner's account sees. */
 
+import { calm } from "../calm.js";
 import { t } from "../texts.js";
 import { el, head, note, symbol } from "../ui.js";
 import * as account from "./account.js";
@@ -33,11 +34,12 @@ export async function homeView({ page, house, go }) {
     await account.logout(page.store);
     await page.goHome();
   };
-  house.addEventListener("change", draw);
+  const redraw = calm(draw);
+  house.addEventListener("change", redraw);
   draw();
   return {
     node: el("div", { class: "view" }, head(t("owner.title"), null), top, words, list, bottom, button(t("owner.logout"), logout, "plain")),
-    end: () => house.removeEventListener("change", draw),
+    end: () => house.removeEventListener("change", redraw),
   };
 }
 

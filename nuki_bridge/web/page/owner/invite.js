@@ -1,5 +1,6 @@
 /** "Invite a person": who, when and until when; then the code, which is told this once and stays in this view. */
 
+import { calmed } from "../calm.js";
 import { t } from "../texts.js";
 import { ask, el, head, note, say } from "../ui.js";
 import { accessForm } from "./access.js";
@@ -64,9 +65,10 @@ export function inviteView({ house, key, back }) {
       secrets.remove();
       revoke.remove();
     };
-    hear = (event) => {
+    hear = async (event) => {
       const { key: where, event: told } = /** @type {CustomEvent} */ (event).detail;
       if (where !== lock.key || told?.type !== "invitation" || told.invitation !== "redeemed" || told.user?.id !== made.id) return;
+      await calmed();
       over();
       state.replaceChildren(note("done", el("p", {}, t("owner.invite.redeemed", { name: made.user }))));
       say(t("owner.invite.redeemed", { name: made.user }));

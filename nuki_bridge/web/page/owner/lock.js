@@ -1,5 +1,6 @@
 /** One lock: its state, the buttons that move it, and what else can be done with it. */
 
+import { calm, calmed } from "../calm.js";
 import { holdButton, holdSwitch, showSwitch } from "../hold.js";
 import { has, t } from "../texts.js";
 import { ask, el, head, note, say, symbol } from "../ui.js";
@@ -99,9 +100,10 @@ export function lockView({ house, lock, go, back, key }) {
     if (line !== spoken) say((spoken = line));
   };
   if (lock().doing?.step !== "asking") lock().doing = null;
-  house.addEventListener("change", draw);
+  const redraw = calm(draw);
+  house.addEventListener("change", redraw);
   draw();
-  house.request(`${lock().base}/bridge`, "locks").then((locks) => {
+  house.request(`${lock().base}/bridge`, "locks").finally(calmed).then((locks) => {
     allowed = locks?.find?.((/** @type {any} */ each) => each.name === lock().name)?.actions ?? null;
     draw();
   }, () => {}); // what is not allowed is refused anyway
@@ -112,7 +114,7 @@ export function lockView({ house, lock, go, back, key }) {
       state, words, el("div", { class: "hands" }, ...hands), more,
       el("ul", { class: "doors" }, entry("people", "users"), entry("log", "log"), entry("keypad", "keypad"), entry("clock", "timecontrol"),
         entry("battery", "battery"), entry("settings", "settings"), entry("key", "pin"), entry("tools", "maintenance"))),
-    end: () => house.removeEventListener("change", draw),
+    end: () => house.removeEventListener("change", redraw),
   };
 }
 

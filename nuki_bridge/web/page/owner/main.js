@@ -1,5 +1,6 @@
 /** The owner's part: loaded only when an owner wants it. It shows the view that a place's path names, or asks for the account. */
 
+import { calm } from "../calm.js";
 import { t } from "../texts.js";
 import { el, head, note } from "../ui.js";
 import * as account from "./account.js";
@@ -75,7 +76,7 @@ export async function ownerView(page, place) {
     back: () => page.back(),
     lock: () => house.locks.get(key) ?? /** @type {import("./house.js").OwnLock} */ (gone),
   });
-  const refused = () => house.refused && page.place === place && page.show(place);
+  const refused = calm(() => house.refused && page.place === place && page.show(place));
   house.addEventListener("change", refused);
   return owned({
     node: shown.node,

@@ -1,5 +1,6 @@
 /** The people and devices that may use a lock, and its open invitations. */
 
+import { calm } from "../calm.js";
 import { accessText, has, t } from "../texts.js";
 import { ask, el, head, symbol } from "../ui.js";
 import { LIST_MS } from "./house.js";
@@ -45,13 +46,14 @@ export function usersView({ house, lock, key, go, back }) {
     if (open) lock().invitations = open;
     draw();
   };
-  house.addEventListener("change", draw);
+  const redraw = calm(draw);
+  house.addEventListener("change", redraw);
   draw();
   read();
   return {
     node: el("div", { class: "view" }, head(t("owner.users"), back),
       el("button", { type: "button", class: "primary wide", onclick: () => go("invite", key) }, symbol("add"), t("owner.invite")),
       words, invitations, list, button(t("owner.key"), () => go("key", key), "plain")),
-    end: () => house.removeEventListener("change", draw),
+    end: () => house.removeEventListener("change", redraw),
   };
 }

@@ -1,5 +1,6 @@
 /** One door: its state, and the buttons that move it. */
 
+import { calm } from "../calm.js";
 import { holdButton, holdSwitch, showSwitch } from "../hold.js";
 import { RANG_MS } from "../door.js";
 import { accessSentence, errorText, has, statesText, t, timeText } from "../texts.js";
@@ -21,7 +22,7 @@ export function doorView(page, place) {
   const state = el("section", { class: "state" });
   const words = el("section", { class: "words" });
   const near = el("section", { class: "near later" });
-  let redraw = () => {};
+  let drawNear = () => {};
   /** @type {ReturnType<import("../door.js").Door["prepare"]> | undefined} */
   let prepared;
   let shown = "";
@@ -75,7 +76,7 @@ export function doorView(page, place) {
     for (const button of Object.values(buttons)) button.setAttribute("aria-disabled", String(door.busy || isAfar));
     if (buttons.rto) showSwitch(buttons.rto, isRto(), t(isRto() ? "switch.on" : "switch.off"));
     words.replaceChildren(...wordsOf(door, hint));
-    redraw();
+    drawNear();
     const spoken = doing ? spokenOf(door) : word;
     if (spoken && spoken !== shown) say((shown = spoken));
   };
@@ -84,21 +85,22 @@ export function doorView(page, place) {
     const failed = door.doing?.step === "failed" && OVER_WHEN_ONLINE.has(door.doing.code ?? "") ? door.doing : null;
     if (isOnline && failed) setTimeout(() => door.doing === failed && door.settle(), READ_MS);
     if (!document.hidden && !door.near && isOnline && !door.busy && door.credential.remote) door.refresh();
-    draw();
+    redraw();
   };
+  const redraw = calm(draw);
   door.settle();
-  door.addEventListener("change", draw);
+  door.addEventListener("change", redraw);
   page.connection.addEventListener("status", seen);
   draw();
   seen();
-  import("./near.js").then((part) => (redraw = part.nearPanel(page, door, near)), () => {});
+  import("./near.js").then((part) => (drawNear = part.nearPanel(page, door, near)), () => {});
   return {
     node: el("div", { class: "view" },
       head(door.name, page.doors.size > 1 ? () => page.back() : null,
         el("button", { type: "button", class: "icon", "aria-label": t("details.open"), onclick: () => page.go({ view: "details", id: door.id }) }, symbol("more"))),
       state, words, near, el("div", { class: "hands" }, ...Object.values(buttons))),
     end() {
-      door.removeEventListener("change", draw);
+      door.removeEventListener("change", redraw);
       page.connection.removeEventListener("status", seen);
     },
   };

@@ -1,5 +1,6 @@
 /** The doors of this phone, with what each lock said last. */
 
+import { calm } from "../calm.js";
 import { statesText, t, timeText } from "../texts.js";
 import { el, head, symbol, symbolOf } from "../ui.js";
 
@@ -14,15 +15,16 @@ export function doorsView(page) {
   const read = () => {
     if (!document.hidden && page.connection.status === "online") for (const door of page.doors.values()) if (door.credential.remote) door.refresh();
   };
+  const redraw = calm(draw);
   draw();
-  for (const door of page.doors.values()) door.addEventListener("change", draw);
+  for (const door of page.doors.values()) door.addEventListener("change", redraw);
   page.connection.addEventListener("status", read);
   read();
   return {
     node: el("div", { class: "view" }, head(t("doors.title"), null), list,
       el("button", { type: "button", class: "plain wide", onclick: () => page.go({ view: "redeem" }) }, symbol("add"), t("doors.add"))),
     end() {
-      for (const door of page.doors.values()) door.removeEventListener("change", draw);
+      for (const door of page.doors.values()) door.removeEventListener("change", redraw);
       page.connection.removeEventListener("status", read);
     },
   };

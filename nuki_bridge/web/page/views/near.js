@@ -1,6 +1,7 @@
 /** Below a door: the way to its lock by Bluetooth, or what works where the browser has none. */
 
 import { Near, obstacle } from "../bluetooth.js";
+import { calm } from "../calm.js";
 import { codeOf } from "../problem.js";
 import { errorText, t } from "../texts.js";
 import "../texts_bluetooth.js";
@@ -63,5 +64,5 @@ export function nearPanel(page, door, place) {
       ...(wrong ? [note("failed", el("p", {}, errorText(wrong)))] : []));
   };
   draw();
-  return draw;
+  return calm(draw);
 }
