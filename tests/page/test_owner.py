@@ -349,6 +349,23 @@ def test_a_tap_counts_though_an_answer_comes_under_the_finger(stage: Stage, owne
     owner.until(lambda: "nuki-bridge" in owner.find("h1").text)
 
 
+def test_a_list_is_whole_when_its_bar_has_gone(stage: Stage, owner: Phone) -> None:
+    made = stage.request("invite/create", name="Frieda")
+    owner.run(
+        "const house = await (await import('/owner/account.js')).open(), ask = house.request.bind(house);"
+        "house.request = async (...asked) => {"
+        " if (asked[1] === 'invite/list') await new Promise((resolve) => (window.goOn = resolve));"
+        " return await ask(...asked); }"
+    )
+    set_out(owner, "users", FRONT)
+    owner.until(lambda: owner.driver.execute_script("return !!window.goOn"))
+    assert owner.find(".words progress")
+    owner.driver.execute_script("window.goOn()")
+    owner.until(lambda: not owner.driver.find_elements(By.CSS_SELECTOR, ".words progress"))
+    assert "Frieda" in owner.text
+    stage.request("invite/revoke", id=made["id"])
+
+
 # -- the lock ---------------------------------------------------------------------------------------------------------
 
 

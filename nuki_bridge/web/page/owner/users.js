@@ -40,10 +40,13 @@ export function usersView({ house, lock, key, go, back }) {
       el("span", { class: "dim" }, t("owner.invite.open-until", { time: when(each.expires) })), el("span", { class: "dim" }, accessText(each.access).join(", "))), revoke);
   };
   const read = async () => {
-    const found = await run(null, words, () => house.request(key, "users/list", {}, LIST_MS));
-    if (found) lock().users = found;
-    const open = found && (await house.request(key, "invite/list", {}, LIST_MS).catch(() => null));
-    if (open) lock().invitations = open;
+    const found = await run(null, words, async () => {
+      const users = await house.request(key, "users/list", {}, LIST_MS);
+      return { users, open: await house.request(key, "invite/list", {}, LIST_MS).catch(() => null) };
+    });
+    if (!found) return;
+    lock().users = found.users;
+    lock().invitations = found.open ?? lock().invitations;
     draw();
   };
   const redraw = calm(draw);
