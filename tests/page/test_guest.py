@@ -151,6 +151,29 @@ def test_what_a_lock_says_while_its_door_is_forgotten_is_not_kept(stage: Stage, 
     phone.shows("Enter your code")
 
 
+def test_the_page_starts_although_the_network_swallows_what_a_forgotten_door_has_left_to_do(
+    stage: Stage, phone: Phone
+) -> None:
+    """Without its VPN a phone hears nothing at all: neither the server nor that there is none."""
+    swept, sweep, doors, asked = phone.run(
+        """
+        const { Store } = await import('/store.js'), store = new Store();
+        localStorage.setItem('sweep', '1');
+        const asked = [];
+        window.fetch = (url, { signal }) => {
+            asked.push(url);
+            return new Promise((_, lost) => signal?.addEventListener('abort', () => lost(signal.reason)));
+        };
+        return [await store.sweep(), localStorage.getItem('sweep'), (await store.doors()).length, asked];
+        """
+    )
+    assert (swept, sweep, doors) == (False, "1", 1)
+    assert asked == ["settings.json"], "what clears the disk is not begun and given up: it might be done later"
+    phone.open()
+    phone.says("Locked")
+    phone.until(lambda: phone.run("return localStorage.getItem('sweep')") is None)
+
+
 # -- codes ------------------------------------------------------------------------------------------------------------
 
 

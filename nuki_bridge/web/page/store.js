@@ -14,6 +14,8 @@ const NAME = "nuki-bridge";
 const VERSION = 1;
 /** A client number is kept so long if it got no credential, in ms: the bridge remembers the invitation a day less. */
 const NOTE_KEPT_MS = 8 * 24 * 3600 * 1000;
+/** The server has so long to show that it can be reached, in ms: a network may swallow all that is sent, and the page waits. */
+const REACH_MS = 3000;
 /** The name of the note that holds an owner's account. */
 const OWNER = "owner";
 
@@ -31,6 +33,14 @@ const done = (request) =>
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
+
+/** Whether the server answers. */
+async function isReachable() {
+  const giveUp = new AbortController(), timer = setTimeout(() => giveUp.abort(), REACH_MS);
+  const answer = await fetch("settings.json", { cache: "no-store", signal: giveUp.signal }).catch(() => null);
+  clearTimeout(timer);
+  return answer !== null;
+}
 
 export class Store {
   /** @type {IDBDatabase | null} */
@@ -169,7 +179,8 @@ export class Store {
     const doors = await this.doors(), language = localStorage.getItem("language");
     const notes = await this.#with("notes", "readonly", (store) => store.getAll());
     this.close();
-    const answer = await fetch("forget", { method: "POST", cache: "no-store" }).catch(() => null);
+    // Not given up once it is asked for: a browser that is still clearing would take what is written again.
+    const answer = (await isReachable()) ? await fetch("forget", { method: "POST", cache: "no-store" }).catch(() => null) : null;
     this.close(); // another door may have opened it meanwhile: the browser has ended that connection
     // Written again whatever came of it: the browser may have cleared the origin although the answer got lost.
     for (const door of doors) await this.#with("doors", "readwrite", (store) => store.put(door));
