@@ -256,6 +256,18 @@ def test_an_account_that_is_kept_comes_back_and_leaves_nothing_on_the_disk(stage
     assert secrets_on_disk(phone.profile, secret.encode(), secret.encode("utf-16-le")) == []
 
 
+def test_whoever_logs_out_without_a_network_is_told_what_stays_for_now(new_phone: NewPhone) -> None:
+    phone = new_phone()
+    log_in(phone, keeps=True)
+    phone.shows("Front")
+    phone.run("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+    phone.tap("Log out")
+    phone.shows("You are logged out. Traces on the disk are cleared when this page is next opened with a connection.")
+    phone.open()
+    phone.shows("Enter your code")
+    phone.until(lambda: phone.run("return localStorage.getItem('sweep')") is None)
+
+
 def test_an_account_that_an_earlier_version_kept_is_moved(stage: Stage, new_phone: NewPhone) -> None:
     """Also where a door was forgotten without a network, and the rest of that comes first."""
     phone = new_phone()

@@ -34,11 +34,14 @@ export async function login(store, account, keeps) {
   if (keeps) await store.keepAccount(account);
 }
 
-/** Log out; the account is forgotten, on the disk too. @param {Store} store */
+/**
+ * Log out; the account is forgotten, on the disk too.
+ * @param {Store} store @returns {Promise<boolean>} false if the disk is cleared only at the next start (see `Store.forget`)
+ */
 export async function logout(store) {
   house?.close();
   house = null;
-  if (await kept(store)) await store.forgetAccount().catch(() => false);
+  return !(await kept(store)) || store.forgetAccount().catch(() => false);
 }
 
 /** The broker has refused the account: it is asked for again. */

@@ -2,7 +2,7 @@
 
 import { calm } from "../calm.js";
 import { t } from "../texts.js";
-import { el, head, note, symbol } from "../ui.js";
+import { el, head, note, say, symbol } from "../ui.js";
 import * as account from "./account.js";
 import { button, errorWords, lead } from "./form.js";
 import { batteryWords, doorWords, faults, linkWords, nameOf, ringWords, signalWords, stateSymbol, stateWords } from "./words.js";
@@ -31,8 +31,11 @@ export async function homeView({ page, house, go }) {
       page.doors.size > 0 && lead("closed", t("doors.title"), t("owner.as-guest"), () => page.go({ view: "doors" }))].filter((each) => each !== false));
   };
   const logout = async () => {
-    await account.logout(page.store);
+    const cleared = await account.logout(page.store);
     await page.goHome();
+    if (cleared) return;
+    document.querySelector("#view header")?.after(note("done", el("p", {}, t("owner.logout.later"))));
+    say(t("owner.logout.later"));
   };
   const redraw = calm(draw);
   house.addEventListener("change", redraw);

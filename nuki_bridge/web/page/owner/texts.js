@@ -15,6 +15,10 @@ export const TABLE = {
   ],
   "owner.no-lock": ["No lock yet. “Add a device” begins.", "Noch kein Schloss. Los geht es mit „Gerät hinzufügen“."],
   "owner.logout": ["Log out", "Abmelden"],
+  "owner.logout.later": [
+    "You are logged out. Traces on the disk are cleared when this page is next opened with a connection.",
+    "Du bist abgemeldet. Spuren auf dem Speicher werden gelöscht, sobald die Seite wieder mit Verbindung geöffnet wird.",
+  ],
   "owner.login.title": ["Owner", "Besitzer"],
   "owner.login.intro": ["Log in with the owner's account of the message broker.", "Melde dich mit dem Besitzerkonto des Nachrichtendienstes (Broker) an."],
   "owner.login.username": ["Account", "Konto"],
