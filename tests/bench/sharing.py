@@ -60,15 +60,16 @@ class Guest:
 
 
 def list_users(air: Child, watcher: Watcher, lock: str, count: int) -> dict[str, Any]:
-    """Have the daemon list so many users of the lock, several times."""
+    """Have the daemon list so many users of the lock, or all if there are more, several times."""
     air.ask("fill", count=count)
-    link_ms, answer_ms, trips = [], [], []
+    link_ms, answer_ms, trips, users = [], [], [], count
     for _ in range(LISTINGS):
         air.ask("ready", wait="calm")
         start = watcher.publish(f"{lock}/request/users/list", "{}")
         answered = watcher.wait(f"{lock}/response/users/list", '"status":"ok"')
         [payload] = [each for _, topic, each in watcher.heard if topic.endswith("/users/list")]
-        assert len(json.loads(payload)["data"]) == count
+        users = len(json.loads(payload)["data"])
+        assert users >= count
         air.ask("wait", what="confirmed")
         packets = air.ask("seen")["packets"]
         moments = [at for _, at in packets if at <= answered]
@@ -76,7 +77,7 @@ def list_users(air: Child, watcher: Watcher, lock: str, count: int) -> dict[str,
         answer_ms.append((answered - start) / 1e6)
         trips.append(sum(name.endswith(("_REQUEST", "_INDICATION")) for name, at in packets if at <= answered))
     air.ask("fill", count=0)
-    return {"users": count, "link_ms": spread(link_ms), "answer_ms": spread(answer_ms), "att": spread(trips)}
+    return {"users": users, "link_ms": spread(link_ms), "answer_ms": spread(answer_ms), "att": spread(trips)}
 
 
 def invite_and_redeem(air: Child, watcher: Watcher, lock: str, count: int) -> dict[str, Any]:
