@@ -42,6 +42,7 @@ HABITS: dict[str, tuple[Any, ...]] = {
     "log_late_s": (0.0, 0.5, 1.5),
     "plain_error_s": (0.0, 0.05, 2.0),
     "beacon_bit_late_s": (0.0, 2.0, 30.0),
+    "challenge_s": (None, None, 40.0, 15.0, 5.0),
 }
 """What a habit with more than two ways may be; a plain flag is drawn as it is."""
 OF_NO_MATTER = frozenset(
