@@ -170,9 +170,7 @@ class ActionRun:
             except LockError as error:
                 if self._is_of_another(error):
                     continue
-                if error.number in ENDS and not progress.traces.accepted:
-                    raise UnexpectedMessage(f"the lock says of an action that it never took: {error}") from error
-                raise
+                raise self._unless_doubtful(error) from error
             except TimedOut:
                 if lock.clock() < quiet_at:
                     continue
@@ -234,6 +232,21 @@ class ActionRun:
         if outcome is not None:
             progress.completed()
         return outcome
+
+    def _unless_doubtful(self, error: LockError) -> NukiError:
+        """Return `error`, or one that says that it may be of something else, and that nobody knows what became of this.
+
+        Whoever else uses this key, a second phone or program of a guest's, gets the same words as we.  A refusal of
+        theirs, once the lock is seen moving for our action, would have us send that again: the motor would start twice.
+        The lock may as well have begun another one's of the same name, and mean us: what it shows then proves nothing.
+        """
+        traces = self._progress.traces
+        if error.number in ENDS and not traces.accepted:
+            return UnexpectedMessage(f"the lock says of an action that it never took: {error}")
+        if error.number in NOTHING_MOVED and traces.accepted:
+            traces.is_blind = True
+            return UnexpectedMessage(f"the lock was seen carrying the action out, and says: {error}")
+        return error
 
     def _is_of_another(self, error: LockError) -> bool:
         """Return whether the lock says so of something else: of another command, or as it has taken this one."""

@@ -269,6 +269,25 @@ def told_to_us(rig: Rig, message: Message, *, after_s: float = 0.0) -> None:
 CANCELED = ErrorReport(error=ErrorCode.CANCELED, failed_command=Command.LOCK_ACTION)
 
 
+@WITH_PIN
+@pytest.mark.parametrize("error", [ErrorCode.BUSY, ErrorCode.BAD_NONCE])
+@pytest.mark.parametrize("action", [Action.UNLATCH, Action.LOCK])
+async def test_a_refusal_of_another_device_with_our_key_does_not_start_the_motor_twice(
+    action: Action, error: ErrorCode, pin: bool
+) -> None:
+    """The lock said nothing of ours but that it moves, as some firmware does, and may have meant us."""
+    rig = Rig(accepted_times=0, complete_missing=True, start_state=LockState.UNLOCKED)
+    async with rig.running() as lock:
+        if pin:
+            await owner_of(rig, lock)
+        task = perform(lock, action)
+        await moving(rig)
+        told_to_us(rig, ErrorReport(error=error, failed_command=Command.LOCK_ACTION), after_s=0.1)
+        assert await word(task) == ("success" if pin else "outcome_unknown")
+        await asyncio.sleep(20.0)
+    assert starts(rig) == [action.name.lower()]
+
+
 @pytest.mark.parametrize("after_s", [0.01, 0.2])
 async def test_how_an_action_of_another_device_with_our_key_failed_is_not_told_of_ours(after_s: float) -> None:
     """As of two phones that share a credential; it comes before the lock has looked at ours."""
