@@ -203,9 +203,12 @@ class LogBook:
             self._remember(_as_lock_action(event_of(self._lock.profile, last, zone, self._users.kind_of)))
 
     async def _notice_new_log(self, position: int) -> None:
-        """A lock that was reset begins to count anew: then everything in its log is news."""
+        """A lock that was reset begins to count anew: then everything in its log is news.
+
+        Only an entry shows that: where none has come its message may have got lost.
+        """
         self._may_be_cleared = False
-        if await self._newest() < position:
+        if 0 < await self._newest() < position:
             self._move_to(0)
 
     async def _tell_page(self) -> bool:

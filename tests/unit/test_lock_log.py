@@ -241,6 +241,22 @@ async def test_a_log_that_begins_anew_is_noticed(house: House) -> None:
         assert [each["source"] for each in events(restarted)] == ["manual"]
 
 
+async def test_entries_that_got_lost_do_not_have_all_of_the_log_told_again(house: House) -> None:
+    """A reading that brought none, and the one that looks for the newest entry, too."""
+    async with house.running():
+        await house.pair(name="front")
+        for action in ("unlock", "lock", "unlock"):
+            await act(house, action)
+        told = len(events(house))
+        entries, house.classic.log.entries = house.classic.log.entries, []
+        do(house, turn="locked")
+        lost, house.classic.log.entries = house.classic.log.entries, []
+        await asyncio.sleep(130)
+        house.classic.log.entries = [*entries, *lost]
+        await asyncio.sleep(130)
+        assert [each["action"] for each in events(house)[told:]] == ["lock"]
+
+
 async def test_a_lock_that_is_unpaired_and_paired_again_starts_anew(house: House) -> None:
     async with house.running():
         await house.pair(name="front")
