@@ -281,6 +281,7 @@ class Lock(Line):
         """Ask for the states over the link that is up, under this task's turn; raises as `Exchange.ask`."""
         before, called, announced = self.states, self._due.is_called, self._due.is_announced
         asked_at = self._asked_at = self.clock()
+        self._due.states_asked()
         try:
             states = await self.exchange.ask(RequestData(wanted=Command.KEYTURNER_STATES), States)
         finally:

@@ -129,6 +129,10 @@ class Timetable:
         if self._changed and self._clears_bit:
             self._again_at = self.states_at = min(self.states_at, self.read_at + BIT_REQUERY_S)
 
+    def states_asked(self) -> None:
+        """Note that the states are being read: should the answer get lost, a bit that is clear then means nothing."""
+        self._again_at = math.inf
+
     def states_read(self, states: States, now: float, *, before: States | None = None) -> None:
         """Decide from the states just read when they are due again; `before` are those known until then."""
         why, self._why = self._why, _Why.TIME

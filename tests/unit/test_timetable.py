@@ -61,6 +61,18 @@ def test_a_bit_that_our_reading_has_cleared_takes_the_next_reading_with_it() -> 
     assert due.states_at == 13.0
 
 
+def test_a_bit_that_a_reading_has_cleared_whose_answer_got_lost_leaves_it_due() -> None:
+    due = Timetable(SMART_LOCK, 0.0, clears_bit=True)
+    due.beacon(True, 0.0)
+    due.states_read(RESTING, 1.0)
+    assert due.states_at == 1.0 + REQUERY_S[0]
+    due.states_asked()  # and nothing comes
+    due.beacon(False, 7.0)
+    assert due.states_at == 1.0 + REQUERY_S[0]
+    due.states_read(RESTING, 8.0)
+    assert due.states_at == 8.0 + SAFETY_POLL_S
+
+
 def test_a_bit_that_somebody_else_has_cleared_may_have_stood_for_one_change_more() -> None:
     """An App authorization beside a Bridge, which has read a change that came after our reading."""
     due = Timetable(SMART_LOCK, 0.0, clears_bit=False)
