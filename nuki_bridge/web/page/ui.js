@@ -88,6 +88,12 @@ export function say(text) {
   if (line && line.textContent !== text) line.textContent = text;
 }
 
+/** Tell, at the top of the view that is shown now, what has led there. @param {string} words @param {string} [kind] of the note */
+export function announce(words, kind = "done") {
+  document.querySelector("#view header")?.after(note(kind, el("p", {}, words)));
+  say(words);
+}
+
 /**
  * Ask a question in a dialog of its own.
  * @param {{title: string, text?: string, yes: string, dangerous?: boolean}} question @returns {Promise<boolean>}

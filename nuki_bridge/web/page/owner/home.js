@@ -2,7 +2,7 @@
 
 import { calm } from "../calm.js";
 import { t } from "../texts.js";
-import { el, head, note, say, symbol } from "../ui.js";
+import { announce, el, head, note, symbol } from "../ui.js";
 import * as account from "./account.js";
 import { button, errorWords, lead } from "./form.js";
 import { batteryWords, doorWords, faults, linkWords, nameOf, ringWords, signalWords, stateSymbol, stateWords } from "./words.js";
@@ -33,9 +33,7 @@ export async function homeView({ page, house, go }) {
   const logout = async () => {
     const cleared = await account.logout(page.store);
     await page.goHome();
-    if (cleared) return;
-    document.querySelector("#view header")?.after(note("done", el("p", {}, t("owner.logout.later"))));
-    say(t("owner.logout.later"));
+    if (!cleared) announce(t("owner.logout.later"));
   };
   const redraw = calm(draw);
   house.addEventListener("change", redraw);

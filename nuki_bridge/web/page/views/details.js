@@ -1,7 +1,7 @@
 /** What this phone knows of a door, and how it forgets it. */
 
 import { accessText, language, t } from "../texts.js";
-import { ask, el, head, note, say } from "../ui.js";
+import { announce, ask, el, head } from "../ui.js";
 
 /** @param {import("../app.js").Page} page @param {import("../app.js").Place} place @returns {import("../app.js").Shown} */
 export function detailsView(page, place) {
@@ -16,9 +16,7 @@ export function detailsView(page, place) {
     page.doors.delete(door.id);
     const swept = await page.store.forget(door.id);
     await page.goHome();
-    const words = t(swept ? "forget.done" : "forget.later", { door: door.name });
-    document.querySelector("#view header")?.after(note("done", el("p", {}, words)));
-    say(words);
+    announce(t(swept ? "forget.done" : "forget.later", { door: door.name }));
   };
   const install = async () => {
     await page.install?.prompt();

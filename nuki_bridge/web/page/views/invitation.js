@@ -5,7 +5,7 @@ import { lookup, shown } from "../invitation.js";
 import { codeOf } from "../problem.js";
 import { redeem } from "../redeem.js";
 import { errorText, t } from "../texts.js";
-import { el, head, note, say } from "../ui.js";
+import { announce, el, head, note, say } from "../ui.js";
 
 /** Answers after which this code is of no use any more. */
 const OVER = new Set(["expired", "redeemed", "revoked", "unknown"]);
@@ -74,7 +74,5 @@ async function arrived(page) {
   history.replaceState(null, "");
   if (page.doors.size > 1) await page.go({ view: "door", id: door.id });
   else await page.goHome();
-  const words = t("invitation.got", { door: door.name });
-  document.querySelector("#view header")?.after(note("done", el("p", {}, words)));
-  say(words);
+  announce(t("invitation.got", { door: door.name }));
 }

@@ -10,7 +10,7 @@ import { Pairing, PairingFrames, ready } from "../pairing.js";
 import { Problem, codeOf, within } from "../problem.js";
 import { errorText, has, t } from "../texts.js";
 import "../texts_bluetooth.js";
-import { el, head, note, say } from "../ui.js";
+import { announce, el, head, note, say } from "../ui.js";
 import { noBluetooth } from "./near.js";
 
 /** One answer of the handshake, in ms. */
@@ -151,9 +151,8 @@ export function pairView(page) {
     history.replaceState({ view: "door", id: kept.id }, "");
     await page.show({ view: "door", id: kept.id });
     added.refresh();
-    const told = isProven ? t("pair.done", { door: title }) : t("pair.unproven");
-    document.querySelector("#view header")?.after(note(isProven ? "done" : "warning", el("p", {}, told)));
-    say(told);
+    if (isProven) announce(t("pair.done", { door: title }));
+    else announce(t("pair.unproven"), "warning");
   };
 
   return {
