@@ -36,10 +36,14 @@ _LOGGER = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 10.0  # from CONNECT to the last SUBACK
 CLOSE_TIMEOUT_S = 0.5
+PROBE_S = 4.0
+"""Seconds of silence after which the broker is asked something, far sooner than keepalive wants; less only for a broker
+that wants a keepalive below three times that."""
 TICK_S = 2.0
-"""Seconds between checks of a connection; less only for a broker that wants a keepalive below four times that."""
-PROBE_S = 3.0
-"""Seconds of silence after which the broker is asked something at the next check, far sooner than keepalive wants."""
+"""Seconds between checks of a connection on which the broker owes an answer; half of `PROBE_S` if that is less.  One
+that is quiet is left alone until it is asked, because each check wakes the processor."""
+LAST_WORDS_S = 2.0
+"""Seconds for which a connection that the broker has given up is still read."""
 SILENT_S = 6.5
 """Seconds of silence, in spite of `PROBE_S`, that mean that the network stood still: what comes then is as old as
 that."""
@@ -106,7 +110,7 @@ class Connection:
         self._heard_at = self._answer_by = self._loop.time()
         self._probe_number: int | None = None
         self._fences: dict[int, asyncio.Future[None]] = {}
-        self._ticker: asyncio.TimerHandle | None = None
+        self._next_check: asyncio.TimerHandle | None = None
         self._echo: Echo | None = None
         if version == "3.1.1" and setup.echo_topic is not None:
             self._echo = Echo(setup.echo_topic, self._hear, self._say, self._too_large)
@@ -135,7 +139,7 @@ class Connection:
         try:
             self._start()
             self._answer_by = self._loop.time() + ANSWER_TIMEOUT_S
-            self._tick()
+            self._check()
             raise BrokerError(await asyncio.shield(self._ended))
         finally:
             try:
@@ -245,8 +249,8 @@ class Connection:
 
     def _close(self) -> None:
         self._end("closed")
-        if self._ticker is not None:
-            self._ticker.cancel()
+        if self._next_check is not None:
+            self._next_check.cancel()
         paho = self._paho
         paho.on_connect = paho.on_disconnect = paho.on_subscribe = paho.on_unsubscribe = paho.on_publish = None
         paho.on_message = paho.on_log = None
@@ -259,10 +263,19 @@ class Connection:
 
     # -- time: what was published while we stood still
 
-    def _tick(self) -> None:
+    def _check_later(self) -> None:
+        """Set the next check: when a quiet broker has to be asked, or soon if it owes an answer."""
+        if self._next_check is not None:
+            self._next_check.cancel()
+        if not self.ready or self._is_quiet:
+            due = self._loop.time() + min(TICK_S, self._probe_s / 2)
+        else:
+            due = self._heard_at + self._probe_s
+        self._next_check = self._loop.call_at(due, self._check)
+
+    def _check(self) -> None:
         if self._ended.done():
             return
-        self._ticker = self._loop.call_later(min(TICK_S, self.keepalive_s / 4), self._tick)
         if self.ready_at is None and self._loop.time() > self._answer_by:
             self._end(f"the broker at {self._setup.where} accepts connections but does not answer")
         self._notice_stall()
@@ -274,10 +287,19 @@ class Connection:
         except Exception:
             _LOGGER.exception("MQTT: keepalive failed")
             self._end("internal error")
+        self._check_later()
+
+    @property
+    def _probe_s(self) -> float:
+        return min(PROBE_S, self.keepalive_s / 3)
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self._loop.time() >= self._heard_at + self._probe_s
 
     def _probe(self) -> None:
         # Not by a ping of ours: paho gives up a broker sooner that owes an answer to one.
-        if self.ready and self._probe_number is None and self._loop.time() - self._heard_at >= PROBE_S:
+        if self.ready and self._probe_number is None and self._is_quiet:
             self._probe_number = self._send_fence()
 
     def _await_acknowledgements(self) -> None:
@@ -294,9 +316,9 @@ class Connection:
     def _notice_stall(self) -> None:
         stood_still_s = self.freshness.check_stall(connected=self.accepted)
         if stood_still_s > 1.5 * self.keepalive_s:
-            # The broker has given us up, and its farewell may have been lost while the network was down.  One more tick
+            # The broker has given us up, and its farewell may have been lost while the network was down.  A moment more
             # to read what came before.
-            self._loop.call_later(TICK_S, self._end, f"we stood still for {stood_still_s:.0f} s")
+            self._loop.call_later(LAST_WORDS_S, self._end, f"we stood still for {stood_still_s:.0f} s")
 
     def _send_fence(self) -> int | None:
         # UNSUBSCRIBE from what nobody subscribed to is the one request that changes nothing and is always answered.
@@ -370,6 +392,7 @@ class Connection:
         self._notice_stall()
         if mid == self._probe_number:
             self._probe_number = None
+            self._check_later()
         if mid in self._fences:
             self._fences.pop(mid).set_result(None)
         self.freshness.answered(mid)

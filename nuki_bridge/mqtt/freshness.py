@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 _LOGGER = logging.getLogger(__name__)
 
-STALL_S = 3.0
-"""Seconds that the event loop may stand still before the age of what it then reads is unknown."""
+STALL_S = 5.0
+"""Seconds without a call of `Freshness.check_stall` after which the age of what is then read is unknown: more than what
+lies between two checks of a quiet connection, less than what a silent network is given."""
 DOUBT_S = 10.0
 """Seconds for which that doubt lasts at most, or steady traffic would keep it alive."""
 

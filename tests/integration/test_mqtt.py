@@ -26,6 +26,7 @@ from nuki_bridge.config import MqttSettings, Secret, TlsSettings
 from nuki_bridge.mqtt import connection, freshness, mqtt
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.mqtt.mqtt import Client
+from nuki_bridge.mqtt.paho_loop import PahoLoop
 from tests import patience
 from tests.integration.broker import Broker, Peer, free_port, make_ca
 
@@ -298,7 +299,7 @@ async def test_messages_published_while_the_loop_stood_still_are_as_old_as_that(
         clock.jumped = 10.0
         stale = [await run.next() for _ in range(50)]
         assert [int(message.payload) for message in stale] == list(range(50))
-        assert all(stopped_at - connection.TICK_S - 0.1 <= message.received_at <= stopped_at for message in stale)
+        assert all(stopped_at - connection.PROBE_S - 0.1 <= message.received_at <= stopped_at for message in stale)
 
         await eventually(lambda: run.client._connection and run.client._connection.freshness.stale_since is None)
         sent_at = clock()
@@ -427,6 +428,39 @@ async def test_a_quiet_broker_is_asked_so_often_that_its_next_message_is_fresh(
         sent_at = patience.now()
         peer.publish("seldom", b"")
         assert (await run.next()).received_at >= sent_at
+
+
+@pytest.mark.real_time
+async def test_a_quiet_connection_is_left_alone_until_the_broker_is_asked(
+    shared: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each check wakes the processor: there is none for nothing, unless an answer takes long."""
+    monkeypatch.setattr(connection, "PROBE_S", 0.3)
+    monkeypatch.setattr(connection, "TICK_S", 0.15)
+    calls: list[str] = []
+    send, tend = connection.Connection._send_fence, PahoLoop.tend
+
+    def counted_send(self: connection.Connection) -> int | None:
+        calls.append("ask")
+        return send(self)
+
+    def counted_tend(self: PahoLoop) -> None:
+        calls.append("check")
+        tend(self)
+
+    monkeypatch.setattr(connection.Connection, "_send_fence", counted_send)
+    monkeypatch.setattr(PahoLoop, "tend", counted_tend)
+    async with running(shared) as run:
+        await run.until(True)
+        calls.clear()
+        await eventually(lambda: calls.count("ask") == 8)
+        assert run.connections == []
+    assert calls.count("check") <= 12
+
+
+def test_a_check_of_a_quiet_connection_comes_before_its_messages_are_doubted() -> None:
+    assert connection.PROBE_S + 1 <= freshness.STALL_S < connection.SILENT_S
+    assert connection.PROBE_S + connection.TICK_S < connection.SILENT_S
 
 
 @pytest.mark.real_time
@@ -733,7 +767,7 @@ async def test_what_is_to_be_kept_waits_for_the_broker_and_nothing_else_does(bro
 @pytest.mark.real_time
 async def test_a_broker_that_never_acknowledges_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose queues overflowed forgets what it owes and answers pings: for ever nothing more would go out."""
-    monkeypatch.setattr(connection, "TICK_S", 0.02)
+    monkeypatch.setattr(connection, "PROBE_S", 0.04)
     monkeypatch.setattr(connection, "ACKNOWLEDGED_S", 0.2)
     published = []
 
@@ -753,7 +787,7 @@ async def test_a_broker_that_never_acknowledges_is_left(monkeypatch: pytest.Monk
 
 @pytest.mark.real_time
 async def test_a_slow_broker_is_not_left_as_long_as_it_acknowledges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "TICK_S", 0.02)
+    monkeypatch.setattr(connection, "PROBE_S", 0.04)
     monkeypatch.setattr(connection, "ACKNOWLEDGED_S", 0.5)
     accept = bytes.fromhex("2006000003210001")  # Receive Maximum 1
 
