@@ -39,6 +39,7 @@ class Bare:
         self._reassembler = Reassembler(encrypted=True)
         self._session: Session
         self._app_id = 0
+        self._challenge: Challenge | None = None
 
     async def find(self) -> None:
         """Scan for the device."""
@@ -83,14 +84,17 @@ class Bare:
         self._session = Session(authorization_id, bytes.fromhex(key), Family.CLASSIC, _random)
         self._app_id = app_id
 
+    async def ask_ahead(self) -> None:
+        """Ask for the next action's challenge."""
+        self._challenge = await self._asked()
+
     async def act(self, action: str, linked: bool) -> list[int]:
-        """Challenge and action until COMPLETE, in a link of its own unless `linked`: start and end."""
+        """Challenge, unless there is one, and action until COMPLETE, in a link of its own unless `linked`: start and
+        end."""
         start = time.monotonic_ns()
         if not linked:
             await self.connect()
-        await self._send(RequestData(wanted=Command.CHALLENGE))
-        challenge = await self._receive()
-        assert isinstance(challenge, Challenge)
+        challenge, self._challenge = self._challenge or await self._asked(), None
         await self._send(LockAction(action=Action[action], app_id=self._app_id, flags=0, nonce=challenge.nonce))
         while True:
             answer = await self._receive()
@@ -100,6 +104,12 @@ class Bare:
         if not linked:
             await self.disconnect()
         return [start, end]
+
+    async def _asked(self) -> Challenge:
+        await self._send(RequestData(wanted=Command.CHALLENGE))
+        challenge = await self._receive()
+        assert isinstance(challenge, Challenge)
+        return challenge
 
     async def _send(self, message: Message) -> None:
         await self._client.write_gatt_char(KEYTURNER_USDIO, self._session.send(message), response=True)

@@ -47,7 +47,12 @@ def figures(results: Mapping[str, Any]) -> dict[str, Figure]:
     _add(found, "users: ATT", results.get("listing", {}).get("att"), "count")
     for part in ("create_ms", "redeem_ms"):
         _add(found, f"invitation: {part[:-3]}, ms", results.get("inviting", {}).get(part), "time")
-    for part, label in (("relay_ms", "relay"), ("own_ms", "own action"), ("online_ms", "online after")):
+    for part, label in (
+        ("relay_ms", "relay"),
+        ("relay_ahead_ms", "relay, challenge ahead"),
+        ("own_ms", "own action"),
+        ("online_ms", "online after"),
+    ):
         _add(found, f"this machine: {label}, ms", results.get("native", {}).get(part), "time")
     _add_causes(found, results.get("causes", {}))
     return found

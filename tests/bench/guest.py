@@ -288,8 +288,9 @@ def measure(air: Child, broker: Broker, options: argparse.Namespace) -> dict[str
         contenders[f"{name} held"] = Client(command, told, linked=True)
         contenders[f"{name} alone"] = Client(command, told, linked=False)
     owners = Daemon(watcher, broker.port, "persistent", pin=sharing.PIN)
-    client = Client((*PYTHON, "tests.bench.relayed"), air.ask("authorize", name="relay"), linked=True)
-    contenders["relay"] = sharing.Guest(owners, client, broker.port, f"nuki/{NAME}")
+    for name, ahead in (("relay", False), ("relay ahead", True)):
+        client = Client((*PYTHON, "tests.bench.relayed"), air.ask("authorize", name=name), linked=True)
+        contenders[name] = sharing.Guest(owners, client, broker.port, f"nuki/{NAME}", ahead=ahead)
     daemons["persistent"].pair(air)
     measured = {name: Measured(air, contender) for name, contender in contenders.items()}
     floors: list[dict[str, list[float]]] = []

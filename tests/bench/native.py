@@ -7,6 +7,7 @@ which the lock's motor starts, as the lock notes it down.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import secrets
 import signal
@@ -64,12 +65,12 @@ async def measure(actions: int) -> dict[str, Any]:
                 home = Home(broker, daemon, peer)
                 daemon.start()
                 try:
-                    relay, own = await _at_home(home, actions)
+                    times = await _at_home(home, actions)
                 finally:
                     home.close()
                     daemon.kill()
-            online = [await _start(Daemon(directory, broker.port, lock), broker) for _ in range(STARTS)]
-    times = {"relay_ms": relay, "own_ms": own, "direct_ms": await _directly(actions), "online_ms": online}
+            times["online_ms"] = [await _start(Daemon(directory, broker.port, lock), broker) for _ in range(STARTS)]
+    times["direct_ms"] = await _directly(actions)
     return {name: spread(values) for name, values in times.items()}
 
 
@@ -87,7 +88,7 @@ async def _start(daemon: Daemon, broker: Broker) -> float:
         return took
 
 
-async def _at_home(home: Home, actions: int) -> tuple[list[float], list[float]]:
+async def _at_home(home: Home, actions: int) -> dict[str, list[float]]:
     await home.online()
     await home.pair()
     await home.ask("front/simulate", {"motor_s": 0})
@@ -96,18 +97,21 @@ async def _at_home(home: Home, actions: int) -> tuple[list[float], list[float]]:
     await guest.use(made["authorization_id"], 0, made["shared_key"], "", "")
     await guest.reach(home.broker.port, "nuki/front")
     await guest.connect()
-    relay, own = [], []
-    for _ in range(actions):
+    took: dict[str, list[float]] = {"relay_ms": [], "relay_ahead_ms": [], "own_ms": []}
+    names = itertools.cycle(("unlock", "lock"))
+    for _, who in itertools.product(range(actions), took):
         await asyncio.sleep(CALM_S)
+        action = next(names)
+        if who == "relay_ahead_ms":
+            await guest.ask_ahead()
         start = time.time()
-        await guest.act("UNLOCK", linked=True)
-        relay.append((last_motor(await home.audit()) - start) * 1000)
-        await asyncio.sleep(CALM_S)
-        start = time.time()
-        await home.ask("front/set", json.dumps({"action": "lock"}))
-        own.append((last_motor(await home.audit()) - start) * 1000)
+        if who == "own_ms":
+            await home.ask("front/set", json.dumps({"action": action}))
+        else:
+            await guest.act(action.upper(), linked=True)
+        took[who].append((last_motor(await home.audit()) - start) * 1000)
     await guest.disconnect()
-    return relay, own
+    return took
 
 
 async def _directly(actions: int) -> list[float]:

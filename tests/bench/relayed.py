@@ -52,7 +52,9 @@ class Relayed(Bare):
 async def main() -> None:
     """Serve until stdin ends."""
     guest = Relayed(sys.argv[1])
-    functions: Any = {name: getattr(guest, name) for name in ("use", "reach", "connect", "disconnect", "act")}
+    functions: Any = {
+        name: getattr(guest, name) for name in ("use", "reach", "connect", "disconnect", "ask_ahead", "act")
+    }
     await serve(**functions)
 
 

@@ -23,15 +23,17 @@ class Guest:
     """A guest at the relay, and the daemon that passes on what it says; implements `guest.Contender`.
 
     Each action begins when the daemon has done everything that the last one brought with it: it reads the lock's states
-    and its log.
+    and its log.  `ahead`, the challenge is there by then, as on the phone page, which asks for it while a finger is
+    still on the button.
     """
 
     wait_for = "calm"
 
-    def __init__(self, daemon: Daemon, client: Client, port: int, topic: str) -> None:
+    def __init__(self, daemon: Daemon, client: Client, port: int, topic: str, *, ahead: bool) -> None:
         self._daemon = daemon
         self._client = client
         self._reach = {"port": port, "topic": topic}
+        self._ahead = ahead
 
     @property
     def process(self) -> Any:
@@ -56,6 +58,8 @@ class Guest:
 
     def act(self, action: str) -> tuple[int, int]:
         """One action; the moments at which it began and COMPLETE had come."""
+        if self._ahead:
+            self.process.ask("ask_ahead")
         return self._client.act(action)
 
 
