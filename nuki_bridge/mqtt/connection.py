@@ -108,7 +108,7 @@ class Connection:
         self._in_flight = InFlight()
         self._warned_of: set[str] = set()
         self._heard_at = self._answer_by = self._loop.time()
-        self._probe_number: int | None = None
+        self._is_probing = False  # nothing has come since the broker was asked for a sign of life
         self._fences: dict[int, asyncio.Future[None]] = {}
         self._next_check: asyncio.TimerHandle | None = None
         self._echo: Echo | None = None
@@ -298,9 +298,9 @@ class Connection:
         return self._loop.time() >= self._heard_at + self._probe_s
 
     def _probe(self) -> None:
-        # Not by a ping of ours: paho gives up a broker sooner that owes an answer to one.
-        if self.ready and self._probe_number is None and self._is_quiet:
-            self._probe_number = self._send_fence()
+        if self.ready and not self._is_probing and self._is_quiet:
+            self._is_probing = True
+            self._paho.ping()
 
     def _await_acknowledgements(self) -> None:
         if self._in_flight.is_overdue(ACKNOWLEDGED_S):
@@ -334,6 +334,9 @@ class Connection:
         if silent_s > SILENT_S and self.ready:
             _LOGGER.debug("MQTT: nothing came for %.1f s", silent_s)
             self.freshness.doubt(self._clock() - silent_s)
+        if self._is_probing:
+            self._is_probing = False
+            self._check_later()
 
     def _lost(self, reason: str) -> None:
         if not self._ended.done():
@@ -390,9 +393,6 @@ class Connection:
 
     def _on_unsubscribe(self, mid: int, _reasons: Sequence[ReasonCode], _properties: Properties) -> None:
         self._notice_stall()
-        if mid == self._probe_number:
-            self._probe_number = None
-            self._check_later()
         if mid in self._fences:
             self._fences.pop(mid).set_result(None)
         self.freshness.answered(mid)

@@ -77,6 +77,11 @@ class PahoOnSocket(Client):
             self._in_packet["remaining_length"] = 3
         super()._handle_disconnect()
 
+    def ping(self) -> None:
+        """Send a PINGREQ that has nothing to do with paho's own, for want of whose answer it ends the connection."""
+        self._send_pingreq()
+        self._ping_t = 0
+
     def limit_inflight(self, count: int) -> None:
         """Have `count` (1 or more) messages at most wait for the broker's acknowledgement.
 

@@ -26,6 +26,7 @@ from nuki_bridge.config import MqttSettings, Secret, TlsSettings
 from nuki_bridge.mqtt import connection, freshness, mqtt
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.mqtt.mqtt import Client
+from nuki_bridge.mqtt.paho import PahoOnSocket
 from nuki_bridge.mqtt.paho_loop import PahoLoop
 from tests import patience
 from tests.integration.broker import Broker, Peer, free_port, make_ca
@@ -438,17 +439,17 @@ async def test_a_quiet_connection_is_left_alone_until_the_broker_is_asked(
     monkeypatch.setattr(connection, "PROBE_S", 0.3)
     monkeypatch.setattr(connection, "TICK_S", 0.15)
     calls: list[str] = []
-    send, tend = connection.Connection._send_fence, PahoLoop.tend
+    ping, tend = PahoOnSocket.ping, PahoLoop.tend
 
-    def counted_send(self: connection.Connection) -> int | None:
+    def counted_ping(self: PahoOnSocket) -> None:
         calls.append("ask")
-        return send(self)
+        ping(self)
 
     def counted_tend(self: PahoLoop) -> None:
         calls.append("check")
         tend(self)
 
-    monkeypatch.setattr(connection.Connection, "_send_fence", counted_send)
+    monkeypatch.setattr(PahoOnSocket, "ping", counted_ping)
     monkeypatch.setattr(PahoLoop, "tend", counted_tend)
     async with running(shared) as run:
         await run.until(True)

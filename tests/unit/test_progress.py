@@ -229,9 +229,9 @@ class Wire:
             elif kind == 0x82:
                 sock.send(bytes.fromhex("90 04") + packet[2:4] + b"\0\x01")
             elif kind == 0xA2:
-                self.probes += 1
                 sock.send(bytes.fromhex("b0 04") + packet[2:4] + b"\0\x11")
             elif kind == 0xC0:
+                self.probes += 1
                 sock.send(bytes.fromhex("d0 00"))
 
 
