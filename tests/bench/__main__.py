@@ -5,10 +5,11 @@
     python -m tests.bench page [--page-actions N] [--page-starts N]
     python -m tests.bench doorbell [--rings N]
     python -m tests.bench neighbours [--neighbour-actions N]
+    python -m tests.bench many [--idle SECONDS]
 
 `causes` is the processor time by cause alone, in the virtual machine, or in some minutes on this one (`--here`).  Phone
-page, doorbell and Nuki's own interfaces are measured on this machine itself, and alone in a few minutes; bench.json
-keeps the rest then.
+page, doorbell, Nuki's own interfaces and many locks are measured on this machine itself, and alone in a few minutes;
+bench.json keeps the rest then.
 
 The result is printed beside the last one that was kept (`--keep`, `--compare FILE`), with what moved by more than its
 own noise.
@@ -32,7 +33,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import compare, doorbell, here, neighbours, page
+from tests.bench import compare, doorbell, here, many, neighbours, page
 from tests.bench.causes import render as render_causes
 from tests.bench.native import measure as measure_natively
 from tests.bench.table import render
@@ -52,7 +53,7 @@ def main() -> int:
     parser.add_argument(
         "part",
         nargs="?",
-        choices=("all", "causes", "page", "doorbell", "neighbours"),
+        choices=("all", "causes", "page", "doorbell", "neighbours", "many"),
         default="all",
         help="what to measure (%(default)s)",
     )
@@ -115,7 +116,12 @@ def main() -> int:
         others = Others()
         alone["neighbours"] = asyncio.run(neighbours.measure(options.neighbour_actions))
         alone["neighbours"] |= {"time": _now(), "machine": _machine(others)}
-    if options.part in ("page", "doorbell", "neighbours"):
+    if options.part in ("all", "many"):
+        print("bench: many locks on this machine itself", file=sys.stderr, flush=True)
+        others = Others()
+        alone["many"] = asyncio.run(many.measure(options.idle))
+        alone["many"] |= {"time": _now(), "machine": _machine(others)}
+    if options.part in ("page", "doorbell", "neighbours", "many"):
         _keep(options.json, alone)
         print(_render_alone(alone))
         return 0
@@ -177,7 +183,12 @@ def _keep(file: Path, part: dict[str, Any]) -> None:
 
 def _render_alone(parts: dict[str, Any]) -> str:
     """What was measured on this machine itself, as text."""
-    renderers = {"page": page.render, "doorbell": doorbell.render, "neighbours": neighbours.render}
+    renderers = {
+        "page": page.render,
+        "doorbell": doorbell.render,
+        "neighbours": neighbours.render,
+        "many": many.render,
+    }
     return "\n\n".join(renderers[name](part) for name, part in parts.items() if name in renderers)
 
 
