@@ -136,7 +136,7 @@ def parse(base: str, message: Incoming, requests: Requests, words: Callable[[str
     if message.retain:
         if not message.payload:
             return None  # somebody clears a retained command; nobody waits for an answer
-        raise RefusedRequest(request, "retained_command", RETAINED)
+        raise RefusedRequest(_unread(base, request, message), "retained_command", RETAINED)
     if request.kind is RequestKind.REDEEM and len(message.payload) <= MAX_PAYLOAD_SIZE:
         return replace(request, payload=message.payload)  # its answers have one topic, too
     if request.kind is RequestKind.RELAY:
@@ -144,9 +144,8 @@ def parse(base: str, message: Incoming, requests: Requests, words: Callable[[str
     # a guest's answers have one topic, also those that refuse: no other of its choice
     if message.response_topic is not None and request.kind is not RequestKind.REDEEM:
         if not _may_answer_on(base, message.response_topic):
-            raise RefusedRequest(request, "bad_request", _NOINBOX.format(base=base))
-        to = (message.response_topic,)
-        request = replace(request, reply_to=request.reply_to + to if request.kind is RequestKind.SET else to)
+            raise RefusedRequest(_unread(base, request, message), "bad_request", _NOINBOX.format(base=base))
+        request = _answered_on(request, message.response_topic)
     if len(message.payload) > MAX_PAYLOAD_SIZE:
         raise RefusedRequest(
             request,
@@ -172,6 +171,26 @@ _NOINBOX = (
     "a response topic must be {base}/bridge/response/<account>/<32 random hex digits>, an inbox of the asker's own, "
     "or not below {base}"
 )
+
+
+def _answered_on(request: Request, topic: str) -> Request:
+    to = (topic,)
+    return replace(request, reply_to=request.reply_to + to if request.kind is RequestKind.SET else to)
+
+
+def _unread(base: str, request: Request, message: Incoming) -> Request:
+    """Return a request that is refused whatever it says, with what its asker knows the answer by, as far as it goes."""
+    if request.kind in (RequestKind.RELAY, RequestKind.REDEEM):
+        return request
+    if message.response_topic is not None and _may_answer_on(base, message.response_topic):
+        request = _answered_on(request, message.response_topic)
+    if len(message.payload) > MAX_PAYLOAD_SIZE:
+        return request
+    try:
+        values = payload.read_object(message.payload.decode("utf-8-sig"))
+    except ValueError:
+        return request
+    return replace(request, echo={key: value for key, value in values.items() if key == "transaction"})
 
 
 def _digest(*parts: bytes) -> bytes:

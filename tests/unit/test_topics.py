@@ -309,6 +309,39 @@ def test_retained_message_is_never_carried_out(topic: str) -> None:
     assert parse("nuki", message(topic, b"", retain=True)) is None
 
 
+@pytest.mark.parametrize("topic", ["nuki/a/set", "nuki/a/request/users/list", "nuki/bridge/request/locks"])
+def test_whoever_retained_a_command_knows_the_refusal_for_its_answer(topic: str) -> None:
+    """A program that waits for its transaction, or on its Response Topic, would else wait in vain."""
+    asked = {"response_topic": "me/inbox", "correlation_data": b"7", "retain": True}
+    request = refusal(topic, '{"transaction":{"a":1},"action":"unlock"}', **asked).request
+    answers = topics.refused(request, "retained_command", topics.RETAINED)
+    assert answers[-1].topic == "me/inbox"
+    for answer in answers:
+        assert (json.loads(answer.payload)["transaction"], answer.correlation_data) == ({"a": 1}, b"7")
+
+
+@pytest.mark.parametrize("payload", ["lock", "{", '{"transaction":NaN}', b"\xff", " " * 16385, '{"a":' * 40])
+def test_retained_nonsense_is_refused_for_being_retained(payload: bytes | str) -> None:
+    error = refusal("nuki/a/set", payload, retain=True, response_topic="nuki/a/set")
+    assert (error.code, error.request.reply_to, dict(error.request.echo)) == (
+        "retained_command",
+        ("nuki/a/result",),
+        {},
+    )
+
+
+@pytest.mark.parametrize("kind", ["invitation/" + INBOX + "/redeem", "a/relay/" + INBOX + "/write"])
+def test_guests_who_retain_are_answered_on_their_own_topic(kind: str) -> None:
+    request = refusal(f"nuki/{kind}", '{"transaction":1}', retain=True, response_topic="me/inbox").request
+    assert [topic.rpartition("/")[0] for topic in request.reply_to] == [f"nuki/{kind}".rpartition("/")[0]]
+    assert not request.echo
+
+
+def test_a_response_topic_that_is_refused_costs_no_transaction() -> None:
+    request = refusal("nuki/bridge/request/locks", '{"transaction":5}', response_topic="nuki/a/set").request
+    assert (request.reply_to, request.echo) == (("nuki/bridge/response/locks",), {"transaction": 5})
+
+
 @pytest.mark.parametrize("topic", ["nuki/a/set", "nuki/a/request/refresh", "nuki/bridge/request/scan"])
 def test_large_payload_is_refused(topic: str) -> None:
     assert refusal(topic, b" " * 16385).code == "payload_too_large"
