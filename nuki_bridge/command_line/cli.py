@@ -86,17 +86,16 @@ def _carried_out(run: Callable[[], int], *, as_json: bool) -> int:
     try:
         return run()
     except ConfigError as error:
-        print("\n".join(error.mistakes), file=sys.stderr)
+        told = "\n".join(error.mistakes)
+        _show_error(error, told, as_json=as_json)
+        print(told, file=sys.stderr)
         return WRONG_USAGE
+    except UnusableState as error:  # systemd does not try again after this status
+        return _complain(words.in_options(str(error)), WRONG_USAGE)
     except NukiError as error:
         sentence = words.in_options(str(error))
-        if error.code in _USAGE_CODES or isinstance(error, UnusableState):  # systemd does not try again after that
-            return _complain(sentence, WRONG_USAGE)
-        if as_json:
-            from nuki_bridge.command_line import console
-
-            console.show({"status": "error", "error": error.code, "message": sentence}, as_json=True)
-        return _complain(f"{sentence} ({error.code})", FAILED)
+        _show_error(error, sentence, as_json=as_json)
+        return _complain(f"{sentence} ({error.code})", WRONG_USAGE if error.code in _USAGE_CODES else FAILED)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -118,6 +117,13 @@ def _complete(words: Sequence[str]) -> int:
     found = completion.complete(_parser(), words, lambda: completion.lock_names(broker))
     print("\n".join(found))
     return DONE
+
+
+def _show_error(error: NukiError, told: str, *, as_json: bool) -> None:
+    if as_json:
+        from nuki_bridge.command_line import console
+
+        console.show({"status": "error", "error": error.code, "message": told}, as_json=True)
 
 
 def _complain(sentence: str, status: int) -> int:

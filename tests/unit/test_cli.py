@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from nuki_bridge.command_line import (
     start,
 )
 from nuki_bridge.command_line.asking import by_id_or_name
-from nuki_bridge.command_line.client import parse_broker_url
+from nuki_bridge.command_line.client import BridgeClient, parse_broker_url
 from nuki_bridge.errors import BrokerError, ConfigError, RequestError, UnusableState
 from nuki_bridge.owner import lock_config
 from nuki_bridge.store import Store
@@ -352,6 +354,33 @@ class TestBrokerUrl:
         monkeypatch.setenv(cli.BROKER_VARIABLE, "nonsense")
         assert run("locks") == 2
         assert "broker URL" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            ("locks --broker nonsense", "bad_broker_url"),
+            ("redeem XXX", "bad_code"),
+            ("pin verify --pin-file /dev/null", "bad_pin_file"),
+            ("locks --config /none/such.yaml", "bad_config"),
+        ],
+    )
+    def test_wrong_usage_has_a_code_as_every_failure(
+        self, command: str, code: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A program that reads the JSON finds there what it has done wrong, too."""
+        monkeypatch.setattr(logging, "disable", lambda: None)  # of this whole process
+        monkeypatch.setattr(BridgeClient, "open", lambda _: asyncio.sleep(0))
+        monkeypatch.setenv(cli.BROKER_VARIABLE, "mqtt://localhost")
+        assert run(*command.split()) == 2
+        plain = capsys.readouterr()
+        assert plain.out == ""
+        assert plain.err.endswith(f" ({code})\n") or code == "bad_config"
+        assert run("--json", *command.split()) == 2
+        shown = capsys.readouterr()
+        assert shown.err == plain.err
+        told = json.loads(shown.out)
+        assert (told["status"], told["error"]) == ("error", code)
+        assert told["message"] in plain.err
 
     @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
     def test_a_password_in_the_command_line_is_hidden_from_ps(self) -> None:
