@@ -230,6 +230,7 @@ class ActionRun:
             last = await self._inquiry.read_states()
         outcome = progress.traces.completed(last)
         if outcome is not None:
+            progress.has_begun()  # of what has nothing to do some firmware says no more than COMPLETE
             progress.completed()
         return outcome
 

@@ -309,6 +309,28 @@ async def test_an_action_over_the_api_is_told_once_before_it_moves(tmp_path: Pat
         assert said.index("lockActionEvent 1,172,0,0,0") < said.index("state 2") < said.index("commandResponse 0")
 
 
+@pytest.mark.parametrize("accepts", [True, False], ids=["ACCEPTED and COMPLETE", "COMPLETE alone"])
+@pytest.mark.parametrize("settings", [SERVED, WITH_PIN], ids=["without the PIN", "with the PIN"])
+async def test_an_action_that_has_nothing_to_do_is_told_as_any_other(
+    tmp_path: Path, settings: object, accepts: bool
+) -> None:
+    """A program takes an event with trigger 172 for the echo of its command, and any other for somebody else's."""
+    house = ServedHouse(tmp_path / "state", settings)  # type: ignore[arg-type]
+    house.classic.behaviour.accepts_nothing_to_do = accepts
+    async with house.running():
+        await house.at_home()
+        assert await house.order("2") == 0
+        assert house.tree.on("lockActionEvent") == ["2,172,0,0,0"]
+        await asyncio.sleep(400)
+        assert (await house.ask("front/set", "lock"))["status"] == "ok"
+        await asyncio.sleep(60)
+        own = house.lock().paired.authorization_id
+        assert house.tree.on("lockActionEvent") == ["2,172,0,0,0", f"2,0,{own},0,0"]
+        said = order_of(house)
+        assert said.index("lockActionEvent 2,172,0,0,0") < said.index("commandResponse 0")
+        assert house.moved() == []
+
+
 @pytest.mark.parametrize("settings", [SERVED, WITH_PIN], ids=["without the PIN", "with the PIN"])
 async def test_an_action_on_our_own_topic_is_told_with_our_authorization(tmp_path: Path, settings: object) -> None:
     house = ServedHouse(tmp_path / "state", settings)  # type: ignore[arg-type]
