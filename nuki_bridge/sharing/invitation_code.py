@@ -8,11 +8,11 @@ means "mistyped, or ended more than 7 days ago".
 
 from __future__ import annotations
 
-import json
 import re
 from hashlib import sha512
 
 from nuki_bridge.errors import BadFrame
+from nuki_bridge.mqtt import payload
 from nuki_bridge.protocol.crypto import BOX_NONCE_SIZE, TAG_SIZE, d1, e1
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -102,10 +102,7 @@ def _derived(code: str) -> bytes:
 
 def client_of(content: bytes) -> bytes:
     """Return the client number (16 bytes) in a guest's request, which is JSON; raises `ValueError`."""
-    try:
-        client = json.loads(content)["client"]
-    except (TypeError, KeyError, RecursionError):
-        raise ValueError("not a request") from None
+    client = payload.read_object(content.decode()).get("client")
     if not isinstance(client, str) or not re.fullmatch("[0-9a-fA-F]{32}", client):
         raise ValueError("a client number has 32 hex digits")
     return bytes.fromhex(client)

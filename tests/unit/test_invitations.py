@@ -383,6 +383,10 @@ async def test_a_request_that_does_not_open_changes_nothing(house: House) -> Non
             sealed(guest, b'{"client":' + b'{"client":' * 1000),
             sealed(guest, bytes(8000)),
             sealed(guest, b'"client"'),
+            sealed(guest, b'{"client":"%b","client":"%b"}' % ((guest.client.encode(),) * 2)),
+            sealed(guest, b'{"client":"%b","time":NaN}' % guest.client.encode()),
+            sealed(guest, b'{"client":"%b","more":1e999}' % guest.client.encode()),
+            sealed(guest, f'{{"client":"{guest.client}"}}'.encode("utf-16")),
             sealed(guest, b""),
             b'{"client":"' + b"0" * 32 + b'"}',
         ):
