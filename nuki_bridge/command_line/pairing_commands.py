@@ -99,18 +99,20 @@ async def pair(client: BridgeClient, arguments: argparse.Namespace) -> None:
         paired = await _pair(client, arguments, request)
     show(arguments, paired)
     if not arguments.json:
-        print(f"\n{_next_step(paired)}", flush=True)
+        print(f"\n{_next_step(paired, has_pin='pin' in request)}", flush=True)
 
 
-def _next_step(paired: dict[str, Any]) -> str:
-    """Return what people do after pairing."""
+def _next_step(paired: dict[str, Any], *, has_pin: bool) -> str:
+    """Return what people do after pairing; `has_pin`: the security PIN was given."""
     from nuki_bridge.command_line.console import printable
 
     name = printable(paired.get("name"))
+    done = f"{name} is paired. `nuki-bridge status {name}` shows it, `nuki-bridge lock {name}` locks the door."
+    if has_pin:
+        return f"{done}\nNext: `nuki-bridge invite {name} --name Anna` makes an invitation, for whoever Anna is."
     return (
-        f"{name} is paired. `nuki-bridge status {name}` shows it, `nuki-bridge lock {name}` locks the door.\n"
-        f"Next: `nuki-bridge pin {name} verify` tells the bridge the lock's security PIN, which invitations, users,\n"
-        "codes and the log take."
+        f"{done}\nNext: `nuki-bridge pin {name} verify` tells the bridge the lock's security PIN, which invitations,"
+        " users,\ncodes and the log take."
     )
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,14 @@ async def test_pair_says_the_next_step(capsys: pytest.CaptureFixture[str]) -> No
     assert "authorization_id: 7" in told
     assert "nuki-bridge pin front verify" in told
     assert json.loads(await shown("pair --json", PAIRED, capsys)) == PAIRED
+
+
+async def test_pair_asks_nobody_for_a_pin_that_it_has_got(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pin").write_text("123456")
+    told = await shown(f"pair --name front --pin-file {tmp_path}/pin", PAIRED, capsys)
+    assert "front is paired" in told
+    assert "pin front verify" not in told
+    assert "nuki-bridge invite front" in told
 
 
 async def test_unpair_says_what_is_left_to_do(capsys: pytest.CaptureFixture[str]) -> None:
