@@ -52,6 +52,9 @@ class Invited(Protocol):
     def leaving_ids(self) -> set[int]:
         """Return those that are to be removed, because their invitation has ended."""
 
+    def check_free(self, name: str, own_id: int | None) -> None:
+        """Raises `RequestError` if somebody is invited under this name, other than the user `own_id`."""
+
     def removed(self, authorization_id: int) -> None:
         """This user was removed here."""
 
@@ -87,6 +90,7 @@ class Users:
         self._age = ListAge()
         self._reading = asyncio.Lock()
         self._changing = asyncio.Lock()
+        self._given: str | None = None  # the name that the change under way gives to somebody
         self._background = BackgroundRead("list of users", lock, admin, self._sync)
         self.run = self._background.run
 
@@ -245,9 +249,9 @@ class Users:
         return wall_clock.zone_of(config)
 
     def check_free(self, name: str, own_id: int | None = None) -> None:
-        """Raises `RequestError` if the list, as it was read last, has this name for another user than `own_id`.
+        """Raises `RequestError` if another user than `own_id` has this name, is given it, or is invited under it.
 
-        Those whose authorization is about to be removed do not count.
+        The users are those of the list as it was read last, but for those who are about to be removed.
         """
         leaving = self._invited.leaving_ids()
         for number, each in (self._entries or {}).items():
@@ -257,6 +261,9 @@ class Users:
                     f"the lock has a user of this name already, with the ID {number}; choose another name, or rename "
                     "or remove that one",
                 )
+        if name == self._given:
+            raise RequestError("name_taken", "another user is being given this name; choose another name")
+        self._invited.check_free(name, own_id)
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -272,7 +279,7 @@ class Users:
         async with self._one_change(deadline):
             entry = await self._entry(selector, deadline)
             if "rename" in changes:
-                self.check_free(changes["rename"], entry.authorization_id)
+                self._give(changes["rename"], entry.authorization_id)
             changed = replace(
                 entry,
                 name=changes.get("rename", entry.name),
@@ -321,7 +328,7 @@ class Users:
             known = self._entries
             if known is None or not (self._age.is_current(self._marks()) or self._are_ours()):
                 known = await self.read(timeout_s)
-            self.check_free(name)
+            self._give(name)
             limit = limit_of(wanted, await self.zone(timeout_s), self._now())
             left_s = deadline - self._lock.clock()
             try:
@@ -361,7 +368,13 @@ class Users:
             try:
                 yield
             finally:
+                self._given = None
                 self._background.schedule()  # what we publish meanwhile is what we wrote, then what the lock has
+
+    def _give(self, name: str, own_id: int | None = None) -> None:
+        """Keep the name for the change under way: until the list has it, an invitation could take it, too."""
+        self.check_free(name, own_id)
+        self._given = name
 
     def _exclusive(self, turn: asyncio.Lock, deadline: float, otherwise: str) -> AbstractAsyncContextManager[None]:
         return exclusive(turn, deadline - self._lock.clock(), otherwise)

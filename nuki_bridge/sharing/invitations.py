@@ -127,10 +127,18 @@ class Invitations:
         rows = [each for each in self._at(nuki_id) if each.on_lock and each.stage is not Stage.ASKED]
         return {each.authorization_id for each in rows if each.authorization_id is not None}
 
-    def check_free(self, nuki_id: int, user: str) -> None:
-        """Raises `RequestError` if somebody of that name is invited to the lock already."""
+    def check_free(self, nuki_id: int, name: str, own_id: int | None) -> None:
+        """Raises `RequestError` if somebody other than the user `own_id` is invited to the lock under this name."""
         for each in self._at(nuki_id):
-            if each.user == user and (each.stage is Stage.ASKED or each in self.open_at(nuki_id)):
+            if each.stage is Stage.ASKED and each.user == name:
+                raise RequestError(
+                    "name_taken",
+                    "an invitation for this name is being made, or its remains are removed; choose another name, or "
+                    "try again later",
+                )
+        for each in self.open_at(nuki_id):
+            entry = self.entry(each)
+            if name == (each.user if entry is None else entry.name) and each.authorization_id != own_id:
                 raise RequestError(
                     "name_taken",
                     f"there is an open invitation for this name already, with the ID {each.authorization_id}; choose "

@@ -60,7 +60,6 @@ class InviteCommands:
             assert config is not None
             limit = limit_of(call.arguments["access"], wall_clock.zone_of(config), call.now())
         call.owned.users.check_free(call.arguments["name"])
-        self._invitations.check_free(call.lock.paired.nuki_id, call.arguments["name"])
         code, row = await self._invitations.create(
             call.owned,
             call.arguments["name"],

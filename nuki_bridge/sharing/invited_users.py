@@ -24,6 +24,10 @@ class InvitedUsers:
         """Users who are removed as soon as the lock can be reached."""
         return self._invitations.leaving(self._lock.paired.nuki_id)
 
+    def check_free(self, name: str, own_id: int | None) -> None:
+        """Raises `RequestError`; see `Invitations.check_free`."""
+        self._invitations.check_free(self._lock.paired.nuki_id, name, own_id)
+
     def removed(self, authorization_id: int) -> None:
         """This user was removed."""
         self._invitations.authorization_removed(self._lock.paired.nuki_id, authorization_id)

@@ -783,6 +783,48 @@ def rename(house: House, authorization_id: int, name: str) -> None:
     entry.name = name
 
 
+NAMING = {
+    "an invitation": ("front/request/invite/create", {"name": "Anna"}),
+    "a device": ("front/request/users/add", {"name": "Anna"}),
+    "a rename": ("front/request/users/update", {"name": "Bert", "rename": "Anna"}),
+}
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.05, 0.5, 3.0])
+@pytest.mark.parametrize("second", NAMING)
+@pytest.mark.parametrize("first", NAMING)
+async def test_of_two_who_give_a_name_at_the_same_time_one_gets_it(
+    house: House, first: str, second: str, gap_s: float
+) -> None:
+    async with house.running():
+        await paired(house)
+        await house.ask("front/request/users/add", {"name": "Bert"})
+        await settle()
+        before = len(house.published)
+        for number, each in enumerate((first, second)):
+            topic, arguments = NAMING[each]
+            house.send(topic, {**arguments, "transaction": number})
+            await asyncio.sleep(gap_s)
+        await settle()
+        told = [json.loads(each.payload) for each in house.published[before:] if "/response/" in each.topic]
+        [refused] = [each for each in told if each["status"] == "error"]
+        assert len(told) == 2
+        assert refused["error"] in ({"unknown_user"} if first == second == "a rename" else {"name_taken"})
+        assert "None" not in refused["message"]
+        assert names(house).count("Anna") == 1
+
+
+async def test_the_name_of_an_invitation_is_what_the_lock_has(house: House) -> None:
+    async with house.running():
+        await paired(house)
+        first = await invite(house)
+        assert (await house.ask("front/request/users/update", {"id": first["id"], "rename": "Bert"}))["status"] == "ok"
+        assert (await house.ask("front/request/users/update", {"id": first["id"], "rename": "Bert"}))["status"] == "ok"
+        assert (await house.ask("front/request/users/add", {"name": "Bert"}))["error"] == "name_taken"
+        await invite(house)
+        assert names(house) == ["Bert", "Anna"]
+
+
 async def test_a_second_invitation_for_a_name_is_refused(house: House) -> None:
     async with house.running():
         await paired(house)
