@@ -40,7 +40,7 @@ from nuki_bridge.protocol.common import States
 from nuki_bridge.records import frozen
 from nuki_bridge.sharing.invitation_store import Invitation
 from nuki_bridge.sharing.invitations import Invitations
-from nuki_bridge.sharing.invite_commands import InviteCommands, event
+from nuki_bridge.sharing.invite_commands import InviteCommands
 from nuki_bridge.sharing.invited_users import InvitedUsers
 from nuki_bridge.sharing.relay import Relay
 from nuki_bridge.store import PairedLock, Store
@@ -393,7 +393,7 @@ class RunningLock:
 
     def invitation_changed(self, row: Invitation) -> None:
         """Take note that one of the lock's invitations is open now, or is so no longer."""
-        self._common.publisher.news(self._given.name, event(row, self.owned.lock))
+        self._common.publisher.news(self._given.name, self._common.invite_commands.event(row, self.owned.lock))
         self._show_invitations()
         self.owned.users.show()
         self.owned.users.wake()

@@ -92,8 +92,9 @@ class InviteCommands:
         rows = {each.authorization_id: each for each in opened if each.authorization_id is not None}
         selector = EntrySelector(call.arguments, "open invitation", "unknown_invitation")
         row = rows[selector.find({number: self._name(each) for number, each in rows.items()})]
+        name = self._name(row)
         removed = await self._invitations.revoke(call.owned, row, call.timeout_s)
-        return {"data": {"id": row.authorization_id, "user": self._name(row), "removed_on_lock": removed}}
+        return {"data": {"id": row.authorization_id, "user": name, "removed_on_lock": removed}}
 
     def _name(self, row: Invitation) -> str:
         entry = self._invitations.entry(row)
@@ -119,6 +120,15 @@ class InviteCommands:
             "expires": _time(row.expires, zone),
         }
 
+    def event(self, row: Invitation, lock: Lock) -> dict[str, Any]:
+        """What has become of an invitation just now, for `<lock>/event`; nothing in it is of use for redeeming it."""
+        return {
+            "type": "invitation",
+            "invitation": "created" if row.stage is Stage.OPEN else row.stage.value,
+            "user": {"id": row.authorization_id, "name": self._name(row)},
+            "time": _time(row.created if row.ended is None else row.ended, wall_clock.zone_in(lock)),
+        }
+
     def redeem(self, request: Request) -> None:
         """Answer a guest's request: with the sealed credential, or with one word why not, or not at all in a flood."""
         try:
@@ -134,16 +144,6 @@ class InviteCommands:
         if payload is not None:
             for topic in request.reply_to:
                 self._publish(Publication(topic, payload, correlation_data=request.correlation_data))
-
-
-def event(row: Invitation, lock: Lock) -> dict[str, Any]:
-    """What has become of an invitation just now, for `<lock>/event`; nothing in it is of use for redeeming it."""
-    return {
-        "type": "invitation",
-        "invitation": "created" if row.stage is Stage.OPEN else row.stage.value,
-        "user": {"id": row.authorization_id, "name": row.user},
-        "time": _time(row.created if row.ended is None else row.ended, wall_clock.zone_in(lock)),
-    }
 
 
 def _drawn(link: str) -> str:

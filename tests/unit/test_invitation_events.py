@@ -72,6 +72,21 @@ async def test_one_that_is_taken_back_is_revoked(house: House, how: str) -> None
         assert told(house) == [("created", "Anna"), ("revoked", "Anna")]
 
 
+@pytest.mark.parametrize("end", ["redeemed", "expired", "revoked"])
+async def test_whoever_was_renamed_is_told_of_under_the_new_name(house: House, end: str) -> None:
+    async with house.running():
+        await paired(house)
+        data = await invite(house, expires_in="10m")
+        await house.ask("front/request/users/update", {"id": data["id"], "rename": "Bert"})
+        if end == "redeemed":
+            Guest(data["code"]).redeem(house)
+        elif end == "revoked":
+            answer = await house.ask("front/request/invite/revoke", {"name": "Bert"})
+            assert answer["data"]["user"] == "Bert"
+        await asyncio.sleep(610.0)
+        assert told(house) == [("created", "Anna"), (end, "Bert")]
+
+
 @pytest.mark.long
 async def test_what_happened_without_a_broker_is_told_when_it_is_back(house: House) -> None:
     async with house.running():
