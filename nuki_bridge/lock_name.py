@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+PROBE = "doctor."
+"""How the lock that does not exist begins with which `doctor` tries the access list; no lock's name has a dot."""
 _RESERVED_NAMES = ("bridge", "invitation")
 
 

@@ -10,7 +10,7 @@ from nuki_bridge.command_line import lock_argument
 from nuki_bridge.command_line.asking import given, in_local_time, progress, show
 from nuki_bridge.command_line.registration import Commands
 from nuki_bridge.errors import RequestError
-from nuki_bridge.lock_name import is_nuki_id
+from nuki_bridge.lock_name import PROBE, is_nuki_id
 
 if TYPE_CHECKING:
     from nuki_bridge.command_line.client import BridgeClient
@@ -103,8 +103,8 @@ async def watch(client: BridgeClient, arguments: argparse.Namespace) -> None:
     kinds = ("state", "door", "availability", "event", "result")
     async for topic, payload in client.watch(*(f"{name}/{kind}" for kind in kinds)):
         lock, _, kind = topic.partition("/")
-        if kind not in kinds or is_nuki_id(lock):
-            continue  # Nuki's own topics are no lock of the bridge
+        if kind not in kinds or is_nuki_id(lock) or lock.startswith(PROBE):
+            continue  # Nuki's own topics are no lock of the bridge, nor are the doctor's
         value = _value(payload)
         sentence = told.happened(kind, value)
         if kind == "result" and sentence is None:

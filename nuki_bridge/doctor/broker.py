@@ -17,14 +17,13 @@ from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, ok, problem, unknown, warning
 from nuki_bridge.doctor.place import SUDO, Place, may_read
 from nuki_bridge.errors import BrokerError, ConfigError, NukiError
+from nuki_bridge.lock_name import PROBE
 from nuki_bridge.mqtt.conversation import Conversation
 from nuki_bridge.mqtt.message import Incoming, Subscription
 from nuki_bridge.nuki_mqtt.codes import LOCK_ACTION, VENDOR_BASE
 from nuki_bridge.records import frozen
 from nuki_bridge.web import settings as web_settings
 
-PROBE = "doctor."
-"""How the lock that does not exist is called; no lock's name has a dot."""
 ACKNOWLEDGED_S = 2.0
 """Longest wait in seconds until the broker has acknowledged what was tried."""
 LATE_S = 0.5

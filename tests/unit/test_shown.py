@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +208,20 @@ async def test_a_zone_with_a_name_is_one_in_summer_and_winter(capsys: pytest.Cap
 async def test_what_was_done_is_a_sentence(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert await shown(line, {"id": 3}, capsys) == f"{sentence}\n"
     assert json.loads(await shown(f"{line} --json", {"id": 3}, capsys)) == {"id": 3}
+
+
+async def test_watch_leaves_out_what_the_doctor_tries(capsys: pytest.CaptureFixture[str]) -> None:
+    """A lock that does not exist is tried; somebody who watches meanwhile would take that for a rule of theirs."""
+
+    class Watching(FakeClient):
+        async def watch(self, *filters: str) -> AsyncIterator[tuple[str, bytes]]:
+            """Give what comes in."""
+            refused = b'{"status":"error","error":"unknown_lock","message":"there is no lock of this name"}'
+            for lock in ("doctor.0123abcd", "Front Door", "front"):
+                yield f"{lock}/result", refused
+
+    arguments = cli.parse(["watch"])
+    await arguments.handler(Watching(None), arguments)
+    told = capsys.readouterr().out
+    assert "doctor." not in told
+    assert [line.split("  ")[1] for line in told.splitlines()] == ["Front Door", "front"]
