@@ -33,6 +33,8 @@ class _Callback:
     waiting: deque[tuple[int, bytes | None]] = field(default_factory=deque)
     """IDs of devices that have changed, with what is to be said; None: what is true then."""
     more: asyncio.Event = field(default_factory=asyncio.Event)
+    told: dict[int, bytes] = field(default_factory=dict)
+    """What it has taken last of each device; nothing is known after a failure, which it may have taken all the same."""
 
     def collapse(self) -> None:
         self.waiting = deque((each, None) for each in dict.fromkeys(nuki_id for nuki_id, _ in self.waiting))
@@ -126,10 +128,12 @@ class Callbacks:
             first = callback.waiting.popleft()
             nuki_id, body = first
             body = body or self._told(nuki_id)
-            if body is None:
-                continue
+            if body is None or body == callback.told.get(nuki_id):
+                continue  # a retry has told this change before its turn came
+            callback.told.pop(nuki_id, None)
             why = await post(callback.target, body)
             if why is None:
+                callback.told[nuki_id] = body
                 if failures:
                     log.info("the callback to %s works again", callback.target.where)
                 failures = 0

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from nuki_bridge.bridge_http import codes
-from nuki_bridge.bridge_http.callbacks import MAX_CALLBACKS, Callbacks
+from nuki_bridge.bridge_http.callbacks import MAX_CALLBACKS, PAUSE_S, Callbacks
 from nuki_bridge.bridge_http.commands import AWAY_S, Commands
 from nuki_bridge.bridge_http.endpoints import Call, Endpoints, Refused, parameters
-from nuki_bridge.bridge_http.house import House
+from nuki_bridge.bridge_http.house import FIRST_S, SETTLE_S, House
 from nuki_bridge.bridge_http.memory import FILE, Memory
-from nuki_bridge.bridge_http.post import BadUrl, target_of
+from nuki_bridge.bridge_http.post import BadUrl, Target, target_of
 from nuki_bridge.bridge_http.server import ApiServer
 from nuki_bridge.bridge_http.token import Tokens
 from nuki_bridge.bridge_http.turns import KEPT_S, QUEUE_S, Turns
@@ -762,6 +762,51 @@ async def test_three_callbacks_are_kept_over_a_restart(tmp_path: Path) -> None:
     assert again.callbacks == {0: "http://a/0", 2: "http://a/2"}
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
     await desk.callbacks.close()
+
+
+async def test_a_change_that_a_retry_has_told_is_not_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry tells what is true then, also what has changed so shortly before that its own turn is still to come."""
+    desk = Desk(tmp_path)
+    told: list[str] = []
+    answers: dict[int, str] = {}
+
+    async def post(target: Target, body: bytes) -> str | None:
+        told.append(json.loads(body)["state"])
+        return answers.get(len(told))
+
+    def now(nuki_id: int) -> bytes | None:
+        device = desk.house.get(nuki_id)
+        return None if device is None else json.dumps({"state": device.state}).encode()
+
+    monkeypatch.setattr("nuki_bridge.bridge_http.callbacks.post", post)
+    monkeypatch.setattr("random.uniform", lambda shortest, longest: longest)
+    memory = Memory(tmp_path)
+    memory.load()
+    callbacks = Callbacks(memory, now)
+    desk.house = House("nuki", changed=callbacks.tell, clock=desk.loop.time)
+    desk.hear("bridge/info", {"locks": INFO["locks"][:1]})
+    desk.hear("bridge/state", "online")
+    desk.hear("front/state", "locked")
+    await asyncio.sleep(FIRST_S + 1)
+    assert callbacks.add("http://a/") is None
+
+    async def turn(state: str, wait_s: float) -> None:
+        desk.hear("front/state", state)
+        await asyncio.sleep(wait_s)
+
+    answers = {1: "no answer"}
+    await turn("unlocked", SETTLE_S + PAUSE_S[0] - SETTLE_S / 2)
+    await turn("locking", 5)  # the retry comes within `SETTLE_S` of this
+    assert told == ["unlocked", "locking"]
+    # What failed may have been taken all the same: after it even what was told last before that is news.
+    answers = {3: "no answer"}
+    await turn("locked", SETTLE_S + PAUSE_S[0] / 2)
+    await turn("locking", 5)
+    assert told == ["unlocked", "locking", "locked", "locking"]
+    desk.house.close()
+    await callbacks.close()
 
 
 def test_our_id_stays_and_is_one_that_every_client_takes(tmp_path: Path) -> None:
