@@ -174,6 +174,83 @@ def test_the_page_starts_although_the_network_swallows_what_a_forgotten_door_has
     phone.until(lambda: phone.run("return localStorage.getItem('sweep')") is None)
 
 
+def test_what_one_tab_does_while_another_clears_the_disk_is_not_undone(
+    stage: Stage, phone: Phone, tmp_path: Path
+) -> None:
+    """The browser clears all that the page keeps; what is to stay was read before it, and is written again after it."""
+    secrets = {name: f"{number:02x}" * 32 for number, name in enumerate(("one", "two", "late"), 0xD1)}
+    password = "correct-horse-battery"
+    credential = credential_of(phone)
+    phone.driver.get("about:blank")  # no other tab than the two
+    tabs = [phone.driver.current_window_handle]
+    phone.driver.switch_to.new_window("tab")
+    tabs.append(phone.driver.current_window_handle)
+    begin = """
+        window.make = (number, shared_key) => ({ ...args[0], authorization_id: number, shared_key });
+        const { Store } = await import('/store.js');
+        window.store = new Store();
+        const numbers = async () => (await store.doors()).map((each) => each.credential.authorization_id);
+        window.left = async () => [await numbers(), await store.account()];
+    """
+    for tab in tabs:
+        phone.driver.switch_to.window(tab)
+        phone.driver.get(f"{stage.url}settings.json")  # of the same origin, and without the page's own store
+        phone.run(begin, credential)
+
+    def first(script: str, *arguments: Any) -> Any:
+        phone.driver.switch_to.window(tabs[0])
+        return phone.run(script, *arguments)
+
+    def second(script: str, *arguments: Any) -> Any:
+        phone.driver.switch_to.window(tabs[1])
+        return phone.run(script, *arguments)
+
+    lock = credential["lock"]["nuki_id"]
+    held = """
+        window.now ??= window.fetch;
+        const reached = new Promise((resolve) => (window.fetch = async (url, options) => {
+            if (url !== 'forget') return now(url, options);
+            window.fetch = now;
+            if (args[0] === 'before') await new Promise((go) => { window.go = go; resolve(); });
+            const answer = await now(url, options);
+            if (args[0] === 'after') await new Promise((go) => { window.go = go; resolve(); });
+            return answer;
+        }));
+    """
+    for when in ("before", "after"):  # the first tab stands still there, and has read all that it knows
+        first(
+            "await store.keepAccount({ username: 'owner', password: args[2] });"
+            "await store.add(make(101, args[0])); await store.add(make(102, args[1]))",
+            secrets["one"], secrets["two"], password,
+        )  # fmt: skip
+        assert second("await store.account(); return store.isOwners") is True
+        first(f"{held} window.gone = store.forget(args[1] + '-101'); await reached", when, lock)
+        second(
+            "const { logout } = await import('/owner/account.js');"
+            "await store.add(make(103, args[0])); await store.forget(args[1] + '-102'); return logout(store)",
+            secrets["late"], lock,
+        )  # fmt: skip
+        first("go(); await gone")
+        assert second("return left()") == [[103, credential["authorization_id"]], None], when
+        assert first("return [await left(), localStorage.getItem('sweep')]") == [
+            [[103, credential["authorization_id"]], None],
+            None,
+        ]
+    # Two that clear it one right after the other: the second has read while nothing was there.
+    first("await store.add(make(101, args[0]))", secrets["one"])
+    first(f"{held} window.gone = store.forget(args[1] + '-103'); await reached", "after", lock)
+    second(f"{held} localStorage.setItem('sweep', '1'); window.gone = store.sweep(); await reached", "before")
+    first("go(); await gone")
+    second("go(); await gone")
+    assert second("return left()") == [[101, credential["authorization_id"]], None]
+    second("await store.forget(args[0] + '-101')", lock)
+    phone.quit()
+    forgotten = [each.encode() for each in (*secrets.values(), password)]
+    forgotten += [each.decode().encode("utf-16-le") for each in forgotten]
+    assert secrets_on_disk(tmp_path / "phone", *forgotten) == []
+    assert secrets_on_disk(tmp_path / "phone", credential["shared_key"].encode())
+
+
 # -- codes ------------------------------------------------------------------------------------------------------------
 
 

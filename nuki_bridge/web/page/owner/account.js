@@ -41,7 +41,8 @@ export async function login(store, account, keeps) {
 export async function logout(store) {
   house?.close();
   house = null;
-  return !(await kept(store)) || store.forgetAccount().catch(() => false);
+  const isKept = store.isOwners || (await kept(store)) !== null; // another tab may just be clearing the disk, and nothing be there
+  return !isKept || store.forgetAccount().catch(() => false);
 }
 
 /** The broker has refused the account: it is asked for again. */
