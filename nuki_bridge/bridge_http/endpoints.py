@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_PARAMETERS = 16
 NOWAIT_S = 0.5
-"""Seconds for which `nowait` waits all the same: a refusal is known by then."""
+"""Seconds for which `nowait` waits all the same: a refusal is known by then, unless the lock has to be found first."""
 ASKED_S = 8.0
 """Longest time, in seconds, that a client waits for the state of a lock that is asked: Home Assistant gives up all its
 locks after ten."""
@@ -223,9 +223,12 @@ class Endpoints:
         def lost() -> None:
             self._turns.not_taken(lock, steps, client, outcome)
 
-        if not await _unless_gone(outcome, call, NOWAIT_S if nowait else None):
-            lost()
-            return _json({})
+        while True:
+            if not await _unless_gone(outcome, call, NOWAIT_S if nowait else None):
+                lost()
+                return _json({})
+            if outcome.done() or not device.away:
+                break
         if not outcome.done():  # nowait
             return Reply(dump({"success": True, "batteryCritical": device.critical}), lost=lost)
         ended = outcome.result()

@@ -576,6 +576,34 @@ async def test_nowait_tells_a_refusal_and_else_does_not_wait(tmp_path: Path) -> 
     assert desk.loop.time() - begun < 1
 
 
+async def test_nowait_promises_nothing_of_a_lock_that_cannot_be_reached(tmp_path: Path) -> None:
+    """Whether it can be reached in time is known only at the end, and a success would most likely be none."""
+    desk = Desk(tmp_path)
+    desk.hear("front/availability", "offline")
+    lost, _ = desk.call("/lockAction", f"nukiId={FRONT}&action=1&nowait=1")
+    await asyncio.sleep(9)
+    assert not lost.done()
+    desk.reply(error="timeout")
+    with pytest.raises(Refused) as error:
+        await lost
+    assert error.value.status == 503
+
+    found, _ = desk.call("/lockAction", f"nukiId={FRONT}&action=1&nowait=1")
+    await asyncio.sleep(3)
+    assert not found.done()
+    desk.hear("front/availability", "online")
+    await asyncio.sleep(1)
+    assert json.loads((await found).body)["success"] is True
+    desk.reply()
+    await settle()
+
+    desk.hear("front/availability", "offline")
+    left, call = desk.call("/lockAction", f"nukiId={FRONT}&action=2&nowait=1")
+    await asyncio.sleep(1)
+    call.gone.set()
+    assert await left
+
+
 @pytest.mark.parametrize(("knob", "action"), [(True, "unlatch"), (False, "unlock"), (None, "unlock")])
 async def test_the_simple_unlock_opens_a_door_with_a_knob(tmp_path: Path, knob: bool | None, action: str) -> None:
     desk = Desk(tmp_path)
