@@ -4,8 +4,9 @@ With the security PIN a lock action is told once its log entry has been read, wh
 end; without one it is told from the report, with nobody's name.  An entry that no report has told of has the lock asked
 for its states first, so that neither the event nor the topics show an older one.  The index of the last entry told is
 kept durably, so that a restart neither repeats nor loses any: entries that came while nobody was listening are told
-afterwards, with the time at which they happened.  A moving door is told at once from the report, and from the log only
-if no report showed it.
+afterwards, with the time at which they happened.  It is kept after they were told, so that a crash in between repeats
+some rather than lose them; each bears its index, by which that can be seen.  A moving door is told at once from the
+report, and from the log only if no report showed it.
 """
 
 from __future__ import annotations
@@ -296,7 +297,8 @@ class LogBook:
             self.bell.heard(entry)
             return []
         state = state or self._lock.profile.state_word(self._lock.states.lock_state)
-        event = event_of(self._lock.profile, entry, wall_clock.zone_of(self._lock.config), self._users.kind_of)
+        zone = wall_clock.zone_of(self._lock.config)
+        event = {**event_of(self._lock.profile, entry, zone, self._users.kind_of), "index": entry.index}
         if event["type"] == "lock_action":
             event["state"] = state or self._state_now()
         if self._was_told_early(entry.time, event):
