@@ -39,7 +39,9 @@ def _declare_setup(parser: argparse.ArgumentParser) -> None:
         "--guest-password-file", type=Path, metavar="FILE", help="its password, in one line (- reads it)"
     )
     parser.add_argument("--port", type=int, help="default: 443, or 8443 if that is taken; 8080 without a certificate")
-    parser.add_argument("--replace", action="store_true", help="replace a configuration that is there")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace a configuration that is there, but for bridge_api"
+    )
     parser.add_argument("--show", action="store_true", help="only show the address of the page that is set up")
 
 

@@ -1,7 +1,7 @@
 """`nuki-bridge web setup`: three questions, then web.yaml with its secrets, and the page's address with a QR code.
 
 What an option says is not asked.  Files are written for root and the page's service alone to read; nothing that is
-there is replaced unless `--replace` says so.
+there is replaced unless `--replace` says so, and that leaves the section of the Bridge HTTP API as it is.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/nuki-bridge-web")
 """Script that copies a certificate of Let's Encrypt again after each renewal."""
 OTHER_TLS_PORT = 8443
 """Port of the page where 443 is taken."""
+PLAIN_PORT = 8080
+"""Port of the page without a certificate."""
 
 WAYS = {
     "files": "a certificate that I have, such as one of Let's Encrypt: the only one that is fit for guests",
@@ -57,7 +59,8 @@ def setup(arguments: argparse.Namespace) -> int:
         raise RequestError("bad_arguments", f"{file} is there already; --show shows the address, --replace replaces it")
     if not os.access(file.parent, os.W_OK):
         raise RequestError("bad_arguments", f"{file.parent} cannot be written; call this with sudo")
-    lines = _asked(arguments, file.parent)
+    kept, taken = _bridge_api(file)
+    lines = [*_asked(arguments, file.parent, taken), *kept]
     _write(file, "\n".join([*lines, ""]).encode())
     settings = web_settings.load(file)
     _tell_bridge(file.with_name("config.yaml"), url_of(settings))
@@ -69,13 +72,16 @@ def setup(arguments: argparse.Namespace) -> int:
 # -- the questions ----------------------------------------------------------------------------------------------------
 
 
-def _asked(arguments: argparse.Namespace, directory: Path) -> list[str]:
-    """Return the lines of web.yaml."""
+def _asked(arguments: argparse.Namespace, directory: Path, taken: int | None) -> list[str]:
+    """Return the lines of web.yaml; the port `taken` is the Bridge HTTP API's."""
+    if taken is not None and arguments.port == taken:
+        raise RequestError("bad_arguments", f"port {taken} is that of bridge_api in web.yaml; give another one")
     name = arguments.name or _ask("Under which name or IP address do phones find this computer?", _own_name())
     way = arguments.certificate or _choose("Which certificate shall the page have?", WAYS)
     lines = ["# Written by `nuki-bridge web setup`; the example with all keys is beside the documentation."]
     secure = way in ("files", "own-ca")
-    port = arguments.port or (_free_tls_port() if secure else 8080)
+    port = arguments.port or (_free_tls_port() if secure else PLAIN_PORT)
+    port += port == taken
     if way == "files":
         cert = arguments.cert or Path(
             _ask("File of the certificate with its chain?", f"/etc/letsencrypt/live/{name}/fullchain.pem")
@@ -179,6 +185,31 @@ def _broker_lines(config_file: Path) -> list[str]:
         tls = ["  tls: true"] if mqtt.tls.ca is None else [f"  tls: {{ca: {_quoted(mqtt.tls.ca)}}}"]
     topic = [] if mqtt.base_topic == "nuki" else [f"  base_topic: {_quoted(mqtt.base_topic)}"]
     return ["broker:", f"  host: {_quoted(mqtt.host)}", f"  port: {mqtt.port}", *topic, *tls]
+
+
+def _bridge_api(file: Path) -> tuple[list[str], int | None]:
+    """Return the section of the Bridge HTTP API that a file has, line by line, and its port."""
+    import yaml
+
+    from nuki_bridge.web.settings import PLAIN_PORT as DEFAULT_PORT
+
+    try:
+        text = file.read_text()
+        root = yaml.compose(text, yaml.SafeLoader)
+        pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+        spans = [(key.start_mark.index, value.end_mark.index) for key, value in pairs if key.value == "bridge_api"]
+        if not spans:
+            return [], None
+        section = text[slice(*spans[0])].rstrip()
+        values = yaml.safe_load(section)["bridge_api"]
+        port = values.get("port", DEFAULT_PORT) if isinstance(values, dict) else None
+        return section.splitlines(), port if isinstance(port, int) else None
+    except FileNotFoundError:
+        return [], None
+    except (OSError, ValueError, yaml.YAMLError):  # without its text, which may quote a secret
+        raise RequestError(
+            "bad_arguments", f"bridge_api in {file} could not be read, to be kept; move the file away first"
+        ) from None
 
 
 def _quoted(value: object) -> str:

@@ -57,6 +57,53 @@ def test_a_vpn_needs_no_certificate_and_a_guest_no_password(tmp_path: Path) -> N
     assert web_setup.url_of(found) == "http://127.0.0.2:8080"
 
 
+API = """\
+# For the heating.
+bridge_api:{more}
+  listen: 127.0.0.3
+  # Twenty characters.
+  token: "0123456789abcdef#:"
+  username: bridge_api
+  password: hunter2
+"""
+
+
+@pytest.mark.parametrize("before", ["", "log_level: debug\nport: 8090\n"])
+@pytest.mark.parametrize("after", ["", "\nguest: {username: other}\n"])
+@pytest.mark.parametrize(("more", "port"), [("", 8081), ("\n  port: 8081", 8080)])
+def test_what_is_set_up_anew_keeps_the_bridge_api(
+    before: str, after: str, more: str, port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It belongs to other programs, and whoever sets up the page does not think of it."""
+    file = tmp_path / "web.yaml"
+    file.write_text(before + API.format(more=more) + after)
+    file.chmod(0o600)
+    kept = settings.load(file, {}).bridge_api if before else None
+    options = ("--name", "pi.lan", "--certificate", "local", "--guest", "guest", "--replace")
+    assert run(tmp_path, *options) == 0
+    found = settings.load(file, {})
+    assert found.bridge_api is not None
+    assert found.bridge_api.token.reveal() == "0123456789abcdef#:"
+    assert kept is None or found.bridge_api == kept
+    assert (found.port, found.log_level) == (port, "info")
+    assert found.guest == settings.GuestSettings("guest")
+    assert run(tmp_path, *options, "--port", str(found.bridge_api.port)) != 0
+    assert settings.load(file, {}) == found
+    out, err = capsys.readouterr()
+    assert "hunter2" not in out + err
+    assert "0123456789" not in out + err
+
+
+def test_a_bridge_api_that_cannot_be_kept_is_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text("bridge_api: {token: hunter2hunter2\n")
+    assert run(tmp_path, "--name", "pi.lan", "--certificate", "local", "--no-guests", "--replace") != 0
+    assert file.read_text() == "bridge_api: {token: hunter2hunter2\n"
+    assert "hunter2" not in capsys.readouterr().err
+    file.write_text("names: [pi.lan\n")
+    assert run(tmp_path, "--name", "pi.lan", "--certificate", "local", "--no-guests", "--replace") != 0
+
+
 @pytest.mark.parametrize("name", ["192.0.2.1", "pi.invalid"])
 def test_a_vpn_that_is_not_up_yet_does_not_open_the_page_to_all(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
