@@ -65,14 +65,26 @@ async def _look_configuration(place: Place) -> ConfigFacts:
     return ConfigFacts(file, tuple(mistakes), tuple(warnings))
 
 
+def _service(line: str) -> str:
+    """Return whose file a line is about."""
+    return "nuki-bridge-web" if line.partition(":")[0].endswith("web.yaml") else "nuki-bridge"
+
+
+def _again(line: str) -> str:
+    """Return how its service reads the file anew."""
+    return "reload" if _service(line) == "nuki-bridge" else "restart"
+
+
 def judge_configuration(facts: ConfigFacts) -> list[Finding]:
     """Is it valid, and are its secrets for nobody else to read?"""
     name = "configuration"
     findings = [
-        problem(name, each, "correct this line, then `sudo systemctl restart nuki-bridge`") for each in facts.mistakes
+        problem(name, each, f"correct this line, then `sudo systemctl restart {_service(each)}`")
+        for each in facts.mistakes
     ]
     findings += [
-        warning(name, each, "do as the line says, then `sudo systemctl reload nuki-bridge`") for each in facts.warnings
+        warning(name, each, f"do as the line says, then `sudo systemctl {_again(each)} {_service(each)}`")
+        for each in facts.warnings
     ]
     if findings:
         return findings

@@ -134,6 +134,7 @@ class Place:
     run: Callable[..., Awaitable[str]] = run_program
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     service_user: str = "nuki-bridge"
+    page_user: str = "nuki-bridge-web"
     is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
     _once: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from nuki_bridge.doctor import bluetooth, broker, files, locks, machine
+from nuki_bridge.doctor import bluetooth, bridge_api, broker, files, locks, machine
 from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.finding import CouldNotLook, Finding, Verdict, unknown
 from nuki_bridge.doctor.place import Place
@@ -21,6 +21,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     *files.CHECKS,
     *bluetooth.CHECKS,
     *broker.CHECKS,
+    *bridge_api.CHECKS,
     *locks.CHECKS,
 )
 """Everything that is looked at, in the order of the report."""

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests import patience
 from tests.integration.bluez_rig import PrivateBus
+from tests.integration.bridge_house import TOKEN, serving
 from tests.integration.broker import Broker, free_port
 from tests.integration.command import Result, call
 from tests.integration.daemon import PIN, Daemon
@@ -81,7 +83,7 @@ async def test_with_the_shipped_access_list_all_is_well_and_nothing_is_left(
                 [
                     *("versions", "time zone", "configuration", "file modes", "database", "disk"),
                     *("D-Bus permission", "adapter", "broker", "MQTT version"),
-                    *("access list: the bridge", "access list: guests", "access list: nobody", "daemon"),
+                    *("access list: the bridge", "access list: guests", "access list: nobody", "bridge API", "daemon"),
                 ],
                 "ok",
             ) | {"lock front": "warning"}, result.out
@@ -97,6 +99,37 @@ async def test_with_the_shipped_access_list_all_is_well_and_nothing_is_left(
             while (message := await later.next()).topic != "end":
                 topics.append(message.topic)
         assert [each for each in topics if "doctor" in each] == []
+    finally:
+        daemon.kill()
+
+
+async def test_a_bridge_api_that_works_and_one_whose_account_may_do_nothing(
+    guarded: GuardedBroker, tmp_path: Path
+) -> None:
+    daemon = Daemon(tmp_path, guarded.port)
+    config = written(tmp_path, guarded.port)
+    daemon.start()
+
+    async def until(words: str) -> str:
+        ends = patience.now() + patience.HANG_S
+        while True:
+            found, result = await doctor(config)
+            for secret in (*SECRETS, TOKEN, password("bridge_api")):
+                assert secret not in result.out
+            sentence = f"{found['bridge API']['verdict']}: {found['bridge API']['sentence']}"
+            if words in sentence:
+                return sentence
+            assert patience.now() < ends, result.out
+
+    try:
+        async with serving(tmp_path, guarded, free_port()):
+            assert "lets the account bridge_api in" in await until("ok: it answers on 127.0.0.1:")
+            acl = guarded.directory / "etc" / "nuki-bridge.acl"
+            acl.write_text(acl.read_text().replace("user bridge_api", "user bridge_api\ntopic deny nuki/#"))
+            guarded.stop()
+            guarded.run(guarded.directory / "etc" / "mosquitto.conf")
+            sentence = await until("problem: the account bridge_api may not read what the daemon tells below nuki")
+            assert "send commands to a lock (nuki/+/set)" in sentence
     finally:
         daemon.kill()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,10 @@ from nuki_bridge.bluetooth.bluez import REFUSED
 from nuki_bridge.command_line import doctor_commands
 from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
 from nuki_bridge.database import FILE_NAME, Database
-from nuki_bridge.doctor import bluetooth, broker, files, locks, machine
+from nuki_bridge.doctor import bluetooth, bridge_api, broker, files, locks, machine
 from nuki_bridge.doctor.bluetooth import BluezFacts, VersionFacts
 from nuki_bridge.doctor.bluez_faults import FAULTS, faults_of, version_in
+from nuki_bridge.doctor.bridge_api import ApiFacts, BrokerFacts
 from nuki_bridge.doctor.broker import Access, AccessFacts, LoginFacts
 from nuki_bridge.doctor.check import Check
 from nuki_bridge.doctor.files import ConfigFacts, DatabaseFacts, DiskFacts, ModeFacts
@@ -497,6 +501,100 @@ def test_without_a_paired_lock_there_is_something_to_do() -> None:
     assert verdicts(locks.judge_locks(DaemonFacts(info={"locks": []}))) == [WARNING]
     configured = DaemonFacts(info={"locks": [{"name": "back", "paired": False}]})
     assert verdicts(locks.judge_locks(configured)) == [WARNING]
+
+
+# -- the Bridge HTTP API ----------------------------------------------------------------------------------------------
+
+TAKEN = BrokerFacts("the account bridge_api", "nuki", "nuki", None, True, True)
+API = ApiFacts("127.0.0.1:8081", True, None, "active", (), TAKEN)
+OFFLINE_API = replace(API, answers=None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "word"),
+    [
+        (None, [OK], "off"),
+        (API, [OK], "answers on 127.0.0.1:8081"),
+        (replace(API, service=None), [OK], ""),
+        (replace(API, answers=False), [PROBLEM], "another program"),
+        (replace(OFFLINE_API, unusable=errno.EADDRINUSE), [PROBLEM], "another program"),
+        (replace(OFFLINE_API, unusable=errno.EADDRNOTAVAIL), [PROBLEM], "no address of this computer"),
+        (replace(OFFLINE_API, service="failed"), [PROBLEM], "is failed"),
+        (OFFLINE_API, [PROBLEM], "does not answer"),
+        (replace(OFFLINE_API, unusable=errno.EACCES), [PROBLEM], "does not answer"),
+        (replace(OFFLINE_API, service=None), [UNKNOWN], "nobody answers"),
+        (replace(API, hidden=("/a", "/b")), [PROBLEM, PROBLEM], "cannot read /a"),
+        (replace(API, broker=replace(TAKEN, refused="bad password")), [PROBLEM], "in: bad password"),
+        (replace(API, broker=replace(TAKEN, base="other", states=False)), [PROBLEM], "the daemon below nuki"),
+        (replace(API, broker=replace(TAKEN, states=False)), [PROBLEM], "may not read"),
+        (replace(API, broker=replace(TAKEN, commands=False)), [PROBLEM], "send commands to a lock (nuki/+/set)"),
+        (replace(API, broker=replace(TAKEN, base_of_daemon=None, states=None, commands=None)), [OK], ""),
+    ],
+)
+def test_the_bridge_api(facts: ApiFacts | None, wanted: list[Verdict], word: str) -> None:
+    found = bridge_api.judge(facts)
+    assert verdicts(found) == wanted
+    assert word in found[0].sentence
+
+
+def with_api(tmp_path: Path, port: int, *, file: str = "token", broker: int = 9) -> Place:
+    """A place with the Bridge HTTP API on; nobody listens on the port of that broker."""
+    (tmp_path / "token").write_text("0123456789abcdef0123\n")
+    (tmp_path / "web.yaml").write_text(
+        f"port: {port + 1}\nbroker: {{host: 127.0.0.1, port: {broker}}}\n"
+        f"bridge_api: {{port: {port}, token_file: {file}}}\n"
+    )
+    return at(tmp_path, page_user="nobody")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n", b"", b'HTTP/1.1 404 N\r\n\r\n{"error": "%s"}'])
+async def test_who_is_on_the_port_of_the_bridge_api_gets_no_token(tmp_path: Path, answer: bytes) -> None:
+    heard = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer % bridge_api.ITSELF if b"%s" in answer else answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    place = with_api(tmp_path, server.sockets[0].getsockname()[1])
+    findings = await examined("bridge API", place)
+    server.close()
+    told = " ".join(each.sentence for each in findings)
+    assert ("another program" in told) is (b"404" not in answer)
+    assert "the broker does not let somebody without an account in" in told
+    [call] = heard
+    for part in (b"token", b"hash", b"nonce", b"0123456789"):
+        assert part not in call
+    assert "0123456789" not in told
+
+
+@pytest.mark.real_time
+async def test_secrets_of_the_bridge_api_that_its_service_cannot_read_are_found(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    place = with_api(tmp_path, port)
+    (tmp_path / "token").chmod(0o600)
+    findings = await examined("bridge API", place)
+    hidden = f"its service cannot read {tmp_path}/token"
+    assert hidden in [each.sentence for each in findings]
+    assert "could not look: nobody answers" in " ".join(each.sentence for each in findings)
+    place = with_api(tmp_path, port)
+    place.page_user = "nobody-at-all"
+    assert hidden not in [each.sentence for each in await examined("bridge API", place)]
+
+
+async def test_the_bridge_api_is_left_alone_where_it_is_off_or_wrong(tmp_path: Path) -> None:
+    assert [each.sentence for each in await examined("bridge API", at(tmp_path))] == ["it is off"]
+    (tmp_path / "web.yaml").write_text("listen: 127.0.0.1\n")
+    assert [each.sentence for each in await examined("bridge API", at(tmp_path))] == ["it is off"]
+    (tmp_path / "web.yaml").write_text("bridge_api: {port: 8081}\n")
+    [found] = await examined("bridge API", at(tmp_path))
+    assert found.sentence == f"could not look: {tmp_path}/web.yaml has mistakes"
+    [found] = await examined("configuration", at(tmp_path))
+    assert "bridge_api.token: is missing" in found.sentence
+    assert found.advice == "correct this line, then `sudo systemctl restart nuki-bridge-web`"
 
 
 # -- the whole --------------------------------------------------------------------------------------------------------
