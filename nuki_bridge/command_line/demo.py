@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nuki_bridge.command_line import lock_commands
-from nuki_bridge.command_line.client import BridgeClient, BridgeOffline
+from nuki_bridge.command_line.client import BridgeClient
 from nuki_bridge.config import BluetoothSettings, LockSettings, MqttSettings, Settings, WebSettings
 from nuki_bridge.daemon import daemon
 from nuki_bridge.errors import BrokerError, PageError
@@ -43,8 +43,9 @@ OPENER = "intercom"
 """Name of the virtual Opener."""
 PIN = "1234"
 """Security PIN of the virtual lock and of the virtual Opener."""
-START_TIMEOUT_S = 10.0
-"""Longest wait in seconds for the broker, and for the daemon."""
+START_TIMEOUT_S = 120.0
+"""Longest wait in seconds for the broker, for the daemon and for each pairing: only for what hangs, because a small
+computer takes half a minute to load all of it, and nothing is answered meanwhile."""
 STOP_TIMEOUT_S = 1.0
 """Seconds after which a broker that does not stop is killed."""
 
@@ -172,7 +173,8 @@ async def _show(broker: MqttSettings, devices: dict[str, VirtualDevice], page: s
     client = await _connected(broker)
     try:
         for name, each in devices.items():
-            await client.ask("bridge", "pair", {"name": name, "address": each.address, "pin": PIN})
+            pair = {"name": name, "address": each.address, "pin": PIN}
+            await client.ask("bridge", "pair", pair, START_TIMEOUT_S)
         url = f"mqtt://{broker.host}:{broker.port}/{broker.base_topic}"
         program = f"{_program()} --broker {url}"
         words = {"url": url, "lock": LOCK, "opener": OPENER, "port": broker.port, "program": program, "page": page}
@@ -223,14 +225,17 @@ def _typed(take: Callable[[str], None]) -> Iterator[None]:
 
 
 async def _connected(broker: MqttSettings) -> BridgeClient:
-    """Return a conversation with the daemon, as soon as it is there; raises `BridgeOffline` if it does not come."""
+    """Return a conversation with the daemon, as soon as it is there; raises `BrokerError` if it does not come.
+
+    The broker itself may seem to be silent as long as this process is busy with loading the daemon.
+    """
     deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
     while True:
         client = BridgeClient(broker)
         try:
             await client.open()
             return client
-        except BridgeOffline:
+        except BrokerError:
             await client.close()
             if asyncio.get_running_loop().time() > deadline:
                 raise

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nuki_bridge.doctor.finding import Finding
     from nuki_bridge.doctor.place import DaemonFacts
 
-HEALTH_S = 5.0
+HEALTH_S = 20.0
 """Longest wait in seconds for the daemon's answer."""
 
 

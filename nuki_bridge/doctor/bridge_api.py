@@ -28,7 +28,7 @@ from nuki_bridge.records import frozen
 from nuki_bridge.web import settings as web_settings
 
 NAME = "bridge API"
-ASKED_S = 3.0
+ASKED_S = 10.0
 """Longest wait in seconds for an answer on its port."""
 LOOK_S = 0.1
 ITSELF = b"there is no such call here"

@@ -24,14 +24,14 @@ from nuki_bridge.nuki_mqtt.codes import LOCK_ACTION, VENDOR_BASE
 from nuki_bridge.records import frozen
 from nuki_bridge.web import settings as web_settings
 
-ACKNOWLEDGED_S = 2.0
+ACKNOWLEDGED_S = 10.0
 """Longest wait in seconds until the broker has acknowledged what was tried."""
 LATE_S = 0.5
 """Seconds by which a broker that works in parallel may deliver later than it acknowledges."""
 BRIDGE, GUEST, NOBODY = "bridge", "guest", "nobody"
 """Who tries something."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ANSWER_S = 8.0
+ANSWER_S = 20.0
 """Longest wait in seconds for a broker that is to let somebody in."""
 
 

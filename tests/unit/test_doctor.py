@@ -597,6 +597,30 @@ async def test_the_bridge_api_is_left_alone_where_it_is_off_or_wrong(tmp_path: P
     assert found.advice == "correct this line, then `sudo systemctl restart nuki-bridge-web`"
 
 
+@pytest.mark.parametrize("name", ["broker", "access list"])
+async def test_a_small_computer_is_slow_and_not_broken(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer takes eight times as long as the slowest that is usual."""
+
+    class Slow(broker.Visit):
+        async def open(self) -> None:
+            await asyncio.sleep(8 * 1.5)
+
+        async def settled(self) -> None:
+            await asyncio.sleep(8 * 0.5)
+
+        async def close(self) -> None:
+            await asyncio.sleep(8 * 0.1)
+
+    monkeypatch.setattr(broker, "Visit", Slow)
+    (tmp_path / "config.yaml").write_text("mqtt: {username: nuki, password: hunter2}\n")
+    (tmp_path / "web.yaml").write_text("guest: {username: guest}\n")
+    for each in await examined(name, at(tmp_path)):
+        assert "longer" not in each.sentence
+        assert "does not" not in each.sentence or "refuses" in each.sentence, each
+
+
 # -- the whole --------------------------------------------------------------------------------------------------------
 
 
