@@ -131,6 +131,21 @@ def test_two_doors_on_one_phone_and_one_of_them_forgotten(stage: Stage, phone: P
     phone.says("Unlocked")
 
 
+def test_a_door_that_another_tab_forgets_is_shown_no_more(stage: Stage, phone: Phone) -> None:
+    shows = phone.driver.current_window_handle
+    phone.says("Locked")
+    phone.driver.switch_to.new_window("tab")
+    phone.driver.get(stage.url)
+    phone.says("Locked")
+    phone.tap(phone.until(lambda: phone.find("[aria-label=Details]")))
+    phone.tap("Forget this door")
+    phone.tap(phone.until(lambda: phone.find("dialog .danger")))
+    phone.shows("Front is forgotten.")
+    phone.driver.close()
+    phone.driver.switch_to.window(shows)
+    phone.shows("Enter your code")
+
+
 def test_what_a_lock_says_while_its_door_is_forgotten_is_not_kept(stage: Stage, phone: Phone) -> None:
     """Nor is a door that the page was just forgetting when it was closed."""
     left = phone.run(

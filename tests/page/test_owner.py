@@ -256,6 +256,21 @@ def test_an_account_that_is_kept_comes_back_and_leaves_nothing_on_the_disk(stage
     assert secrets_on_disk(phone.profile, secret.encode(), secret.encode("utf-16-le")) == []
 
 
+def test_whoever_logs_out_in_one_tab_is_logged_out_in_the_other(new_phone: NewPhone) -> None:
+    phone = new_phone("two-tabs")
+    log_in(phone, keeps=True)
+    first = phone.driver.current_window_handle
+    phone.driver.switch_to.new_window("tab")
+    phone.driver.get(phone.url)
+    phone.tap("Log out")
+    phone.shows("Enter your code")
+    phone.driver.close()
+    phone.driver.switch_to.window(first)
+    phone.shows("Enter your code")
+    phone.open()
+    phone.shows("Enter your code")
+
+
 def test_whoever_logs_out_without_a_network_is_told_what_stays_for_now(new_phone: NewPhone) -> None:
     phone = new_phone()
     log_in(phone, keeps=True)

@@ -56,6 +56,9 @@ export class Page {
       event.preventDefault();
       this.install = event;
     });
+    this.store.onforgotten = (id) => {
+      if (this.drop(id) && (this.place.id === id || this.place.view === "doors")) this.goHome();
+    };
     document.documentElement.lang = language;
     document.title = t("app.title");
     try {
@@ -81,6 +84,12 @@ export class Page {
   add(record) {
     this.doors.get(record.id)?.close();
     this.doors.set(record.id, new Door(record, this.connection, this.store));
+  }
+
+  /** A door is forgotten. @param {string} id @returns {boolean} it was there */
+  drop(id) {
+    this.doors.get(id)?.close();
+    return this.doors.delete(id);
   }
 
   /** Take what stood behind the # of a link. @param {string} fragment @returns {Promise<boolean>} it was an invitation */

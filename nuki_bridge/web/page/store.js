@@ -59,6 +59,10 @@ export class Store {
   #database = null;
   /** Whether an owner's account is kept, as far as it was looked for. */
   isOwners = false;
+  /** Another tab has forgotten this door. @type {(id: string) => void} */
+  onforgotten = () => {};
+  /** Another tab has forgotten the owner's account. */
+  onlogout = () => {};
   /** The other tabs. @type {BroadcastChannel | null} */
   #others = null;
   /** What was forgotten here or there since this page is open. @type {Set<string>} */
@@ -73,7 +77,15 @@ export class Store {
     if (this.#database) return this.#database;
     if (!this.#others && globalThis.BroadcastChannel) {
       this.#others = new BroadcastChannel(NAME);
-      this.#others.onmessage = ({ data }) => this.#hear(data);
+      this.#others.onmessage = ({ data }) => {
+        this.#hear(data);
+        if (data.record) return;
+        if (data.name === "doors") this.onforgotten(data.key);
+        else if (data.key === OWNER && this.isOwners) {
+          this.isOwners = false;
+          this.onlogout();
+        }
+      };
     }
     try {
       const request = indexedDB.open(NAME, VERSION);

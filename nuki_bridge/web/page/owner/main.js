@@ -60,6 +60,10 @@ function style() {
 /** @param {import("../app.js").Page} page @param {import("../app.js").Place} place @returns {Promise<import("../app.js").Shown>} */
 export async function ownerView(page, place) {
   await style();
+  page.store.onlogout = () => {
+    account.drop();
+    if (page.place.view === "owner") page.goHome();
+  };
   const house = await account.open(page.store);
   if (!house || house.refused) {
     if (house?.refused) account.drop();

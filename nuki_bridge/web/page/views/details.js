@@ -12,8 +12,7 @@ export function detailsView(page, place) {
   const percent = states?.level == null ? null : new Intl.NumberFormat(language, { style: "percent" }).format(states.level / 100);
   const forget = async () => {
     if (!(await ask({ title: t("forget.ask", { door: door.name }), text: t("forget.text"), yes: t("forget.yes"), dangerous: true }))) return;
-    door.close();
-    page.doors.delete(door.id);
+    page.drop(door.id);
     const swept = await page.store.forget(door.id);
     await page.goHome();
     announce(t(swept ? "forget.done" : "forget.later", { door: door.name }));
