@@ -8,7 +8,9 @@ authorization, the action and how it ended.  It is proof under conditions that a
 - the entry at the mark must still be there as it was: a log that was cleared or reset proves nothing;
 - that there is no entry counts only while logging is switched on and no entry above the mark says that it was switched
   in between, and only `QUEUE_S` after the sending and `REST_S` after the motor was seen at rest: an entry is written
-  when the motor rests, and an action may have waited for it.
+  when the motor rests, and an action may have waited for it;
+- an entry of ours that does not bear the command's name is of it all the same, perhaps: there is firmware that does
+  not write that name down.
 
 Asking for the log takes a new challenge, with which the one that went with the lost action is void, so what the lock
 has not looked at yet it will refuse.
@@ -141,13 +143,13 @@ class Evidence:
             self._is_fresh
             or last is None
             or self._lock.clock() - self._over_at >= ACCOUNTED_S
-            or (last.mark is not None and len(self._own(last, entries)) > last.refusals)
+            or (last.mark is not None and len(_bearing(last, self._own(last, entries))) > last.refusals)
         )
         at_rest = states is not None and states.lock_state not in self._lock.profile.moving
         self._mark, self._is_fresh = newest, known and accounted and at_rest
 
     def _own(self, sent: Sent, entries: Sequence[LogEntry]) -> list[LogEntry]:
-        """Return the entries above the mark that are ours and can be of this action."""
+        """Return the entries above the mark that are ours and can be of this action, whatever name they bear."""
         assert sent.mark is not None
         number = self._lock.paired.authorization_id
         return [
@@ -158,7 +160,6 @@ class Evidence:
             and entry.authorization_id == number
             and entry.data_1 == Trigger.SYSTEM
             and self._lock.profile.reported_as(sent.action, entry.data_0)
-            and _bears(entry.name, sent.suffix)
         ]
 
     # -- the proof ----------------------------------------------------------------------------------------------------
@@ -186,7 +187,8 @@ class Evidence:
             return None
         if mark not in entries:
             return None
-        own = self._own(sent, entries)
+        ours = self._own(sent, entries)
+        own = _bearing(sent, ours)
         acted = [entry for entry in own if entry.data_3 not in REFUSALS]
         if len(acted) == 1:
             newest = max((entry for entry in entries if entry.kind in _ACTS), key=_index)
@@ -195,6 +197,8 @@ class Evidence:
             return None
         if len(own) > sent.refusals:
             return Finding(_completion(max(own, key=_index)))
+        if len(ours) > len(own):
+            return None  # the firmware may not write down who asked
         if any(entry.kind == LogType.LOGGING and entry.index > mark.index for entry in entries):
             return None  # it may have been off while the action was carried out
         return Finding(None) if is_whole and not self._lock.profile.is_passing(sent.action, after) else None
@@ -236,6 +240,11 @@ def _index(entry: LogEntry) -> int:
 
 def _completion(entry: LogEntry) -> Completion | int:
     return Completion.UNKNOWN if entry.data_3 is None else open_enum(Completion, entry.data_3)
+
+
+def _bearing(sent: Sent, entries: Sequence[LogEntry]) -> list[LogEntry]:
+    """Return those entries that bear the command's name."""
+    return [entry for entry in entries if _bears(entry.name, sent.suffix)]
 
 
 def _bears(name: str, suffix: str | None) -> bool:

@@ -168,6 +168,8 @@ class Behaviour:
     """The data of every log entry has 5 bytes, as a Smart Lock 3.0 sends it."""
     log_late_s: float = 0.0
     """Seconds from the end of an action to its entry in the log."""
+    suffix_missing: bool = False
+    """What a client has appended to its name does not stand in the log."""
     logs_refusals: bool = True
     """A lock action that is refused for its time limit or as busy has a log entry."""
     pin_attempts: int = 3

@@ -319,6 +319,7 @@ class Device:
     ) -> None:
         """Write a lock action into the log; `suffix` is appended to the name of `by`."""
         data = (action, trigger, flags, completion)
+        suffix = None if self.behaviour.suffix_missing else suffix
         write = partial(self.write_log, LogType.LOCK_ACTION, *data, by=by, suffix=suffix)
         if self.behaviour.log_late_s > 0:
             self.call_later(self.behaviour.log_late_s, write)

@@ -539,6 +539,21 @@ async def test_the_entry_of_an_earlier_action_of_the_same_name_proves_nothing() 
     assert starts(rig) == ["unlatch"]
 
 
+@pytest.mark.parametrize("suffix_missing", [False, True])
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
+async def test_an_entry_of_ours_without_the_commands_name_may_be_of_it(action: Action, suffix_missing: bool) -> None:
+    """The motor was blocked, and has been at rest for a while when the lock is asked."""
+    rig = Rig(motor_s=0.5, suffix_missing=suffix_missing)
+    async with rig.running() as lock:
+        await owner_of(rig, lock)
+        rig.virtual.block_motor()
+        rig.radio.faults.disconnect_after_write, rig.radio.connect_s = 1, 1.5
+        task = asyncio.create_task(lock.perform(action, 15.0, suffix="anna"))
+        assert await word(task) == ("outcome_unknown" if suffix_missing else "motor_blocked")
+        await asyncio.sleep(60.0)
+    assert len(starts(rig)) == 1
+
+
 async def test_a_pin_that_the_lock_has_not_accepted_yet_is_not_tried_for_proof() -> None:
     rig = Rig()
     async with rig.running() as lock:
