@@ -9,6 +9,8 @@ authorization, the action and how it ended.  It is proof under conditions that a
 - that there is no entry counts only while logging is switched on and no entry above the mark says that it was switched
   in between, and only `QUEUE_S` after the sending and `REST_S` after the motor was seen at rest: an entry is written
   when the motor rests, and an action may have waited for it;
+- it counts only while the lock rests as it did before, and tells the same last action: one whose batteries break down
+  under the motor starts anew and has written nothing;
 - an entry of ours that does not bear the command's name is of it all the same, perhaps: there is firmware that does
   not write that name down.
 
@@ -66,6 +68,8 @@ class Sent:
     """When the mark was read, on `Lock.clock`."""
     mark: LogEntry | None
     """The newest entry before it; None if that is not known for certain."""
+    before: States | None = None
+    """What the lock told last before it."""
     refusals: int = 0
     """How often the lock has refused the action before, in answers that were heard."""
 
@@ -113,13 +117,15 @@ class Evidence:
 
     def sends(self, action: int, suffix: str | None) -> Sent:
         """Begin with an action that is about to be sent: from now on the mark is its own alone."""
-        self._last = Sent(action, suffix, self._lock.clock(), self._mark if self._is_fresh else None)
+        lock = self._lock
+        self._last = Sent(action, suffix, lock.clock(), self._mark if self._is_fresh else None, lock.states)
         self._is_fresh = False
         return self._last
 
     def sends_again(self, sent: Sent, *, refused: bool) -> Sent:
         """Begin again with the same action, because it was `refused` or the lock did nothing."""
-        self._last = replace(sent, at=self._lock.clock(), refusals=sent.refusals + refused)
+        lock = self._lock
+        self._last = replace(sent, at=lock.clock(), before=lock.states, refusals=sent.refusals + refused)
         return self._last
 
     def over(self) -> None:
@@ -201,7 +207,8 @@ class Evidence:
             return None  # the firmware may not write down who asked
         if any(entry.kind == LogType.LOGGING and entry.index > mark.index for entry in entries):
             return None  # it may have been off while the action was carried out
-        return Finding(None) if is_whole and not self._lock.profile.is_passing(sent.action, after) else None
+        rests = not self._lock.profile.is_passing(sent.action, after) and _rests_as(sent.before, after)
+        return Finding(None) if is_whole and rests else None
 
     async def _newest(self) -> tuple[list[LogEntry], bool]:
         """Return the newest entries, and whether they are all that the lock has written; raises as `Exchange.ask`.
@@ -250,3 +257,13 @@ def _bearing(sent: Sent, entries: Sequence[LogEntry]) -> list[LogEntry]:
 def _bears(name: str, suffix: str | None) -> bool:
     """Return whether the name in a log entry ends with this suffix, as far as there was room for it."""
     return suffix is None or name.endswith(suffix) or len(name.encode()) >= NAME_SIZE - 3
+
+
+def _rests_as(before: States | None, after: States) -> bool:
+    """Return whether the lock tells the same of its bolt and its last action in both."""
+    return before is not None and _told(before) == _told(after)
+
+
+def _told(states: States) -> tuple[object, ...]:
+    last = states.last_action, states.last_trigger, states.last_completion
+    return states.nuki_state, states.lock_state, states.trigger, *last

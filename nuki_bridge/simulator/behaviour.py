@@ -89,6 +89,8 @@ class Behaviour:
     """An action is refused as busy while lock 'n' go waits; otherwise it ends lock 'n' go."""
     reboot_forgets_action: bool = False
     """The last action is forgotten by a reboot."""
+    reboot_loses_entry: bool = False
+    """An action that a reboot cuts off, as when weak batteries break down under the motor, has no log entry."""
 
     relay_s: float = 0.3
     """Seconds from the start of an opening until the strike acts, beside the delay that the owner has set."""

@@ -135,7 +135,9 @@ class Connections:
         """Restart: nobody sees or reaches the lock for `Behaviour.reboot_s`; memory, clock and bans stay."""
         if self.rebooting:
             return
+        self._device.loses_entries = self._device.behaviour.reboot_loses_entry
         self._motion.stop(forget=self._device.behaviour.reboot_forgets_action)
+        self._device.loses_entries = False
         self._device.leave_pairing_mode()
         self._device.forget_challenges()
         self.rebooting = True

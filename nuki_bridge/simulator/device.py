@@ -99,6 +99,8 @@ class Device:
         self.config_update_count = 0
         self.state_changed = False
         self.factory_new = factory_new
+        self.loses_entries = False
+        """What ends now has no entry in the log: the device breaks down."""
         self.on_memory_changed: Callable[[], None] = lambda: None
         """Called after each change that must survive a restart; whoever keeps the device's memory sets it."""
         self.on_changed: Callable[[], None] = lambda: None
@@ -319,6 +321,8 @@ class Device:
     ) -> None:
         """Write a lock action into the log; `suffix` is appended to the name of `by`."""
         data = (action, trigger, flags, completion)
+        if self.loses_entries:
+            return
         suffix = None if self.behaviour.suffix_missing else suffix
         write = partial(self.write_log, LogType.LOCK_ACTION, *data, by=by, suffix=suffix)
         if self.behaviour.log_late_s > 0:

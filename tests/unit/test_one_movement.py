@@ -554,6 +554,26 @@ async def test_an_entry_of_ours_without_the_commands_name_may_be_of_it(action: A
     assert len(starts(rig)) == 1
 
 
+@pytest.mark.parametrize("states_size", [15, 21])
+@pytest.mark.parametrize("forgets", [False, True], ids=["remembers", "forgets"])
+@pytest.mark.parametrize("action", [Action.UNLOCK, Action.UNLATCH])
+async def test_a_lock_whose_batteries_broke_down_under_the_motor_has_not_done_nothing(
+    action: Action, forgets: bool, states_size: int
+) -> None:
+    """Nobody has heard a word of it, and its log has no entry: it started anew before that was written."""
+    rig = Rig(reboot_loses_entry=True, reboot_forgets_action=forgets, states_size=states_size)
+    async with rig.running() as lock:
+        await owner_of(rig, lock)
+        rig.radio.faults.disconnect_after_write, rig.radio.connect_s = 1, 3.0
+        task = perform(lock, action)
+        await moving(rig)
+        await asyncio.sleep(0.3)
+        rig.virtual.reboot()
+        assert await word(task) == "outcome_unknown"
+        await asyncio.sleep(60.0)
+    assert len(starts(rig)) == 1
+
+
 async def test_a_pin_that_the_lock_has_not_accepted_yet_is_not_tried_for_proof() -> None:
     rig = Rig()
     async with rig.running() as lock:
