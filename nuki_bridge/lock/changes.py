@@ -83,7 +83,9 @@ class Events:
             return True
         # The latch springs back by itself: the end of an action that has had its event.
         released = (before.lock_state, states.lock_state) in self._profile.springs_back
-        return before.lock_state != states.lock_state and not released
+        # Some locks tell after a while where the bolt is that the motor could not move.
+        found = before.lock_state == self._profile.blocked and states.last_action is not None
+        return before.lock_state != states.lock_state and not (released or found)
 
 
 def _who_of_bell(states: States) -> tuple[int | None, ...]:

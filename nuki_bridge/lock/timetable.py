@@ -22,6 +22,9 @@ REQUERY_S = (5.0, 270.0)
 change."""
 MAX_POLL_S = 30.0
 """Longest interval in seconds between readings of a lock in an unsettled state; it doubles from `POLL_S`."""
+BLOCKED_POLL_S = 15.0
+"""Seconds after which a lock whose motor was blocked is asked again, doubling: some tell after a while, and without a
+sign, where the bolt is."""
 OPEN_POLL_S = (0.5, 10.0)
 """Interval in seconds between readings of a door that a ring may have opened, and for how long: it is shut again soon,
 and the next ring is announced only when no link is held."""
@@ -79,6 +82,7 @@ class Timetable:
         self._again_at = math.inf  # what `states_at` was set to only because the bit was still set
         self._requery_s = REQUERY_S[0]
         self._poll_s = POLL_S
+        self._blocked_poll_s = BLOCKED_POLL_S
 
     @property
     def bit_tells(self) -> bool:
@@ -156,6 +160,11 @@ class Timetable:
             self._requery_s = min(self._requery_s * 2, REQUERY_S[1])
         else:
             self.states_at = now + self.longest_s
+        if states.lock_state != self._profile.blocked:
+            self._blocked_poll_s = BLOCKED_POLL_S
+        elif now + self._blocked_poll_s < self.states_at:
+            self.schedule(now + self._blocked_poll_s)
+            self._blocked_poll_s *= 2
 
     def _looks_after_ring(self, states: States, now: float) -> bool:
         """Have the states of a device with a doorbell read soon again, if there is reason; gives whether there is."""

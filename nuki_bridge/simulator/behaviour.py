@@ -81,6 +81,11 @@ class Behaviour:
     accepts_nothing_to_do: bool = False
     """An action that has nothing to do is answered by ACCEPTED and COMPLETE, not by COMPLETE alone."""
 
+    turns_again: bool = False
+    """`lock` turns a locked bolt on, as if it were set to one turn, and `unlock` an unlocked one to its end."""
+    blocked_s: float | None = None
+    """Seconds until the lock tells, in place of "motor blocked", where its bolt is; the beacon says nothing of that.
+    If None, never."""
     queue_s: float = 0.0
     """Seconds from ACCEPTED to the start of the motor; until then nothing shows that there is anything to do."""
     locks_as: Action | None = None

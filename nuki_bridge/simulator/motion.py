@@ -18,7 +18,7 @@ from nuki_bridge.simulator.authorizations import StoredEntry
 from nuki_bridge.simulator.behaviour import Refused, after
 from nuki_bridge.simulator.device import Device
 from nuki_bridge.simulator.lock_device import LockDevice
-from nuki_bridge.simulator.motor import Motor, MotorTurn, plan
+from nuki_bridge.simulator.motor import Motor, MotorTurn
 from nuki_bridge.simulator.states import keyturner_states
 
 ERRORS_BY_COMPLETION = {Completion.MOTOR_BLOCKED: ErrorCode.MOTOR_BLOCKED, Completion.CANCELED: ErrorCode.CANCELED}
@@ -133,6 +133,7 @@ class Motion(Acting):
             on_state=self._on_state,
             on_turn=self._on_turn,
             on_rest=self._on_rest,
+            on_found=self._on_found,
         )
 
     @property
@@ -189,7 +190,7 @@ class Motion(Acting):
         self.motor.cancel()  # a lock 'n' go that waits: its asker hears of it before this one is accepted
         asker.authorization.count_action()
         accepted_times = behaviour.accepted_times
-        if not plan(action, self.motor.state):
+        if not self.motor.phases_of(action):
             accepted_times = min(accepted_times, int(behaviour.accepts_nothing_to_do))
         for _ in range(accepted_times):
             asker.accept()
@@ -222,7 +223,7 @@ class Motion(Acting):
         self._queued = False
         self.motor.cancel()
         self.mover = asker
-        if plan(action, self.motor.state):
+        if self.motor.phases_of(action):
             asker.note("action_started", name_of(action))
         self._device.on_action(action, Trigger.SYSTEM, asker.authorization, flags)
 
@@ -280,6 +281,12 @@ class Motion(Acting):
 
     def _on_turn(self, action: Action, turn: MotorTurn, blocked: bool) -> None:
         self._note_motor(f"{name_of(action)}: {name_of(turn.moving)}{', blocked' if blocked else ''}")
+
+    def _on_found(self) -> None:
+        """The beacon has no word of that."""
+        self._device.note("state", detail=name_of(self.motor.state))
+        self._device.on_memory_changed()
+        self._device.on_changed()
 
     def _on_rest(self) -> None:
         self.mover = self._actor = None

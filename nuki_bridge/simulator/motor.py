@@ -59,14 +59,14 @@ MOTOR_ACTIONS = frozenset(
 """Actions that `plan` accepts: all those of a Smart Lock that turn the motor."""
 
 
-def plan(action: Action, state: LockState) -> list[Phase]:
-    """Return the phases of `action` from `state`; none if there is nothing to do."""
+def plan(action: Action, state: LockState, *, again: bool = False) -> list[Phase]:
+    """Return the phases of `action` from `state`; none if there is nothing to do, unless it is to turn `again`."""
     is_open = state in (LockState.UNLOCKED, LockState.UNLATCHED)
     match action:
         case Action.UNLOCK:
-            return [] if is_open else [_UNLOCK]
+            return [] if is_open and not again else [_UNLOCK]
         case Action.LOCK | Action.FULL_LOCK:
-            return [] if state is LockState.LOCKED else [_LOCK]
+            return [] if state is LockState.LOCKED and not again else [_LOCK]
         case Action.UNLATCH:
             return [_UNLATCH, Hold()]
         case Action.LOCK_N_GO:
@@ -88,11 +88,13 @@ class Motor:
         on_state: Callable[[], None],
         on_turn: Callable[[Action, MotorTurn, bool], None],
         on_rest: Callable[[], None],
+        on_found: Callable[[], None],
     ) -> None:
         """Call `on_state` at every state worth reporting, `on_turn` at every start, with whether the motor is blocked.
 
         `settings` say how long the latch is held and lock 'n' go waits, unless `behaviour` does.  `on_rest` is called
-        after an action has ended and whoever started it has been told how.
+        after an action has ended and whoever started it has been told how, `on_found` when the lock knows where the
+        bolt is that it could not move.
         """
         self._behaviour = behaviour
         self._settings = settings
@@ -100,6 +102,7 @@ class Motor:
         self._on_state = on_state
         self._on_turn = on_turn
         self._on_rest = on_rest
+        self._on_found = on_found
         self.state = behaviour.start_state
         self.trigger = Trigger.SYSTEM
         self.last_action = Action.NONE
@@ -114,6 +117,8 @@ class Motor:
         self._done: Done | None = None
         self._timer: Timer | None = None
         self._waits_until: datetime | None = None
+        self._came_from = self.state
+        self._found: Timer | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -143,6 +148,10 @@ class Motor:
             state = phase.final if isinstance(phase, MotorTurn) else LockState.UNLOCKED
         return state
 
+    def phases_of(self, action: Action) -> list[Phase]:
+        """Return the phases of `action` from where the bolt is; none if there is nothing to do."""
+        return plan(action, self.state, again=self._behaviour.turns_again)
+
     def start(self, action: Action, trigger: Trigger, done: Done) -> bool:
         """Start `action`; return False, and do not call `done`, if there is nothing to do.
 
@@ -151,7 +160,7 @@ class Motor:
         """
         self.cancel()
         self.last_action, self.last_trigger, self.last_completion = action, trigger, Completion.SUCCESS
-        phases = plan(action, self.state)
+        phases = self.phases_of(action)
         if not phases:
             return False
         self.trigger = trigger
@@ -178,6 +187,7 @@ class Motor:
 
     def put(self, state: LockState, trigger: Trigger) -> None:
         """Set the state from outside, as a hand or a lost calibration does; end an action under way."""
+        self._forget_block()
         self.state, self.trigger = state, trigger
         if self._phases:
             self.last_completion = Completion.CANCELED
@@ -188,7 +198,10 @@ class Motor:
     def _enter(self) -> None:
         phase = self._phases[0]
         behaviour = self._behaviour
+        self._forget_block()
         if isinstance(phase, MotorTurn):
+            if self.state is not LockState.MOTOR_BLOCKED:
+                self._came_from = self.state
             self._on_turn(self.last_action, phase, self.blocked)
             self.state = phase.moving
             self._later(behaviour.motor_s / 2 if self.blocked else behaviour.motor_s)
@@ -213,13 +226,15 @@ class Motor:
         self._timer = self._clock.call_later(delay_s, self._leave)
 
     def _leave(self) -> None:
-        phase = self._phases[0]
+        phase, behaviour = self._phases[0], self._behaviour
         self._timer = None
         self._waits_until = None
         if isinstance(phase, MotorTurn) and self.blocked:
             self.state = LockState.MOTOR_BLOCKED
             self.last_completion = Completion.MOTOR_BLOCKED
             self._on_state()
+            if behaviour.blocked_s is not None:
+                self._found = self._clock.call_later(behaviour.blocked_s, self._find_bolt)
             self._finish(Completion.MOTOR_BLOCKED)
             return
         if isinstance(phase, MotorTurn) and self.fails is not None:
@@ -241,6 +256,17 @@ class Motor:
             self._finish(Completion.SUCCESS)
         else:
             self._enter()
+
+    def _find_bolt(self) -> None:
+        """The bolt is where it was before the motor was blocked."""
+        self._found = None
+        self.state = self._came_from
+        self._on_found()
+
+    def _forget_block(self) -> None:
+        if self._found is not None:
+            self._found.cancel()
+            self._found = None
 
     def _finish(self, completion: Completion) -> None:
         """End the action, then tell it: whoever is told finds the motor free."""

@@ -39,6 +39,7 @@ HABITS: dict[str, tuple[Any, ...]] = {
     "log_size": (1000, 1000, 5),
     "log_count_size": (None, 3),
     "queue_s": (0.0, 0.3, 1.5),
+    "blocked_s": (10.0, 3.0),
     "log_late_s": (0.0, 0.5, 1.5),
     "plain_error_s": (0.0, 0.05, 2.0),
     "beacon_bit_late_s": (0.0, 2.0, 30.0),

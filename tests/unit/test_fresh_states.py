@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from nuki_bridge.errors import NukiError, TimedOut
+from nuki_bridge.errors import LockError, NukiError, TimedOut
 from nuki_bridge.lock.link_plan import KEEPALIVE_S, ConnectionMode
 from nuki_bridge.lock.timetable import SAFETY_POLL_S, TOLD_POLL_S
-from nuki_bridge.protocol.codes import Action, DoorState, IdType, LockState
+from nuki_bridge.protocol.codes import Action, Completion, DoorState, IdType, LockState
 from tests.unit.rig import MODES, Rig, clock
 
 SOON_S = KEEPALIVE_S + 1.5
@@ -165,6 +166,35 @@ async def test_on_demand_a_change_right_after_our_reading_is_not_taken_for_the_o
 
 
 # -- away and back ----------------------------------------------------------------------------------------------------
+
+
+@kinds
+@pytest.mark.parametrize("connection", MODES, ids=lambda mode: mode.value)
+async def test_where_the_bolt_of_a_blocked_motor_is_is_known_soon(connection: ConnectionMode, id_type: IdType) -> None:
+    """The lock stops telling that the motor was blocked after a while, and its beacon says nothing of it."""
+    rig = Rig(start_state=LockState.UNLOCKED, blocked_s=10.0)
+    async with rig.running(connection, id_type=id_type) as lock:
+        rig.virtual.turn_by_hand(LockState.LOCKED)  # the beacon has told of a change: it is relied on
+        await seen_after(rig, LockState.LOCKED, SAFETY_POLL_S)
+        await asyncio.sleep(60.0)
+        rig.virtual.block_motor()
+        with suppress(LockError):
+            await lock.perform(Action.UNLOCK, 15.0)
+        await seen_after(rig, LockState.MOTOR_BLOCKED, 5.0)
+        await seen_after(rig, LockState.LOCKED, 20.0)
+        assert lock.states is not None
+        assert lock.states.last_completion == Completion.MOTOR_BLOCKED
+
+
+async def test_on_demand_a_motor_that_stays_blocked_is_asked_after_ever_more_seldom() -> None:
+    rig = Rig()
+    async with rig.running(ConnectionMode.ON_DEMAND) as lock:
+        rig.virtual.block_motor()
+        with suppress(LockError):
+            await lock.perform(Action.UNLOCK, 15.0)
+        reads = len(rig.states)
+        await asyncio.sleep(3600.0)
+        assert len(rig.states) - reads < 20
 
 
 async def test_on_demand_a_lock_that_is_heard_again_is_reached_again() -> None:

@@ -314,6 +314,19 @@ async def test_without_a_pin_events_come_from_the_states(house: House) -> None:
         assert "user" not in event or event["user"] is None
 
 
+async def test_a_lock_that_tells_where_the_bolt_of_a_blocked_motor_is_has_done_nothing_more(house: House) -> None:
+    house.settings = replace(house.settings, locks=())
+    house.classic.behaviour.blocked_s = 10.0
+    async with house.running():
+        await house.pair(name="front")
+        house.classic.block_motor()
+        assert (await house.ask("front/set", "unlock"))["error"] == "motor_blocked"
+        await asyncio.sleep(300.0)
+        assert house.on("front/state")[-1] == "locked"
+        [event] = events(house)
+        assert (event["action"], event["completion"]) == ("unlock", "motor_blocked")
+
+
 async def test_a_log_that_is_switched_off_delays_events_but_loses_none(house: House) -> None:
     house.classic.log.enabled = False
     async with house.running():

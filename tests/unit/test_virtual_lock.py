@@ -360,6 +360,30 @@ def test_nothing_to_do_does_not_move_the_motor(behaviour: dict[str, Any], expect
     assert not lock.state_changed
 
 
+@pytest.mark.parametrize("turns_again", [False, True])
+@pytest.mark.parametrize(("state", "action"), [(LockState.LOCKED, Action.LOCK), (LockState.UNLOCKED, Action.UNLOCK)])
+def test_some_locks_turn_a_bolt_on_that_is_where_it_was_to_be(
+    state: LockState, action: Action, turns_again: bool
+) -> None:
+    lock, clock = make_lock(start_state=state, turns_again=turns_again)
+    Client(lock, clock).act(action)
+    clock.advance(60)
+    assert len(lock.movements()) == turns_again
+    assert lock.motor.state == state
+
+
+def test_some_locks_tell_a_while_after_their_motor_was_blocked_where_the_bolt_is() -> None:
+    lock, clock = make_lock(start_state=LockState.LOCKED, blocked_s=10.0)
+    lock.block_motor()
+    Client(lock, clock).act(Action.UNLOCK)
+    clock.advance(5)
+    assert lock.motor.state == LockState.MOTOR_BLOCKED
+    lock.device.state_changed = False
+    clock.advance(10)
+    assert (lock.motor.state, lock.motor.last_completion) == (LockState.LOCKED, Completion.MOTOR_BLOCKED)
+    assert not lock.state_changed
+
+
 @pytest.mark.parametrize(
     ("behaviour", "statuses"),
     [
