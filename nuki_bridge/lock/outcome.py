@@ -90,6 +90,7 @@ class Traces:
         self._locks_at: datetime | None = None
         self.is_lost = False
         """The link over which the action was sent is gone."""
+        self._was_hidden = False  # and the lock was out of sight for long enough that another one may have failed since
         self._name: int | None = None
 
     def came_early(self, states: States) -> None:
@@ -132,7 +133,11 @@ class Traces:
     def _rests_failed(self, states: States) -> bool:
         """The lock took the action, moved, and rests now because it failed."""
         rests = self.accepted and self.moved and not self.profile.is_passing(self.action, states)
-        return rests and not self.is_blind and self.names_it(states) and states.last_completion != Completion.SUCCESS
+        return rests and not self.is_blind and not self._was_hidden and self._names_failure(states)
+
+    def _names_failure(self, states: States) -> bool:
+        """They tell that this action failed, or another one of the same name."""
+        return self.names_it(states) and states.last_completion != Completion.SUCCESS
 
     def link_lost(self) -> None:
         """Nothing of it may be told over the link any more.
@@ -150,8 +155,10 @@ class Traces:
 
         Meanwhile it may have ended otherwise, and somebody else's of the same name have come after it: the states are
         the same.  They count only if before the lock was seen holding the latch, or waiting to lock, for this action:
-        then the door was opened, and what follows is told apart by what came before.
+        then the door was opened, and what follows is told apart by what came before.  Only how it failed is not, if all
+        that was left to it was to let go of the latch: another one may have been stopped since.
         """
+        self._was_hidden = self.action not in self.profile.waits
         self.is_blind |= not (self.accepted and self._has_shown_much())
 
     def _has_shown_much(self) -> bool:
@@ -242,15 +249,14 @@ class Traces:
         """
         if self._succeeded(states):
             return Outcome(SUCCESS, states)
-        named, completion = self.names_it(states), states.last_completion
-        failed = named and completion is not None and completion != Completion.SUCCESS
+        named, completion, failed = self.names_it(states), states.last_completion, self._names_failure(states)
         if self._reached is not None:
             if failed and not self.is_blind:
                 raise self._unknown(states)  # it got there, and then failed? or somebody else's did
             return Outcome(SUCCESS, self._reached)  # it got there, and was turned on since
         if self._failed is not None:
             raise failure(self._failed)
-        if self.is_over or self.is_blind or self._may_be_another(states):
+        if self.is_over or self.is_blind or self._may_be_another(states) or (failed and self._was_hidden):
             raise self._unknown(states)
         if failed:
             assert completion is not None

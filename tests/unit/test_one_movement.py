@@ -625,6 +625,25 @@ async def test_an_unlatch_whose_link_breaks_while_the_latch_is_held_has_succeede
         assert rig.virtual.motor.state == LockState.UNLOCKED
 
 
+async def test_how_another_unlatch_failed_is_not_told_of_ours_that_was_seen_holding_the_latch() -> None:
+    rig = Rig()
+    async with rig.running() as lock:
+        task = perform(lock, Action.UNLATCH)
+        while rig.virtual.motor.state.name != "UNLATCHED":
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        rig.virtual.out_of_range()
+        await asyncio.sleep(5.0)
+        assert rig.virtual.motor.last_completion == Completion.SUCCESS
+        by_phone(rig, Action.UNLATCH)
+        await asyncio.sleep(1.0)
+        rig.virtual.press_button()
+        await asyncio.sleep(3.0)
+        rig.virtual.out_of_range(False)
+        assert await word(task) == "outcome_unknown"
+    assert starts(rig) == ["unlatch", "unlatch"]
+
+
 @pytest.mark.parametrize("habit", [{}, {"states_size": 15}, {"reboot_forgets_action": True}])
 @pytest.mark.parametrize("after_s", [0.1, 1.0, 2.4])
 async def test_an_unlatch_that_a_reboot_ended_has_not_succeeded(habit: dict[str, Any], after_s: float) -> None:
