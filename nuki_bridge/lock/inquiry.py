@@ -155,7 +155,7 @@ class Inquiry:
         last = progress.traces.last
         assert last is not None
         name = name_of(progress.action)
-        if progress.rivals and progress.traces.names_it(last):
+        if progress.rivals and (last.last_action is None or progress.traces.names_it(last)):
             raise OutcomeUnknown(f"{name} waited to lock when another was sent; the lock is {name_of(last.lock_state)}")
         try:
             return progress.traces.ended(last)

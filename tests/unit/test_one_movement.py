@@ -373,6 +373,20 @@ async def test_a_movement_of_ours_over_a_slow_link_counts_as_ours(connection: Co
         assert await word(perform(lock, Action.UNLATCH)) == "success"
 
 
+@pytest.mark.parametrize("states_size", [15, 21])
+async def test_whether_a_lock_command_ended_a_lock_n_go_in_its_last_second_is_not_guessed(states_size: int) -> None:
+    """Old firmware tells no last action: it looks as if lock 'n' go had locked by itself."""
+    rig = Rig(lock_n_go_s=8.0, states_size=states_size)
+    async with rig.running() as lock:
+        first = perform(lock, Action.LOCK_N_GO)
+        while rig.virtual.motor.state != LockState.UNLOCKED_LOCK_N_GO:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(7.0)
+        assert await word(perform(lock, Action.LOCK)) == "success"
+        assert await word(first) == "outcome_unknown"
+    assert [entry.detail for entry in rig.virtual.audit if entry.what == "completed"] == ["canceled", "success"]
+
+
 async def test_a_lock_n_go_that_had_locked_when_the_next_command_came_was_not_ended_by_it() -> None:
     """The wait was read with a second left, and was over when the lock got the other command."""
     rig = Rig(lock_n_go_s=5.0, motor_s=0.1, start_state=LockState.UNLOCKED, complete_missing=True)
