@@ -120,7 +120,7 @@ class Inquiry:
         if completion is not None and completion != Completion.SUCCESS:
             raise failure(completion)
         try:
-            return traces.ended(states)
+            return self._ended(states)
         except OutcomeUnknown as unknown:
             raise unknown from lost
 
@@ -150,20 +150,25 @@ class Inquiry:
         raise progress.still_moving()
 
     async def _after_watch(self) -> Outcome:
-        """As `outcome`, with the turn if the log is needed."""
+        """As `outcome`, with the turn if the log can tell: the states may be of another one of the same name."""
         progress, lock = self._progress, self._lock
         last = progress.traces.last
         assert last is not None
-        name = name_of(progress.action)
-        if progress.rivals and (last.last_action is None or progress.traces.names_it(last)):
-            raise OutcomeUnknown(f"{name} waited to lock when another was sent; the lock is {name_of(last.lock_state)}")
-        try:
-            return progress.traces.ended(last)
-        except OutcomeUnknown:
-            if progress.rivals or progress.sent is None or not lock.evidence.may_tell(progress.sent):
-                raise
-        try:
-            async with lock.linked(lock.clock() + RESOLVE_TIMEOUT_S):
-                return await self.outcome()
-        except LinkError as error:
-            raise OutcomeUnknown(f"{name} waited to lock; the lock was {name_of(last.lock_state)} then") from error
+        if not progress.rivals and progress.sent is not None and lock.evidence.may_tell(progress.sent):
+            with suppress(LinkError):
+                async with lock.linked(lock.clock() + RESOLVE_TIMEOUT_S):
+                    return await self.outcome()
+        return self._ended(last)
+
+    def _ended(self, states: States) -> Outcome:
+        """As `Traces.ended`; but the end of lock 'n' go may be that of another one that was sent since."""
+        progress, traces = self._progress, self._progress.traces
+        waits = progress.action in self._lock.profile.waits
+        if (
+            waits
+            and (progress.rivals or progress.guest_acted)
+            and (states.last_action is None or traces.names_it(states))
+        ):
+            name, state = name_of(progress.action), name_of(states.lock_state)
+            raise OutcomeUnknown(f"{name} waited to lock when another was sent; the lock is {state}")
+        return traces.ended(states)

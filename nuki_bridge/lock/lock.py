@@ -318,6 +318,11 @@ class Lock(Line):
         """Keep a link until then (on `clock`), also in on-demand mode: somebody needs it."""
         self._plan.needed_until = when
 
+    def guest_acts(self) -> None:
+        """Note that a guest's command is passed on: what the lock shows from now on may be of that."""
+        for run in self.runs:
+            run.guest_acted = True
+
     def keep_in_touch(self, connection: ConnectionMode, states_every_s: float | None = None) -> None:
         """Hold the link, or connect when there is work, from now on; a link that is up is not dropped for it."""
         self._plan.connection = connection

@@ -100,6 +100,8 @@ class ActionProgress:
         """Set with each report, and when another action has ended this one."""
         self.rivals: set[ActionProgress] = set()
         """Those that were sent since this one, and not refused."""
+        self.guest_acted = False
+        """A guest's command was passed on since this one was sent."""
         self.is_overtaken = False
         """Another action has ended it while it waited to lock."""
         self.has_word = False
@@ -129,7 +131,7 @@ class ActionProgress:
 
     def begin(self, waiting: set[ActionProgress], suffix: str | None, *, refused: bool) -> None:
         """Begin the account of this action, which is about to be sent: nothing that the lock showed before counts."""
-        self._ends, self.has_word, self.before_word = waiting, False, None
+        self._ends, self.has_word, self.before_word, self.guest_acted = waiting, False, None, False
         lock, evidence = self._lock, self._lock.evidence
         states = lock.states
         crowded = self._was_busy or (states is not None and lock.profile.is_unsettled(states))

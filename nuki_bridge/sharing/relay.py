@@ -386,6 +386,8 @@ class Relay:
         turn.command = len(request.payload) != _REQUEST_DATA_SIZE
         session.commanded |= turn.command
         session.linked = True
+        if turn.command:
+            self._lock.guest_acts()
         turn.quiet_at = now + ANSWER_S
         self._is_active(session)
         try:

@@ -800,6 +800,39 @@ async def test_a_command_goes_through_while_lock_n_go_waits_and_ends_it(
     assert ended[0] == "canceled"
 
 
+@pytest.mark.parametrize("after_s", [0.3, 1.0, 3.0])
+async def test_the_end_of_another_lock_n_go_is_not_taken_for_that_of_ours(after_s: float) -> None:
+    """Somebody's own phone begins one right after ours, and that waits hardly longer: only the log tells them apart."""
+    rig = Rig(lock_n_go_s=20.0)
+    async with rig.running() as lock:
+        await owner_of(rig, lock)
+        task = perform(lock, Action.LOCK_N_GO)
+        await waiting(rig)
+        await asyncio.sleep(0.1)
+        asked = asyncio.create_task(lock.refresh(15.0))
+        await asyncio.sleep(after_s)
+        by_phone(rig, Action.LOCK_N_GO)
+        assert await word(task) == "canceled"
+        await asked
+    assert starts(rig) == ["lock_n_go", "lock_n_go"]
+
+
+async def test_a_lock_n_go_that_outlasts_the_lock_is_told_by_what_it_said_last() -> None:
+    """The log cannot be asked: the lock is gone right after it has locked."""
+    rig = Rig(lock_n_go_s=20.0)
+    async with rig.running() as lock:
+        await owner_of(rig, lock)
+        task = perform(lock, Action.LOCK_N_GO)
+        await waiting(rig)
+        await lock.refresh(15.0)
+        while (
+            rig.virtual.motor.state != LockState.LOCKED or not lock.states or lock.states.lock_state != LockState.LOCKED
+        ):
+            await asyncio.sleep(0.01)
+        rig.virtual.out_of_range()
+        assert await word(task) == "success"
+
+
 async def test_what_a_waiting_lock_answers_to_another_command_is_its_word() -> None:
     rig = Rig(busy_in_lock_n_go=True)
     async with rig.running() as lock:

@@ -402,6 +402,24 @@ async def test_an_answer_that_comes_after_the_turn_still_arrives(tmp_path: Path)
         assert isinstance(said[-1], Status)
 
 
+@pytest.mark.parametrize(("logging", "word"), [(True, "canceled"), (False, "outcome_unknown")])
+async def test_the_end_of_a_guests_lock_n_go_is_not_taken_for_that_of_ours(
+    tmp_path: Path, logging: bool, word: str
+) -> None:
+    """It waits hardly longer than ours, which it ended: only the log tells them apart, if it is written."""
+    async with party(tmp_path) as house:
+        anna = house.guest()
+        assert (await house.ask("front/set", "unlock"))["status"] == "ok"
+        house.classic.log.enabled = logging
+        await asyncio.sleep(60.0)
+        ours = asyncio.create_task(house.ask("front/set", "lock_n_go"))
+        while house.classic.motor.state.name != "UNLOCKED_LOCK_N_GO":
+            await asyncio.sleep(0.01)
+        await anna.act(Action.LOCK_N_GO)
+        assert house.classic.motor.state is LockState.LOCKED
+        assert (await ours)["error"] == word
+
+
 async def test_unpairing_answers_what_waits(tmp_path: Path) -> None:
     async with party(tmp_path) as house:
         anna = house.guest()
