@@ -282,6 +282,7 @@ _FAULTS: tuple[tuple[int, Callable[[Random], tuple[str, dict[str, Any]]]], ...] 
         ),
     ),
     (3, _plain("reboot")),
+    (2, _plain("break_down", notice_s=(2.0, 6.0, 20.0, None))),
     (5, _lasting("out_of_range", 3.0, 12.0, 40.0, 120.0)),
     (3, _lasting("adapter_off", 2.0, 10.0, 70.0)),
     (4, _plain("swallow", count=(1, 1, 2, 5))),

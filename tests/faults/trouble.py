@@ -87,6 +87,11 @@ class Trouble:
     def _reboot(self) -> None:
         self._lock.reboot()
 
+    def _break_down(self, notice_s: float | None) -> None:
+        """It starts anew without a farewell, as with batteries that are too weak for the motor."""
+        self._radio.half_open(self._lock.address, notice_s)
+        self._lock.reboot()
+
     def _out_of_range(self) -> Callable[[], None]:
         self._lock.out_of_range()
         return lambda: self._lock.out_of_range(False)
