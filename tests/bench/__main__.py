@@ -1,15 +1,16 @@
 """`make bench`: boots the virtual machine, has everything measured there, prints one table and writes bench.json.
 
-    python -m tests.bench [--actions N] [--on-demand-actions N] [--endurance N]
+    python -m tests.bench
+    python -m tests.bench daemon [--actions N] [--on-demand-actions N] [--endurance N]
     python -m tests.bench causes [--cause-actions N] [--here]
     python -m tests.bench page [--page-actions N] [--page-starts N]
     python -m tests.bench doorbell [--rings N]
     python -m tests.bench neighbours [--neighbour-actions N]
     python -m tests.bench many [--idle SECONDS]
 
-`causes` is the processor time by cause alone, in the virtual machine, or in some minutes on this one (`--here`).  Phone
-page, doorbell, Nuki's own interfaces and many locks are measured on this machine itself, and alone in a few minutes;
-bench.json keeps the rest then.
+`daemon` is all that is measured in the virtual machine, `causes` the processor time by cause alone, there or in some
+minutes on this one (`--here`).  Phone page, doorbell, Nuki's own interfaces and many locks are measured on this machine
+itself, in a few minutes each.  What was measured is in bench.json at once, which keeps the rest.
 
 The result is printed beside the last one that was kept (`--keep`, `--compare FILE`), with what moved by more than its
 own noise.
@@ -45,6 +46,15 @@ KEPT = Path(__file__).resolve().parent / "kept.json"
 PYNUKIBT = rig.PROJECT / ".venv-pynukibt" / "bin" / "python"
 
 
+ALONE = {
+    "page": "the phone page",
+    "doorbell": "the doorbell",
+    "neighbours": "Nuki's own interfaces",
+    "many": "many locks",
+}
+"""What is measured on this machine itself, each for itself."""
+
+
 def main() -> int:
     """The command line; the exit status says only whether it could be measured."""
     parser = argparse.ArgumentParser(
@@ -53,7 +63,7 @@ def main() -> int:
     parser.add_argument(
         "part",
         nargs="?",
-        choices=("all", "causes", "page", "doorbell", "neighbours", "many"),
+        choices=("all", "daemon", "causes", *ALONE),
         default="all",
         help="what to measure (%(default)s)",
     )
@@ -101,34 +111,17 @@ def main() -> int:
         print(render_causes(asyncio.run(here.measure(options.cause_actions, options.idle))))
         return 0
     alone = {}
-    if options.part in ("all", "page"):
-        print("bench: the phone page on this machine itself", file=sys.stderr, flush=True)
-        others = Others()
-        alone["page"] = page.measure(options.page_actions, options.page_starts)
-        alone["page"] |= {"time": _now(), "machine": _machine(others)}
-    if options.part in ("all", "doorbell"):
-        print("bench: the doorbell on this machine itself", file=sys.stderr, flush=True)
-        others = Others()
-        alone["doorbell"] = asyncio.run(doorbell.measure(options.rings))
-        alone["doorbell"] |= {"time": _now(), "machine": _machine(others)}
-    if options.part in ("all", "neighbours"):
-        print("bench: Nuki's own interfaces on this machine itself", file=sys.stderr, flush=True)
-        others = Others()
-        alone["neighbours"] = asyncio.run(neighbours.measure(options.neighbour_actions))
-        alone["neighbours"] |= {"time": _now(), "machine": _machine(others)}
-    if options.part in ("all", "many"):
-        print("bench: many locks on this machine itself", file=sys.stderr, flush=True)
-        others = Others()
-        alone["many"] = asyncio.run(many.measure(options.idle))
-        alone["many"] |= {"time": _now(), "machine": _machine(others)}
-    if options.part in ("page", "doorbell", "neighbours", "many"):
-        _keep(options.json, alone)
+    for name in ALONE if options.part == "all" else ALONE.keys() & {options.part}:
+        alone[name] = _measure_alone(name, options)
+        _keep(options.json, {name: alone[name]})
+    if options.part in ALONE:
         print(_render_alone(alone))
         return 0
     others = Others()
-    if options.part == "all":
+    native = {}
+    if options.part != "causes":
         print("bench: the relay on this machine itself", file=sys.stderr, flush=True)
-        alone["native"] = asyncio.run(measure_natively(options.guest_actions))
+        native = {"native": asyncio.run(measure_natively(options.guest_actions))}
     try:
         measured = _in_the_machine(command, options)
     except RigError as error:
@@ -142,13 +135,13 @@ def main() -> int:
         _keep(options.json, {"causes": measured["causes"] | {"time": _now(), "machine": machine}})
         print(render_causes(measured["causes"]))
         return 0
-    measured |= alone | {"time": _now(), "machine": machine}
-    options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    measured |= native | {"time": _now(), "machine": machine}
+    _keep(options.json, measured)
     print(render(measured), render_causes(measured.get("causes", {})), _render_alone(alone), sep="\n\n")
     if options.compare.exists():
         print("", compare.render(json.loads(options.compare.read_text()), measured), sep="\n")
     if options.keep:
-        KEPT.write_text(json.dumps(measured, indent=1) + "\n")
+        KEPT.write_bytes(options.json.read_bytes())
     return 0
 
 
@@ -173,6 +166,22 @@ def _in_the_machine(command: list[str], options: argparse.Namespace) -> dict[str
             raise RigError("\n".join([f"the machine ended with status {status}", *logs]))
         measured: dict[str, Any] = json.loads((results / "bench.json").read_text())
         return measured
+
+
+def _measure_alone(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One of `ALONE`, with when that was, and on which machine."""
+    print(f"bench: {ALONE[name]} on this machine itself", file=sys.stderr, flush=True)
+    others = Others()
+    match name:
+        case "page":
+            found = page.measure(options.page_actions, options.page_starts)
+        case "doorbell":
+            found = asyncio.run(doorbell.measure(options.rings))
+        case "neighbours":
+            found = asyncio.run(neighbours.measure(options.neighbour_actions))
+        case _:
+            found = asyncio.run(many.measure(options.idle))
+    return found | {"time": _now(), "machine": _machine(others)}
 
 
 def _keep(file: Path, part: dict[str, Any]) -> None:
