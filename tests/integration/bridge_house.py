@@ -129,6 +129,13 @@ class House:
         """Wait until the lock is in this state, as the API tells it."""
         await patience_until(self.known, state)
 
+    async def introduced(self) -> None:
+        """Wait until the API tells the lock's firmware, which the lock is asked for after its states."""
+        await patience_until(self._has_firmware, True)
+
+    async def _has_firmware(self) -> bool:
+        return "firmwareVersion" in (await self.caller.get("list")).json()[0]
+
     async def known(self) -> str:
         """The state's name in `/list`."""
         answer = await self.caller.get("list")

@@ -264,10 +264,8 @@ async def test_how_programs_write_their_calls(tmp_path: Path) -> None:
 
 async def test_the_answers_have_what_programs_cannot_do_without(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
-        async with asyncio.timeout(patience.HANG_S):  # until the lock has told of itself what is not its state
-            while "firmwareVersion" not in (listed := await home.caller.get("list")).json()[0]:
-                await asyncio.sleep(0.05)
-        info = await home.caller.get("info")
+        await home.introduced()
+        listed, info = await home.caller.get("list"), await home.caller.get("info")
         assert {each.headers["content-type"].partition(";")[0] for each in (listed, info)} == {"application/json"}
         [item] = listed.json()
         assert item["nukiId"] == NUKI_ID

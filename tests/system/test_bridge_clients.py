@@ -30,6 +30,7 @@ async def test_pynuki(tmp_path: Path) -> None:
         assert await pynuki.ask("connect", home.port, WRONG) == {"error": "InvalidCredentialsException", "status": None}
         info = await pynuki.get("connect", home.port, TOKEN)
         assert {"hardwareId", "serverId"} <= set(info["ids"])
+        await home.introduced()
         [lock] = await pynuki.get("devices")
         assert {
             key: lock[key]
@@ -123,6 +124,7 @@ async def test_hb_nb_tools(tmp_path: Path, encryption: str) -> None:
         assert (await homebridge.ask("connect", home.port, WRONG, encryption))["status"] == 401
         told = await homebridge.get("connect", home.port, TOKEN, encryption)
         assert len(told["id"]) == 8
+        await home.introduced()
         [lock] = await homebridge.get("list")
         assert lock["firmwareVersion"] == "3.5.11"
         kind = lock["deviceType"]
