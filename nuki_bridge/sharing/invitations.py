@@ -137,8 +137,7 @@ class Invitations:
                     "try again later",
                 )
         for each in self.open_at(nuki_id):
-            entry = self.entry(each)
-            if name == (each.user if entry is None else entry.name) and each.authorization_id != own_id:
+            if self.name(each) == name and each.authorization_id != own_id:
                 raise RequestError(
                     "name_taken",
                     f"there is an open invitation for this name already, with the ID {each.authorization_id}; choose "
@@ -274,6 +273,11 @@ class Invitations:
             return None
         found = lock.owned.users.get(row.authorization_id)
         return found if is_of(row, found) else None
+
+    def name(self, row: Invitation) -> str:
+        """The name that an invitation's user has by now; see `entry`."""
+        entry = self.entry(row)
+        return row.user if entry is None else entry.name
 
     def lock_forgotten(self, nuki_id: int) -> None:
         """The bridge has no lock of this Nuki ID any more: its open invitations end."""

@@ -91,14 +91,10 @@ class InviteCommands:
         opened = self._invitations.open_at(call.lock.paired.nuki_id)
         rows = {each.authorization_id: each for each in opened if each.authorization_id is not None}
         selector = EntrySelector(call.arguments, "open invitation", "unknown_invitation")
-        row = rows[selector.find({number: self._name(each) for number, each in rows.items()})]
-        name = self._name(row)
+        row = rows[selector.find({number: self._invitations.name(each) for number, each in rows.items()})]
+        name = self._invitations.name(row)
         removed = await self._invitations.revoke(call.owned, row, call.timeout_s)
         return {"data": {"id": row.authorization_id, "user": name, "removed_on_lock": removed}}
-
-    def _name(self, row: Invitation) -> str:
-        entry = self._invitations.entry(row)
-        return row.user if entry is None else entry.name
 
     def to_json(self, lock: Lock) -> list[dict[str, Any]]:
         """Return the open invitations of a lock as JSON; `id` is that of the user in the lock's list."""
@@ -125,7 +121,7 @@ class InviteCommands:
         return {
             "type": "invitation",
             "invitation": "created" if row.stage is Stage.OPEN else row.stage.value,
-            "user": {"id": row.authorization_id, "name": self._name(row)},
+            "user": {"id": row.authorization_id, "name": self._invitations.name(row)},
             "time": _time(row.created if row.ended is None else row.ended, wall_clock.zone_in(lock)),
         }
 
