@@ -33,8 +33,6 @@ HOOK = Path("/etc/letsencrypt/renewal-hooks/deploy/nuki-bridge-web")
 """Script that copies a certificate of Let's Encrypt again after each renewal."""
 OTHER_TLS_PORT = 8443
 """Port of the page where 443 is taken."""
-PLAIN_PORT = 8080
-"""Port of the page without a certificate."""
 
 WAYS = {
     "files": "a certificate that I have, such as one of Let's Encrypt: the only one that is fit for guests",
@@ -74,6 +72,8 @@ def setup(arguments: argparse.Namespace) -> int:
 
 def _asked(arguments: argparse.Namespace, directory: Path, taken: int | None) -> list[str]:
     """Return the lines of web.yaml; the port `taken` is the Bridge HTTP API's."""
+    from nuki_bridge.web.settings import PLAIN_PORT
+
     if taken is not None and arguments.port == taken:
         raise RequestError("bad_arguments", f"port {taken} is that of bridge_api in web.yaml; give another one")
     name = arguments.name or _ask("Under which name or IP address do phones find this computer?", _own_name())
@@ -191,7 +191,7 @@ def _bridge_api(file: Path) -> tuple[list[str], int | None]:
     """Return the section of the Bridge HTTP API that a file has, line by line, and its port."""
     import yaml
 
-    from nuki_bridge.web.settings import PLAIN_PORT as DEFAULT_PORT
+    from nuki_bridge.web.settings import PLAIN_PORT
 
     try:
         text = file.read_text()
@@ -202,7 +202,7 @@ def _bridge_api(file: Path) -> tuple[list[str], int | None]:
             return [], None
         section = text[slice(*spans[0])].rstrip()
         values = yaml.safe_load(section)["bridge_api"]
-        port = values.get("port", DEFAULT_PORT) if isinstance(values, dict) else None
+        port = values.get("port", PLAIN_PORT) if isinstance(values, dict) else None
         return section.splitlines(), port if isinstance(port, int) else None
     except FileNotFoundError:
         return [], None
