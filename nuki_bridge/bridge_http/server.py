@@ -35,6 +35,8 @@ CLOSED_S = 2.0
 """Seconds for which a client may take to close a connection after its last answer."""
 WARNINGS = (5, 1 / 60)
 """Wrong tokens that are logged: how many at once, and how many more in a second."""
+NO_SUCH_CALL = "there is no such call here"
+"""The answer to a call that does not exist, by which `doctor` knows this program."""
 JSON = "application/json"
 
 
@@ -108,7 +110,7 @@ class ApiServer(Listener):
     async def reply(self, head: Head, client: str, place: Place, gone: asyncio.Event) -> Reply:
         """Answer one call; raises `Refused`, or `BadRequest` for what is no GET."""
         if head.path not in PATHS and head.path != "/auth":
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such call here")
+            raise Refused(HTTPStatus.NOT_FOUND, NO_SUCH_CALL)
         if head.method != "GET":
             raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "every call is a GET")
         if head.path == "/auth":

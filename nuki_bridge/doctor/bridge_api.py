@@ -16,6 +16,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from nuki_bridge.bridge_http.server import NO_SUCH_CALL
 from nuki_bridge.config import MqttSettings
 from nuki_bridge.doctor.bluetooth import unit
 from nuki_bridge.doctor.broker import ACKNOWLEDGED_S, ANSWER_S, Visit
@@ -31,8 +32,6 @@ NAME = "bridge API"
 ASKED_S = 10.0
 """Longest wait in seconds for an answer on its port."""
 LOOK_S = 0.1
-ITSELF = b"there is no such call here"
-"""What it answers to a call that it does not know."""
 RESTART = "`sudo systemctl restart nuki-bridge-web`"
 SECRET_FILES = ("token_file", "password_file")
 
@@ -115,7 +114,7 @@ async def _listener(address: str, port: int) -> tuple[bool | None, int | None]:
                     said += data
             finally:
                 writer.close()
-        return ITSELF in said, None
+        return NO_SUCH_CALL.encode() in said, None
     except TimeoutError:
         return False, None
     except OSError as error:

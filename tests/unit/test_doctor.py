@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from nuki_bridge.bluetooth.bluez import REFUSED
+from nuki_bridge.bridge_http.server import NO_SUCH_CALL
 from nuki_bridge.command_line import doctor_commands
 from nuki_bridge.config import BluetoothSettings, MqttSettings, Settings
 from nuki_bridge.database import FILE_NAME, Database
@@ -554,7 +555,7 @@ async def test_who_is_on_the_port_of_the_bridge_api_gets_no_token(tmp_path: Path
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(answer % bridge_api.ITSELF if b"%s" in answer else answer)
+        writer.write(answer % NO_SUCH_CALL.encode() if b"%s" in answer else answer)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
