@@ -21,6 +21,12 @@ ANSWER_S = 120.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used so far, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
 async def serve(**do: Callable[..., Awaitable[Any]]) -> None:
     """Answer `{"do": NAME, ...}` with what the function of that name returns, until stdin ends."""
     requests = asyncio.StreamReader()
@@ -67,8 +73,7 @@ class Process:
 
     def cpu_s(self) -> float:
         """Processor time used so far, in user and kernel mode."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        return cpu_s(self._process.pid)
 
     def rss_mib(self) -> float:
         """Resident memory, shared pages included."""

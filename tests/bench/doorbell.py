@@ -17,8 +17,8 @@ from typing import Any
 
 from nuki_bridge.simulator.backend import STATE_FILE, default_locks, save_locks
 from tests.bench.table import spread
-from tests.integration.broker import Broker, Peer
-from tests.integration.daemon import OPENER, Daemon, Home
+from tests.integration.broker import Broker
+from tests.integration.daemon import OPENER, Home, running
 
 CALM_S = 20.0
 """Seconds before each ring: longer than an echo of anything before, and than a link that lingers."""
@@ -43,24 +43,15 @@ async def _at_home(pin: str | None, rings: int) -> dict[str, Any]:
         save_locks(directory / "state" / STATE_FILE, devices)
         with Broker(directory / "broker", options=("log_type none",)) as broker:
             known = f', pin: "{pin}"' if pin is not None else ""
-            daemon = Daemon(directory, broker.port, f'locks:\n  - {{name: gate, address: "{OPENER}"{known}}}\n')
-            daemon.config.write_text(daemon.config.read_text().replace("log_level: debug", "log_level: info"))
-            async with Peer(broker) as peer:
-                await peer.subscribe("nuki/#")
-                home = Home(broker, daemon, peer)
-                daemon.start()
-                try:
-                    await home.online()
-                    await home.ask("bridge/request/pair", {"address": OPENER, "name": "gate"})
-                    await home.until(lambda: home.last("gate/state"))
-                    in_vain = await _ring(home, rings)
-                    if pin is None:
-                        return in_vain
-                    await home.ask("gate/set", json.dumps({"action": "activate_rto"}))
-                    return {"with_pin": in_vain, "opened": await _ring(home, rings)}
-                finally:
-                    home.close()
-                    daemon.kill()
+            locks = f'locks:\n  - {{name: gate, address: "{OPENER}"{known}}}\n'
+            async with running(broker, directory, locks, log_level="info") as home:
+                await home.ask("bridge/request/pair", {"address": OPENER, "name": "gate"})
+                await home.until(lambda: home.last("gate/state"))
+                in_vain = await _ring(home, rings)
+                if pin is None:
+                    return in_vain
+                await home.ask("gate/set", json.dumps({"action": "activate_rto"}))
+                return {"with_pin": in_vain, "opened": await _ring(home, rings)}
 
 
 async def _ring(home: Home, rings: int) -> dict[str, Any]:

@@ -158,9 +158,8 @@ async def _observed(directory: Path, connection: str, mode: str) -> AsyncIterato
     try:
         with Broker(directory / "broker", options=("log_type none",)) as broker:
             locks = f'locks:\n  - {{name: front, address: "{CLASSIC}", connection: {connection}, pin: "1234"}}\n'
-            daemon = Daemon(directory, broker.port, locks)
-            settings = daemon.config.read_text().replace("log_level: debug", "log_level: info")
-            daemon.config.write_text(settings.replace("backend: virtual", "backend: bluez"))
+            daemon = Daemon(directory, broker.port, locks, log_level="info")
+            daemon.config.write_text(daemon.config.read_text().replace("backend: virtual", "backend: bluez"))
             command = [sys.executable, "-m", "tests.bench.profiled", str(directory / "found"), mode]
             async with Peer(broker) as peer:
                 await peer.subscribe("nuki/#")

@@ -18,22 +18,14 @@ from typing import Any
 from nuki_bridge.simulator.backend import STATE_FILE, save_locks
 from nuki_bridge.simulator.lock import virtual_device
 from tests import patience
-from tests.bench.child import Process
-from tests.integration.broker import Broker, Peer
-from tests.integration.daemon import Daemon, Home
+from tests.bench.child import cpu_s
+from tests.integration.broker import Broker
+from tests.integration.daemon import running
 
 COUNTS = (1, 100, 300)
 SETTLED_S = 15.0
 """After the start: each lock's states, log, configuration and users are read."""
 ADDRESS = "54:D2:72:10:{:02X}:{:02X}"
-
-
-class _Running(Process):
-    """The daemon, which `Daemon` has started."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        assert daemon.process is not None
-        self._process = daemon.process
 
 
 async def measure(idle_s: float) -> dict[str, Any]:
@@ -57,42 +49,35 @@ async def _with(count: int, idle_s: float) -> dict[str, float]:
         directory = Path(temporary)
         for each in ("broker", "state"):
             (directory / each).mkdir()
-        locks = [
+        devices = [
             virtual_device(address, 0x10000000 + number, pin=1234, factory_new=True)
             for number, address in enumerate(addresses)
         ]
-        save_locks(directory / "state" / STATE_FILE, locks)
+        save_locks(directory / "state" / STATE_FILE, devices)
         entries = [
             f'  - {{name: lock_{number}, address: "{address}", pin: "1234"}}\n'
             for number, address in enumerate(addresses)
         ]
+        locks = "locks:\n" + "".join(entries)
+        options = {"program": "tests.bench.instant", "log_level": "info", "topics": "bridge/#"}
         with Broker(directory / "broker", options=("log_type none",)) as broker:
-            daemon = Daemon(directory, broker.port, "locks:\n" + "".join(entries), program="tests.bench.instant")
-            daemon.config.write_text(daemon.config.read_text().replace("log_level: debug", "log_level: info"))
-            async with Peer(broker) as peer:
-                await peer.subscribe("nuki/bridge/#")
-                home = Home(broker, daemon, peer)
-                daemon.start()
-                try:
-                    await home.online()
-                    for number, address in enumerate(addresses):
-                        request = {"address": address, "name": f"lock_{number}"}
-                        answer = await home.ask("bridge/request/pair", json.dumps(request))
-                        assert answer["status"] == "ok", answer
-                    daemon.signal(signal.SIGTERM)
-                    await daemon.ended(patience.HANG_S)
-                    await home.until(lambda: home.last("bridge/state") == "offline")
-                    daemon.start()
-                    await home.online()
-                    await asyncio.sleep(SETTLED_S)
-                    running = _Running(daemon)
-                    before = running.cpu_s()
-                    await asyncio.sleep(idle_s)
-                    percent = (running.cpu_s() - before) / idle_s * 100
-                    return {"rss_mib": running.rss_mib(), "idle_percent": percent}
-                finally:
-                    home.close()
-                    daemon.kill()
+            async with running(broker, directory, locks, **options) as home:
+                for number, address in enumerate(addresses):
+                    request = {"address": address, "name": f"lock_{number}"}
+                    answer = await home.ask("bridge/request/pair", json.dumps(request))
+                    assert answer["status"] == "ok", answer
+                home.daemon.signal(signal.SIGTERM)
+                await home.daemon.ended(patience.HANG_S)
+                await home.until(lambda: home.last("bridge/state") == "offline")
+                home.daemon.start()
+                await home.online()
+                await asyncio.sleep(SETTLED_S)
+                assert home.daemon.process is not None
+                pid = home.daemon.process.pid
+                before = cpu_s(pid)
+                await asyncio.sleep(idle_s)
+                percent = (cpu_s(pid) - before) / idle_s * 100
+                return {"rss_mib": home.daemon.memory_kib() / 1024, "idle_percent": percent}
 
 
 def render(results: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from tests.bench.bare import Bare
 from tests.bench.relayed import Relayed
 from tests.bench.table import spread
 from tests.integration.broker import Broker, Peer
-from tests.integration.daemon import CLASSIC, Daemon, Home
+from tests.integration.daemon import CLASSIC, Daemon, Home, running
 
 CALM_S = 1.5
 """Between two actions: the daemon reads the lock's states and its log after each."""
@@ -58,17 +58,8 @@ async def measure(actions: int) -> dict[str, Any]:
         (directory / "broker").mkdir()
         with Broker(directory / "broker", options=("log_type none",)) as broker:
             lock = f'locks:\n  - {{name: front, address: "{CLASSIC}", pin: "1234"}}\n'
-            daemon = Daemon(directory, broker.port, lock, program="tests.bench.instant")
-            daemon.config.write_text(daemon.config.read_text().replace("log_level: debug", "log_level: info"))
-            async with Peer(broker) as peer:
-                await peer.subscribe("nuki/#")
-                home = Home(broker, daemon, peer)
-                daemon.start()
-                try:
-                    times = await _at_home(home, actions)
-                finally:
-                    home.close()
-                    daemon.kill()
+            async with running(broker, directory, lock, program="tests.bench.instant", log_level="info") as home:
+                times = await _at_home(home, actions)
             times["online_ms"] = [await _start(Daemon(directory, broker.port, lock), broker) for _ in range(STARTS)]
     times["direct_ms"] = await _directly(actions)
     return {name: spread(values) for name, values in times.items()}
@@ -89,7 +80,6 @@ async def _start(daemon: Daemon, broker: Broker) -> float:
 
 
 async def _at_home(home: Home, actions: int) -> dict[str, list[float]]:
-    await home.online()
     await home.pair()
     await home.ask("front/simulate", {"motor_s": 0})
     made = (await home.ask("front/request/users/add", {"name": "Guest"}))["data"]

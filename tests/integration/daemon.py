@@ -26,7 +26,9 @@ PIN = "123456"
 class Daemon:
     """`nuki-bridge run` with the virtual backend; `program` is the module that takes the command line."""
 
-    def __init__(self, directory: Path, port: int, extra: str = "", *, program: str = "nuki_bridge") -> None:
+    def __init__(
+        self, directory: Path, port: int, extra: str = "", *, program: str = "nuki_bridge", log_level: str = "debug"
+    ) -> None:
         self.directory = directory
         self._program = program
         self.config = directory / "config.yaml"
@@ -34,7 +36,7 @@ class Daemon:
             f"mqtt: {{host: 127.0.0.1, port: {port}}}\n"
             "bluetooth: {backend: virtual}\n"
             f"state_dir: {directory}/state\n"
-            f"log_level: debug\n{extra}"
+            f"log_level: {log_level}\n{extra}"
         )
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -157,10 +159,13 @@ class Home:
 
 
 @asynccontextmanager
-async def running(broker: Broker, tmp_path: Path, extra: str = "") -> AsyncIterator[Home]:
-    daemon = Daemon(tmp_path, broker.port, extra)
+async def running(
+    broker: Broker, tmp_path: Path, extra: str = "", *, topics: str = "#", **options: str
+) -> AsyncIterator[Home]:
+    """The daemon, and an observer of these topics; `options` are those of `Daemon`."""
+    daemon = Daemon(tmp_path, broker.port, extra, **options)
     peer = Peer(broker)
-    await peer.subscribe("nuki/#")
+    await peer.subscribe(f"nuki/{topics}")
     home = Home(broker, daemon, peer)
     daemon.start()
     try:

@@ -628,12 +628,16 @@ async def test_over_a_link_that_is_down_nothing_has_been_sent(monkeypatch: pytes
 # -- true words -------------------------------------------------------------------------------------------------------
 
 
+async def latch_held(rig: Rig) -> None:
+    while rig.virtual.motor.state != LockState.UNLATCHED:
+        await asyncio.sleep(0.01)
+
+
 async def test_an_unlatch_whose_link_breaks_while_the_latch_is_held_has_succeeded() -> None:
     rig = Rig()
     async with rig.running() as lock:
         task = perform(lock, Action.UNLATCH)
-        while rig.virtual.motor.state.name != "UNLATCHED":
-            await asyncio.sleep(0.01)
+        await latch_held(rig)
         rig.virtual.drop_links()
         assert await word(task) == "success"
         assert rig.virtual.motor.state == LockState.UNLOCKED
@@ -643,8 +647,7 @@ async def test_how_another_unlatch_failed_is_not_told_of_ours_that_was_seen_hold
     rig = Rig()
     async with rig.running() as lock:
         task = perform(lock, Action.UNLATCH)
-        while rig.virtual.motor.state.name != "UNLATCHED":
-            await asyncio.sleep(0.01)
+        await latch_held(rig)
         await asyncio.sleep(0.5)
         rig.virtual.out_of_range()
         await asyncio.sleep(5.0)
